@@ -1,0 +1,117 @@
+"""The readout: vision tokens → characters, all of a page in one parallel pass.
+
+The mirror of nano's compressor: a token is unfolded to 16 patches, window attention reads them, each patch is
+unfolded to four 8-px squares, and the character whose centre lies in a square is read from it by an MLP that is
+told, by scale and shift, where in the square that centre lies and which density stands there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from microfiche.encoder.windows import PATCHES, WindowBlock
+from microfiche.typesetting.alphabet import N_FULL, N_HALF
+from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
+
+SQUARE = 8  #: pixels along the side of a square
+SQUARES = (TOKEN_SIDE // SQUARE) ** 2
+#: Classes of a half-width cell: every half-width glyph, then the left and the right half of a full-width one.
+LEFT, RIGHT = N_HALF, N_HALF + 1
+HALF_CLASSES = N_HALF + 2
+_OFFSETS = SQUARE * SQUARE
+
+
+def _quad_order() -> NDArray[np.int64]:
+    """(8, 8) index of each square of a window: three levels of 2×2, outermost first."""
+    y, x = np.mgrid[:8, :8]
+    return sum(((y >> b & 1) * 2 + (x >> b & 1)) << 2 * b for b in range(3))  # type: ignore[return-value]
+
+
+_SQUARE_INDEX = _quad_order()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to read on a page: for each character, the index of its square among the page's, row of tokens by
+    row, and its place's row in the readout's table; both int64 of the same shape."""
+
+    square: NDArray[np.int64]
+    place: NDArray[np.int64]
+
+
+def places(density: Density, rows: int, columns: int, tokens_across: int, full: bool = False) -> Places:
+    """Places of a grid of `rows` × `columns` half-width cells, or, `full`, of the full-width characters that
+    begin in each of them; shapes (rows, columns)."""
+    y = np.arange(rows)[:, None] * density.height + density.height // 2
+    x = np.arange(columns)[None] * density.width + (density.width if full else density.width // 2)
+    x = np.minimum(x, tokens_across * TOKEN_SIDE - 1)
+    token = y // TOKEN_SIDE * tokens_across + x // TOKEN_SIDE
+    inside = _SQUARE_INDEX[y % TOKEN_SIDE // SQUARE, x % TOKEN_SIDE // SQUARE]
+    kind = list(DENSITIES).index(density.name) + len(DENSITIES) * full
+    return Places(token * SQUARES + inside, kind * _OFFSETS + y % SQUARE * SQUARE + x % SQUARE)
+
+
+class Decompressor(nn.Module):
+    """(n, token width) → (n, 16, D): the compressor's mirror, which starts as its transpose would."""
+
+    def __init__(self, width: int, token_width: int) -> None:
+        super().__init__()
+        self.deconv2 = nn.Linear(token_width, token_width)
+        self.deconv1 = nn.Linear(token_width // 4, 4 * width)
+        slot = token_width // PATCHES
+        with torch.no_grad():
+            shared = torch.randn(width, slot) / slot**0.5
+            self.deconv1.weight.copy_(torch.block_diag(*[shared] * 4))
+            self.deconv1.bias.zero_()
+            nn.init.eye_(self.deconv2.weight)
+            self.deconv2.bias.zero_()
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        n, d = tokens.shape
+        return self.deconv1(self.deconv2(tokens).view(n, 4, d // 4)).view(n, PATCHES, -1)
+
+
+class Readout(nn.Module):
+    """Reads half-width cells (`half`) and full-width characters (`full`) off unfolded tokens (`unfold`)."""
+
+    def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
+        super().__init__()
+        self.decompressor = Decompressor(width, token_width)
+        self.place = nn.Parameter(torch.randn(PATCHES, width) * 0.02)
+        self.blocks = nn.ModuleList(WindowBlock(width) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.squares = nn.Linear(width, 4 * square_width)
+        self.fc1 = nn.Linear(square_width, hidden)
+        self.table = nn.Parameter(torch.zeros(2 * len(DENSITIES) * _OFFSETS, 2 * hidden))
+        nn.init.normal_(self.table, std=0.5)
+        self.half_head = nn.Linear(hidden, HALF_CLASSES)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.full_head = nn.Linear(hidden, N_FULL)
+
+    def unfold(self, tokens: Tensor) -> Tensor:
+        """(B, N, token width) → (B, N·64, square width), the page's 8-px squares in Places' order."""
+        b, n, d = tokens.shape
+        x = self.decompressor(tokens.reshape(b * n, d)) + self.place
+        for block in self.blocks:
+            x = block(x)
+        return self.squares(self.norm(x)).view(b, n * SQUARES, -1)
+
+    def _hidden(self, squares: Tensor, place: Tensor) -> Tensor:
+        scale, shift = self.table.to(squares.dtype)[place].chunk(2, dim=-1)
+        return F.gelu(torch.addcmul(shift, self.fc1(squares), 1 + scale))
+
+    def half(self, squares: Tensor, place: Tensor) -> Tensor:
+        """(..., square width) gathered squares and (...) places → (..., HALF_CLASSES) logits."""
+        logits: Tensor = self.half_head(self._hidden(squares, place))
+        return logits
+
+    def full(self, squares: Tensor, place: Tensor) -> Tensor:
+        """The same for full-width characters → (..., N_FULL) logits."""
+        logits: Tensor = self.full_head(self.fc2(self._hidden(squares, place)))
+        return logits

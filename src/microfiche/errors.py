@@ -1,0 +1,35 @@
+"""The errors a user can meet, one family, each knowing the exit code it ends a command with."""
+
+from __future__ import annotations
+
+
+class MicroficheError(Exception):
+    """Something went wrong that one line can tell; `exit_code` is what a command returns for it."""
+
+    exit_code = 1
+
+
+class UsageError(MicroficheError):
+    """What was asked for does not exist or does not fit together."""
+
+    exit_code = 2
+
+
+class InputError(MicroficheError):
+    """A file's content cannot be used: not UTF-8, empty, holding NUL, …"""
+
+
+class UnreadableCharacters(InputError):
+    """The text holds characters that the density cannot draw or the checkpoint cannot read."""
+
+
+class FicheError(InputError):
+    """A .fiche file is damaged, hostile, or of another checkpoint."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is missing, damaged, or not of the shape its configuration says."""
+
+
+class ReadBackError(MicroficheError):
+    """Pages were read back with errors; the message names them."""

@@ -1,0 +1,226 @@
+"""Trains the nano codec: dense supervision of every character on pages that we set ourselves.
+
+One stage, one loss: cross-entropy of the character at each place. A training is a folder: recipe.toml,
+log.jsonl, curve.png, state.safetensors (weights, optimiser, step) and, when done, model.safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from microfiche.errors import CheckpointError, UsageError
+from microfiche.files import whole_file
+from microfiche.model import Nano, NanoConfig
+from microfiche.training.data import Batch, Cells, Corpus, Pages
+from microfiche.typesetting.alphabet import N_FULL, N_HALF
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
+
+
+class Recipe(BaseModel):
+    """What makes a checkpoint; see training/recipes for those that ship."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = 0
+    steps: int  #: optimiser steps in all
+    decay_steps: int  #: the last of them, in which the learning rate falls to nothing
+    warmup_steps: int = 100
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.01
+    tokens_per_step: int = 256
+    page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
+    densities: dict[str, float]  #: density → its share of the pages
+    random_share: float = 0.4  #: pages that hold random strings
+    save_every: int = 250
+    validate_every: int = 250
+    model: dict[str, Any] = {}  #: fields of NanoConfig that differ from its defaults
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """The recipe in a TOML file; UsageError if it is none."""
+        try:
+            return cls(**tomllib.loads(path.read_text()))
+        except (tomllib.TOMLDecodeError, ValidationError, OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: not a recipe: {error}") from error
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear warm-up, a plateau, and a fall along 1 − √t over the last `decay_steps`."""
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        into_decay = max(0.0, (step - (self.steps - self.decay_steps)) / max(1, self.decay_steps))
+        return self.learning_rate * warm * (1 - math.sqrt(into_decay))
+
+
+def new_model(config: NanoConfig, seed: int) -> Nano:
+    """A nano model with weights drawn from `seed`; its full-width classes start as pictures of their glyphs.
+
+    A class's weights are the whitened principal components of its 16×16 glyph, so that what is learned of common
+    characters holds for rare ones.
+    """
+    torch.manual_seed(seed)
+    model = Nano(config)
+    cells = atlas(DENSITIES["16x16"]).cells[N_HALF:].astype(np.float32)
+    glyph = cells.reshape(N_FULL, 2, 16, 8).transpose(0, 2, 1, 3).reshape(N_FULL, 256)
+    left, _, _ = np.linalg.svd(glyph - glyph.mean(0), full_matrices=False)
+    width = model.readout.full_head.in_features
+    components = torch.from_numpy(left[:, :width] * math.sqrt(N_FULL))[:, :256]
+    with torch.no_grad():
+        model.readout.full_head.weight.normal_(std=0.02)
+        model.readout.full_head.weight[:, : components.shape[1]] = components / math.sqrt(width)
+        model.readout.full_head.bias.zero_()
+    return model
+
+
+def losses(model: Nano, batch: Batch, device: torch.device) -> tuple[Tensor, int, Tensor, Tensor]:
+    """The summed cross-entropy, the number of characters, and whether each half-width cell (bool) and each
+    full-width character (bool) is read right."""
+    ink = torch.from_numpy(batch.ink).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        squares = model.readout.unfold(model.encoder(ink.to(torch.float32))).flatten(0, 1)
+    total = torch.zeros((), device=device)
+    right = []
+    read: tuple[tuple[Callable[[Tensor, Tensor], Tensor], Cells], ...] = (
+        (model.readout.half, batch.half),
+        (model.readout.full, batch.full),
+    )
+    for head, cells in read:
+        square, place, target = (torch.from_numpy(a).to(device) for a in cells)
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = head(squares.index_select(0, square), place)
+        total = total + F.cross_entropy(logits.float(), target, reduction="sum")
+        right.append(logits.argmax(-1) == target)
+    return total, len(batch.half[0]) + len(batch.full[0]), right[0], right[1]
+
+
+def batch_at(pages: Pages, recipe: Recipe, step: int) -> Batch:
+    """The training batch of `step`: a function of the recipe, the corpus and nothing else."""
+    rng = np.random.default_rng([recipe.seed, step])
+    sides = list(recipe.page_sides)
+    shares = np.array(list(recipe.page_sides.values()))
+    side = sides[rng.choice(len(sides), p=shares / shares.sum())]
+    return pages.batch(rng, max(1, round(recipe.tokens_per_step / (side // TOKEN_SIDE) ** 2)), side)
+
+
+@torch.no_grad()
+def validate(model: Nano, pages: Pages, device: torch.device) -> dict[str, float]:
+    """Share of characters read right on held-out pages of 256 px, by density, on language and random strings."""
+    model.eval()
+    scores = {}
+    for density in pages.densities:
+        for random in (False, True):
+            batch = pages.batch(
+                np.random.default_rng(1), 4, 256, density=density, random=random, samples=None
+            )
+            _, _, half, full = losses(model, batch, device)
+            right = torch.cat([half, full]) if not density.wide else full
+            scores[f"{density.name}{' random' if random else ''}"] = round(right.float().mean().item(), 5)
+    model.train()
+    return scores
+
+
+def save_state(path: Path, model: Nano, optimiser: torch.optim.AdamW, step: int) -> None:
+    """Writes weights and AdamW's moments after `step` steps to one safetensors file."""
+    tensors = {f"model.{name}": p.detach().contiguous() for name, p in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        for moment in ("exp_avg", "exp_avg_sq"):
+            tensors[f"{moment}.{name}"] = optimiser.state[parameter][moment].contiguous()
+    with whole_file(path) as beside:
+        save_file(tensors, beside, {"step": str(step)})
+
+
+def load_state(path: Path, model: Nano, optimiser: torch.optim.AdamW) -> int:
+    """Reads what `save_state` wrote into `model` and `optimiser`; returns the step. CheckpointError if it is
+    damaged or of another model."""
+    try:
+        with safe_open(path, "pt") as file, torch.no_grad():
+            step = int(file.metadata()["step"])
+            for name, parameter in model.named_parameters():
+                parameter.copy_(file.get_tensor(f"model.{name}"))
+                optimiser.state[parameter] = {
+                    "step": torch.tensor(float(step)),
+                    "exp_avg": file.get_tensor(f"exp_avg.{name}").to(parameter.device),
+                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}").to(parameter.device),
+                }
+    except Exception as error:
+        raise CheckpointError(f"{path}: cannot resume from it: {error}") from error
+    return step
+
+
+def train(
+    recipe_file: Path,
+    text: Path,
+    out: Path,
+    device: torch.device,
+    progress: Callable[[dict[str, Any]], None],
+    stop_after: int | None = None,
+) -> Nano:
+    """Trains by the recipe on the text under `text`, into `out`; goes on from out/state.safetensors if it is
+    there. `progress` gets each logged line: step, loss, tokens a second, seconds left."""
+    recipe = Recipe.read(recipe_file)
+    out.mkdir(parents=True, exist_ok=True)
+    with whole_file(out / "recipe.toml") as beside:
+        beside.write_bytes(recipe_file.read_bytes())
+    model = new_model(NanoConfig(**recipe.model), recipe.seed).to(device)
+    optimiser = torch.optim.AdamW(
+        model.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+    )
+    state, log = out / "state.safetensors", out / "log.jsonl"
+    step = load_state(state, model, optimiser) if state.exists() else 0
+    lines = [line for line in _read_log(log) if line["step"] <= step]
+    with whole_file(log) as beside:
+        beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    pages = Pages(Corpus.load(text, validation=False), recipe.densities, recipe.random_share)
+    held = Pages(Corpus.load(text, validation=True), recipe.densities, recipe.random_share)
+    since, seen = time.perf_counter(), 0
+    loss_sum, characters, correct = 0.0, 0, 0
+    end = min(recipe.steps, stop_after or recipe.steps)
+    while step < end:
+        batch = batch_at(pages, recipe, step)
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate_at(step)
+        total, count, half, full = losses(model, batch, device)
+        optimiser.zero_grad()
+        (total / count).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        step += 1
+        seen += batch.ink.size // TOKEN_SIDE**2
+        loss_sum, characters = loss_sum + total.item(), characters + count
+        correct += int(half.sum()) + int(full.sum())
+        if step % 25 == 0 or step == end:
+            seconds = time.perf_counter() - since
+            line: dict[str, Any] = {
+                "step": step,
+                "loss": round(loss_sum / characters, 5),
+                "right": round(correct / characters, 5),
+                "lr": recipe.learning_rate_at(step - 1),
+                "tokens_per_second": round(seen / seconds, 1),
+            }
+            if step % recipe.validate_every == 0 or step == end:
+                line["held_out"] = validate(model, held, device)
+            with log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            left = (end - step) * recipe.tokens_per_step / line["tokens_per_second"]
+            progress({**line, "seconds_left": round(left)})
+            since, seen, loss_sum, characters, correct = time.perf_counter(), 0, 0.0, 0, 0
+        if step % recipe.save_every == 0 or step == end:
+            save_state(state, model, optimiser, step)
+    return model
+
+
+def _read_log(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []

@@ -1,0 +1,175 @@
+"""The codec's data: from folders of text, an endless stream of pages with the answer for every character.
+
+Step t of seed s is always the same batch, whatever was drawn before it, so a training that is killed goes on
+with the pages it would have seen. Documents whose SHA-256 begins with 0 (about 1 in 16) are held out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microfiche.decoder.readout import LEFT, RIGHT, SQUARES, places
+from microfiche.errors import InputError
+from microfiche.typesetting.alphabet import END, N_FULL, N_HALF, NO_GLYPH, glyphs
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
+from microfiche.typesetting.draw import draw
+from microfiche.typesetting.layout import break_lines, expand
+
+SUFFIXES = (".txt", ".txt.xz", ".md", ".py")
+_N_HANZI = 6763
+#: Flat index of the square, place, and class of some characters; each (n,).
+Cells = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+
+
+def held_out(document: str) -> bool:
+    """Whether `document` is for validation: its SHA-256 starts with the hex digit 0."""
+    return hashlib.sha256(document.encode()).hexdigest()[0] == "0"
+
+
+def documents(file: Path) -> list[str]:
+    """The documents of a text file: those between lines that hold one form feed, or the whole of it."""
+    data = lzma.open(file).read() if file.suffix == ".xz" else file.read_bytes()
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: not UTF-8 at byte {error.start}") from error
+    return [d for d in text.split("\n\f\n") if d.strip()]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Glyph ids of every file, apart for text that is mostly half-width (`narrow`) and mostly full-width."""
+
+    narrow: list[NDArray[np.uint16]]
+    wide: list[NDArray[np.uint16]]
+
+    @classmethod
+    def load(cls, folder: Path, validation: bool) -> Corpus:
+        """The training documents of every text file under `folder`, or those held out; InputError if none."""
+        narrow, wide = [], []
+        for file in sorted(p for p in folder.rglob("*") if p.name.endswith(SUFFIXES)):
+            if file.name.lower().startswith("readme"):
+                continue
+            kept = [d for d in documents(file) if held_out(d) == validation]
+            ids = glyphs("\n".join(kept))
+            ids = ids[ids != NO_GLYPH]
+            if len(ids) < 1000:
+                continue
+            if (ids >= N_HALF).mean() > 0.3:
+                wide.append(ids)
+            else:
+                narrow.append(ids[ids < N_HALF])
+        if not narrow and not wide:
+            raise InputError(f"{folder}: no {'held-out' if validation else 'training'} text in it "
+                             f"(looked for {', '.join(SUFFIXES)})")
+        return cls(narrow or wide, wide or narrow)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`ink` (B, H, W) uint8, 1 where there is ink; and for half-width cells and full-width characters the flat
+    index of the square, the place, and the class."""
+
+    ink: NDArray[np.uint8]
+    half: Cells
+    full: Cells
+
+
+class Pages:
+    """Draws batches of pages from a corpus. `random_share` of them hold random strings instead of language."""
+
+    def __init__(self, corpus: Corpus, densities: dict[str, float], random_share: float) -> None:
+        self.corpus = corpus
+        self.densities = [DENSITIES[name] for name in densities]
+        weights = np.array(list(densities.values()))
+        self.weights = weights / weights.sum()
+        self.random_share = random_share
+        drawn = {d: np.flatnonzero(atlas(d).drawn) for d in self.densities}
+        self.half_ids = {d: ids[(ids < N_HALF) & (ids > END + 1)].astype(np.uint16) for d, ids in drawn.items()}
+
+    def language(self, rng: np.random.Generator, density: Density, count: int) -> NDArray[np.uint16]:
+        """`count` glyph ids of running text, from a file chosen by the root of its length."""
+        wide = density.wide and rng.random() < 0.85
+        texts = self.corpus.wide if wide else self.corpus.narrow
+        share = np.sqrt([len(t) for t in texts])
+        text = texts[rng.choice(len(texts), p=share / share.sum())]
+        start = rng.integers(max(1, len(text) - count))
+        ids = text[start : start + count]
+        return np.where(np.append(atlas(density).drawn, False)[np.minimum(ids, len(atlas(density).drawn))], ids, 0)
+
+    def random(self, rng: np.random.Generator, density: Density, count: int) -> NDArray[np.uint16]:
+        """`count` glyph ids drawn evenly: from all half-width ones, from ASCII, from those of some text, or,
+        where there are full-width ones, from those."""
+        kind = rng.random()
+        if density.wide and kind < 0.8:
+            first = N_FULL - _N_HANZI if kind < 0.65 else 0
+            return (N_HALF + 2 * rng.integers(first, N_FULL, count)).astype(np.uint16)
+        if kind < 0.3:
+            alphabet = self.half_ids[density]
+        elif kind < 0.5:
+            alphabet = np.arange(7, 7 + 94, dtype=np.uint16)
+        else:
+            alphabet = np.unique(self.language(rng, density, 3000))
+        return alphabet[rng.integers(len(alphabet), size=count)]
+
+    def cells(
+        self, rng: np.random.Generator, density: Density, rows: int, columns: int, random: bool
+    ) -> NDArray[np.uint16]:
+        """(rows, columns) cells of one page."""
+        count = rows * columns
+        ids = self.random(rng, density, count) if random else self.language(rng, density, count)
+        if rng.random() < 0.1:
+            ids = np.append(ids[: rng.integers(len(ids))], np.uint16(END))
+        lines = break_lines(expand(ids), columns, "lines" if rng.random() < 0.1 else "dense")[:rows]
+        return np.pad(lines, ((0, rows - len(lines)), (0, 0)))
+
+    def batch(
+        self,
+        rng: np.random.Generator,
+        pages: int,
+        side: int,
+        *,
+        density: Density | None = None,
+        random: bool | None = None,
+        samples: int | None = 48,
+    ) -> Batch:
+        """`pages` square pages of `side` px, each of its own density and kind unless those are given, with
+        `samples` supervised characters for each vision token (all if None)."""
+        across = side // TOKEN_SIDE
+        ink, half, full = [], [], []
+        for b in range(pages):
+            d = density or self.densities[rng.choice(len(self.densities), p=self.weights)]
+            rows, columns = side // d.height, side // d.width
+            is_random = rng.random() < self.random_share if random is None else random
+            cells = self.cells(rng, d, rows, columns, is_random)
+            ink.append(draw(cells, atlas(d).cells, side, side))
+            flat = cells.reshape(-1).astype(np.int64)
+            left, right = (flat >= N_HALF) & ((flat - N_HALF) % 2 == 0), (flat >= N_HALF) & ((flat - N_HALF) % 2 == 1)
+            first = b * across * across * SQUARES
+            wanted = np.where(left, LEFT, np.where(right, RIGHT, flat))
+            limit = None if samples is None else samples * across * across // (4 if d.wide else 1)
+            for kind, chosen, target in (
+                (half, np.arange(len(flat)), wanted),
+                (full, np.flatnonzero(left), (flat - N_HALF) // 2),
+            ):
+                if limit is not None and len(chosen) > limit:
+                    chosen = rng.choice(chosen, limit, replace=False)
+                if len(chosen):
+                    where = places(d, rows, columns, across, full=kind is full)
+                    kind.append(
+                        (where.square.reshape(-1)[chosen] + first, where.place.reshape(-1)[chosen], target[chosen])
+                    )
+        return Batch(np.stack(ink), _joined(half), _joined(full))
+
+
+def _joined(parts: list[Cells]) -> Cells:
+    if not parts:
+        return (np.empty(0, np.int64),) * 3
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
