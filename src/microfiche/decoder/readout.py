@@ -58,19 +58,21 @@ def places(density: Density, rows: int, columns: int, tokens_across: int, full: 
 
 
 class Decompressor(nn.Module):
-    """(n, token width) → (n, 16, D): the compressor's mirror, which starts as its transpose would."""
+    """(n, token width) → (n, 16, D): the compressor's mirror."""
 
     def __init__(self, width: int, token_width: int) -> None:
         super().__init__()
         self.deconv2 = nn.Linear(token_width, token_width)
         self.deconv1 = nn.Linear(token_width // 4, 4 * width)
-        slot = token_width // PATCHES
-        with torch.no_grad():
-            shared = torch.randn(width, slot) / slot**0.5
-            self.deconv1.weight.copy_(torch.block_diag(*[shared] * 4))
-            self.deconv1.bias.zero_()
-            nn.init.eye_(self.deconv2.weight)
-            self.deconv2.bias.zero_()
+        self.start_as(torch.eye(width, token_width // PATCHES))
+
+    @torch.no_grad()
+    def start_as(self, projection: Tensor) -> None:
+        """Sets the weights so that each patch is the (D, token width / 16) projection of its part of the token."""
+        self.deconv1.weight.copy_(torch.block_diag(*[projection] * 4))
+        nn.init.eye_(self.deconv2.weight)
+        nn.init.zeros_(self.deconv1.bias)
+        nn.init.zeros_(self.deconv2.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
         n, d = tokens.shape
@@ -89,18 +91,21 @@ class Readout(nn.Module):
         self.squares = nn.Linear(width, 4 * square_width)
         self.fc1 = nn.Linear(square_width, hidden)
         self.table = nn.Parameter(torch.zeros(2 * len(DENSITIES) * _OFFSETS, 2 * hidden))
-        nn.init.normal_(self.table, std=0.5)
+        nn.init.normal_(self.table, std=2.0)
         self.half_head = nn.Linear(hidden, HALF_CLASSES)
         self.fc2 = nn.Linear(hidden, hidden)
         self.full_head = nn.Linear(hidden, N_FULL)
 
     def unfold(self, tokens: Tensor) -> Tensor:
-        """(B, N, token width) → (B, N·64, square width), the page's 8-px squares in Places' order."""
-        b, n, d = tokens.shape
-        x = self.decompressor(tokens.reshape(b * n, d)) + self.place
+        """(B, N, token width) → (B·N·64, square width), the pages' 8-px squares in Places' order."""
+        return self.unfold_patches(self.decompressor(tokens.flatten(0, 1)))
+
+    def unfold_patches(self, patches: Tensor) -> Tensor:
+        """The same from (B·N, 16, D) windows of patches, decompressed or never compressed."""
+        x = patches + self.place
         for block in self.blocks:
             x = block(x)
-        return self.squares(self.norm(x)).view(b, n * SQUARES, -1)
+        return self.squares(self.norm(x)).reshape(patches.shape[0] * SQUARES, -1)
 
     def _hidden(self, squares: Tensor, place: Tensor) -> Tensor:
         scale, shift = self.table.to(squares.dtype)[place].chunk(2, dim=-1)

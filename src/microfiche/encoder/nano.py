@@ -35,22 +35,21 @@ class Stem(nn.Module):
 
 
 class Compressor(nn.Module):
-    """(n, 16, D) windows in quad order → (n, 1, token width): two convolutions of kernel and stride 2.
-
-    They start as each patch's own projection, laid side by side, and learn to mix from there.
-    """
+    """(n, 16, D) windows in quad order → (n, token width): two convolutions of kernel and stride 2."""
 
     def __init__(self, width: int, token_width: int) -> None:
         super().__init__()
         self.conv1 = nn.Linear(4 * width, token_width // 4)
         self.conv2 = nn.Linear(token_width, token_width)
-        slot = token_width // PATCHES
-        with torch.no_grad():
-            shared = torch.randn(slot, width) / width**0.5
-            self.conv1.weight.copy_(torch.block_diag(*[shared] * 4))
-            self.conv1.bias.zero_()
-            nn.init.eye_(self.conv2.weight)
-            self.conv2.bias.zero_()
+        self.start_as(torch.eye(token_width // PATCHES, width))
+
+    @torch.no_grad()
+    def start_as(self, projection: Tensor) -> None:
+        """Sets the weights so that a token is its patches' (token width / 16, D) projections side by side."""
+        self.conv1.weight.copy_(torch.block_diag(*[projection] * 4))
+        nn.init.eye_(self.conv2.weight)
+        nn.init.zeros_(self.conv1.bias)
+        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         n, _, d = x.shape
@@ -136,10 +135,15 @@ class NanoEncoder(nn.Module):
         self.compressor = Compressor(width, token_width)
         self.page = GlobalStage(token_width, global_width, global_layers)
 
-    def forward(self, ink: Tensor) -> Tensor:
-        b, height, width = ink.shape
-        x = to_windows(self.stem(ink)) + self.place  # (B·N, 16, D)
+    def patches(self, ink: Tensor) -> Tensor:
+        """The local stage: (B, H, W) ink → (B·N, 16, D) windows of patches in quad order."""
+        x = to_windows(self.stem(ink)) + self.place
         for block in self.local:
             x = block(x)
-        tokens = self.compressor(self.norm(x)).view(b, -1, self.page.down.in_features)
-        return self.page(tokens, height // 64, width // 64)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def forward(self, ink: Tensor) -> Tensor:
+        b, height, width = ink.shape
+        tokens = self.compressor(self.patches(ink)).view(b, -1, self.page.down.in_features)
+        return self.page(tokens, height // 64, width // 64)  # type: ignore[no-any-return]

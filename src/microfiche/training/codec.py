@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from microfiche.encoder.windows import PATCHES
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.files import whole_file
 from microfiche.model import Nano, NanoConfig
@@ -40,7 +41,8 @@ class Recipe(BaseModel):
     steps: int  #: optimiser steps in all
     decay_steps: int  #: the last of them, in which the learning rate falls to nothing
     warmup_steps: int = 100
-    learning_rate: float = 2e-3
+    local_steps: int  #: the first of them, which train the local stage and the readout without compressing
+    learning_rate: float = 5e-3  #: of the local stage and the readout; the rest learns at a tenth of it
     weight_decay: float = 0.01
     tokens_per_step: int = 256
     page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
@@ -85,12 +87,30 @@ def new_model(config: NanoConfig, seed: int) -> Nano:
     return model
 
 
-def losses(model: Nano, batch: Batch, device: torch.device) -> tuple[Tensor, int, Tensor, Tensor]:
+@torch.no_grad()
+def start_compressor(model: Nano, batch: Batch, device: torch.device) -> None:
+    """Starts compressor and decompressor as the principal components of the local stage's patches on `batch`.
+
+    From a random start the two stay for thousands of steps where only spaces are read.
+    """
+    patches = model.encoder.patches(torch.from_numpy(batch.ink).to(device, torch.float32)).flatten(0, 1)
+    mean = patches.mean(0)
+    _, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean))
+    kept = vectors[:, -model.config.token_width // PATCHES :]
+    model.encoder.compressor.start_as(kept.T)
+    model.readout.decompressor.start_as(kept)
+    model.readout.decompressor.deconv1.bias.copy_((mean - kept @ (kept.T @ mean)).repeat(4))
+
+
+def losses(model: Nano, batch: Batch, device: torch.device, local: bool = False) -> tuple[Tensor, int, Tensor, Tensor]:
     """The summed cross-entropy, the number of characters, and whether each half-width cell (bool) and each
-    full-width character (bool) is read right."""
+    full-width character (bool) is read right; `local` reads the patches before they are compressed."""
     ink = torch.from_numpy(batch.ink).to(device)
     with torch.autocast(device.type, torch.bfloat16):
-        squares = model.readout.unfold(model.encoder(ink.to(torch.float32))).flatten(0, 1)
+        if local:
+            squares = model.readout.unfold_patches(model.encoder.patches(ink.to(torch.float32)))
+        else:
+            squares = model.readout.unfold(model.encoder(ink.to(torch.float32)))
     total = torch.zeros((), device=device)
     right = []
     read: tuple[tuple[Callable[[Tensor, Tensor], Tensor], Cells], ...] = (
@@ -106,6 +126,32 @@ def losses(model: Nano, batch: Batch, device: torch.device) -> tuple[Tensor, int
     return total, len(batch.half[0]) + len(batch.full[0]), right[0], right[1]
 
 
+def optimisers(model: Nano, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the windows' blocks and of the readout, AdamW for everything else.
+
+    What mixes patches and tokens starts as an identity and learns at a tenth of the rate, lest it be shaken apart.
+    """
+    matrices, others, mixing = [], [], []
+    for name, parameter in model.named_parameters():
+        if name.startswith(("encoder.compressor", "encoder.page", "readout.decompressor")):
+            mixing.append(parameter)
+        elif parameter.ndim == 2 and min(parameter.shape) >= 64 and "head" not in name and "table" not in name:
+            matrices.append(parameter)
+        else:
+            others.append(parameter)
+    decay = recipe.weight_decay
+    groups = [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}]
+    return [
+        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=decay, fused=True),
+        torch.optim.Muon(
+            [{"params": matrices, "share": 1.0}],
+            momentum=0.95,
+            weight_decay=decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+    ]
+
+
 def batch_at(pages: Pages, recipe: Recipe, step: int) -> Batch:
     """The training batch of `step`: a function of the recipe, the corpus and nothing else."""
     rng = np.random.default_rng([recipe.seed, step])
@@ -116,7 +162,7 @@ def batch_at(pages: Pages, recipe: Recipe, step: int) -> Batch:
 
 
 @torch.no_grad()
-def validate(model: Nano, pages: Pages, device: torch.device) -> dict[str, float]:
+def validate(model: Nano, pages: Pages, device: torch.device, local: bool = False) -> dict[str, float]:
     """Share of characters read right on held-out pages of 256 px, by density, on language and random strings."""
     model.eval()
     scores = {}
@@ -125,39 +171,43 @@ def validate(model: Nano, pages: Pages, device: torch.device) -> dict[str, float
             batch = pages.batch(
                 np.random.default_rng(1), 4, 256, density=density, random=random, samples=None
             )
-            _, _, half, full = losses(model, batch, device)
+            _, _, half, full = losses(model, batch, device, local)
             right = torch.cat([half, full]) if not density.wide else full
             scores[f"{density.name}{' random' if random else ''}"] = round(right.float().mean().item(), 5)
     model.train()
     return scores
 
 
-def save_state(path: Path, model: Nano, optimiser: torch.optim.AdamW, step: int) -> None:
-    """Writes weights and AdamW's moments after `step` steps to one safetensors file."""
-    tensors = {f"model.{name}": p.detach().contiguous() for name, p in model.named_parameters()}
+def save_state(path: Path, model: Nano, optimisers: list[torch.optim.Optimizer], step: int) -> None:
+    """Writes weights and the optimisers' moments after `step` steps to one safetensors file."""
+    moments = {p: state for optimiser in optimisers for p, state in optimiser.state.items()}
+    tensors = {}
     for name, parameter in model.named_parameters():
-        for moment in ("exp_avg", "exp_avg_sq"):
-            tensors[f"{moment}.{name}"] = optimiser.state[parameter][moment].contiguous()
+        tensors[f"model/{name}"] = parameter.detach().contiguous()
+        for key, value in moments.get(parameter, {}).items():
+            tensors[f"{key}/{name}"] = value.contiguous()
     with whole_file(path) as beside:
         save_file(tensors, beside, {"step": str(step)})
 
 
-def load_state(path: Path, model: Nano, optimiser: torch.optim.AdamW) -> int:
-    """Reads what `save_state` wrote into `model` and `optimiser`; returns the step. CheckpointError if it is
+def load_state(path: Path, model: Nano, optimisers: list[torch.optim.Optimizer]) -> int:
+    """Reads what `save_state` wrote into `model` and `optimisers`; returns the step. CheckpointError if it is
     damaged or of another model."""
+    owner = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
+    parameters = dict(model.named_parameters())
     try:
         with safe_open(path, "pt") as file, torch.no_grad():
-            step = int(file.metadata()["step"])
-            for name, parameter in model.named_parameters():
-                parameter.copy_(file.get_tensor(f"model.{name}"))
-                optimiser.state[parameter] = {
-                    "step": torch.tensor(float(step)),
-                    "exp_avg": file.get_tensor(f"exp_avg.{name}").to(parameter.device),
-                    "exp_avg_sq": file.get_tensor(f"exp_avg_sq.{name}").to(parameter.device),
-                }
+            for key in file.keys():  # noqa: SIM118
+                kind, name = key.split("/")
+                value, parameter = file.get_tensor(key), parameters[name]
+                if kind == "model":
+                    parameter.copy_(value)
+                else:
+                    value = value if kind == "step" else value.to(parameter.device)
+                    owner[parameter].state[parameter][kind] = value
+            return int(file.metadata()["step"])
     except Exception as error:
         raise CheckpointError(f"{path}: cannot resume from it: {error}") from error
-    return step
 
 
 def train(
@@ -175,9 +225,7 @@ def train(
     with whole_file(out / "recipe.toml") as beside:
         beside.write_bytes(recipe_file.read_bytes())
     model = new_model(NanoConfig(**recipe.model), recipe.seed).to(device)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), recipe.learning_rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
-    )
+    optimiser = optimisers(model, recipe)
     state, log = out / "state.safetensors", out / "log.jsonl"
     step = load_state(state, model, optimiser) if state.exists() else 0
     lines = [line for line in _read_log(log) if line["step"] <= step]
@@ -189,14 +237,18 @@ def train(
     loss_sum, characters, correct = 0.0, 0, 0
     end = min(recipe.steps, stop_after or recipe.steps)
     while step < end:
+        local = step < recipe.local_steps
+        if step == recipe.local_steps:
+            start_compressor(model, pages.batch(np.random.default_rng(recipe.seed), 32, 256), device)
         batch = batch_at(pages, recipe, step)
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate_at(step)
-        total, count, half, full = losses(model, batch, device)
-        optimiser.zero_grad()
+        for group in (g for o in optimiser for g in o.param_groups):
+            group["lr"] = recipe.learning_rate_at(step) * group["share"]
+        total, count, half, full = losses(model, batch, device, local)
+        model.zero_grad()
         (total / count).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        for each in optimiser:
+            each.step()
         step += 1
         seen += batch.ink.size // TOKEN_SIDE**2
         loss_sum, characters = loss_sum + total.item(), characters + count
@@ -211,7 +263,7 @@ def train(
                 "tokens_per_second": round(seen / seconds, 1),
             }
             if step % recipe.validate_every == 0 or step == end:
-                line["held_out"] = validate(model, held, device)
+                line["held_out"] = validate(model, held, device, local)
             with log.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             left = (end - step) * recipe.tokens_per_step / line["tokens_per_second"]
