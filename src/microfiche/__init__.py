@@ -1,0 +1,28 @@
+"""Microfiche keeps text as pictures: pages of text, a few vision tokens each, and back.
+
+    pages = microfiche.typeset("It was the best of times, …")
+    model = microfiche.load()
+    tokens = model.encode(pages)
+    model.read(tokens)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from microfiche.page import Page, Setting, VisionTokens
+from microfiche.typesetting import typeset
+
+if TYPE_CHECKING:
+    from microfiche.checkpoints import load
+
+__version__ = "0.1.0"
+__all__ = ["Page", "Setting", "VisionTokens", "load", "typeset"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load":  # torch is imported only by those who load a model
+        from microfiche.checkpoints import load
+
+        return load
+    raise AttributeError(name)

@@ -1,13 +1,32 @@
-"""Nano: encoder and readout as one model. Knows pages and cells; files are checkpoints' business."""
+"""Nano: encoder and readout as one model, pages in, vision tokens, text out. Files are checkpoints' business.
+
+Pages pass one at a time on the CPU and in batches padded to one size elsewhere, so the same page gives the same
+tokens and the same text whatever stands beside it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby, islice
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from microfiche.decoder.readout import Readout
+from microfiche.decoder.readout import HALF_CLASSES, LEFT, Readout, places
 from microfiche.encoder.nano import NanoEncoder
+from microfiche.errors import UsageError
+from microfiche.page import Page, VisionTokens
+from microfiche.typesetting import density as densities
+from microfiche.typesetting.alphabet import END, N_HALF
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import TOKEN_SIDE, Density
+from microfiche.typesetting.layout import ids_to_text, text_cells
+
+PAGES_AT_ONCE = 32  #: on an accelerator
+MAX_SIDE = 4096  #: pixels; a larger page is refused
 
 
 @dataclass(frozen=True)
@@ -24,12 +43,21 @@ class NanoConfig:
     hidden: int = 256
 
 
+@dataclass(frozen=True)
+class Reading:
+    """The `text` read from a page, and the probability of each of its characters, (T,) float32."""
+
+    text: str
+    confidence: NDArray[np.float32]
+
+
 class Nano(nn.Module):
     """The nano codec: `encoder` makes vision tokens of ink, `readout` makes characters of them."""
 
-    def __init__(self, config: NanoConfig = NanoConfig()) -> None:  # noqa: B008
+    def __init__(self, config: NanoConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
         super().__init__()
         self.config = config
+        self.checkpoint = checkpoint
         c = asdict(config)
         self.encoder = NanoEncoder(
             c["stem"], c["local_layers"], c["token_width"], c["global_width"], c["global_layers"]
@@ -37,3 +65,112 @@ class Nano(nn.Module):
         self.readout = Readout(
             config.stem[-1], config.token_width, config.readout_layers, config.square_width, config.hidden
         )
+
+    @property
+    def _device(self) -> torch.device:
+        return self.readout.table.device
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.readout.table.dtype
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The vision tokens of each page, on the CPU; UsageError for a page that is not set in 64-px squares."""
+        return list(self.encode_each(pages))
+
+    @torch.inference_mode()
+    def encode_each(self, pages: Iterable[Page]) -> Iterator[VisionTokens]:
+        """The same, one after another as pages come."""
+        for batch in self._batches(pages, lambda page: page.image.shape):
+            ink = torch.stack([torch.from_numpy(_ink(page)) for page in batch]).to(self._device, self._dtype)
+            for page, values in zip(batch, self.encoder(self._padded(ink)), strict=False):
+                height, width = page.image.shape[0] // TOKEN_SIDE, page.image.shape[1] // TOKEN_SIDE
+                yield VisionTokens(values.cpu().clone(), height, width, page.setting, self.checkpoint)
+
+    def read(self, tokens: VisionTokens | Sequence[VisionTokens]) -> str:
+        """The text of one page, or of several one after another."""
+        several = [tokens] if isinstance(tokens, VisionTokens) else tokens
+        return "".join(reading.text for reading in self.read_each(several))
+
+    @torch.inference_mode()
+    def read_each(self, tokens: Iterable[VisionTokens]) -> Iterator[Reading]:
+        """The reading of each page, one after another as tokens come.
+
+        UsageError for tokens of another checkpoint or of a page that was not typeset.
+        """
+        for batch in self._batches(tokens, lambda t: (t.height, t.width, t.setting)):
+            for page in batch:
+                if page.checkpoint != self.checkpoint:
+                    raise UsageError(
+                        f"tokens of checkpoint {page.checkpoint[0]} ({page.checkpoint[1][:12]}) cannot be read by "
+                        f"{self.checkpoint[0]} ({self.checkpoint[1][:12]})"
+                    )
+            if batch[0].setting is None:
+                raise UsageError("nano reads only pages that Microfiche typeset")
+            values = torch.stack([page.values for page in batch]).to(self._device, self._dtype)
+            density = densities.density(batch[0].setting.density)
+            squares = self.readout.unfold(self._padded(values)).unflatten(0, (-1, values.shape[1] * 64))
+            for one in squares[: len(batch)]:
+                cells, confidence = self._cells(one, density, batch[0].height, batch[0].width)
+                where = text_cells(cells, "lines" if batch[0].setting.layout == "lines" else "dense")
+                yield Reading(ids_to_text(cells.reshape(-1)[where]), confidence.reshape(-1)[where])
+
+    def _cells(
+        self, squares: Tensor, density: Density, height: int, width: int
+    ) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+        """(rows, columns) cells of one page's (height · width · 64, square width) squares, and their probability."""
+        rows, columns = height * TOKEN_SIDE // density.height, width * TOKEN_SIDE // density.width
+        at = places(density, rows, columns, width)
+        square, place = (torch.from_numpy(a.reshape(-1)).to(squares.device) for a in (at.square, at.place))
+        logits = self.readout.half(squares[square], place).float().cpu()
+        logits[:, torch.from_numpy(~_readable(density))] = -torch.inf
+        probability, half = (t.numpy() for t in logits.softmax(-1).max(-1))
+        last = int(np.flatnonzero(half)[-1]) if half.any() else 0
+        early = np.flatnonzero(half[:last] == END)  # the text cannot be over where more of it follows
+        if len(early):
+            logits[early, END] = -torch.inf
+            again, ids = (t.numpy() for t in logits[early].softmax(-1).max(-1))
+            probability[early], half[early] = again, ids
+        cells = np.where(half < N_HALF, half, 0).astype(np.uint16)
+        left = np.flatnonzero((half == LEFT) & (np.arange(rows * columns) % columns < columns - 1))
+        if len(left):
+            at = places(density, rows, columns, width, full=True)
+            square, place = (
+                torch.from_numpy(a.reshape(-1)[left]).to(squares.device) for a in (at.square, at.place)
+            )
+            sure, k = (t.cpu().numpy() for t in self.readout.full(squares[square], place).float().softmax(-1).max(-1))
+            cells[left] = N_HALF + 2 * k
+            cells[left + 1] = N_HALF + 2 * k + 1
+            probability[left] *= sure
+        return cells.reshape(rows, columns), probability.reshape(rows, columns)
+
+    def _batches(self, items, key):  # type: ignore[no-untyped-def]
+        """Lists of items that follow each other and are alike in `key`, as long as the device likes them."""
+        most = 1 if self._device.type == "cpu" else PAGES_AT_ONCE
+        for _, alike in groupby(items, key):
+            while batch := list(islice(alike, most)):
+                yield batch
+
+    def _padded(self, x: Tensor) -> Tensor:
+        if self._device.type == "cpu" or len(x) == PAGES_AT_ONCE:
+            return x
+        return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
+
+
+def _readable(density: Density) -> NDArray[np.bool_]:
+    """(HALF_CLASSES,) whether a half-width cell of the density can be of that class."""
+    readable = np.zeros(HALF_CLASSES, bool)
+    readable[:N_HALF] = atlas(density).drawn[:N_HALF]
+    readable[N_HALF:] = density.wide
+    return readable
+
+
+def _ink(page: Page) -> NDArray[np.float32]:
+    """(H, W) ink in [0, 1]: how far each pixel is from white."""
+    image = page.image
+    if max(image.shape[:2]) > MAX_SIDE or image.shape[0] % TOKEN_SIDE or image.shape[1] % TOKEN_SIDE:
+        raise UsageError(
+            f"a page of {image.shape[1]}×{image.shape[0]} px: sides must be multiples of 64, at most {MAX_SIDE}"
+        )
+    grey = image if image.ndim == 2 else image.mean(axis=-1)
+    return np.subtract(1, grey / np.float32(255), dtype=np.float32)

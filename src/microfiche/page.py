@@ -1,23 +1,53 @@
-"""Page: one picture, and where we set it ourselves, the text on it with a box for every character."""
+"""The nouns of the street: a Page is one picture, VisionTokens are what the encoder makes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    import torch
+
 PAPER, INK = 255, 0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a page was typeset: the name of its density, and whether line ends start a new line."""
+
+    density: str
+    layout: str = "dense"
 
 
 @dataclass(frozen=True)
 class Page:
     """`image` is (H, W) uint8 grey or (H, W, 3) uint8 RGB, white paper 255.
 
-    A page that was typeset also has its `text` and, for each character, a box of (left, top, right, bottom)
-    pixels in `boxes` (T, 4) int32.
+    A page that was typeset also has its `setting`, the `text` on it, and for each character of that a box of
+    (left, top, right, bottom) pixels in `boxes` (T, 4) int32.
     """
 
     image: NDArray[np.uint8]
+    setting: Setting | None = None
     text: str | None = None
     boxes: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class VisionTokens:
+    """`values` (height · width, D) float, one token for each 64×64 px of a page, row by row.
+
+    `setting` is the page's; `checkpoint` is the name and SHA-256 of the weights that made the tokens.
+    """
+
+    values: torch.Tensor
+    height: int
+    width: int
+    setting: Setting | None
+    checkpoint: tuple[str, str]
+
+    def __len__(self) -> int:
+        return self.height * self.width

@@ -127,7 +127,8 @@ class Pages:
         ids = self.random(rng, density, count) if random else self.language(rng, density, count)
         if rng.random() < 0.1:
             ids = np.append(ids[: rng.integers(len(ids))], np.uint16(END))
-        lines = break_lines(expand(ids), columns, "lines" if rng.random() < 0.1 else "dense")[:rows]
+        lines, _ = break_lines(expand(ids), columns, "lines" if rng.random() < 0.1 else "dense")
+        lines = lines[:rows]
         return np.pad(lines, ((0, rows - len(lines)), (0, 0)))
 
     def batch(

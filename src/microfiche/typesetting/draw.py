@@ -16,11 +16,11 @@ def draw(
 ) -> NDArray[np.uint8]:
     """(..., rows, columns) cells and a (G, h, w) atlas → (..., height, width) uint8 of the atlas's values.
 
-    The grid stands in the upper left corner; what it does not cover is 0.
+    The grid stands in the upper left corner; what it does not cover is as the blank cell.
     """
     *batch, rows, columns = cells.shape
     _, h, w = atlas_cells.shape
-    pages = np.zeros((*batch, height, width), np.uint8)
+    pages = np.full((*batch, height, width), atlas_cells[0, 0, 0])
     block = np.swapaxes(atlas_cells[cells], -3, -2)  # (..., rows, h, columns, w)
     pages[..., : rows * h, : columns * w] = block.reshape(*batch, rows * h, columns * w)
     return pages
@@ -30,7 +30,7 @@ def draw_torch(cells: torch.Tensor, atlas_cells: torch.Tensor, height: int, widt
     """The same on torch tensors of any device: (B, rows, columns) int → (B, height, width) of the atlas's dtype."""
     batch, rows, columns = cells.shape
     _, h, w = atlas_cells.shape
-    pages = atlas_cells.new_zeros(batch, height, width)
+    pages = atlas_cells[0, 0, 0].expand(batch, height, width).contiguous()
     block = atlas_cells.index_select(0, cells.reshape(-1)).view(batch, rows, columns, h, w).transpose(2, 3)
     pages[:, : rows * h, : columns * w] = block.reshape(batch, rows * h, columns * w)
     return pages

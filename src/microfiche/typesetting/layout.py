@@ -27,15 +27,19 @@ def expand(ids: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return cells
 
 
-def break_lines(cells: NDArray[np.uint16], columns: int, layout: Layout) -> NDArray[np.uint16]:
-    """(L, columns) cells in lines, blank where a line is shorter."""
+def break_lines(
+    cells: NDArray[np.uint16], columns: int, layout: Layout
+) -> tuple[NDArray[np.uint16], NDArray[np.int64]]:
+    """(L, columns) cells in lines, blank where a line is shorter, and (L + 1,) bounds: line i holds
+    cells[bounds[i] : bounds[i + 1]]."""
     if layout == "dense" and not (cells >= N_HALF).any():
-        lines = -(-len(cells) // columns)
-        return np.pad(cells, (0, lines * columns - len(cells))).reshape(lines, columns)
+        count = -(-len(cells) // columns)
+        bounds = np.minimum(np.arange(count + 1) * columns, len(cells))
+        return np.pad(cells, (0, count * columns - len(cells))).reshape(count, columns), bounds
     # is cells[i] the left half of a full-width character?
     left = (cells >= N_HALF) & ((cells - N_HALF) % 2 == 0)
     breaks = np.flatnonzero(cells == _LINE_END) + 1 if layout == "lines" else np.empty(0, np.int64)
-    bounds, start, next_break = [0], 0, 0
+    ends, start, next_break = [0], 0, 0
     while start < len(cells):
         end = min(start + columns, len(cells))
         while next_break < len(breaks) and breaks[next_break] <= start:
@@ -44,16 +48,19 @@ def break_lines(cells: NDArray[np.uint16], columns: int, layout: Layout) -> NDAr
             end = int(breaks[next_break])
         elif left[end - 1]:
             end -= 1
-        bounds.append(end)
+        ends.append(end)
         start = end
-    starts = np.array(bounds[:-1], np.int64)
-    lengths = np.diff(bounds)
+    bounds = np.array(ends, np.int64)
+    starts, lengths = bounds[:-1], np.diff(bounds)
     offset = np.arange(columns)
     inside = offset < lengths[:, None]
     lines = np.where(inside, cells[np.minimum(starts[:, None] + offset, len(cells) - 1)], np.uint16(0))
-    straddled = np.append(left[starts[1:]], False) & (lengths == columns - 1) if len(starts) else inside[:, 0]
-    lines[straddled & (lines[:, -2] != _LINE_END if layout == "lines" else True), -1] = FILL
-    return lines
+    straddled = np.zeros(len(starts), bool)
+    straddled[:-1] = left[starts[1:]] & (lengths[:-1] == columns - 1)
+    if layout == "lines":
+        straddled &= lines[:, -2] != _LINE_END
+    lines[straddled, -1] = FILL
+    return lines, bounds
 
 
 def cells_to_ids(cells: NDArray[np.uint16], layout: Layout) -> NDArray[np.uint16]:

