@@ -23,7 +23,7 @@ from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import TOKEN_SIDE, Density
-from microfiche.typesetting.layout import ids_to_text, text_cells
+from microfiche.typesetting.layout import boxes, ids_to_text, text_cells
 
 PAGES_AT_ONCE = 32  #: on an accelerator
 MAX_SIDE = 4096  #: pixels; a larger page is refused
@@ -45,10 +45,12 @@ class NanoConfig:
 
 @dataclass(frozen=True)
 class Reading:
-    """The `text` read from a page, and the probability of each of its characters, (T,) float32."""
+    """The `text` read from a page, and for each of its characters the probability, (T,) float32, and the box of
+    left, top, right, bottom pixels where it was read, (T, 4) int32."""
 
     text: str
     confidence: NDArray[np.float32]
+    boxes: NDArray[np.int32]
 
 
 class Nano(nn.Module):
@@ -113,7 +115,9 @@ class Nano(nn.Module):
             for one in squares[: len(batch)]:
                 cells, confidence = self._cells(one, density, batch[0].height, batch[0].width)
                 where = text_cells(cells, "lines" if batch[0].setting.layout == "lines" else "dense")
-                yield Reading(ids_to_text(cells.reshape(-1)[where]), confidence.reshape(-1)[where])
+                ids = cells.reshape(-1)[where]
+                around = boxes(where, ids, cells.shape[1], density)
+                yield Reading(ids_to_text(ids), confidence.reshape(-1)[where], around)
 
     def _cells(
         self, squares: Tensor, density: Density, height: int, width: int

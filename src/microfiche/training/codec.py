@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from microfiche.checkpoints import save
 from microfiche.encoder.windows import PATCHES
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.files import whole_file
@@ -65,6 +66,15 @@ class Recipe(BaseModel):
         warm = min(1.0, (step + 1) / self.warmup_steps)
         into_decay = max(0.0, (step - (self.steps - self.decay_steps)) / max(1, self.decay_steps))
         return self.learning_rate * warm * (1 - math.sqrt(into_decay))
+
+
+def recipe_file(name: str) -> Path:
+    """The file of a recipe that ships, or the file `name`; UsageError if there is neither."""
+    shipped = Path(__file__).parent / "recipes" / f"{name}.toml"
+    if shipped.is_file() or Path(name).is_file():
+        return shipped if shipped.is_file() else Path(name)
+    raise UsageError(f"no recipe {name!r}; give a TOML file or one of "
+                     + ", ".join(sorted(p.stem for p in shipped.parent.glob("*.toml"))))
 
 
 def new_model(config: NanoConfig, seed: int) -> Nano:
@@ -271,6 +281,7 @@ def train(
             since, seen, loss_sum, characters, correct = time.perf_counter(), 0, 0.0, 0, 0
         if step % recipe.save_every == 0 or step == end:
             save_state(state, model, optimiser, step)
+    save(model, out / "model.safetensors")
     return model
 
 

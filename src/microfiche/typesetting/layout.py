@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.typesetting.alphabet import CODE_POINT_OF_GLYPH, END, FILL, N_HALF
-from microfiche.typesetting.density import Layout
+from microfiche.typesetting.density import Density, Layout
 
 _LINE_END = 3  # the glyph id of "\n"
 
@@ -80,6 +80,15 @@ def text_cells(cells: NDArray[np.uint16], layout: Layout) -> NDArray[np.int64]:
     if len(end):
         keep[end[0] :] = False
     return np.flatnonzero(keep)
+
+
+def boxes(
+    where: NDArray[np.int64], ids: NDArray[np.uint16], columns: int, density: Density
+) -> NDArray[np.int32]:
+    """(T, 4) boxes of left, top, right, bottom pixels of the characters `ids` in flat cells `where`."""
+    left, top = where % columns * density.width, where // columns * density.height
+    right = left + np.where(ids >= N_HALF, 2 * density.width, density.width)
+    return np.stack([left, top, right, top + density.height], axis=1).astype(np.int32)
 
 
 def ids_to_text(ids: NDArray[np.uint16]) -> str:

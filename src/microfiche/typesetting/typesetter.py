@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from microfiche.errors import UnreadableCharacters, UsageError
 from microfiche.page import INK, PAPER, Page, Setting
 from microfiche.typesetting import density as densities
-from microfiche.typesetting.alphabet import END, N_HALF, NO_GLYPH
+from microfiche.typesetting.alphabet import END, NO_GLYPH
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import TOKEN_SIDE, Density, Layout, Mode
 from microfiche.typesetting.draw import draw
-from microfiche.typesetting.layout import break_lines, expand, ids_to_text, text_cells
+from microfiche.typesetting.layout import boxes, break_lines, expand, ids_to_text, text_cells
 
 
 def typeset(text: str, density: str = "7x13", mode: str = "small", layout: Layout = "dense") -> list[Page]:
@@ -78,10 +78,7 @@ class Typesetter:
         image = draw(lines, self._pictures, height, side)
         where = text_cells(lines, self.layout)
         ids = lines.reshape(-1)[where]
-        left, top = where % self.columns * density.width, where // self.columns * density.height
-        right = left + np.where(ids >= N_HALF, 2 * density.width, density.width)
-        boxes = np.stack([left, top, right, top + density.height], axis=1).astype(np.int32)
-        return Page(image, self.setting, ids_to_text(ids), boxes)
+        return Page(image, self.setting, ids_to_text(ids), boxes(where, ids, self.columns, density))
 
 
 def unreadable(chunks: Iterable[str], density: Density) -> tuple[Counter[str], dict[str, int]]:

@@ -1,0 +1,21 @@
+"""The `microfiche` command, thin: each command reads its arguments, calls the library, prints."""
+
+from __future__ import annotations
+
+import typer
+
+from microfiche.cli import codec, train
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Keeps text as pictures: sets it on pages, encodes each to a few vision tokens, reads them back.",
+)
+for command in (codec.render, codec.pack, codec.unpack, codec.measure):
+    app.command()(command)
+app.add_typer(train.app, name="train")
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

@@ -1,0 +1,51 @@
+"""What all commands share: where output goes, how errors end, how long work shows itself."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from microfiche.errors import MicroficheError
+
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """Turns an error that one line can tell into that line and its exit code."""
+    try:
+        yield
+    except MicroficheError as error:
+        fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        fail("stopped; nothing half-written was left", 130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(1) from None
+
+
+def fail(message: str, code: int) -> None:
+    """Says `message` on stderr and ends the command."""
+    err.print(f"microfiche: {message}", markup=False)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Any]:
+    """A bar on a terminal, nothing elsewhere; gives a function that takes how much is done."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
+    with Progress(
+        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=not err.is_terminal, transient=True
+    ) as bar:
+        task = bar.add_task(what, total=total, rate="")
+
+        def done(count: int, rate: str = "") -> None:
+            bar.update(task, completed=count, rate=rate)
+
+        yield done

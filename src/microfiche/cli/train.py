@@ -1,0 +1,51 @@
+"""train codec."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from microfiche.cli.console import err, reported
+from microfiche.errors import UsageError
+
+app = typer.Typer(no_args_is_help=True, help="Train a model from text.")
+
+
+@app.callback()
+def _train() -> None:
+    pass
+
+
+@app.command()
+def codec(
+    text: Annotated[Path, typer.Option("--text", help="Folder of UTF-8 text (.txt, .txt.xz, .md, .py).")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the training; one that stands there is resumed.")],
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-codec",
+    device: Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")] = "cpu",
+) -> None:
+    """Trains nano's encoder and readout; Ctrl-C stops it and the same command goes on."""
+    import torch
+
+    from microfiche.evaluation.figures import curve
+    from microfiche.training.codec import recipe_file, train
+
+    def progress(line: dict[str, Any]) -> None:
+        left = line["seconds_left"]
+        held = " ".join(f"{name} {score:.4f}" for name, score in line.get("held_out", {}).items())
+        err.print(
+            f"step {line['step']} loss {line['loss']:.4f} right {line['right']:.4f} "
+            f"{line['tokens_per_second']:.0f} tokens/s {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left {held}",
+            markup=False,
+        )
+        if held:
+            with contextlib.suppress(OSError):
+                curve(out / "log.jsonl", out / "curve.png")
+
+    with reported():
+        if not text.is_dir():
+            raise UsageError(f"{text}: not a folder of text")
+        train(recipe_file(recipe), text, out, torch.device(device), progress)
+        err.print(f"{out / 'model.safetensors'} is done", markup=False)

@@ -1,0 +1,117 @@
+"""Packs and reads a text in memory and says what it cost and what came back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from microfiche.evaluation.precision import errors, fox_precision, text_tokens
+from microfiche.fiche import TokenType, dequantise, quantise
+from microfiche.model import Nano
+from microfiche.page import VisionTokens
+from microfiche.typesetting.density import Layout, density, mode
+from microfiche.typesetting.typesetter import Typesetter
+
+BATCH = 32
+T = TypeVar("T")
+
+
+class Measurement(BaseModel):
+    """What it takes to keep a text as vision tokens; precision is summed page by page over all pages."""
+
+    characters: int
+    text_tokens: int
+    vision_tokens: int
+    ratio: float
+    precision: float
+    fox_precision: float
+    errors: int
+    pages: int
+    seconds_typeset: float
+    seconds_encode: float
+    seconds_read: float
+    density: str
+    mode: str
+    layout: str
+    random: bool
+    token_type: str
+    checkpoint: str
+
+
+def random_twin(text: str, seed: int = 0) -> str:
+    """As many characters as `text` has, drawn evenly from those that occur in it."""
+    alphabet = np.array(sorted(set(text)))
+    return "".join(alphabet[np.random.default_rng(seed).integers(len(alphabet), size=len(text))])
+
+
+def measure(
+    text: str,
+    model: Nano,
+    density_name: str = "7x13",
+    mode_name: str = "small",
+    layout: Layout = "dense",
+    *,
+    random: bool = False,
+    token_type: TokenType | None = "int8",
+    progress: Callable[[int], None] = lambda pages: None,
+) -> Measurement:
+    """Typesets, encodes, stores as `token_type` (not at all if None) and reads `text`, or its random twin."""
+    if random:
+        text = random_twin(text)
+    typesetter = Typesetter(density(density_name), mode(mode_name), layout)
+    pages = typesetter.pages([text])
+    seconds = {"typeset": 0.0, "encode": 0.0, "read": 0.0}
+    read, vision_tokens, wrong, length, count = [], 0, 0, 0, 0
+    while True:
+        batch = _timed(seconds, "typeset", lambda: list(islice(pages, BATCH)))
+        if not batch:
+            break
+        tokens = _timed(seconds, "encode", lambda b=batch: [_stored(t, token_type) for t in model.encode_each(b)])
+        readings = _timed(seconds, "read", lambda t=tokens: list(model.read_each(t)))
+        for page, reading in zip(batch, readings, strict=True):
+            assert page.text is not None
+            distance, longer = errors(reading.text, page.text)
+            wrong, length = wrong + distance, length + longer
+        read += [reading.text for reading in readings]
+        vision_tokens += sum(map(len, tokens))
+        count += len(batch)
+        progress(count)
+    cost = text_tokens(text)
+    return Measurement(
+        characters=len(text),
+        text_tokens=cost,
+        vision_tokens=vision_tokens,
+        ratio=round(cost / vision_tokens, 3),
+        precision=round(1 - wrong / max(1, length), 5),
+        fox_precision=round(fox_precision("".join(read), text), 5),
+        errors=wrong,
+        pages=count,
+        seconds_typeset=round(seconds["typeset"], 3),
+        seconds_encode=round(seconds["encode"], 3),
+        seconds_read=round(seconds["read"], 3),
+        density=density_name,
+        mode=mode_name,
+        layout=layout,
+        random=random,
+        token_type=token_type or "as encoded",
+        checkpoint=f"{model.checkpoint[0]} {model.checkpoint[1][:12]}",
+    )
+
+
+def _stored(tokens: VisionTokens, token_type: TokenType | None) -> VisionTokens:
+    if token_type is None:
+        return tokens
+    values = dequantise(quantise(tokens.values, token_type))
+    return VisionTokens(values, tokens.height, tokens.width, tokens.setting, tokens.checkpoint)
+
+
+def _timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:
+    start = time.perf_counter()
+    result = work()
+    seconds[name] += time.perf_counter() - start
+    return result
