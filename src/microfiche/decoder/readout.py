@@ -48,9 +48,23 @@ class Places:
 def places(density: Density, rows: int, columns: int, tokens_across: int, full: bool = False) -> Places:
     """Places of a grid of `rows` × `columns` half-width cells, or, `full`, of the full-width characters that
     begin in each of them; shapes (rows, columns)."""
+    y, x = centres(density, rows, columns, full)
+    return places_at(density, y, np.minimum(x, tokens_across * TOKEN_SIDE - 1), tokens_across, full)
+
+
+def centres(
+    density: Density, rows: int, columns: int, full: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pixel rows (rows, 1) and columns (1, columns) of the centres that `places` reads at."""
     y = np.arange(rows)[:, None] * density.height + density.height // 2
     x = np.arange(columns)[None] * density.width + (density.width if full else density.width // 2)
-    x = np.minimum(x, tokens_across * TOKEN_SIDE - 1)
+    return y, x
+
+
+def places_at(
+    density: Density, y: NDArray[np.int64], x: NDArray[np.int64], tokens_across: int, full: bool
+) -> Places:
+    """Places of the characters whose centres are at pixels (y, x), which broadcast."""
     token = y // TOKEN_SIDE * tokens_across + x // TOKEN_SIDE
     inside = _SQUARE_INDEX[y % TOKEN_SIDE // SQUARE, x % TOKEN_SIDE // SQUARE]
     kind = list(DENSITIES).index(density.name) + len(DENSITIES) * full

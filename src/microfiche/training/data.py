@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.decoder.readout import LEFT, RIGHT, SQUARES, places
+from microfiche.decoder.readout import LEFT, RIGHT, SQUARES, centres, places_at
 from microfiche.errors import InputError
 from microfiche.typesetting.alphabet import END, N_FULL, N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.atlas import atlas
@@ -24,6 +24,7 @@ from microfiche.typesetting.layout import break_lines, expand
 
 SUFFIXES = (".txt", ".txt.xz", ".md", ".py")
 _N_HANZI = 6763
+LARGEST = 1280  #: pixels along the side of the largest page
 #: Flat index of the square, place, and class of some characters; each (n,).
 Cells = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -141,32 +142,36 @@ class Pages:
         random: bool | None = None,
         samples: int | None = 48,
     ) -> Batch:
-        """`pages` square pages of `side` px, each of its own density and kind unless those are given, with
+        """`pages` square pieces of `side` px, cut at token borders out of pages of up to LARGEST px, so that a
+        character may stand anywhere in a token; each of its own density and kind unless those are given, with
         `samples` supervised characters for each vision token (all if None)."""
         across = side // TOKEN_SIDE
         ink, half, full = [], [], []
         for b in range(pages):
             d = density or self.densities[rng.choice(len(self.densities), p=self.weights)]
-            rows, columns = side // d.height, side // d.width
             is_random = rng.random() < self.random_share if random is None else random
+            down, right = rng.integers((LARGEST - side) // TOKEN_SIDE + 1, size=2) * TOKEN_SIDE
+            down, right = down % d.height, right % d.width  # what is cut off the first row and column
+            rows, columns = -(-(side + down) // d.height), -(-(side + right) // d.width)
             cells = self.cells(rng, d, rows, columns, is_random)
-            ink.append(draw(cells, atlas(d).cells, side, side))
+            sheet = draw(cells, atlas(d).cells, rows * d.height, columns * d.width)
+            ink.append(sheet[down : down + side, right : right + side])
             flat = cells.reshape(-1).astype(np.int64)
-            left, right = (flat >= N_HALF) & ((flat - N_HALF) % 2 == 0), (flat >= N_HALF) & ((flat - N_HALF) % 2 == 1)
-            first = b * across * across * SQUARES
-            wanted = np.where(left, LEFT, np.where(right, RIGHT, flat))
+            left, tail = (flat >= N_HALF) & ((flat - N_HALF) % 2 == 0), (flat >= N_HALF) & ((flat - N_HALF) % 2 == 1)
+            wanted = np.where(left, LEFT, np.where(tail, RIGHT, flat))
             limit = None if samples is None else samples * across * across // (4 if d.wide else 1)
-            for kind, chosen, target in (
-                (half, np.arange(len(flat)), wanted),
-                (full, np.flatnonzero(left), (flat - N_HALF) // 2),
+            for kind, candidates, target in (
+                (half, np.ones(len(flat), bool), wanted),
+                (full, left, (flat - N_HALF) // 2),
             ):
+                y, x = np.broadcast_arrays(*centres(d, rows, columns, full=kind is full))
+                y, x = y.reshape(-1) - down, x.reshape(-1) - right
+                chosen = np.flatnonzero(candidates & (y >= 0) & (y < side) & (x >= 0) & (x < side))
                 if limit is not None and len(chosen) > limit:
                     chosen = rng.choice(chosen, limit, replace=False)
                 if len(chosen):
-                    where = places(d, rows, columns, across, full=kind is full)
-                    kind.append(
-                        (where.square.reshape(-1)[chosen] + first, where.place.reshape(-1)[chosen], target[chosen])
-                    )
+                    at = places_at(d, y[chosen], x[chosen], across, full=kind is full)
+                    kind.append((at.square + b * across * across * SQUARES, at.place, target[chosen]))
         return Batch(np.stack(ink), _joined(half), _joined(full))
 
 

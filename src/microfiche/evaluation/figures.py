@@ -1,0 +1,105 @@
+"""Pictures of what was measured: precision over ratio, a page beside its reading, a training's curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from microfiche.evaluation.measure import measure
+from microfiche.model import Nano
+from microfiche.page import Page
+from microfiche.typesetting.alphabet import N_HALF, glyphs
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES, Layout, density, mode
+from microfiche.typesetting.typesetter import Typesetter, unreadable
+
+#: DeepSeek-OCR on Fox English (arXiv 2510.18234, Table 2): ratio, precision in per cent.
+FOX_64 = ((10.5, 96.5), (11.8, 93.8), (13.2, 83.8), (15.1, 85.9), (16.5, 79.3), (17.7, 76.4), (19.7, 59.1))
+FOX_100 = ((6.7, 98.5), (7.5, 97.3), (8.5, 96.8), (9.7, 96.8), (10.6, 91.5), (11.3, 89.8), (12.6, 87.1))
+
+
+def plot(text: str, model: Nano, mode_name: str, out: Path, progress: Callable[[int], None]) -> None:
+    """PNG of precision over ratio at every density that can draw `text`, random strings too, beside the paper's."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for points, label in ((FOX_64, "64 tokens"), (FOX_100, "100 tokens")):
+        axes.plot(*zip(*points, strict=True), "--", marker="s", alpha=0.6, label=f"DeepSeek-OCR 3B, Fox pages, {label}")
+    able = [d.name for d in DENSITIES.values() if not unreadable([text], d)[0]]
+    for random, marker in ((False, "o"), (True, "x")):
+        results = [measure(text, model, name, mode_name, random=random, progress=progress) for name in able]
+        # Random strings have no meaningful count of text tokens: they stand at the ratio of the text they twin.
+        if not random:
+            ratios = {r.density: r.ratio for r in results}
+        results.sort(key=lambda r: ratios[r.density])
+        x, y = [ratios[r.density] for r in results], [100 * r.precision for r in results]
+        axes.plot(x, y, marker=marker, label="Microfiche nano, " + ("random strings" if random else "this text"))
+        if not random:
+            for r, a, b in zip(results, x, y, strict=True):
+                axes.annotate(r.density, (a, b), textcoords="offset points", xytext=(4, 5), fontsize=8)
+    axes.set(
+        xlabel="text tokens for each vision token",
+        ylabel="precision, %",
+        ylim=(0, 102),
+        title="Theirs: word precision on scanned-looking English pages.\n"
+        "Ours: strict character precision on pages of our own typesetting.",
+    )
+    axes.title.set_fontsize(9)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(out, format="png", dpi=120)
+
+
+def show(text: str, model: Nano, density_name: str, mode_name: str, layout: Layout, out: Path) -> None:
+    """PNG of the first page beside what was read from it: the paler a character the less sure, errors on red."""
+    typesetter = Typesetter(density(density_name), mode(mode_name), layout)
+    page = next(islice(typesetter.pages([text]), 1))
+    reading = next(model.read_each(model.encode([page])))
+    read = np.full((*page.image.shape, 3), 255, np.uint8)
+    truth = _characters(page)
+    seen = {tuple(box[:2].tolist()) for box in reading.boxes}
+    missed = np.array([box for (x, y), (_, box) in truth.items() if (x, y) not in seen]).reshape(-1, 4)
+    for left, top, right, bottom in missed:
+        read[top:bottom, left:right] = (255, 150, 150)
+    cells = atlas(typesetter.density).cells
+    for char, sure, (left, top, right, bottom) in zip(reading.text, reading.confidence, reading.boxes, strict=True):
+        glyph = int(glyphs(char)[0])
+        ink = cells[glyph] if glyph < N_HALF else np.concatenate([cells[glyph], cells[glyph + 1]], axis=1)
+        right_one = truth.get((int(left), int(top)), ("", None))[0] == char
+        paper = np.array((255, 255, 255) if right_one else (255, 150, 150))
+        shade = paper * (0.75 * (1 - sure))
+        read[top:bottom, left:right] = np.where(ink[..., None] == 1, shade, paper)
+    scale = 2
+    sheet = np.full((page.image.shape[0], 2 * page.image.shape[1] + 24, 3), 128, np.uint8)
+    sheet[:, : page.image.shape[1]] = page.image[..., None]
+    sheet[:, -page.image.shape[1] :] = read
+    picture = Image.fromarray(sheet)
+    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out, "PNG")
+
+
+def _characters(page: Page) -> dict[tuple[int, int], tuple[str, np.ndarray]]:  # type: ignore[type-arg]
+    assert page.text is not None and page.boxes is not None
+    return {(int(b[0]), int(b[1])): (c, b) for c, b in zip(page.text, page.boxes, strict=True)}
+
+
+def curve(log: Path, out: Path) -> None:
+    """PNG of a training's loss and held-out precision, from its log.jsonl."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    loss, held = figure.subplots(1, 2)
+    loss.semilogy([line["step"] for line in lines], [line["loss"] for line in lines])
+    loss.set(xlabel="step", ylabel="loss, nats a character")
+    measured = [line for line in lines if "held_out" in line]
+    for name in measured[-1]["held_out"] if measured else ():
+        style = ":" if name.endswith("random") else "-"
+        held.plot([x["step"] for x in measured], [x["held_out"][name] for x in measured], style, label=name)
+    held.set(xlabel="step", ylabel="held-out characters read right", ylim=(0, 1.01))
+    held.legend(fontsize=6, ncols=2)
+    for axes in (loss, held):
+        axes.grid(alpha=0.3)
+    figure.savefig(out, format="png", dpi=110)
