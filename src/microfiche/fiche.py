@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -103,7 +103,7 @@ class FicheWriter:
         keep_text: bool,
     ) -> None:
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
-        self._head = {
+        self._head: dict[str, Any] = {
             "checkpoint": checkpoint[0],
             "checkpoint_sha256": checkpoint[1],
             "density": setting.density,

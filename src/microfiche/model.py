@@ -6,16 +6,17 @@ tokens and the same text whatever stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from microfiche.decoder.readout import HALF_CLASSES, LEFT, Readout, places
+from microfiche.decoder.readout import HALF_CLASSES, LEFT, SQUARES, Readout, places
 from microfiche.encoder.nano import NanoEncoder
 from microfiche.errors import UsageError
 from microfiche.page import Page, VisionTokens
@@ -25,6 +26,7 @@ from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import TOKEN_SIDE, Density
 from microfiche.typesetting.layout import boxes, ids_to_text, text_cells
 
+T = TypeVar("T")
 PAGES_AT_ONCE = 32  #: on an accelerator
 MAX_SIDE = 4096  #: pixels; a larger page is refused
 
@@ -111,8 +113,8 @@ class Nano(nn.Module):
                 raise UsageError("nano reads only pages that Microfiche typeset")
             values = torch.stack([page.values for page in batch]).to(self._device, self._dtype)
             density = densities.density(batch[0].setting.density)
-            squares = self.readout.unfold(self._padded(values)).unflatten(0, (-1, values.shape[1] * 64))
-            for one in squares[: len(batch)]:
+            squares = self.readout.unfold(self._padded(values))
+            for one in squares.unflatten(0, (-1, values.shape[1] * SQUARES))[: len(batch)]:  # type: ignore[no-untyped-call]
                 cells, confidence = self._cells(one, density, batch[0].height, batch[0].width)
                 where = text_cells(cells, "lines" if batch[0].setting.layout == "lines" else "dense")
                 ids = cells.reshape(-1)[where]
@@ -126,7 +128,7 @@ class Nano(nn.Module):
         rows, columns = height * TOKEN_SIDE // density.height, width * TOKEN_SIDE // density.width
         at = places(density, rows, columns, width)
         square, place = (torch.from_numpy(a.reshape(-1)).to(squares.device) for a in (at.square, at.place))
-        logits = self.readout.half(squares[square], place).float().cpu()
+        logits = self.readout.read_half(squares[square], place).float().cpu()
         logits[:, torch.from_numpy(~_readable(density))] = -torch.inf
         probability, half = (t.numpy() for t in logits.softmax(-1).max(-1))
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
@@ -142,13 +144,14 @@ class Nano(nn.Module):
             square, place = (
                 torch.from_numpy(a.reshape(-1)[left]).to(squares.device) for a in (at.square, at.place)
             )
-            sure, k = (t.cpu().numpy() for t in self.readout.full(squares[square], place).float().softmax(-1).max(-1))
+            logits = self.readout.read_full(squares[square], place).float().cpu()
+            sure, k = (t.numpy() for t in logits.softmax(-1).max(-1))
             cells[left] = N_HALF + 2 * k
             cells[left + 1] = N_HALF + 2 * k + 1
             probability[left] *= sure
         return cells.reshape(rows, columns), probability.reshape(rows, columns)
 
-    def _batches(self, items, key):  # type: ignore[no-untyped-def]
+    def _batches(self, items: Iterable[T], key: Callable[[T], object]) -> Iterator[list[T]]:
         """Lists of items that follow each other and are alike in `key`, as long as the device likes them."""
         most = 1 if self._device.type == "cpu" else PAGES_AT_ONCE
         for _, alike in groupby(items, key):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +20,12 @@ from microfiche.sources import Source, sources
 from microfiche.typesetting import Typesetter, unreadable
 from microfiche.typesetting.density import DENSITIES, MODES, Density, Layout, density, mode
 
-DensityName = StrEnum("DensityName", {name: name for name in DENSITIES})
-ModeName = StrEnum("ModeName", {name: name for name in MODES})
+if TYPE_CHECKING:
+    from microfiche.model import Nano
+    from microfiche.page import Page, VisionTokens
+
+DensityName = StrEnum("DensityName", list(DENSITIES))  # type: ignore[misc]
+ModeName = StrEnum("ModeName", list(MODES))  # type: ignore[misc]
 
 
 class LayoutName(StrEnum):
@@ -139,13 +144,11 @@ def pack(
         )
 
 
-def _encoded(model, pages):  # type: ignore[no-untyped-def]
+def _encoded(model: Nano, pages: Iterable[Page]) -> Iterator[tuple[Page, VisionTokens]]:
     """Pairs of page and tokens, as they come."""
-    from collections import deque
+    waiting: deque[Page] = deque()
 
-    waiting: deque[object] = deque()
-
-    def remembered() -> Iterable[object]:
+    def remembered() -> Iterator[Page]:
         for page in pages:
             waiting.append(page)
             yield page

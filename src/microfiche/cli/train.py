@@ -37,7 +37,8 @@ def codec(
         held = " ".join(f"{name} {score:.4f}" for name, score in line.get("held_out", {}).items())
         err.print(
             f"step {line['step']} loss {line['loss']:.4f} right {line['right']:.4f} "
-            f"{line['tokens_per_second']:.0f} tokens/s {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left {held}",
+            f"{line['tokens_per_second']:.0f} tokens/s "
+            f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left {held}",
             markup=False,
         )
         if held:

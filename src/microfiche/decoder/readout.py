@@ -30,7 +30,7 @@ _OFFSETS = SQUARE * SQUARE
 def _quad_order() -> NDArray[np.int64]:
     """(8, 8) index of each square of a window: three levels of 2×2, outermost first."""
     y, x = np.mgrid[:8, :8]
-    return sum(((y >> b & 1) * 2 + (x >> b & 1)) << 2 * b for b in range(3))  # type: ignore[return-value]
+    return sum(((y >> b & 1) * 2 + (x >> b & 1)) << 2 * b for b in range(3))
 
 
 _SQUARE_INDEX = _quad_order()
@@ -83,18 +83,19 @@ class Decompressor(nn.Module):
     @torch.no_grad()
     def start_as(self, projection: Tensor) -> None:
         """Sets the weights so that each patch is the (D, token width / 16) projection of its part of the token."""
-        self.deconv1.weight.copy_(torch.block_diag(*[projection] * 4))
+        self.deconv1.weight.copy_(torch.block_diag(*[projection] * 4))  # type: ignore[no-untyped-call]
         nn.init.eye_(self.deconv2.weight)
         nn.init.zeros_(self.deconv1.bias)
         nn.init.zeros_(self.deconv2.bias)
 
     def forward(self, tokens: Tensor) -> Tensor:
         n, d = tokens.shape
-        return self.deconv1(self.deconv2(tokens).view(n, 4, d // 4)).view(n, PATCHES, -1)
+        patches: Tensor = self.deconv1(self.deconv2(tokens).view(n, 4, d // 4))
+        return patches.view(n, PATCHES, -1)
 
 
 class Readout(nn.Module):
-    """Reads half-width cells (`half`) and full-width characters (`full`) off unfolded tokens (`unfold`)."""
+    """Reads half-width cells (`read_half`) and full-width characters (`read_full`) off unfolded tokens (`unfold`)."""
 
     def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
         super().__init__()
@@ -119,18 +120,19 @@ class Readout(nn.Module):
         x = patches + self.place
         for block in self.blocks:
             x = block(x)
-        return self.squares(self.norm(x)).reshape(patches.shape[0] * SQUARES, -1)
+        squares: Tensor = self.squares(self.norm(x))
+        return squares.reshape(patches.shape[0] * SQUARES, -1)
 
     def _hidden(self, squares: Tensor, place: Tensor) -> Tensor:
         scale, shift = self.table.to(squares.dtype)[place].chunk(2, dim=-1)
         return F.gelu(torch.addcmul(shift, self.fc1(squares), 1 + scale))
 
-    def half(self, squares: Tensor, place: Tensor) -> Tensor:
+    def read_half(self, squares: Tensor, place: Tensor) -> Tensor:
         """(..., square width) gathered squares and (...) places → (..., HALF_CLASSES) logits."""
         logits: Tensor = self.half_head(self._hidden(squares, place))
         return logits
 
-    def full(self, squares: Tensor, place: Tensor) -> Tensor:
+    def read_full(self, squares: Tensor, place: Tensor) -> Tensor:
         """The same for full-width characters → (..., N_FULL) logits."""
         logits: Tensor = self.full_head(self.fc2(self._hidden(squares, place)))
         return logits

@@ -46,7 +46,7 @@ class Compressor(nn.Module):
     @torch.no_grad()
     def start_as(self, projection: Tensor) -> None:
         """Sets the weights so that a token is its patches' (token width / 16, D) projections side by side."""
-        self.conv1.weight.copy_(torch.block_diag(*[projection] * 4))
+        self.conv1.weight.copy_(torch.block_diag(*[projection] * 4))  # type: ignore[no-untyped-call]
         nn.init.eye_(self.conv2.weight)
         nn.init.zeros_(self.conv1.bias)
         nn.init.zeros_(self.conv2.bias)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.evaluation.measure import measure
@@ -82,7 +83,7 @@ def show(text: str, model: Nano, density_name: str, mode_name: str, layout: Layo
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out, "PNG")
 
 
-def _characters(page: Page) -> dict[tuple[int, int], tuple[str, np.ndarray]]:  # type: ignore[type-arg]
+def _characters(page: Page) -> dict[tuple[int, int], tuple[str, NDArray[np.int32]]]:
     assert page.text is not None and page.boxes is not None
     return {(int(b[0]), int(b[1])): (c, b) for c, b in zip(page.text, page.boxes, strict=True)}
 

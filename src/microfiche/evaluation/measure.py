@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import TypeVar
 
@@ -12,8 +13,8 @@ from pydantic import BaseModel
 
 from microfiche.evaluation.precision import errors, fox_precision, text_tokens
 from microfiche.fiche import TokenType, dequantise, quantise
-from microfiche.model import Nano
-from microfiche.page import VisionTokens
+from microfiche.model import Nano, Reading
+from microfiche.page import Page, VisionTokens
 from microfiche.typesetting.density import Layout, density, mode
 from microfiche.typesetting.typesetter import Typesetter
 
@@ -71,8 +72,8 @@ def measure(
         batch = _timed(seconds, "typeset", lambda: list(islice(pages, BATCH)))
         if not batch:
             break
-        tokens = _timed(seconds, "encode", lambda b=batch: [_stored(t, token_type) for t in model.encode_each(b)])
-        readings = _timed(seconds, "read", lambda t=tokens: list(model.read_each(t)))
+        tokens = _timed(seconds, "encode", partial(_encode, model, batch, token_type))
+        readings = _timed(seconds, "read", partial(_read, model, tokens))
         for page, reading in zip(batch, readings, strict=True):
             assert page.text is not None
             distance, longer = errors(reading.text, page.text)
@@ -101,6 +102,14 @@ def measure(
         token_type=token_type or "as encoded",
         checkpoint=f"{model.checkpoint[0]} {model.checkpoint[1][:12]}",
     )
+
+
+def _encode(model: Nano, pages: list[Page], token_type: TokenType | None) -> list[VisionTokens]:
+    return [_stored(tokens, token_type) for tokens in model.encode_each(pages)]
+
+
+def _read(model: Nano, tokens: list[VisionTokens]) -> list[Reading]:
+    return list(model.read_each(tokens))
 
 
 def _stored(tokens: VisionTokens, token_type: TokenType | None) -> VisionTokens:

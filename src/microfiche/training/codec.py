@@ -124,8 +124,8 @@ def losses(model: Nano, batch: Batch, device: torch.device, local: bool = False)
     total = torch.zeros((), device=device)
     right = []
     read: tuple[tuple[Callable[[Tensor, Tensor], Tensor], Cells], ...] = (
-        (model.readout.half, batch.half),
-        (model.readout.full, batch.full),
+        (model.readout.read_half, batch.half),
+        (model.readout.read_full, batch.full),
     )
     for head, cells in read:
         square, place, target = (torch.from_numpy(a).to(device) for a in cells)

@@ -36,7 +36,7 @@ def held_out(document: str) -> bool:
 
 def documents(file: Path) -> list[str]:
     """The documents of a text file: those between lines that hold one form feed, or the whole of it."""
-    data = lzma.open(file).read() if file.suffix == ".xz" else file.read_bytes()
+    data = lzma.decompress(file.read_bytes()) if file.suffix == ".xz" else file.read_bytes()
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -146,7 +146,9 @@ class Pages:
         character may stand anywhere in a token; each of its own density and kind unless those are given, with
         `samples` supervised characters for each vision token (all if None)."""
         across = side // TOKEN_SIDE
-        ink, half, full = [], [], []
+        ink: list[NDArray[np.uint8]] = []
+        half: list[Cells] = []
+        full: list[Cells] = []
         for b in range(pages):
             d = density or self.densities[rng.choice(len(self.densities), p=self.weights)]
             is_random = rng.random() < self.random_share if random is None else random
@@ -177,5 +179,6 @@ class Pages:
 
 def _joined(parts: list[Cells]) -> Cells:
     if not parts:
-        return (np.empty(0, np.int64),) * 3
-    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+    square, place, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return square, place, target
