@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from microfiche.decoder.readout import HALF_CLASSES, LEFT, SQUARES, Readout, places
 from microfiche.encoder.nano import NanoEncoder
-from microfiche.errors import UsageError
+from microfiche.errors import CheckpointError, UsageError
 from microfiche.page import Page, VisionTokens
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, N_HALF
@@ -100,12 +100,12 @@ class Nano(nn.Module):
     def read_each(self, tokens: Iterable[VisionTokens]) -> Iterator[Reading]:
         """The reading of each page, one after another as tokens come.
 
-        UsageError for tokens of another checkpoint or of a page that was not typeset.
+        CheckpointError for tokens of another checkpoint, UsageError for those of a page that was not typeset.
         """
         for batch in self._batches(tokens, lambda t: (t.height, t.width, t.setting)):
             for page in batch:
                 if page.checkpoint != self.checkpoint:
-                    raise UsageError(
+                    raise CheckpointError(
                         f"tokens of checkpoint {page.checkpoint[0]} ({page.checkpoint[1][:12]}) cannot be read by "
                         f"{self.checkpoint[0]} ({self.checkpoint[1][:12]})"
                     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from microfiche.errors import CheckpointError
@@ -41,9 +41,10 @@ def save(model: Nano, path: Path) -> None:
             tensors[f"{name}.scale"] = scale
         else:
             tensors[name] = value.half()
-    metadata = {"format": FORMAT, "config": json.dumps(asdict(model.config)), "alphabet": alphabet_hash()}
+    head = {"format": FORMAT, "config": asdict(model.config), "alphabet": alphabet_hash()}
+    metadata = {"microfiche": json.dumps(head)}  # one key: several are written in no fixed order
     with whole_file(path) as beside:
-        save_file(tensors, beside, metadata)
+        beside.write_bytes(to_bytes(tensors, metadata))
 
 
 def load(name_or_path: str | Path = "nano", device: str = "cpu", dtype: torch.dtype | None = None) -> Nano:
@@ -64,16 +65,16 @@ def _load(path: Path, name: str, device: str, dtype: torch.dtype | None) -> Nano
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {}).get("microfiche", "{}"))
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
     if metadata.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a nano checkpoint of this version ({metadata.get('format')})")
     if metadata.get("alphabet") != alphabet_hash():
         raise CheckpointError(f"{path}: its alphabet is not this version's")
     try:
-        fields = json.loads(metadata["config"])
+        fields = metadata["config"]
         config = NanoConfig(**{**fields, "stem": tuple(fields["stem"])})
         with torch.device("meta"):
             model = Nano(config, (name, digest))

@@ -28,6 +28,8 @@ def reported() -> Iterator[None]:
     except BrokenPipeError:
         sys.stderr.close()
         raise typer.Exit(1) from None
+    except OSError as error:
+        fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
 
 
 def fail(message: str, code: int) -> None:

@@ -146,4 +146,4 @@ class NanoEncoder(nn.Module):
     def forward(self, ink: Tensor) -> Tensor:
         b, height, width = ink.shape
         tokens = self.compressor(self.patches(ink)).view(b, -1, self.page.down.in_features)
-        return self.page(tokens, height // 64, width // 64)  # type: ignore[no-any-return]
+        return self.page(tokens, height // 64, width // 64)

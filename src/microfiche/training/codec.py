@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -197,7 +197,7 @@ def save_state(path: Path, model: Nano, optimisers: list[torch.optim.Optimizer],
         for key, value in moments.get(parameter, {}).items():
             tensors[f"{key}/{name}"] = value.contiguous()
     with whole_file(path) as beside:
-        save_file(tensors, beside, {"step": str(step)})
+        beside.write_bytes(to_bytes(tensors, {"step": str(step)}))
 
 
 def load_state(path: Path, model: Nano, optimisers: list[torch.optim.Optimizer]) -> int:
@@ -286,4 +286,6 @@ def train(
 
 
 def _read_log(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+    """The whole lines of a log; a kill may have cut the last one short."""
+    lines = log.read_text().split("\n")[:-1] if log.exists() else []
+    return [json.loads(line) for line in lines]

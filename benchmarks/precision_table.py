@@ -1,0 +1,61 @@
+"""Precision and ratio on held-out documents, as a Markdown table.
+
+    python benchmarks/precision_table.py FOLDER [--characters 100000] [--checkpoint nano] [--files en-wiki zh-wiki]
+
+For every text file of FOLDER (the corpus the model was trained on), takes the documents that training held out
+(SHA-256 starting with 0) up to so many characters, without those characters that the density cannot draw, and
+measures them and their random twins at each density that draws the script.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from microfiche.checkpoints import load
+from microfiche.evaluation.measure import measure
+from microfiche.fiche import TokenType
+from microfiche.training.data import SUFFIXES, documents, held_out
+from microfiche.typesetting import unreadable
+from microfiche.typesetting.density import DENSITIES
+
+TOKEN_TYPES: dict[str, TokenType | None] = {"int8": "int8", "float16": "float16", "none": None}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--characters", type=int, default=100_000)
+    parser.add_argument("--checkpoint", default="nano")
+    parser.add_argument("--mode", default="small")
+    parser.add_argument("--tokens", choices=list(TOKEN_TYPES), default="int8", help="how tokens are stored")
+    parser.add_argument("--files", nargs="*", help="only files whose names start so")
+    parser.add_argument("--densities", nargs="*", default=list(DENSITIES))
+    args = parser.parse_args()
+    model = load(args.checkpoint)
+    print("| text | density | characters | ratio | precision | Fox precision | precision, random strings |")
+    print("|---|---|---|---|---|---|---|")
+    for file in sorted(f for f in args.folder.iterdir() if f.name.endswith(SUFFIXES)):
+        if args.files is not None and not file.name.startswith(tuple(args.files)):
+            continue
+        text = "\n".join(d for d in documents(file) if held_out(d))[: args.characters]
+        wide = sum(c >= "\u3000" for c in text) > 0.3 * len(text)
+        for name in args.densities:
+            density = DENSITIES[name]
+            if density.wide != wide or not text:
+                continue
+            drawable = text.translate(dict.fromkeys(map(ord, unreadable([text], density)[0])))
+            results = [
+                measure(drawable, model, name, args.mode, random=random, token_type=TOKEN_TYPES[args.tokens])
+                for random in (False, True)
+            ]
+            row = results[0]
+            print(
+                f"| {file.name.split('.')[0]} | {name} | {row.characters:,} | {row.ratio:.1f}× | {row.precision:.4f} "
+                f"| {row.fox_precision:.4f} | {results[1].precision:.4f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""A .fiche comes back whole or is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from microfiche.cli import app
+from microfiche.errors import FicheError
+from microfiche.fiche import Fiche, dequantise, quantise
+
+TEXT = "It was the best of times,\n\tit was the worst of times.\n" * 3
+
+
+def run(*args: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(args))
+    assert result.exit_code == code, result.output
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def fiche(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fiche")
+    (folder / "a.txt").write_text(TEXT)
+    run("pack", str(folder / "a.txt"), "-o", str(folder / "a.fiche"), "--mode", "tiny", "--text")
+    return folder / "a.fiche"
+
+
+def changed(fiche: Path, out: Path, **entries: bytes | None) -> Path:
+    with zipfile.ZipFile(fiche) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            data = entries.pop(name, old.read(name))
+            if data is not None:
+                new.writestr(name, data)
+        for name, extra in entries.items():
+            new.writestr(name, extra or b"")
+    return out
+
+
+def test_text_comes_back(fiche: Path) -> None:
+    assert run("unpack", str(fiche), "--text") == TEXT
+    assert run("unpack", str(fiche), "--allow-errors").startswith("It was")
+
+
+def test_same_text_same_bytes(fiche: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(TEXT)
+    run("pack", str(fiche.with_name("a.txt")), "-o", str(tmp_path / "b.fiche"), "--mode", "tiny", "--text")
+    assert (tmp_path / "b.fiche").read_bytes() == fiche.read_bytes()
+
+
+def test_a_page_read_wrong_is_named(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json"))
+    manifest["pages"][0]["text"] = "0" * 64
+    bad = changed(fiche, tmp_path / "bad.fiche", **{"manifest.json": json.dumps(manifest).encode()})
+    result = CliRunner().invoke(app, ["unpack", str(bad)])
+    assert result.exit_code == 1
+    assert "1 of 1 pages were read with errors: 1" in result.stderr
+    run("unpack", str(bad), "--allow-errors")
+
+
+def test_every_flipped_byte_is_caught_or_harmless(fiche: Path, tmp_path: Path) -> None:
+    data = fiche.read_bytes()
+    whole = Fiche(fiche)
+    truth = (whole.tokens(1).values, whole.page(1).image.tobytes(), whole.manifest)
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.integers(0, len(data) - 1), st.integers(1, 255))
+    def holds(at: int, flip: int) -> None:
+        bad = tmp_path / "flipped.fiche"
+        bad.write_bytes(data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :])
+        try:
+            with Fiche(bad) as opened:
+                assert torch.equal(opened.tokens(1).values, truth[0])
+                assert opened.page(1).image.tobytes() == truth[1]
+                assert b"".join(opened.text()) == TEXT.encode()
+                assert opened.manifest == truth[2]
+        except FicheError as error:
+            assert str(bad) in str(error)
+
+    holds()
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_truncated(fiche: Path, tmp_path: Path, keep: float) -> None:
+    data = fiche.read_bytes()
+    (tmp_path / "cut.fiche").write_bytes(data[: int(keep * len(data)) if keep < 1 else int(keep)])
+    with pytest.raises(FicheError, match="not a whole"):
+        Fiche(tmp_path / "cut.fiche")
+
+
+def test_a_path_that_leaves_the_archive(fiche: Path, tmp_path: Path) -> None:
+    with pytest.raises(FicheError, match="does not belong"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"../evil": b"x"}))
+
+
+def test_a_manifest_of_a_billion_pages(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json"))
+    manifest["sources"][0]["pages"] = 10**9
+    with pytest.raises(FicheError, match="as many pages"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
+
+
+@pytest.mark.parametrize("missing", ["pages/0001.png", "tokens/0001.safetensors", "manifest.json", "text.xz"])
+def test_a_missing_entry(fiche: Path, tmp_path: Path, missing: str) -> None:
+    with pytest.raises(FicheError, match=missing):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{missing: None}))
+
+
+def test_quantised_tokens_are_near() -> None:
+    values = torch.randn(7, 64) * 5
+    assert (dequantise(quantise(values, "float16")) - values).abs().max() < 0.02
+    step = values.abs().amax(1, keepdim=True) / 127
+    assert ((dequantise(quantise(values, "int8")) - values).abs() <= 0.51 * step + 1e-3).all()
+
+
+def test_bad_input_ends_in_one_line(tmp_path: Path) -> None:
+    cases = {"not utf-8 at byte 3": b"hi \xff", "empty": b"", "NUL at character 2": b"ab\0", "U+4E2D": "中".encode()}
+    for message, data in cases.items():
+        (tmp_path / "bad.txt").write_bytes(data)
+        result = CliRunner().invoke(app, ["pack", str(tmp_path / "bad.txt"), "-o", str(tmp_path / "x.fiche")])
+        assert result.exit_code == 1
+        assert message in result.stderr
+        assert not list(tmp_path.glob("*x.fiche*"))
+
+
+def test_measure_prints_one_object(fiche: Path) -> None:
+    result = json.loads(run("measure", str(fiche.with_name("a.txt")), "--json"))
+    assert {"characters", "text_tokens", "vision_tokens", "ratio", "precision", "fox_precision", "pages"} <= set(result)
+    assert {"seconds_typeset", "seconds_encode", "seconds_read", "density", "mode", "checkpoint"} <= set(result)
+    assert result["characters"] == len(TEXT)
+    assert result["vision_tokens"] == 10

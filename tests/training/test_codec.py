@@ -1,0 +1,81 @@
+"""A training that was broken off ends where an unbroken one does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from microfiche.errors import CheckpointError, InputError, UsageError
+from microfiche.training.codec import Recipe, train
+from microfiche.training.data import Corpus, held_out
+
+RECIPE = """
+steps = 8
+local_steps = 3
+decay_steps = 3
+tokens_per_step = 4
+save_every = 2
+validate_every = 4
+page_sides = {64 = 0.5, 128 = 0.5}
+densities = {7x13 = 0.5, 16x16 = 0.5}
+[model]
+stem = [8, 8, 16, 32]
+local_layers = 1
+token_width = 64
+global_width = 64
+global_layers = 1
+readout_layers = 1
+square_width = 16
+hidden = 32
+"""
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    documents = [f"Document {i}: the quick brown fox, and the lazy dog. " * 6 for i in range(200)]
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/a.txt").write_text("\n\f\n".join(documents))
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def run(corpus: Path, out: str, stop_after: int | None = None) -> bytes:
+    recipe, device = corpus / "recipe.toml", torch.device("cpu")
+    train(recipe, corpus / "text", corpus / out, device, lambda line: None, stop_after)
+    return (corpus / out / "state.safetensors").read_bytes()
+
+
+def test_resuming_changes_nothing(corpus: Path) -> None:
+    unbroken = run(corpus, "unbroken")
+    for stop in (2, 4):
+        run(corpus, "broken", stop)
+    assert run(corpus, "broken") == unbroken
+    weights = [(corpus / out / "model.safetensors").read_bytes() for out in ("unbroken", "broken")]
+    assert weights[0] == weights[1]
+
+
+def test_a_damaged_state_is_refused(corpus: Path) -> None:
+    data = run(corpus, "out", 2)
+    (corpus / "out/state.safetensors").write_bytes(data[:1000])
+    with pytest.raises(CheckpointError, match="cannot resume"):
+        run(corpus, "out")
+
+
+def test_held_out_documents_are_never_trained_on(corpus: Path) -> None:
+    trained, held = Corpus.load(corpus / "text", False), Corpus.load(corpus / "text", True)
+    documents = (corpus / "text/a.txt").read_text().split("\n\f\n")
+    kept = [d for d in documents if held_out(d)]
+    assert 0 < len(kept) < 40
+    assert len(held.narrow[0]) == len("\n".join(kept))
+    assert len(trained.narrow[0]) + len(held.narrow[0]) + 1 == len("\n".join(documents))
+
+
+def test_bad_recipes_and_folders_are_named(corpus: Path) -> None:
+    (corpus / "recipe.toml").write_text("steps = 'many'")
+    with pytest.raises(UsageError, match="not a recipe"):
+        Recipe.read(corpus / "recipe.toml")
+    (corpus / "none").mkdir()
+    with pytest.raises(InputError, match="no training text"):
+        Corpus.load(corpus / "none", False)
