@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from microfiche.cli import codec, train
+from microfiche.cli import bench, codec, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,6 +14,7 @@ app = typer.Typer(
 for command in (codec.render, codec.pack, codec.unpack, codec.measure):
     app.command()(command)
 app.add_typer(train.app, name="train")
+app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

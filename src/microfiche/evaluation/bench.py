@@ -1,0 +1,157 @@
+"""How fast the codec is: against the machine's own limit, and against what reads the same pages otherwise."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from itertools import islice
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import BaseModel
+from torch.utils.flop_counter import FlopCounterMode
+
+from microfiche.evaluation.precision import precision
+from microfiche.model import Nano
+from microfiche.page import Page
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import density, mode
+from microfiche.typesetting.draw import draw, draw_torch
+from microfiche.typesetting.typesetter import Typesetter
+
+DENSITY, MODE = density("7x13"), mode("small")
+
+
+class Reader(BaseModel):
+    """One reader of the pages: seconds a page and strict error in all that is not white space, since
+    rivals lose the spaces at line ends."""
+
+    name: str
+    seconds_per_page: float
+    error: float
+
+
+class Bench(BaseModel):
+    """Rates are pages a second of 640² pages at 7×13; gflops are floating-point operations a second / 10⁹."""
+
+    typeset_one: float
+    typeset_numpy: float
+    typeset_torch: float
+    encode: float
+    read: float
+    pages_per_day: int
+    encoder_gflops: float
+    machine_gflops: float
+    share: float
+    readers: list[Reader]
+    times_faster: float | None
+
+
+def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
+    """Items a second that `work`, which returns how many it did, gets done; one call to warm up."""
+    work()
+    start, done = time.perf_counter(), 0
+    while (spent := time.perf_counter() - start) < seconds:
+        done += work()
+    return done / spent
+
+
+def bench(text: str, model: Nano, rivals: int = 2) -> Bench:
+    """Measures the codec on the pages of `text`, and `rivals` pages of it with Tesseract and RapidOCR.
+
+    Line ends become spaces, since rivals do not know their mark.
+    """
+    text = re.sub(r"\s+", " ", text)
+    typesetter = Typesetter(DENSITY, MODE)
+    pages = list(islice(typesetter.pages([text]), 8))
+    tokens = model.encode(pages)
+    encode = rate(lambda: len(model.encode(pages)), 3)
+    read = rate(lambda: len(list(model.read_each(tokens))), 3)
+    with FlopCounterMode(display=False) as counter:
+        model.encode(pages[:1])
+    encoder = counter.get_total_flops() * encode / 1e9
+    machine = _matrix_rate(next(model.parameters()).dtype) / 1e9
+    own = Reader(
+        name="nano",
+        seconds_per_page=1 / encode + 1 / read,
+        error=_error([r.text for r in model.read_each(tokens)], pages),
+    )
+    others = _rivals(pages[:rivals])
+    return Bench(
+        **_typesetting(text, typesetter),
+        encode=encode,
+        read=read,
+        pages_per_day=int(86400 / own.seconds_per_page),
+        encoder_gflops=encoder,
+        machine_gflops=machine,
+        share=encoder / machine,
+        readers=[own, *others],
+        times_faster=min(o.seconds_per_page for o in others) / own.seconds_per_page if others else None,
+    )
+
+
+def _typesetting(text: str, typesetter: Typesetter) -> dict[str, float]:
+    pictures = atlas(DENSITY).cells
+    ids = np.resize(atlas(DENSITY).glyphs(text), (64, typesetter.rows, typesetter.columns))
+    cells, cells_torch = torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(pictures)
+    return {
+        "typeset_one": rate(lambda: sum(1 for _ in typesetter.pages([text]))),
+        "typeset_numpy": rate(lambda: len(draw(ids, pictures, MODE.side, MODE.side))),
+        "typeset_torch": rate(lambda: len(draw_torch(cells, cells_torch, MODE.side, MODE.side))),
+    }
+
+
+def _matrix_rate(dtype: torch.dtype) -> float:
+    """Floating-point operations a second of a 2048³ matrix product."""
+    a, b = (torch.randn(2048, 2048).to(dtype) for _ in range(2))
+    products = rate(lambda: len([torch.mm(a, b)]), 2)
+    return products * 2 * 2048**3
+
+
+def _error(read: list[str], pages: list[Page]) -> float:
+    squeezed = [("".join(r.split()), "".join((p.text or "").split())) for r, p in zip(read, pages, strict=True)]
+    return 1 - sum(precision(r, truth) for r, truth in squeezed) / len(pages)
+
+
+def _rivals(pages: list[Page]) -> list[Reader]:
+    readers: list[tuple[str, Callable[[Image.Image], str]]] = []
+    if shutil.which("tesseract"):
+        readers.append(("Tesseract", _tesseract))
+    if find_spec("rapidocr"):
+        readers.append(("RapidOCR", _rapidocr()))
+    results = []
+    for name, reader in readers:
+        for scale in (1, 3):
+            start = time.perf_counter()
+            images = [Image.fromarray(page.image) for page in pages]
+            read = [reader(i.resize((i.width * scale, i.height * scale))) for i in images]
+            seconds = (time.perf_counter() - start) / len(pages)
+            title = name if scale == 1 else f"{name}, page enlarged {scale}×"
+            results.append(Reader(name=title, seconds_per_page=seconds, error=_error(read, pages)))
+    return results
+
+
+def _tesseract(image: Image.Image) -> str:
+    png = io.BytesIO()
+    image.save(png, "PNG")
+    command = ["tesseract", "-", "-", "--psm", "6"]
+    done = subprocess.run(command, input=png.getvalue(), capture_output=True, check=True)
+    return done.stdout.decode().replace("\n", "")
+
+
+def _rapidocr() -> Callable[[Image.Image], str]:
+    from rapidocr import RapidOCR
+
+    engine = RapidOCR(params={"Global.log_level": "error"})
+
+    def read(image: Image.Image) -> str:
+        found = engine(np.asarray(image.convert("RGB")))
+        return "".join(found.txts or ())
+
+    return read
