@@ -11,7 +11,7 @@ import microfiche
 from microfiche.checkpoints import load, save
 from microfiche.errors import CheckpointError
 from microfiche.evaluation.precision import fox_precision, precision
-from microfiche.model import Nano
+from microfiche.models.nano import Nano
 
 CHAPTER = (Path(__file__).parent.parent / "examples/alice-1.txt").read_text()
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
-from microfiche.model import Nano, NanoConfig
+from microfiche.models.nano import Nano, NanoConfig
 from microfiche.typesetting.alphabet import FULL, HALF
 
 FORMAT = "microfiche-nano-1"

@@ -21,7 +21,7 @@ from microfiche.typesetting import Typesetter, unreadable
 from microfiche.typesetting.density import DENSITIES, MODES, Density, Layout, density, mode
 
 if TYPE_CHECKING:
-    from microfiche.model import Nano
+    from microfiche.models.nano import Nano
     from microfiche.page import Page, VisionTokens
 
 DensityName = StrEnum("DensityName", list(DENSITIES))  # type: ignore[misc]

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from microfiche.evaluation.precision import precision
-from microfiche.model import Nano
+from microfiche.models.nano import Nano
 from microfiche.page import Page
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import density, mode

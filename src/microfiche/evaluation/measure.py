@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from microfiche.evaluation.precision import errors, fox_precision, text_tokens
 from microfiche.fiche import TokenType, dequantise, quantise
-from microfiche.model import Nano, Reading
+from microfiche.models.nano import Nano, Reading
 from microfiche.page import Page, VisionTokens
 from microfiche.typesetting.density import Layout, density, mode
 from microfiche.typesetting.typesetter import Typesetter

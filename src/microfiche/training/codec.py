@@ -26,7 +26,7 @@ from microfiche.checkpoints import save
 from microfiche.encoder.windows import PATCHES
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.files import whole_file
-from microfiche.model import Nano, NanoConfig
+from microfiche.models.nano import Nano, NanoConfig
 from microfiche.training.data import Batch, Cells, Corpus, Pages
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
