@@ -10,11 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save
 from typer.testing import CliRunner
 
 from microfiche.cli import app
 from microfiche.errors import FicheError
-from microfiche.fiche import Fiche, dequantise, quantise
+from microfiche.fiche import Fiche, dequantise, quantise, sha256
 
 TEXT = "It was the best of times,\n\tit was the worst of times.\n" * 3
 
@@ -111,6 +112,24 @@ def test_a_manifest_of_a_billion_pages(fiche: Path, tmp_path: Path) -> None:
 def test_a_missing_entry(fiche: Path, tmp_path: Path, missing: str) -> None:
     with pytest.raises(FicheError, match=missing):
         Fiche(changed(fiche, tmp_path / "x.fiche", **{missing: None}))
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"tokens": torch.zeros(2, 1280, dtype=torch.float64), "scale": torch.ones(2, 1, dtype=torch.float16)},
+        {"tokens": torch.zeros(3, 1280, dtype=torch.int8), "scale": torch.ones(2, 1, dtype=torch.float16)},
+        {"tokens": torch.zeros(2, 1280, dtype=torch.int8), "scale": torch.ones(1, 1, dtype=torch.float16)},
+        {"values": torch.zeros(2, 1280, dtype=torch.int8)},
+    ],
+    ids=["dtype", "count", "scale", "name"],
+)
+def test_tokens_of_another_shape(fiche: Path, tmp_path: Path, stored: dict[str, torch.Tensor]) -> None:
+    manifest, data = json.loads(zipfile.ZipFile(fiche).read("manifest.json")), save(stored)
+    manifest["pages"][0].update(tokens=sha256(data), width=2, height=1)
+    entries = {"manifest.json": json.dumps(manifest).encode(), "tokens/0001.safetensors": data}
+    with pytest.raises(FicheError, match="tokens/0001.safetensors"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **entries)).tokens(1)
 
 
 def test_quantised_tokens_are_near() -> None:

@@ -12,6 +12,7 @@ import io
 import lzma
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -169,6 +170,9 @@ class FicheWriter:
     ) -> None:
         if kind is None:
             self.close()
+        else:
+            with suppress(OSError):
+                self._zip.close()
 
 
 class Fiche:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,19 +45,40 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(corpus: Path, out: str, stop_after: int | None = None) -> bytes:
+def run(corpus: Path, out: str, stop_at: int = 8) -> bytes:
     recipe, device = corpus / "recipe.toml", torch.device("cpu")
-    train(recipe, corpus / "text", corpus / out, device, lambda line: None, stop_after)
+    train(recipe, corpus / "text", corpus / out, device, lambda line: None, lambda step: step >= stop_at)
     return (corpus / out / "state.safetensors").read_bytes()
 
 
 def test_resuming_changes_nothing(corpus: Path) -> None:
     unbroken = run(corpus, "unbroken")
-    for stop in (2, 4):
+    for stop in (2, 3, 4):
         run(corpus, "broken", stop)
     assert run(corpus, "broken") == unbroken
     weights = [(corpus / out / "model.safetensors").read_bytes() for out in ("unbroken", "broken")]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_a_training_that_is_stopped_goes_on_with_the_same_command(corpus: Path, sent: signal.Signals) -> None:
+    (corpus / "recipe.toml").write_text(RECIPE.replace("steps = 8", "steps = 60", 1))
+    unbroken = run(corpus, "unbroken", 60)
+    command = [sys.executable, "-c", "from microfiche.cli import main; main()", "train", "codec"]
+    command += ["--recipe", "recipe.toml", "--text", "text", "--out", "broken"]
+    with subprocess.Popen(command, cwd=corpus, stderr=subprocess.PIPE, text=True) as process:
+        while not (corpus / "broken/state.safetensors").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=60)
+    assert not (corpus / "broken/model.safetensors").exists()
+    if sent == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on from there" in said.splitlines()[-1]
+    subprocess.run(command, cwd=corpus, check=True, capture_output=True)
+    assert (corpus / "broken/state.safetensors").read_bytes() == unbroken
+    assert not list((corpus / "broken").glob(".*"))
 
 
 def test_a_damaged_state_is_refused(corpus: Path) -> None:

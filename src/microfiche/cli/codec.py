@@ -248,7 +248,8 @@ def measure(
             return
         table = Table(show_header=False, box=None)
         for name, value in result.model_dump().items():
-            table.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int | float) else str(value))
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            table.add_row(name.replace("_", " "), f"{value:,}" if number else str(value))
         from rich.console import Console
 
         Console(highlight=False).print(table)

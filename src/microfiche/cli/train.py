@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microfiche.cli.console import err, reported
+from microfiche.cli.console import err, fail, interrupts, reported
 from microfiche.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Train a model from text.")
@@ -48,5 +48,8 @@ def codec(
     with reported():
         if not text.is_dir():
             raise UsageError(f"{text}: not a folder of text")
-        train(recipe_file(recipe), text, out, torch.device(device), progress)
+        with interrupts() as interrupted:
+            step = train(recipe_file(recipe), text, out, torch.device(device), progress, lambda step: interrupted())
+        if interrupted():
+            fail(f"stopped after step {step}; the same command goes on from there", 130)
         err.print(f"{out / 'model.safetensors'} is done", markup=False)

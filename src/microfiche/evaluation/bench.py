@@ -82,7 +82,7 @@ def bench(text: str, model: Nano, rivals: int = 2) -> Bench:
         seconds_per_page=1 / encode + 1 / read,
         error=_error([r.text for r in model.read_each(tokens)], pages),
     )
-    others = _rivals(pages[:rivals])
+    others = _rivals(pages[:rivals]) if rivals else []
     return Bench(
         **_typesetting(text, typesetter),
         encode=encode,
@@ -152,6 +152,6 @@ def _rapidocr() -> Callable[[Image.Image], str]:
 
     def read(image: Image.Image) -> str:
         found = engine(np.asarray(image.convert("RGB")))
-        return "".join(found.txts or ())
+        return "".join(getattr(found, "txts", None) or ())
 
     return read

@@ -31,9 +31,10 @@ def plot(text: str, model: Nano, mode_name: str, out: Path, progress: Callable[[
     axes = figure.add_subplot()
     for points, label in ((FOX_64, "64 tokens"), (FOX_100, "100 tokens")):
         axes.plot(*zip(*points, strict=True), "--", marker="s", alpha=0.6, label=f"DeepSeek-OCR 3B, Fox pages, {label}")
-    able = [d.name for d in DENSITIES.values() if not unreadable([text], d)[0]]
+    able = [d for d in DENSITIES.values() if not unreadable([text], d)[0]]
+    able = [d for d in able if not d.wide] or able
     for random, marker in ((False, "o"), (True, "x")):
-        results = [measure(text, model, name, mode_name, random=random, progress=progress) for name in able]
+        results = [measure(text, model, d.name, mode_name, random=random, progress=progress) for d in able]
         # Random strings have no meaningful count of text tokens: they stand at the ratio of the text they twin.
         if not random:
             ratios = {r.density: r.ratio for r in results}

@@ -226,10 +226,13 @@ def train(
     out: Path,
     device: torch.device,
     progress: Callable[[dict[str, Any]], None],
-    stop_after: int | None = None,
-) -> Nano:
+    stop: Callable[[int], bool] = lambda step: False,
+) -> int:
     """Trains by the recipe on the text under `text`, into `out`; goes on from out/state.safetensors if it is
-    there. `progress` gets each logged line: step, loss, tokens a second, seconds left."""
+    there. `progress` gets each logged line: step, loss, tokens a second, seconds left.
+
+    `stop` is asked after each step whether to end there, to go on another time. Returns the steps done so far.
+    """
     recipe = Recipe.read(recipe_file)
     out.mkdir(parents=True, exist_ok=True)
     with whole_file(out / "recipe.toml") as beside:
@@ -245,8 +248,8 @@ def train(
     held = Pages(Corpus.load(text, validation=True), recipe.densities, recipe.random_share)
     since, seen = time.perf_counter(), 0
     loss_sum, characters, correct = 0.0, 0, 0
-    end = min(recipe.steps, stop_after or recipe.steps)
-    while step < end:
+    end = recipe.steps
+    while step < end and not stop(step):
         local = step < recipe.local_steps
         if step == recipe.local_steps:
             start_compressor(model, pages.batch(np.random.default_rng(recipe.seed), 32, 256), device)
@@ -279,10 +282,12 @@ def train(
             left = (end - step) * recipe.tokens_per_step / line["tokens_per_second"]
             progress({**line, "seconds_left": round(left)})
             since, seen, loss_sum, characters, correct = time.perf_counter(), 0, 0.0, 0, 0
-        if step % recipe.save_every == 0 or step == end:
+        if step % recipe.save_every == 0:
             save_state(state, model, optimiser, step)
-    save(model, out / "model.safetensors")
-    return model
+    save_state(state, model, optimiser, step)
+    if step == end:
+        save(model, out / "model.safetensors")
+    return step
 
 
 def _read_log(log: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,162 @@
+"""The codec's commands on what people give them, and on what goes wrong while they run."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from microfiche.cli import app
+from microfiche.typesetting.density import DENSITIES
+
+COMMAND = [sys.executable, "-c", "from microfiche.cli import main; main()"]
+LONG = "The quick brown fox jumps over the lazy dog. " * 40_000
+
+
+def run(*args: str, code: int = 0, stdin: bytes | None = None) -> Result:
+    result = CliRunner().invoke(app, list(args), input=stdin)
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_help_names_every_command() -> None:
+    shown = run("--help").output
+    for command in ("render", "pack", "unpack", "measure", "train", "bench"):
+        assert command in shown
+        assert run(command, "--help").output
+
+
+@pytest.mark.parametrize("density", list(DENSITIES))
+def test_a_text_from_standard_input_comes_back(density: str, tmp_path: Path) -> None:
+    out = tmp_path / "x.fiche"
+    run("pack", "-", "-o", str(out), "--density", density, "--mode", "tiny", "--text", stdin=b"One line.\n")
+    assert run("unpack", str(out), "--text").stdout == "One line.\n"
+
+
+def test_a_folder_is_packed_file_by_file(tmp_path: Path) -> None:
+    (tmp_path / "in/deeper").mkdir(parents=True)
+    (tmp_path / "in/a.txt").write_text("first")
+    (tmp_path / "in/deeper/b.md").write_text("second")
+    (tmp_path / "in/picture.png").write_bytes(b"\x89PNG")
+    run("pack", str(tmp_path / "in"), "-o", str(tmp_path / "x.fiche"), "--text")
+    assert run("unpack", str(tmp_path / "x.fiche"), "--text").stdout == "firstsecond"
+    run("render", str(tmp_path / "in"), "-o", str(tmp_path / "pages"))
+    assert sorted(p.name for p in (tmp_path / "pages").iterdir()) == ["a-0001.png", "b-0001.png"]
+
+
+def test_replacing_is_said_and_only_on_demand(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("caf\u00e9 \U0001f600")
+    out = str(tmp_path / "x.fiche")
+    refused = run("pack", str(tmp_path / "a.txt"), "-o", out, code=1)
+    assert "U+1F600" in refused.stderr and "first at character 5" in refused.stderr
+    assert not Path(out).exists()
+    replaced = run("pack", str(tmp_path / "a.txt"), "-o", out, "--replace", "?", "--text")
+    assert "1 characters drawn as '?'" in replaced.stderr
+    assert run("unpack", out, "--text").stdout == "caf\u00e9 ?"
+    assert "give one character" in run("pack", str(tmp_path / "a.txt"), "-o", out, "--replace", "??", code=1).stderr
+
+
+def test_another_encoding_has_to_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("caf\u00e9".encode("latin-1"))
+    assert "byte 3" in run("measure", str(tmp_path / "a.txt"), code=1).stderr
+    result = json.loads(run("measure", str(tmp_path / "a.txt"), "--encoding", "latin-1", "--json").stdout)
+    assert result["characters"] == 4
+    assert "no encoding" in run("measure", str(tmp_path / "a.txt"), "--encoding", "nonsense", code=2).stderr
+
+
+def test_random_strings_are_measured_beside_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abcdefgh " * 50)
+    result = json.loads(run("measure", str(tmp_path / "a.txt"), "--random", "--json").stdout)
+    assert result["random"] is True and result["characters"] == 450
+
+
+def test_pictures_of_a_measurement(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abcdefgh " * 20)
+    for option in ("--plot", "--show"):
+        run("measure", str(tmp_path / "a.txt"), "--mode", "tiny", option, str(tmp_path / "out.png"))
+        assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+        (tmp_path / "out.png").unlink()
+
+
+def test_bench_says_rates_and_the_share_of_the_machine(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The quick brown fox. " * 500)
+    result = json.loads(run("bench", "codec", str(tmp_path / "a.txt"), "--rivals", "0", "--json").stdout)
+    assert 0 < result["share"] < 1.5
+    assert result["typeset_one"] > result["encode"] > 0
+    assert result["pages_per_day"] == pytest.approx(86400 / result["readers"][0]["seconds_per_page"], rel=0.01)
+    assert result["times_faster"] is None
+
+
+def pack_until(folder: Path, stop: signal.Signals) -> subprocess.CompletedProcess[str]:
+    """Starts to pack a long text over an old file, and stops it by a signal once it writes."""
+    (folder / "long.txt").write_text(LONG)
+    (folder / "x.fiche").write_bytes(b"what stood here before")
+    command = [*COMMAND, "pack", "long.txt", "-o", "x.fiche"]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
+        while not any(p.stat().st_size > 1000 for p in folder.glob(".x.fiche.*")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(stop)
+        _, said = process.communicate(timeout=60)
+        return subprocess.CompletedProcess(command, process.returncode, "", said)
+
+
+def test_ctrl_c_while_packing_leaves_what_was_there(tmp_path: Path) -> None:
+    stopped = pack_until(tmp_path, signal.SIGINT)
+    assert stopped.returncode == 130
+    assert stopped.stderr == "microfiche: stopped; nothing half-written was left\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.txt", "x.fiche"]
+    assert (tmp_path / "x.fiche").read_bytes() == b"what stood here before"
+
+
+def test_a_kill_while_packing_leaves_what_was_there_and_the_next_run_tidies_up(tmp_path: Path) -> None:
+    pack_until(tmp_path, signal.SIGKILL)
+    assert (tmp_path / "x.fiche").read_bytes() == b"what stood here before"
+    (tmp_path / "short.txt").write_text("short")
+    run("pack", str(tmp_path / "short.txt"), "-o", str(tmp_path / "x.fiche"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.txt", "short.txt", "x.fiche"]
+
+
+def test_a_full_disk_ends_in_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "long.txt").write_text(LONG)
+    (tmp_path / "x.fiche").write_bytes(b"what stood here before")
+    done = subprocess.run(
+        [*COMMAND, "pack", "long.txt", "-o", "x.fiche"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("microfiche: x.fiche: cannot be written")
+    assert done.stderr.count("\n") == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["long.txt", "x.fiche"]
+    assert (tmp_path / "x.fiche").read_bytes() == b"what stood here before"
+
+
+def test_memory_stays_bounded_however_long_the_text(tmp_path: Path) -> None:
+    """The address space is limited to little more than the program itself takes; the text is 200 MB."""
+    with (tmp_path / "long.txt").open("w") as file:
+        for _ in range(200_000_000 // len(LONG)):
+            file.write(LONG)
+        file.write("\U0001f600")
+    program = (
+        "import resource; from microfiche.cli import main; import microfiche.cli.codec, numpy\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (400 << 20, 400 << 20)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "render", "long.txt", "-o", "pages"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "U+1F600" in done.stderr and f"first at character {len(LONG) * (200_000_000 // len(LONG)):}" in done.stderr
+    assert not (tmp_path / "pages").exists()
