@@ -1,0 +1,1 @@
+"""PDF, scans and pictures in; Markdown and boxes out."""

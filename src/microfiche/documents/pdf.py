@@ -1,0 +1,343 @@
+"""A PDF file, page by page, by PDFium. Runs inside a worker process: PDFium has no threads and may crash or hang.
+
+Draws pages and reads what stands on them. Runs no forms, no JavaScript, and opens nothing that is embedded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from ctypes import addressof, byref, c_double, c_float, c_int, c_uint, create_string_buffer
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pypdfium2
+import pypdfium2.raw as pdfium
+from numpy.typing import NDArray
+from PIL import Image
+
+from microfiche.documents.limits import Limits
+from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
+from microfiche.errors import InputError
+
+POINTS = 72  # to an inch
+THIN = 2.5  # points: what is drawn thicker than this is no rule
+SHORT = 4.0  # points: what is shorter is no rule
+DRAWING = 1000  # a path of more segments is a drawing, not a table
+DEPTH = 15  # forms within forms
+HYPHENS = (0x02, 0xFFFE)  # what PDFium gives for a hyphen that divides a word at a line's end
+INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x' = a·x + c·y + e, y' = b·x + d·y + f, as PDF writes it."""
+
+    a: float
+    b: float
+    c: float
+    d: float
+    e: float
+    f: float
+
+    def __call__(self, x: Any, y: Any) -> tuple[Any, Any]:
+        return self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f
+
+    def direction(self, x: float, y: float) -> tuple[float, float]:
+        """Where a vector points."""
+        return self.a * x + self.c * y, self.b * x + self.d * y
+
+    def after(self, first: Affine) -> Affine:
+        """`first`, then this."""
+        a, b = self.direction(first.a, first.b)
+        c, d = self.direction(first.c, first.d)
+        e, f = self(first.e, first.f)
+        return Affine(a, b, c, d, e, f)
+
+
+class PdfFile:
+    """An open PDF; `pages` is how many it says it has, `repaired` that its table of objects was damaged."""
+
+    def __init__(self, source: Path | bytes, password: str | None, limits: Limits) -> None:
+        """Raises InputError, without the file's name: encrypted, damaged, no pages, too many pages."""
+        self._limits = limits
+        try:
+            self._pdf = pypdfium2.PdfDocument(source, password=password)
+        except pypdfium2.PdfiumError as error:
+            raise InputError(_refusal(error.err_code, password)) from error
+        self.pages = len(self._pdf)
+        if self.pages > limits.pages:
+            raise InputError(f"says it has {self.pages:,} pages; the limit pages is {limits.pages:,}")
+        self.repaired = not pdfium.FPDF_DocumentHasValidCrossReferenceTable(self._pdf)
+
+    def sheet(self, number: int, dpi: float) -> Sheet:
+        """Page `number`, from 1, drawn at `dpi`; a Sheet with its error where that cannot be."""
+        try:
+            width, height = self._size(number, dpi)
+        except InputError as error:
+            return Sheet(number, None, dpi=dpi, error=str(error))
+        page = pdfium.FPDF_LoadPage(self._pdf, number - 1)
+        if not page:
+            return Sheet(number, None, dpi=dpi, error="damaged: this page cannot be found in the file")
+        try:
+            picture = _draw(page, width, height)
+            to_picture = _page_to_picture(page, width, height)
+            image_boxes, rules = _objects(page, to_picture, dpi / POINTS, picture.size)
+            text = _text(page, to_picture)
+        finally:
+            pdfium.FPDF_ClosePage(page)
+        return Sheet(number, picture, text, image_boxes, rules, dpi)
+
+    def _size(self, number: int, dpi: float) -> tuple[int, int]:
+        # From the page's dictionary alone: its content is not touched.
+        size = pdfium.FS_SIZEF()
+        if not pdfium.FPDF_GetPageSizeByIndexF(self._pdf, number - 1, byref(size)):
+            raise InputError("damaged: this page cannot be found in the file")
+        width, height = size.width * dpi / POINTS, size.height * dpi / POINTS
+        if not (math.isfinite(width * height) and width > 0 and height > 0):
+            raise InputError(f"damaged: this page is {size.width:g} × {size.height:g} points")
+        if width * height > self._limits.pixels:
+            raise InputError(
+                f"{size.width:,.0f} × {size.height:,.0f} points at {dpi:g} dpi are {width * height:,.0f} pixels; "
+                f"the limit pixels is {self._limits.pixels:,}"
+            )
+        return max(1, round(width)), max(1, round(height))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._pdf.close()
+
+
+def _refusal(code: int | None, password: str | None) -> str:
+    if code == pdfium.FPDF_ERR_PASSWORD:
+        return "encrypted; give its password" if password is None else "encrypted, and this is not its password"
+    if code == pdfium.FPDF_ERR_SECURITY:
+        return "encrypted in a way that cannot be read"
+    if code == pdfium.FPDF_ERR_SUCCESS:
+        return "has no pages"
+    return "damaged or cut short: not a whole PDF"
+
+
+def _draw(page: Any, width: int, height: int) -> Image.Image:
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    bitmap = pdfium.FPDFBitmap_CreateEx(width, height, pdfium.FPDFBitmap_BGR, pixels.ctypes.data, width * 3)
+    flags = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
+    pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
+    pdfium.FPDFBitmap_Destroy(bitmap)
+    return Image.fromarray(pixels)
+
+
+def _page_to_picture(page: Any, width: int, height: int) -> Affine:
+    box = pdfium.FS_RECTF()
+    pdfium.FPDF_GetPageBoundingBox(page, byref(box))
+    quarter_turns = pdfium.FPDFPage_GetRotation(page)
+    x, y = box.right - box.left, box.top - box.bottom
+    if quarter_turns % 2:
+        x, y = y, x
+    sx, sy = width / x, height / y
+    match quarter_turns:
+        case 1:
+            return Affine(0, sy, sx, 0, -box.bottom * sx, -box.left * sy)
+        case 2:
+            return Affine(-sx, 0, 0, sy, box.right * sx, -box.bottom * sy)
+        case 3:
+            return Affine(0, -sy, -sx, 0, box.top * sx, box.right * sy)
+        case _:
+            return Affine(sx, 0, 0, -sy, -box.left * sx, box.top * sy)
+
+
+def _text(page: Any, to_picture: Affine) -> TextLayer:
+    textpage = pdfium.FPDFText_LoadPage(page)
+    if not textpage:
+        raise InputError("its text cannot be read")
+    try:
+        return _characters(textpage, to_picture)
+    finally:
+        pdfium.FPDFText_ClosePage(textpage)
+
+
+class _Style:
+    """What all characters of a text object share."""
+
+    def __init__(self, textpage: Any, i: int, obj: Any, to_picture: Affine, fonts: dict[Font, int]) -> None:
+        matrix = pdfium.FS_MATRIX()
+        pdfium.FPDFText_GetMatrix(textpage, i, byref(matrix))
+        up = to_picture.direction(matrix.c, matrix.d)
+        along = to_picture.direction(matrix.a, matrix.b)
+        self.size = pdfium.FPDFText_GetFontSize(textpage, i) * math.hypot(*up)
+        self.angle = math.degrees(math.atan2(along[1], along[0]))
+        name, flags = create_string_buffer(256), c_int()
+        pdfium.FPDFText_GetFontInfo(textpage, i, name, len(name), byref(flags))
+        weight = pdfium.FPDFText_GetFontWeight(textpage, i)
+        font = Font(name.value.decode("utf-8", "replace"), weight, flags.value)
+        self.font = fonts.setdefault(font, len(fonts))
+        alpha = c_uint(255)
+        pdfium.FPDFText_GetFillColor(textpage, i, c_uint(), c_uint(), c_uint(), byref(alpha))
+        self.invisible = pdfium.FPDFTextObj_GetTextRenderMode(obj) in INVISIBLE or alpha.value == 0
+
+
+def _characters(textpage: Any, to_picture: Affine) -> TextLayer:
+    fonts: dict[Font, int] = {}
+    codes: list[int] = []
+    boxes: list[Box] = []
+    rows: list[tuple[float, float, int, bool, bool, bool]] = []
+    left, right, bottom, top = c_double(), c_double(), c_double(), c_double()
+    tight = byref(left), byref(right), byref(bottom), byref(top)
+    loose = pdfium.FS_RECTF()
+    style, drawn_by = None, 0
+    for i in range(pdfium.FPDFText_CountChars(textpage)):
+        code = pdfium.FPDFText_GetUnicode(textpage, i)
+        if code == 0x0D:
+            continue
+        if 0xDC00 <= code < 0xE000 and codes and 0xD800 <= codes[-1] < 0xDC00:
+            codes[-1] = 0x10000 + ((codes[-1] - 0xD800) << 10) + code - 0xDC00
+            continue
+        obj = pdfium.FPDFText_GetTextObject(textpage, i)
+        if obj and addressof(obj.contents) != drawn_by:
+            style, drawn_by = _Style(textpage, i, obj, to_picture, fonts), addressof(obj.contents)
+        pdfium.FPDFText_GetCharBox(textpage, i, *tight)
+        box = left.value, bottom.value, right.value, top.value
+        if obj and pdfium.FPDFText_GetLooseCharBox(textpage, i, byref(loose)):
+            box = (
+                min(box[0], loose.left),
+                min(box[1], loose.bottom),
+                max(box[2], loose.right),
+                max(box[3], loose.top),
+            )
+        codes.append(code)
+        boxes.append(box)
+        size, angle, invisible = (style.size, style.angle, style.invisible) if style else (0.0, 0.0, False)
+        generated = pdfium.FPDFText_IsGenerated(textpage, i) == 1
+        mapped = code != 0 and pdfium.FPDFText_HasUnicodeMapError(textpage, i) != 1
+        rows.append((size, angle, style.font if style and obj else -1, mapped, generated, invisible))
+    columns = list(zip(*rows, strict=True)) or [()] * 6
+    return TextLayer(
+        text="".join(map(_character, codes)),
+        boxes=_to_picture(boxes, to_picture),
+        sizes=np.array(columns[0], np.float32),
+        angles=np.array(columns[1], np.float32),
+        fonts=list(fonts),
+        font=np.array(columns[2], np.int16),
+        mapped=np.array(columns[3], np.bool_),
+        generated=np.array(columns[4], np.bool_),
+        invisible=np.array(columns[5], np.bool_),
+    )
+
+
+def _character(code: int) -> str:
+    if code in HYPHENS:
+        return "\u00ad"
+    if code == 0 or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+        return "\ufffd"
+    return chr(code)
+
+
+def _to_picture(boxes: list[Box], to_picture: Affine) -> NDArray[np.float32]:
+    user = np.array(boxes, np.float64).reshape(-1, 4)  # (T, 4) left, bottom, right, top in points
+    x0, y0 = to_picture(user[:, 0], user[:, 1])
+    x1, y1 = to_picture(user[:, 2], user[:, 3])
+    corners = [np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1)]
+    return np.stack(corners, axis=1).astype(np.float32)
+
+
+def _objects(page: Any, to_picture: Affine, scale: float, size: tuple[int, int]) -> tuple[list[Box], list[Box]]:
+    """The boxes of raster images, cut to the picture, and the rules."""
+    image_boxes: list[Box] = []
+    rules: list[Box] = []
+    for obj, kind, matrix in _walk(page, to_picture):
+        if kind == pdfium.FPDF_PAGEOBJ_IMAGE:
+            box = _cut(_around([matrix(x, y) for x, y in ((0, 0), (1, 0), (0, 1), (1, 1))]), size)
+            if box[0] < box[2] and box[1] < box[3]:
+                image_boxes.append(box)
+        elif kind == pdfium.FPDF_PAGEOBJ_PATH:
+            rules += [r for rule in _rules(obj, matrix, scale) if (r := _cut(rule, size))[:2] != r[2:]]
+    return image_boxes, rules
+
+
+def _walk(page: Any, to_picture: Affine) -> Iterator[tuple[Any, int, Affine]]:
+    """Every image and path with its own matrix to the picture, those inside forms too."""
+    count, get = pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject
+    holders = [(page, to_picture, count, get, 0)]
+    while holders:
+        holder, outer, count, get, depth = holders.pop()
+        for i in range(count(holder)):
+            obj = get(holder, i)
+            kind = pdfium.FPDFPageObj_GetType(obj)
+            if kind not in (pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_FORM):
+                continue
+            own = pdfium.FS_MATRIX()
+            pdfium.FPDFPageObj_GetMatrix(obj, byref(own))
+            matrix = outer.after(Affine(own.a, own.b, own.c, own.d, own.e, own.f))
+            if kind != pdfium.FPDF_PAGEOBJ_FORM:
+                yield obj, kind, matrix
+            elif depth < DEPTH:
+                inside = pdfium.FPDFFormObj_CountObjects, pdfium.FPDFFormObj_GetObject
+                holders.append((obj, matrix, *inside, depth + 1))
+
+
+def _rules(path: Any, matrix: Affine, scale: float) -> Iterator[Box]:
+    fill, stroke, width = c_int(), c_int(), c_float()
+    pdfium.FPDFPath_GetDrawMode(path, byref(fill), byref(stroke))
+    segments = pdfium.FPDFPath_CountSegments(path)
+    if segments > DRAWING:
+        return
+    pdfium.FPDFPageObj_GetStrokeWidth(path, byref(width))
+    thickness = width.value * math.hypot(*matrix.direction(1, 0))
+    for points, curved in _outlines(path, segments, matrix):
+        if curved:
+            continue
+        if stroke.value and thickness <= THIN * scale:
+            for (x0, y0), (x1, y1) in pairwise(points):
+                yield from _line(x0, y0, x1, y1, scale)
+        elif fill.value and len(points) in (4, 5):
+            x0, y0, x1, y1 = _around(points)
+            if all(min(x - x0, x1 - x) < 0.5 and min(y - y0, y1 - y) < 0.5 for x, y in points):
+                if y1 - y0 <= min(THIN * scale, x1 - x0):
+                    yield from _line(x0, (y0 + y1) / 2, x1, (y0 + y1) / 2, scale)
+                elif x1 - x0 <= THIN * scale:
+                    yield from _line((x0 + x1) / 2, y0, (x0 + x1) / 2, y1, scale)
+
+
+def _line(x0: float, y0: float, x1: float, y1: float, scale: float) -> Iterator[Box]:
+    if abs(y0 - y1) < 0.5 and abs(x0 - x1) >= SHORT * scale:
+        yield min(x0, x1), (y0 + y1) / 2, max(x0, x1), (y0 + y1) / 2
+    elif abs(x0 - x1) < 0.5 and abs(y0 - y1) >= SHORT * scale:
+        yield (x0 + x1) / 2, min(y0, y1), (x0 + x1) / 2, max(y0, y1)
+
+
+def _outlines(path: Any, segments: int, matrix: Affine) -> Iterator[tuple[list[tuple[float, float]], bool]]:
+    """The points of each stretch of a path that is drawn without lifting the pen, and whether it bends."""
+    x, y = c_float(), c_float()
+    points: list[tuple[float, float]] = []
+    curved = False
+    for i in range(segments):
+        segment = pdfium.FPDFPath_GetPathSegment(path, i)
+        kind = pdfium.FPDFPathSegment_GetType(segment)
+        pdfium.FPDFPathSegment_GetPoint(segment, byref(x), byref(y))
+        if kind == pdfium.FPDF_SEGMENT_MOVETO and points:
+            yield points, curved
+            points, curved = [], False
+        curved |= kind == pdfium.FPDF_SEGMENT_BEZIERTO
+        points.append(matrix(x.value, y.value))
+        if pdfium.FPDFPathSegment_GetClose(segment) and points[-1] != points[0]:
+            points.append(points[0])
+    if points:
+        yield points, curved
+
+
+def _around(points: list[tuple[float, float]]) -> Box:
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    return min(xs), min(ys), max(xs), max(ys)
+
+
+def _cut(box: Box, size: tuple[int, int]) -> Box:
+    width, height = size
+    return (
+        min(max(box[0], 0.0), width),
+        min(max(box[1], 0.0), height),
+        min(max(box[2], 0.0), width),
+        min(max(box[3], 0.0), height),
+    )

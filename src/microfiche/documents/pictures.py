@@ -1,0 +1,105 @@
+"""PNG, JPEG, TIFF and WebP files as pages, by Pillow. Sizes are judged by the header before anything is decoded."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from microfiche.documents.limits import Limits
+from microfiche.documents.sheet import Sheet
+from microfiche.errors import InputError
+
+# The plug-ins themselves, not Image.open, which has a limit of its own that warns.
+READERS: dict[str, Callable[[IO[bytes]], Image.Image]] = {
+    "png": PngImageFile,
+    "jpeg": JpegImageFile,
+    "tiff": TiffImageFile,
+    "webp": WebPImageFile,
+}
+
+
+class PictureFile:
+    """An open picture; `pages` is 1, or the number of frames of a TIFF."""
+
+    def __init__(self, source: Path | bytes, kind: str, limits: Limits) -> None:
+        """Raises InputError, without the file's name: damaged, too many pages."""
+        self._limits = limits
+        self._file = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                self._image = READERS[kind](self._file)
+                self.pages = self._count() if kind == "tiff" else 1
+        except InputError:
+            self._file.close()
+            raise
+        except Exception as error:  # a reader meets a hostile file with any exception there is
+            self._file.close()
+            raise InputError(f"damaged or cut short: not a whole {kind.upper()} picture") from error
+
+    def _count(self) -> int:
+        number = 1
+        try:
+            while True:
+                self._image.seek(number)
+                number += 1
+                if number > self._limits.pages:
+                    raise InputError(f"has more than {self._limits.pages:,} pages, which is the limit pages")
+        except EOFError:
+            return number
+
+    def sheet(self, number: int) -> Sheet:
+        """Page `number`, from 1; a Sheet with its error where it cannot be decoded."""
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                self._image.seek(number - 1)
+                width, height = self._image.size
+                if width * height > self._limits.pixels:
+                    error = f"{width:,} × {height:,} pixels; the limit pixels is {self._limits.pixels:,}"
+                    return Sheet(number, None, error=error)
+                dpi = _dpi(self._image)
+                return Sheet(number, upright_rgb(self._image), dpi=dpi)
+        except Exception:  # as above
+            return Sheet(number, None, error="damaged or cut short: the picture cannot be decoded")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Any picture as RGB of 8 bit: turned as its EXIF says, on white paper, 16 bit and more scaled to 8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return Image.fromarray(_eight_bit(image)).convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        paper = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(paper, image).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _eight_bit(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    values = np.asarray(image)
+    if image.mode.startswith("I;16") or (image.mode == "I" and values.min() >= 0 and values.max() <= 0xFFFF):
+        return (values // 257).astype(np.uint8)
+    low, high = float(values.min()), float(values.max())
+    return ((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+
+
+def _dpi(image: Image.Image) -> float | None:
+    try:
+        dpi = float(image.info["dpi"][0])
+    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return dpi if math.isfinite(dpi) and dpi > 1 else None
