@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import IO
 
 from microfiche.documents.limits import Limits
-from microfiche.documents.pdf import PdfFile
 from microfiche.documents.pictures import PictureFile
 from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
+from microfiche.documents.workers import Workers
 from microfiche.errors import InputError, UsageError
 
 __all__ = [
@@ -59,18 +59,14 @@ class Opened:
     that it is a PDF whose table of objects was damaged, so that some of it may be missing.
     """
 
-    def __init__(self, name: str, kind: str, sha256: str, file: PdfFile | PictureFile, dpi: float) -> None:
+    def __init__(self, name: str, kind: str, sha256: str, file: Workers | PictureFile) -> None:
         self.name, self.kind, self.sha256, self.pages = name, kind, sha256, file.pages
-        self.repaired = isinstance(file, PdfFile) and file.repaired
-        self._file, self._dpi = file, dpi
+        self.repaired = isinstance(file, Workers) and file.repaired
+        self._file = file
 
     def sheets(self, numbers: Sequence[int] | None = None) -> Iterator[Sheet]:
         """The pages of `numbers`, from 1, in that order (all, if None), as they are asked for."""
-        for number in range(1, self.pages + 1) if numbers is None else numbers:
-            if isinstance(self._file, PdfFile):
-                yield self._file.sheet(number, self._dpi)
-            else:
-                yield self._file.sheet(number)
+        return self._file.sheets(range(1, self.pages + 1) if numbers is None else numbers)
 
     def close(self) -> None:
         """Closes the file."""
@@ -99,11 +95,13 @@ def open_document(
     InputError, beginning with `name`, for what cannot be opened at all; a page that cannot be is a Sheet with its
     error, and the pages after it come all the same.
     """
+    if not (dpi > 0 and workers > 0):
+        raise UsageError(f"{dpi:g} dpi, {workers} workers: both must be more than 0")
     kind, sha256 = _examine(source, name, limits)
     try:
         if kind == "pdf":
-            return Opened(name, kind, sha256, PdfFile(source, password, limits), dpi)
-        return Opened(name, kind, sha256, PictureFile(source, kind, limits), dpi)
+            return Opened(name, kind, sha256, Workers(source, dpi, password, limits, workers))
+        return Opened(name, kind, sha256, PictureFile(source, kind, limits))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 

@@ -17,7 +17,6 @@ import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
-from PIL import Image
 
 from microfiche.documents.limits import Limits
 from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
@@ -29,6 +28,7 @@ SHORT = 4.0  # points: what is shorter is no rule
 DRAWING = 1000  # a path of more segments is a drawing, not a table
 DEPTH = 15  # forms within forms
 HYPHENS = (0x02, 0xFFFE)  # what PDFium gives for a hyphen that divides a word at a line's end
+NO_PAGE = "damaged: this page cannot be found in the file"
 INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 
 
@@ -73,29 +73,29 @@ class PdfFile:
             raise InputError(f"says it has {self.pages:,} pages; the limit pages is {limits.pages:,}")
         self.repaired = not pdfium.FPDF_DocumentHasValidCrossReferenceTable(self._pdf)
 
-    def sheet(self, number: int, dpi: float) -> Sheet:
-        """Page `number`, from 1, drawn at `dpi`; a Sheet with its error where that cannot be."""
-        try:
-            width, height = self._size(number, dpi)
-        except InputError as error:
-            return Sheet(number, None, dpi=dpi, error=str(error))
+    def sheet(self, number: int, dpi: float) -> tuple[Sheet, NDArray[np.uint8]]:
+        """Page `number`, from 1, as a Sheet without its picture, and the pixels (H, W, 3) of that, drawn at `dpi`.
+
+        InputError where the page cannot be read or is too large; that is known before anything is drawn.
+        """
+        width, height = self._size(number, dpi)
         page = pdfium.FPDF_LoadPage(self._pdf, number - 1)
         if not page:
-            return Sheet(number, None, dpi=dpi, error="damaged: this page cannot be found in the file")
+            raise InputError(NO_PAGE)
         try:
-            picture = _draw(page, width, height)
+            pixels = _draw(page, width, height)
             to_picture = _page_to_picture(page, width, height)
-            image_boxes, rules = _objects(page, to_picture, dpi / POINTS, picture.size)
+            image_boxes, rules = _objects(page, to_picture, dpi / POINTS, (width, height))
             text = _text(page, to_picture)
         finally:
             pdfium.FPDF_ClosePage(page)
-        return Sheet(number, picture, text, image_boxes, rules, dpi)
+        return Sheet(number, None, text, image_boxes, rules, dpi), pixels
 
     def _size(self, number: int, dpi: float) -> tuple[int, int]:
         # From the page's dictionary alone: its content is not touched.
         size = pdfium.FS_SIZEF()
         if not pdfium.FPDF_GetPageSizeByIndexF(self._pdf, number - 1, byref(size)):
-            raise InputError("damaged: this page cannot be found in the file")
+            raise InputError(NO_PAGE)
         width, height = size.width * dpi / POINTS, size.height * dpi / POINTS
         if not (math.isfinite(width * height) and width > 0 and height > 0):
             raise InputError(f"damaged: this page is {size.width:g} × {size.height:g} points")
@@ -121,13 +121,13 @@ def _refusal(code: int | None, password: str | None) -> str:
     return "damaged or cut short: not a whole PDF"
 
 
-def _draw(page: Any, width: int, height: int) -> Image.Image:
+def _draw(page: Any, width: int, height: int) -> NDArray[np.uint8]:
     pixels = np.full((height, width, 3), 255, np.uint8)
     bitmap = pdfium.FPDFBitmap_CreateEx(width, height, pdfium.FPDFBitmap_BGR, pixels.ctypes.data, width * 3)
     flags = pdfium.FPDF_ANNOT | pdfium.FPDF_REVERSE_BYTE_ORDER
     pdfium.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, flags)
     pdfium.FPDFBitmap_Destroy(bitmap)
-    return Image.fromarray(pixels)
+    return pixels
 
 
 def _page_to_picture(page: Any, width: int, height: int) -> Affine:

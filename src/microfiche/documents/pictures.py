@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -58,8 +58,11 @@ class PictureFile:
         except EOFError:
             return number
 
-    def sheet(self, number: int) -> Sheet:
-        """Page `number`, from 1; a Sheet with its error where it cannot be decoded."""
+    def sheets(self, numbers: Sequence[int]) -> Iterator[Sheet]:
+        """The pages `numbers`, from 1, in that order; a Sheet with its error where one cannot be decoded."""
+        return map(self._sheet, numbers)
+
+    def _sheet(self, number: int) -> Sheet:
         try:
             with warnings.catch_warnings(action="ignore"):
                 self._image.seek(number - 1)
