@@ -1,5 +1,47 @@
 """Checkpoints: weights in and out of files, and those that ship."""
 
-from microfiche.checkpoints.nano import load, save
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+import torch
+
+from microfiche.checkpoints import nano
+from microfiche.checkpoints.nano import save
+from microfiche.errors import UsageError
+from microfiche.models.nano import Nano
+
+if TYPE_CHECKING:
+    from microfiche.models.deepseek_ocr import DeepSeekOCR
 
 __all__ = ["load", "save"]
+
+
+@overload
+def load(  # type: ignore[overload-overlap]
+    name_or_path: Literal["deepseek-ocr"],
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    path: str | Path | None = None,
+) -> DeepSeekOCR: ...
+@overload
+def load(name_or_path: str | Path = "nano", device: str = "cpu", dtype: torch.dtype | None = None) -> Nano: ...
+def load(
+    name_or_path: str | Path = "nano",
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    path: str | Path | None = None,
+) -> Nano | DeepSeekOCR:
+    """A model ready to read: "nano", which ships, or a file of its kind, or "deepseek-ocr" from the folder `path`.
+
+    `dtype` is float32 or bfloat16, for deepseek-ocr also int8; None takes what the device is fast in. Without `path`
+    deepseek-ocr is fetched from its hub. Raises CheckpointError where a checkpoint is missing, damaged or another's.
+    """
+    if str(name_or_path) == "deepseek-ocr":
+        from microfiche.checkpoints import deepseek_ocr
+
+        return deepseek_ocr.load(path, device, dtype)
+    if path is not None:
+        raise UsageError(f"path=… goes with deepseek-ocr only; load({str(path)!r}) takes a nano checkpoint")
+    return nano.load(name_or_path, device, dtype)

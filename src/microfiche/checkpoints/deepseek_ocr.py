@@ -1,0 +1,337 @@
+"""The published DeepSeek-OCR checkpoint: its tensors under their own names, into our modules, one at a time.
+
+All names, shapes and byte ranges are checked before the first byte is read; a tensor goes from the mapped file
+straight to its place, so memory holds the model once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from torch import Tensor
+
+from microfiche.errors import CheckpointError, UsageError
+from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.models.int8 import hold_in_int8, quantised
+
+HUB = "deepseek-ai/DeepSeek-OCR"
+INDEX = "model.safetensors.index.json"
+FLOATS = {"BF16": 2, "F16": 2, "F32": 4}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file's header says of a tensor; `whole` if the file is long enough to hold it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a tensor of the checkpoint goes: `parameter`, or of that the matrix `expert`, or of that the rows from
+    `rows[0]` to before `rows[1]`. A `parameter` of None is in the checkpoint but in no computation."""
+
+    shape: tuple[int, ...]
+    parameter: str | None
+    expert: int | None = None
+    rows: tuple[int, int] | None = None
+
+
+def slots(config: DeepSeekOCRConfig) -> dict[str, Slot]:
+    """Every tensor of a checkpoint of these sizes, by its published name."""
+    return dict(chain(_sam(config), _clip(config), _around(config), _decoder(config)))
+
+
+def official_tensors(config: DeepSeekOCRConfig | None = None) -> dict[str, tuple[int, ...]]:
+    """Name → shape of every tensor, of the published 3B checkpoint by default: 2,710 tensors."""
+    return {name: slot.shape for name, slot in slots(config or DeepSeekOCRConfig()).items()}
+
+
+def _layer_norm(official: str, ours: str, width: int) -> Iterator[tuple[str, Slot]]:
+    for part in ("weight", "bias"):
+        yield f"{official}.{part}", Slot((width,), f"{ours}.{part}")
+
+
+def _linear(official: str, ours: str, out: int, width: int) -> Iterator[tuple[str, Slot]]:
+    yield f"{official}.weight", Slot((out, width), f"{ours}.weight")
+    yield f"{official}.bias", Slot((out,), f"{ours}.bias")
+
+
+def _sam(config: DeepSeekOCRConfig) -> Iterator[tuple[str, Slot]]:
+    c, theirs, ours = config.sam, "model.sam_model", "encoder.sam"
+
+    def same(name: str, *shape: int) -> tuple[str, Slot]:
+        return f"{theirs}.{name}", Slot(shape, f"{ours}.{name}")
+
+    yield same("pos_embed", 1, c.grid, c.grid, c.width)
+    yield same("patch_embed.proj.weight", c.width, 3, c.patch, c.patch)
+    yield same("patch_embed.proj.bias", c.width)
+    for i in range(c.layers):
+        side = c.grid if i in c.global_layers else c.window
+        for norm in ("norm1", "norm2"):
+            yield from _layer_norm(f"{theirs}.blocks.{i}.{norm}", f"{ours}.blocks.{i}.{norm}", c.width)
+        for name, out, width in (
+            ("attn.qkv", 3 * c.width, c.width),
+            ("attn.proj", c.width, c.width),
+            ("mlp.lin1", c.mlp, c.width),
+            ("mlp.lin2", c.width, c.mlp),
+        ):
+            yield from _linear(f"{theirs}.blocks.{i}.{name}", f"{ours}.blocks.{i}.{name}", out, width)
+        for axis in "hw":
+            yield same(f"blocks.{i}.attn.rel_pos_{axis}", 2 * side - 1, c.width // c.heads)
+    yield same("neck.0.weight", c.neck, c.width, 1, 1)
+    yield same("neck.2.weight", c.neck, c.neck, 3, 3)
+    for norm in ("neck.1", "neck.3"):
+        yield from _layer_norm(f"{theirs}.{norm}", f"{ours}.{norm}", c.neck)
+    yield same("net_2.weight", c.out[0], c.neck, 3, 3)
+    yield same("net_3.weight", c.out[1], c.out[0], 3, 3)
+
+
+def _clip(config: DeepSeekOCRConfig) -> Iterator[tuple[str, Slot]]:
+    c, theirs, ours = config.clip, "model.vision_model", "encoder.clip"
+    yield f"{theirs}.embeddings.class_embedding", Slot((c.width,), f"{ours}.embeddings.class_embedding")
+    yield f"{theirs}.embeddings.patch_embedding.weight", Slot((c.width, 3, 14, 14), None)
+    position = "embeddings.position_embedding.weight"
+    yield f"{theirs}.{position}", Slot((c.grid**2 + 1, c.width), f"{ours}.{position}")
+    yield from _layer_norm(f"{theirs}.pre_layrnorm", f"{ours}.pre_layrnorm", c.width)
+    for i in range(c.layers):
+        layer = f"transformer.layers.{i}"
+        for norm in ("layer_norm1", "layer_norm2"):
+            yield from _layer_norm(f"{theirs}.{layer}.{norm}", f"{ours}.{layer}.{norm}", c.width)
+        for name, out, width in (
+            ("self_attn.qkv_proj", 3 * c.width, c.width),
+            ("self_attn.out_proj", c.width, c.width),
+            ("mlp.fc1", c.mlp, c.width),
+            ("mlp.fc2", c.width, c.mlp),
+        ):
+            yield from _linear(f"{theirs}.{layer}.{name}", f"{ours}.{layer}.{name}", out, width)
+
+
+def _around(config: DeepSeekOCRConfig) -> Iterator[tuple[str, Slot]]:
+    width, vocabulary = config.decoder.width, config.decoder.vocabulary
+    yield from _linear("model.projector.layers", "encoder.projector", width, config.clip.width + config.sam.out[1])
+    yield "model.image_newline", Slot((width,), "encoder.newline")
+    yield "model.view_seperator", Slot((width,), "encoder.separator")  # spelled as the checkpoint spells it
+    yield "model.embed_tokens.weight", Slot((vocabulary, width), "decoder.embed_tokens.weight")
+    yield "model.norm.weight", Slot((width,), "decoder.norm.weight")
+    yield "lm_head.weight", Slot((vocabulary, width), "decoder.lm_head.weight")
+
+
+def _decoder(config: DeepSeekOCRConfig) -> Iterator[tuple[str, Slot]]:
+    c = config.decoder
+    d = c.width
+    for i in range(c.layers):
+        theirs, ours = f"model.layers.{i}", f"decoder.layers.{i}"
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            yield f"{theirs}.{norm}.weight", Slot((d,), f"{ours}.{norm}.weight")
+        for j, name in enumerate("qkv"):
+            slot = Slot((d, d), f"{ours}.self_attn.qkv.weight", rows=(j * d, (j + 1) * d))
+            yield f"{theirs}.self_attn.{name}_proj.weight", slot
+        yield f"{theirs}.self_attn.o_proj.weight", Slot((d, d), f"{ours}.self_attn.o_proj.weight")
+        if i < c.dense_layers:
+            yield from _gated(f"{theirs}.mlp", f"{ours}.mlp", d, c.dense)
+            continue
+        yield f"{theirs}.mlp.gate.weight", Slot((c.experts, d), f"{ours}.mlp.gate")
+        yield from _gated(f"{theirs}.mlp.shared_experts", f"{ours}.mlp.shared_experts", d, c.shared * c.expert)
+        for expert in range(c.experts):
+            yield from _gated(f"{theirs}.mlp.experts.{expert}", f"{ours}.mlp.experts", d, c.expert, expert)
+
+
+def _gated(
+    official: str, ours: str, width: int, hidden: int, expert: int | None = None
+) -> Iterator[tuple[str, Slot]]:
+    shape = (hidden, width)
+    yield f"{official}.gate_proj.weight", Slot(shape, f"{ours}.gate_up.weight", expert, (0, hidden))
+    yield f"{official}.up_proj.weight", Slot(shape, f"{ours}.gate_up.weight", expert, (hidden, 2 * hidden))
+    yield f"{official}.down_proj.weight", Slot((width, hidden), f"{ours}.down.weight", expert)
+
+
+def load(
+    path: str | Path | None = None,
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+    config: DeepSeekOCRConfig | None = None,
+) -> DeepSeekOCR:
+    """The model from the folder `path`, or from the hub's cache or the hub itself where that is None.
+
+    `dtype` is float32, bfloat16, or int8 for matrices held in int8; None takes bfloat16 where the device computes in
+    it. Raises CheckpointError, naming the first offending tensor or file, for a checkpoint that is damaged or of
+    another shape, and UsageError, saying how much is needed, where the device's free memory cannot hold it.
+    """
+    config = config or DeepSeekOCRConfig()
+    folder = Path(path) if path is not None else _from_hub()
+    dtype = dtype or _fast(device)
+    if dtype not in (torch.float32, torch.bfloat16, torch.int8):
+        raise UsageError(f"deepseek-ocr: {dtype} is not one of float32, bfloat16, int8")
+    expected = slots(config)
+    where = _checked(folder, expected)
+    model = _empty(config, _tokenizer(folder, config), dtype, device)
+    _room(model, device)
+    model.to_empty(device=device)
+    places = dict(model.named_parameters())
+    for file in sorted(set(where.values())):
+        try:
+            with safe_open(file, "pt") as tensors:
+                for name, slot in expected.items():
+                    if where[name] == file and slot.parameter is not None:
+                        _place(tensors.get_tensor(name), slot, places)
+        except SafetensorError as error:
+            raise CheckpointError(f"{file}: not a whole safetensors file ({error})") from error
+    return model.eval()
+
+
+def memory(config: DeepSeekOCRConfig | None = None, dtype: torch.dtype = torch.bfloat16) -> int:
+    """Bytes the weights take in memory once loaded."""
+    return _bytes(_empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), dtype, "cpu"))
+
+
+def _bytes(model: DeepSeekOCR) -> int:
+    return sum(p.numel() * p.element_size() for p in model.parameters())
+
+
+def _empty(config: DeepSeekOCRConfig, tokenizer: Tokenizer, dtype: torch.dtype, device: str) -> DeepSeekOCR:
+    """The model without memory for its weights."""
+    with torch.device("meta"):
+        model = DeepSeekOCR(config, tokenizer).to(_fast(device) if dtype is torch.int8 else dtype)
+        if dtype is torch.int8:
+            hold_in_int8(model)
+    return model.requires_grad_(False)
+
+
+def _fast(device: str) -> torch.dtype:
+    fast = not device.startswith("cpu") or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+@torch.no_grad()
+def _place(tensor: Tensor, slot: Slot, places: Mapping[str, Tensor]) -> None:
+    def part(parameter: str) -> Tensor:
+        whole = places[parameter]
+        whole = whole if slot.expert is None else whole[slot.expert]
+        return whole[slice(*(slot.rows or (None,)))]
+
+    name = slot.parameter or ""
+    target = part(name)
+    if target.dtype is torch.int8:
+        values, scale = quantised(tensor.to(target.device))
+        target.copy_(values)
+        part(f"{name.removesuffix('weight')}scale").copy_(scale)
+    else:
+        target.copy_(tensor)
+
+
+def _from_hub() -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise CheckpointError(
+            f"deepseek-ocr: give the folder of the weights as path=…, or `pip install huggingface_hub` to fetch {HUB}"
+        ) from error
+    try:
+        return Path(snapshot_download(HUB, allow_patterns=["*.safetensors", INDEX, "tokenizer.json"]))
+    except Exception as error:  # the hub's own family of errors, of OSError and of ValueError
+        raise CheckpointError(f"deepseek-ocr: {HUB} cannot be fetched ({str(error).splitlines()[0]})") from error
+
+
+def _tokenizer(folder: Path, config: DeepSeekOCRConfig) -> Tokenizer:
+    path = folder / "tokenizer.json"
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises plain Exception
+        raise CheckpointError(f"{path}: not a tokenizer ({error})") from error
+    if tokenizer.token_to_id("<image>") != config.image:
+        raise CheckpointError(f"{path}: <image> is {tokenizer.token_to_id('<image>')}, not {config.image}")
+    return tokenizer
+
+
+def _room(model: DeepSeekOCR, device: str) -> None:
+    needed = _bytes(model)
+    free = _free(device)
+    log.info("deepseek-ocr needs %.1f GB on %s", needed / 1e9, device)
+    if free is not None and needed > free:
+        raise UsageError(
+            f"deepseek-ocr needs {needed / 1e9:.1f} GB on {device}, {free / 1e9:.1f} GB are free; "
+            f"dtype=torch.int8 needs about {memory(model.config, torch.int8) / 1e9:.1f} GB"
+        )
+
+
+def _free(device: str) -> int | None:
+    """Bytes free on the device, None where it does not say."""
+    if device.startswith("cuda"):
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def _checked(folder: Path, expected: dict[str, Slot]) -> dict[str, Path]:
+    """Which file holds each tensor, all of them there, whole, of their shape, and no others."""
+    headers = {path: _header(path) for path in _files(folder)}
+    where = {name: path for path, header in headers.items() for name in header}
+    for name, slot in expected.items():
+        if name not in where:
+            raise CheckpointError(f"{folder}: {name} is missing")
+        stored, path = headers[where[name]][name], where[name]
+        if stored.shape != slot.shape:
+            raise CheckpointError(f"{path}: {name} is {stored.shape}, not {slot.shape}")
+        if stored.dtype not in FLOATS:
+            raise CheckpointError(f"{path}: {name} is of type {stored.dtype}, not one of {', '.join(FLOATS)}")
+        if not stored.whole:
+            raise CheckpointError(f"{path}: {name} is cut off, the file is not whole")
+    if extra := sorted(where.keys() - expected.keys()):
+        raise CheckpointError(f"{where[extra[0]]}: {extra[0]} belongs to no part of the model")
+    return where
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a checkpoint: those its index names, else all there are."""
+    index = folder / INDEX
+    if not index.is_file():
+        if files := sorted(folder.glob("*.safetensors")):
+            return files
+        raise CheckpointError(f"{folder}: no checkpoint there (a folder with *.safetensors and tokenizer.json)")
+    try:
+        parts: dict[str, str] = json.loads(index.read_bytes())["weight_map"]
+        named = {name: folder / Path(part).name for name, part in parts.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index}: not an index of safetensors files") from error
+    for name, file in named.items():
+        if not file.is_file():
+            raise CheckpointError(f"{file}: not there, and {name} should be in it")
+    return sorted(set(named.values()))
+
+
+def _header(path: Path) -> dict[str, Stored]:
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= size - 8:
+                raise ValueError(f"a header of {length} bytes in a file of {size}")
+            entries = json.loads(file.read(length))
+        entries.pop("__metadata__", None)
+        return {name: _stored(entry, size - 8 - length) for name, entry in entries.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def _stored(entry: dict[str, Any], room: int) -> Stored:
+    dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
+    whole = 0 <= begin <= end <= room and end - begin == prod(shape) * FLOATS.get(dtype, 0)
+    return Stored(dtype, shape, whole)

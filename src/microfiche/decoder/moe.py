@@ -1,0 +1,225 @@
+"""The mixture-of-experts language model behind the encoder: vectors in, logits of the next token out.
+
+RMSNorm, rotary positions (half-split), plain multi-head attention, a dense first layer, then layers whose MLP is a
+few shared experts and the best k of many. It knows nothing of images, tokenizers or how tokens are chosen.
+After DeepSeek-V2 (arXiv 2405.04434) and DeepSeekMoE (arXiv 2401.06066) as DeepSeek-OCR publishes them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from microfiche.decoder.cache import Cache
+
+
+@dataclass(frozen=True)
+class MoEConfig:
+    """Sizes of a decoder; the defaults are DeepSeek-OCR's 3B. `expert` is the hidden width of one expert."""
+
+    vocabulary: int = 129280
+    width: int = 1280
+    layers: int = 12
+    heads: int = 10
+    dense_layers: int = 1
+    dense: int = 6848
+    experts: int = 64
+    shared: int = 2
+    chosen: int = 6
+    expert: int = 896
+    theta: float = 10000.0
+    epsilon: float = 1e-6
+    context: int = 8192
+
+    @property
+    def head_width(self) -> int:
+        return self.width // self.heads
+
+
+@dataclass(frozen=True)
+class Routing:
+    """Where one layer sent its tokens: `probability` (B, T, experts) float32, `chosen` (B, T, k) int64."""
+
+    probability: Tensor
+    chosen: Tensor
+
+    def load(self) -> Tensor:
+        """(experts,) share of all choices that fell on each expert."""
+        counts = torch.bincount(self.chosen.flatten(), minlength=self.probability.shape[-1])
+        return counts / self.chosen.numel()
+
+
+def balance_loss(routings: list[Routing], mask: Tensor | None = None) -> Tensor:
+    """How unevenly experts are used, 1 where evenly, mean over layers and sequences; `mask` (B, T) marks real tokens.
+
+    The auxiliary loss of each sequence in DeepSeek-V2, equation 23, without its factor (0.001 in training).
+    """
+    losses = []
+    for routing in routings:
+        experts, k = routing.probability.shape[-1], routing.chosen.shape[-1]
+        real = torch.ones_like(routing.probability[..., :1]) if mask is None else mask[..., None].float()
+        picked = torch.zeros_like(routing.probability).scatter(-1, routing.chosen, 1.0)
+        length = real.sum(1)
+        share = (picked * real).sum(1) * experts / (k * length)
+        mean = (routing.probability * real).sum(1) / length
+        losses.append((share * mean).sum(-1).mean())
+    return torch.stack(losses).mean()
+
+
+class RMSNorm(nn.Module):
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
+        return self.weight * wide.to(x.dtype)
+
+
+def rotary(positions: Tensor, head_width: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (B, 1, T, head_width) of the angles at (B, T) positions."""
+    exponents = torch.arange(0, head_width, 2, device=positions.device, dtype=torch.float32) / head_width
+    angles = positions[:, None, :, None].float() * (1.0 / theta**exponents)
+    angles = torch.cat([angles, angles], dim=-1)
+    return angles.cos().to(dtype), angles.sin().to(dtype)
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turns (first half, second half) pairs of the last axis."""
+    a, b = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-b, a], dim=-1) * sin
+
+
+class Attention(nn.Module):
+    def __init__(self, config: MoEConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.o_proj = nn.Linear(config.width, config.width, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int) -> Tensor:
+        b, t, d = x.shape
+        q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        mask = None
+        if cache is not None:
+            k, v, mask = cache.append(layer, k, v)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None and t > 1)
+        return self.o_proj(out.transpose(1, 2).reshape(b, t, d))
+
+
+class GatedMLP(nn.Module):
+    """SwiGLU; `gate_up` holds the gate's rows, then the other factor's."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down(gated(self.gate_up(x)))
+
+
+def gated(x: Tensor) -> Tensor:
+    gate, up = x.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+class GroupedLinear(nn.Module):
+    """One matrix for each expert, (experts, out, in), applied to rows that are sorted by expert."""
+
+    def __init__(self, experts: int, width: int, out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(experts, out, width) * width**-0.5)
+
+    def forward(self, x: Tensor, ends: Tensor) -> Tensor:
+        """(N, in) rows → (N, out); the rows of expert e end before row `ends[e]`, (experts,) int32."""
+        return F.grouped_mm(x, self.weight.transpose(1, 2), offs=ends)
+
+
+class Experts(nn.Module):
+    """Every token through the experts chosen for it: rows sorted by expert, two grouped products, sorted back."""
+
+    def __init__(self, experts: int, width: int, hidden: int) -> None:
+        super().__init__()
+        self.experts = experts
+        self.gate_up = GroupedLinear(experts, width, 2 * hidden)
+        self.down = GroupedLinear(experts, hidden, width)
+
+    def forward(self, x: Tensor, weight: Tensor, chosen: Tensor) -> Tensor:
+        """(N, D) tokens, (N, k) float32 weights and int64 experts → (N, D), summed in float32."""
+        expert, order = chosen.flatten().sort(stable=True)
+        ends = torch.searchsorted(expert, torch.arange(self.experts, device=x.device), right=True)
+        ends = ends.to(torch.int32)
+        y = self.down(gated(self.gate_up(x[order // chosen.shape[1]], ends)), ends)
+        y = torch.empty_like(y).index_copy(0, order, y).view(*chosen.shape, -1)  # (N, k, D)
+        return (y.float() * weight[..., None]).sum(1).to(x.dtype)
+
+
+class MoE(nn.Module):
+    def __init__(self, config: MoEConfig) -> None:
+        super().__init__()
+        self.chosen = config.chosen
+        self.gate = nn.Parameter(torch.randn(config.experts, config.width) * config.width**-0.5)
+        self.experts = Experts(config.experts, config.width, config.expert)
+        self.shared_experts = GatedMLP(config.width, config.shared * config.expert)
+
+    def forward(self, x: Tensor, routings: list[Routing] | None) -> Tensor:
+        probability = F.linear(x.float(), self.gate.float()).softmax(-1)
+        weight, chosen = probability.topk(self.chosen, dim=-1)  # not renormalised
+        if routings is not None:
+            routings.append(Routing(probability, chosen))
+        routed = self.experts(x.flatten(0, 1), weight.flatten(0, 1), chosen.flatten(0, 1))
+        return routed.view_as(x) + self.shared_experts(x)
+
+
+class Layer(nn.Module):
+    def __init__(self, config: MoEConfig, dense: bool) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.width, config.epsilon)
+        self.self_attn = Attention(config)
+        self.post_attention_layernorm = RMSNorm(config.width, config.epsilon)
+        self.mlp: GatedMLP | MoE = GatedMLP(config.width, config.dense) if dense else MoE(config)
+
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int, routings: list[Routing] | None
+    ) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, layer)
+        normed = self.post_attention_layernorm(x)
+        return x + (self.mlp(normed, routings) if isinstance(self.mlp, MoE) else self.mlp(normed))
+
+
+class MoEDecoder(nn.Module):
+    """The language model; `embed_tokens` makes vectors of tokens, `lm_head` logits of what `forward` gives."""
+
+    def __init__(self, config: MoEConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocabulary, config.width)
+        self.layers = nn.ModuleList(Layer(config, i < config.dense_layers) for i in range(config.layers))
+        self.norm = RMSNorm(config.width, config.epsilon)
+        self.lm_head = nn.Linear(config.width, config.vocabulary, bias=False)
+
+    def forward(self, x: Tensor, cache: Cache | None = None, routings: list[Routing] | None = None) -> Tensor:
+        """(B, T, D) vectors → (B, T, D), each seeing those before it, and those in the cache, which takes them in.
+
+        `routings` is given one Routing for each layer with experts. Sequences of different length are padded on the
+        right; what stands behind a sequence's end is of no meaning.
+        """
+        b, t, _ = x.shape
+        positions = torch.arange(t, device=x.device).expand(b, t)
+        if cache is not None:
+            positions = cache.start(t)
+        cos, sin = rotary(positions, self.config.head_width, self.config.theta, x.dtype)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, cos, sin, cache, i, routings)
+        return self.norm(x)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(…, D) of `forward` → (…, vocabulary) float32."""
+        return self.lm_head(x).float()

@@ -1,0 +1,139 @@
+"""Image → views: the pixels DeepSeek-OCR sees, one square global view and, in Gundam, tiles of it.
+
+Modes, fit rules and tile grid of the published code (deepseek-ai/DeepSeek-OCR: process/image_process.py and the
+model card's `infer`), pixel for pixel, because they are PIL's. It knows nothing of the network that reads the views.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from microfiche.errors import InputError, UsageError
+from microfiche.page import Page
+
+TOKEN_SIDE = 64  #: pixels of a view's side that one vision token stands for
+STRETCHED_UP_TO = 640  #: a view of at most this side is stretched to a square, a larger one is padded
+PAD = (127, 127, 127)
+MAX_TILES = 9
+
+
+@dataclass(frozen=True)
+class Mode:
+    """`side` of the global view and, where the page is also cut into tiles, `tile`, the side of those, in pixels."""
+
+    name: str
+    side: int
+    tile: int | None = None
+
+
+MODES = MappingProxyType(
+    {
+        mode.name: mode
+        for mode in (
+            Mode("tiny", 512),
+            Mode("small", 640),
+            Mode("base", 1024),
+            Mode("large", 1280),
+            Mode("gundam", 1024, tile=640),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class Views:
+    """What is seen of one page, float32 in [-1, 1].
+
+    `page` (3, S, S) is all of it; `tiles` (n, 3, T, T) are its parts row by row, `grid` (w, h) with w·h = n, or
+    (0, 3, T, T) and (0, 0) where it was not cut.
+    """
+
+    page: Tensor
+    tiles: Tensor
+    grid: tuple[int, int]
+
+    def __len__(self) -> int:
+        """Vectors these views become for the decoder, newlines and the separator counted."""
+        g, q, (w, h) = self.page.shape[-1] // TOKEN_SIDE, self.tiles.shape[-1] // TOKEN_SIDE, self.grid
+        local = h * q * (w * q + 1) if w else 0
+        return local + g * (g + 1) + 1
+
+
+def mode(name: str) -> Mode:
+    """The mode of that name; UsageError lists those there are."""
+    if name == "gundam-m":
+        raise UsageError(
+            "gundam-m: the published weights were not trained for it (1024-px tiles are in the paper only); use gundam"
+        )
+    if name not in MODES:
+        raise UsageError(f"no mode {name!r}; there are {', '.join(MODES)}")
+    return MODES[name]
+
+
+def grid(width: int, height: int, tile: int = 640) -> tuple[int, int]:
+    """(w, h) tiles for an image of `width`×`height` pixels, (0, 0) where it fits into one tile.
+
+    Of all grids of 2 to 9 tiles, fewest first, the one whose w/h is nearest to width/height; of equally near ones a
+    later one only if the image has more than half of its pixels.
+    """
+    if width <= tile and height <= tile:
+        return 0, 0
+    several = [(w, h) for w in range(1, MAX_TILES + 1) for h in range(1, MAX_TILES + 1) if 2 <= w * h <= MAX_TILES]
+    best, nearest = (1, 1), math.inf
+    for w, h in sorted(several, key=lambda one: one[0] * one[1]):
+        distance = abs(width / height - w / h)
+        if distance < nearest or (distance == nearest and width * height > 0.5 * tile * tile * w * h):
+            best, nearest = (w, h), distance
+    return best
+
+
+def views(image: Image.Image | Page, mode: Mode) -> Views:
+    """The views of one image in a mode: turned as its EXIF says, made RGB, then fitted; InputError if PIL cannot."""
+    picture = _rgb(image)
+    tile = mode.tile or mode.side
+    w, h = grid(*picture.size, tile) if mode.tile else (0, 0)
+    if w:
+        stretched = _pixels(picture.resize((tile * w, tile * h)))
+        tiles = stretched.view(3, h, tile, w, tile).permute(1, 3, 0, 2, 4).reshape(w * h, 3, tile, tile)
+    else:
+        tiles = torch.empty(0, 3, tile, tile)
+    if mode.tile is None and mode.side <= STRETCHED_UP_TO:
+        picture = picture.resize((mode.side, mode.side))
+    return Views(_pixels(ImageOps.pad(picture, (mode.side, mode.side), color=PAD)), tiles, (w, h))
+
+
+def paper_tokens(mode: Mode, grid: tuple[int, int] = (0, 0)) -> int:
+    """Vision tokens as the paper counts them: no newlines, no separator."""
+    tile = (mode.tile or 0) // TOKEN_SIDE
+    return (mode.side // TOKEN_SIDE) ** 2 + grid[0] * grid[1] * tile**2
+
+
+def valid_tokens(mode: Mode, width: int, height: int) -> int:
+    """The paper's count without the tokens that see only padding (its equation 1) for a width×height image."""
+    g = mode.side // TOKEN_SIDE
+    seen = g * g
+    if mode.side > STRETCHED_UP_TO:
+        seen = math.ceil(seen * min(width, height) / max(width, height))
+    w, h = grid(width, height, mode.tile) if mode.tile else (0, 0)
+    return seen + paper_tokens(mode, (w, h)) - g * g
+
+
+def _rgb(image: Image.Image | Page) -> Image.Image:
+    try:
+        picture = Image.fromarray(image.image) if isinstance(image, Page) else ImageOps.exif_transpose(image)
+        return picture.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"an image cannot be decoded ({error})") from error
+
+
+def _pixels(picture: Image.Image) -> Tensor:
+    """(3, H, W) float32 in [-1, 1]."""
+    values = torch.from_numpy(np.array(picture)).permute(2, 0, 1).to(torch.float32)
+    return (values / 255 - 0.5) / 0.5

@@ -1,0 +1,155 @@
+"""DeepSeek-OCR: encoder, decoder and tokenizer as one model, images in, text out. Files are checkpoints' business.
+
+Prompts, arrangement and decoding are those of the published model (deepseek-ai/DeepSeek-OCR). A page whose text loops
+or does not end is cut, read once more in another mode and marked; none is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from microfiche.decoder.generation import IMAGE, Generated, NoRepeat, Status, generate
+from microfiche.decoder.moe import MoEConfig, MoEDecoder
+from microfiche.encoder import views
+from microfiche.encoder.clip import CLIPConfig
+from microfiche.encoder.deepencoder import DeepEncoder
+from microfiche.encoder.sam import SAMConfig
+from microfiche.errors import UsageError
+from microfiche.page import Page
+
+PROMPTS = MappingProxyType(
+    {
+        "markdown": "<image>\n<|grounding|>Convert the document to markdown.",
+        "ocr": "<image>\n<|grounding|>OCR this image.",
+        "text": "<image>\nFree OCR.",
+        "figure": "<image>\nParse the figure.",
+        "describe": "<image>\nDescribe this image in detail.",
+        "locate": "<image>\nLocate <|ref|>{}<|/ref|> in the image.",
+    }
+)  #: the published prompts by task; "locate" takes what to look for in place of {}
+SECOND_TRY = MappingProxyType(
+    {"tiny": "small", "small": "base", "base": "large", "large": "base", "gundam": "large"}
+)  #: the mode a page is read in again where the first did not come to an end
+PAGES_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class DeepSeekOCRConfig:
+    """Sizes of the parts and ids of the special tokens; the defaults are the published checkpoint's."""
+
+    sam: SAMConfig = field(default_factory=SAMConfig)
+    clip: CLIPConfig = field(default_factory=CLIPConfig)
+    decoder: MoEConfig = field(default_factory=MoEConfig)
+    begin: int = 0
+    end: int = 1
+    image: int = 128815
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read of one image: its `text`, the ids of it in `tokens`, and the `mode` it was read in.
+
+    `status` is "ok", "truncated" (the context or the limit ended it) or "looped" (it repeated itself and was cut
+    behind the first occurrence); `reason` says in a line what happened, empty where all went well at once.
+    """
+
+    text: str
+    status: Status
+    reason: str
+    mode: str
+    tokens: tuple[int, ...]
+
+
+class DeepSeekOCR(nn.Module):
+    """The published model; `tokenizer` is its own, of tokenizer.json."""
+
+    def __init__(self, config: DeepSeekOCRConfig, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        self.encoder = DeepEncoder(config.sam, config.clip, config.decoder.width)
+        self.decoder = MoEDecoder(config.decoder)
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image.Image | Page], mode: str = "gundam") -> list[Tensor]:
+        """The (N, 1280) vectors of each image; N is what `views.Views` of it counts."""
+        chosen = views.mode(mode)
+        return self.encoder([views.views(image, chosen) for image in images])
+
+    def read(
+        self,
+        images: Sequence[Image.Image | Page],
+        mode: str = "gundam",
+        task: str = "markdown",
+        prompt: str | None = None,
+        limit: int | None = None,
+        no_repeat: NoRepeat | None = IMAGE,
+        again: bool = True,
+    ) -> list[Reading]:
+        """The reading of each image, in order.
+
+        `prompt` takes the place of the task's; it holds `<image>` once. `limit` is the most tokens a page may
+        become, None for all that the context holds. `again` reads a page that looped or was truncated once more in
+        another mode. Raises UsageError for an unknown mode or task or a prompt without its `<image>`, InputError for
+        an image that cannot be decoded.
+        """
+        before, after = self._prompt(task, prompt)
+        views.mode(mode)
+        readings = [self._reading(one, mode) for one in self._generate(images, mode, before, after, limit, no_repeat)]
+        failed = [i for i, reading in enumerate(readings) if reading.status != "ok"]
+        if not (failed and again):
+            return readings
+        other = SECOND_TRY[mode]
+        seconds = self._generate([images[i] for i in failed], other, before, after, limit, no_repeat)
+        for i, generated in zip(failed, seconds, strict=True):
+            first, second = readings[i], self._reading(generated, other)
+            if second.status == "ok":
+                readings[i] = replace(second, reason=f"{first.status} in {mode}, read again in {other}")
+            else:
+                readings[i] = replace(first, reason=f"{first.status} in {mode}, {second.status} in {other} as well")
+        return readings
+
+    def _reading(self, generated: Generated, mode: str) -> Reading:
+        text = self.tokenizer.decode(list(generated.tokens), skip_special_tokens=False)
+        reason = "" if generated.status == "ok" else f"{generated.status} in {mode}"
+        return Reading(text, generated.status, reason, mode, generated.tokens)
+
+    def _generate(
+        self,
+        images: Sequence[Image.Image | Page],
+        mode: str,
+        before: list[int],
+        after: list[int],
+        limit: int | None,
+        no_repeat: NoRepeat | None,
+    ) -> list[Generated]:
+        done: list[Generated] = []
+        for first in range(0, len(images), PAGES_AT_ONCE):
+            vectors = self.encode(images[first : first + PAGES_AT_ONCE], mode)
+            with torch.inference_mode():
+                ids = torch.tensor(before + after, device=vectors[0].device)
+                around = self.decoder.embed_tokens(ids).split([len(before), len(after)])
+                prompts = [torch.cat([around[0], page, around[1]]) for page in vectors]
+            done += generate(self.decoder, prompts, self.config.end, limit, no_repeat)
+        return done
+
+    def _prompt(self, task: str, prompt: str | None) -> tuple[list[int], list[int]]:
+        """Ids before the image, the first of all included, and after it."""
+        if prompt is None:
+            if task not in PROMPTS:
+                raise UsageError(f"no task {task!r}; there are {', '.join(PROMPTS)}")
+            if task == "locate":
+                raise UsageError("locate: give prompt=PROMPTS['locate'].format(what to look for)")
+            prompt = PROMPTS[task]
+        parts = prompt.strip().split("<image>")
+        if len(parts) != 2:
+            raise UsageError(f"a prompt holds <image> once, this one {len(parts) - 1} times: {prompt!r}")
+        before, after = (self.tokenizer.encode(part, add_special_tokens=False).ids for part in parts)
+        return [self.config.begin, *before], after

@@ -1,0 +1,71 @@
+"""Weights held as int8 with one scale for each output row; sums are in the precision of what they are applied to.
+
+It knows only matrices: which layers of a model to hold so, and nothing of checkpoints.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from microfiche.decoder.moe import GroupedLinear
+
+FEW = 4  #: up to this many rows the CPU multiplies int8 as it is; more rows pay for widening the matrix first
+
+
+def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """(…, out, in) float → the same in int8, and (…, out) float32 scales."""
+    wide = weight.float()
+    scale = (wide.abs().amax(-1) / 127).clamp(min=1e-12)
+    return (wide / scale[..., None]).round().to(torch.int8), scale
+
+
+def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+    """(N, in) × (out, in) int8 with (out,) float32 scales → (N, out)."""
+    if x.device.type == "cpu" and len(x) <= FEW:
+        return torch._weight_int8pack_mm(x, weight, scale.to(x.dtype))
+    return F.linear(x, weight.to(x.dtype)) * scale.to(x.dtype)
+
+
+class Int8Linear(nn.Module):
+    """Takes the place of an nn.Linear."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty_like(linear.weight, dtype=torch.int8), requires_grad=False)
+        self.scale = nn.Parameter(torch.empty(linear.out_features, device=linear.weight.device), requires_grad=False)
+        self.bias = linear.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
+        return y if self.bias is None else y + self.bias
+
+
+class Int8GroupedLinear(nn.Module):
+    """Takes the place of a GroupedLinear; goes through the experts that were hit one by one."""
+
+    def __init__(self, linear: GroupedLinear) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty_like(linear.weight, dtype=torch.int8), requires_grad=False)
+        scale = torch.empty(linear.weight.shape[:2], device=linear.weight.device)
+        self.scale = nn.Parameter(scale, requires_grad=False)
+
+    def forward(self, x: Tensor, ends: Tensor) -> Tensor:
+        y = x.new_empty(len(x), self.weight.shape[1])
+        first = 0
+        for expert, end in enumerate(ends.tolist()):
+            if end > first:
+                y[first:end] = product(x[first:end], self.weight[expert], self.scale[expert])
+            first = end
+        return y
+
+
+def hold_in_int8(model: nn.Module) -> None:
+    """Puts the int8 layers, unfilled, in the place of all linear ones of `model`."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.Linear):
+                setattr(parent, name, Int8Linear(child))
+            elif isinstance(child, GroupedLinear):
+                setattr(parent, name, Int8GroupedLinear(child))
