@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from microfiche.cli import bench, codec, train
+from microfiche.cli import bench, codec, read, train
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Keeps text as pictures: sets it on pages, encodes each to a few vision tokens, reads them back.",
 )
-for command in (codec.render, codec.pack, codec.unpack, codec.measure):
+for command in (codec.render, codec.pack, codec.unpack, codec.measure, read.read):
     app.command()(command)
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")

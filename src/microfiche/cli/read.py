@@ -1,0 +1,142 @@
+"""read: documents to Markdown."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from microfiche.cli.console import err, fail, progress, reported
+from microfiche.errors import InputError, UsageError
+from microfiche.files import whole_file
+
+if TYPE_CHECKING:
+    from microfiche.documents.document import Document
+    from microfiche.documents.reading import Engine
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    md = "md"
+    json = "json"
+    text = "text"
+
+
+class EngineName(StrEnum):
+    """The engines."""
+
+    text = "text"
+    rapid = "rapid"
+    endpoint = "endpoint"
+
+
+def read(
+    files: Annotated[list[str], typer.Argument(help="PDF, PNG, JPEG, TIFF or WebP, folders of them, or -.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for NAME.md, NAME.json, NAME/figures/.")
+    ] = None,
+    form: Annotated[Format, typer.Option("--format", help="json is always written to the folder too.")] = Format.md,
+    engine: Annotated[
+        EngineName | None, typer.Option("--engine", help="Read every page with it; chosen page by page if not given.")
+    ] = None,
+    pages: Annotated[str | None, typer.Option("--pages", help="Pages from 1: 1-3,7 or 5-.")] = None,
+    dpi: Annotated[float, typer.Option("--dpi", min=18, max=1200, help="Pixels an inch at which PDF is drawn.")] = 144,
+    password: Annotated[
+        str | None, typer.Option("--password", envvar="MICROFICHE_PASSWORD", help="Of an encrypted PDF.")
+    ] = None,
+    task: Annotated[
+        str, typer.Option("--task", help="For models: markdown, ocr, free, figure, describe, locate:WORDS.")
+    ] = "markdown",
+    endpoint: Annotated[
+        str | None,
+        typer.Option("--endpoint", envvar="MICROFICHE_ENDPOINT", help="OpenAI-compatible server, up to /v1."),
+    ] = None,
+    endpoint_model: Annotated[
+        str, typer.Option("--endpoint-model", help="The model's name there.")
+    ] = "deepseek-ai/DeepSeek-OCR",
+    overlay: Annotated[
+        bool, typer.Option("--overlay", help="Also write each page with its blocks drawn on it.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Skip what an earlier run has read of the same files.")
+    ] = False,
+) -> None:
+    """Reads documents to Markdown, each page by the best engine at hand.
+
+    A digital PDF's own text is used where it is sound; scans are read by the endpoint if one is given, else by
+    RapidOCR. The key for an endpoint comes from MICROFICHE_ENDPOINT_KEY.
+    """
+    from microfiche import __version__
+    from microfiche.documents.engines.endpoint import EndpointEngine
+    from microfiche.documents.opening import documents_in, open_document, page_numbers
+    from microfiche.documents.overlay import overlay as drawn
+    from microfiche.documents.reading import engines, leaves
+    from microfiche.documents.writing import Shelf, document_of, names_for, written
+
+    with reported():
+        given = documents_in(files)
+        if output is None and (len(given) > 1 or overlay or resume):
+            raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
+        pictures: Engine | None = None
+        if endpoint:
+            pictures = EndpointEngine(endpoint, endpoint_model, os.environ.get("MICROFICHE_ENDPOINT_KEY"), task)
+        elif engine == EngineName.endpoint:
+            raise UsageError("--engine endpoint needs the server's address: --endpoint URL")
+        elif task != "markdown":
+            raise UsageError(f"--task {task} needs a model: --endpoint URL")
+        at_hand = engines(engine or (pictures.name if pictures and task != "markdown" else None), pictures)
+        settings = {"engine": engine or "", "pages": pages or "", "dpi": f"{dpi:g}", "task": task,
+                    "pictures": at_hand.pictures.name, "microfiche": __version__}
+        failures = 0
+        for one, name in zip(given, names_for([g.name for g in given]), strict=True):
+            try:
+                if one.error:
+                    raise InputError(f"{one.name}: {one.error}")
+                with open_document(one.origin, one.name, dpi=dpi, password=password) as opened:
+                    shelf = Shelf(output, name, opened.sha256, settings) if output else None
+                    if shelf and resume and shelf.finished():
+                        err.print(f"{one.name}: read before", markup=False)
+                        continue
+                    numbers = page_numbers(pages, opened.pages) if pages else range(1, opened.pages + 1)
+                    begun = shelf.begun() if shelf and resume else {}
+                    found = [begun[n] for n in numbers if n in begun]
+                    read_now = leaves(opened, at_hand, [n for n in numbers if n not in begun])
+                    start = time.perf_counter()
+                    with progress(Path(one.name).name, len(numbers)) as done:
+                        for leaf in shelf.kept(read_now, begun) if shelf else read_now:
+                            found.append(leaf.page)
+                            if output and overlay and leaf.picture:
+                                file = output / name / f"overlay-{leaf.page.number:04d}.png"
+                                with whole_file(file) as beside:
+                                    drawn(leaf.picture, leaf.page).save(beside, "PNG")
+                            fresh = len(found) - len(begun)
+                            done(len(found), f"{fresh / (time.perf_counter() - start):.1f} pages/s")
+                    document = document_of(one.name, opened.sha256, settings, found)
+            except InputError as error:
+                failures += 1
+                err.print(f"microfiche: {error}", markup=False)
+                continue
+            if shelf:
+                shelf.write(document, form)
+            else:
+                sys.stdout.write(written(document, form))
+            failures += bool(document.failed)
+            for page in document.pages:
+                if page.status != "ok":
+                    err.print(f"{one.name}: page {page.number} {page.status}: {page.reason}", markup=False)
+            err.print(_summary(document, time.perf_counter() - start), markup=False)
+        if failures:
+            fail(f"{failures} of {len(given)} documents were not read whole", 1)
+
+
+def _summary(document: Document, seconds: float) -> str:
+    by = Counter(page.engine or "no engine" for page in document.pages)
+    return (f"{document.name}: {len(document.pages)} pages in {seconds:.1f} s, read by "
+            + ", ".join(f"{engine} ({count})" for engine, count in by.most_common()))

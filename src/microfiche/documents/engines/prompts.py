@@ -1,0 +1,24 @@
+"""The tasks of `read` and the official prompts of DeepSeek-OCR for them (its README)."""
+
+from __future__ import annotations
+
+from microfiche.errors import UsageError
+
+PROMPTS = {
+    "markdown": "<image>\n<|grounding|>Convert the document to markdown.",
+    "ocr": "<image>\n<|grounding|>OCR this image.",
+    "free": "<image>\nFree OCR.",
+    "figure": "<image>\nParse the figure.",
+    "describe": "<image>\nDescribe this image in detail.",
+}
+LOCATE = "locate:"
+
+
+def prompt(task: str) -> str:
+    """The prompt for a task: one of PROMPTS, or locate:WORDS; UsageError for another."""
+    if task in PROMPTS:
+        return PROMPTS[task]
+    words = task.removeprefix(LOCATE).strip()
+    if task.startswith(LOCATE) and words and "<|" not in words:
+        return f"<image>\nLocate <|ref|>{words}<|/ref|> in the image."
+    raise UsageError(f"no task {task!r}; there are {', '.join(PROMPTS)} and locate:WORDS")

@@ -1,0 +1,102 @@
+"""What the DeepSeek-OCR model writes with <|grounding|>, parsed by a strict grammar; nothing in it is evaluated.
+
+    <|ref|>LABEL<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|> content, to the next <|ref|>
+
+Coordinates are integers from 0 to 999 over the original page (reference: DeepSeek-OCR's own post-processing).
+"""
+
+from __future__ import annotations
+
+import re
+
+from microfiche.documents.document import Block, Kind
+
+MARK = re.compile(
+    r"<\|ref\|>(?P<label>[^<>|]{1,200}?)<\|/ref\|>\s*<\|det\|>\s*\[(?P<boxes>\s*\[[\d,\s]{7,80}\]"
+    r"(?:\s*,\s*\[[\d,\s]{7,80}\])*\s*)\]\s*<\|/det\|>"
+)
+BOX = re.compile(r"\[\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*,\s*(\d{1,4})\s*\]")
+TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
+CENTRE = re.compile(r"</?center>")
+LABELS: dict[str, tuple[Kind, int | None]] = {
+    "title": ("title", 1),
+    "sub_title": ("title", 2),
+    "text": ("text", None),
+    "list": ("list", None),
+    "image": ("figure", None),
+    "figure": ("figure", None),
+    "table": ("table", None),
+    "equation": ("formula", None),
+    "formula": ("formula", None),
+    "image_caption": ("caption", None),
+    "figure_caption": ("caption", None),
+    "table_caption": ("caption", None),
+    "table_footnote": ("footnote", None),
+    "image_footnote": ("footnote", None),
+    "page_footnote": ("footnote", None),
+    "header": ("header", None),
+    "footer": ("footer", None),
+    "page_number": ("footer", None),
+}
+FULL = 999
+
+
+def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
+    """The blocks of a page of `width` × `height` px that a model's output describes, and what was wrong with it.
+
+    Text outside all marks becomes blocks over the whole page. A mark with several boxes gives one figure for each
+    box, or one block around all of them. What is wrong ("" if nothing) are marks that do not follow the grammar:
+    they are taken out and their text is kept.
+    """
+    blocks: list[Block] = []
+    page = (0, 0, width, height)
+    marks = list(MARK.finditer(output))
+    ends = [m.start() for m in marks[1:]] + [len(output)]
+    wrong = 0
+
+    def clean(text: str) -> str:
+        nonlocal wrong
+        wrong += len(TAG.findall(text))
+        return tidy(TAG.sub("", text))
+
+    before = clean(output[: marks[0].start()] if marks else output)
+    blocks += [Block(kind="text", box=page, text=part) for part in before.split("\n\n") if part]
+    for mark, end in zip(marks, ends, strict=True):
+        boxes = [_pixels(box, width, height) for box in BOX.findall(mark["boxes"])]
+        good = [box for box in boxes if box is not None]
+        if len(good) < len(boxes) or not boxes:
+            wrong += 1
+        label = mark["label"].strip()
+        kind, level = LABELS.get(label, ("text", None))
+        text = clean(output[mark.end() : end])
+        if label not in LABELS and not text:
+            text = label  # <|ref|> also names what was located: its words are the content
+        if kind == "figure":
+            blocks += [Block(kind=kind, box=box) for box in good]
+            if text:
+                blocks.append(Block(kind="text", box=good[0] if good else page, text=text))
+            continue
+        around = _around(good) if good else page
+        if kind == "title":
+            text = text.lstrip("#").strip()
+        blocks.append(Block(kind=kind, box=around, text=text, level=level))
+    return blocks, f"{wrong} marks of its output do not follow the grammar" if wrong else ""
+
+
+def tidy(text: str) -> str:
+    """Text as the official post-processing leaves it."""
+    text = CENTRE.sub("", text).replace("\\coloneqq", ":=").replace("\\eqqcolon", "=:")
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def _pixels(box: tuple[str, ...], width: int, height: int) -> tuple[int, int, int, int] | None:
+    left, top, right, bottom = map(int, box)
+    if not (left <= right <= FULL and top <= bottom <= FULL):
+        return None
+    x, y = width / FULL, height / FULL
+    return round(left * x), round(top * y), round(right * x), round(bottom * y)
+
+
+def _around(boxes: list[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)

@@ -1,0 +1,320 @@
+"""Lines on a page → blocks in reading order: columns, paragraphs, headings, lists, tables, figures, formulas.
+
+The same for a PDF's own text and for what OCR found. Regions are hints; without them the shapes of lines decide.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+from PIL import Image
+
+from microfiche.documents.document import FURNITURE, Block, Kind, PageRead, continued
+from microfiche.documents.lines import BULLETS, MARKER, Line, union
+from microfiche.documents.order import columns
+from microfiche.documents.regions import Region
+from microfiche.documents.sheet import Box
+from microfiche.documents.tables import ruled, table
+
+CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
+NUMBERED = re.compile(r"^(\d+(?:\.\d+)*)\.?\s+\S")
+PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\s*\d{1,4})?[\W_]*$", re.IGNORECASE)
+LEADER = re.compile(r"(\.\s?){5,}")
+FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
+MARGIN = 0.08  #: of the page's height: where a number alone is the page's
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A line, or a region that is laid out as one: `kind` is what its region says."""
+
+    box: Box
+    kind: Kind
+    lines: tuple[Line, ...]
+
+
+def blocks(
+    lines: Sequence[Line],
+    regions: Sequence[Region],
+    picture: Image.Image,
+    rules: Sequence[Box] = (),
+    images: Sequence[Box] = (),
+) -> list[Block]:
+    """The blocks of a page that looks like `picture` and on which `lines` stand."""
+    body, size = _body_size(lines), picture.size
+    items = _items(lines, _solid(lines, regions, rules, images, picture), regions, rules, size, body)
+    furniture = [_block([item], body) for item in items if item.kind in FURNITURE]
+    main = [item for item in items if item.kind not in FURNITURE]
+    out: list[Block] = []
+    for column in columns([item.box for item in main], gutter=0.9 * body):
+        out += _paragraphs([main[i] for i in column], body)
+    heads = [b for b in furniture if b.kind == "header"]
+    return [*heads, *_lists(out), *(b for b in furniture if b.kind == "footer")]
+
+
+def _body_size(lines: Sequence[Line]) -> float:
+    """The size that most characters have."""
+    sizes = sorted((line.size, len(line.text)) for line in lines)
+    half = sum(n for _, n in sizes) / 2
+    for size, n in sizes:
+        half -= n
+        if half <= 0:
+            return size
+    return 20.0
+
+
+def _solid(
+    lines: Sequence[Line], regions: Sequence[Region], rules: Sequence[Box], images: Sequence[Box], picture: Image.Image
+) -> list[tuple[Kind, Box]]:
+    """Tables, figures and formulas: what is one block whatever stands in it."""
+    page = picture.width * picture.height
+    found: list[tuple[Kind, Box]] = [("table", box) for box in ruled(rules)]
+    found += [
+        ("figure", box) for box in images if 0.01 * page < (box[2] - box[0]) * (box[3] - box[1]) < 0.85 * page
+    ]
+    for region in regions:
+        if region.kind not in ("table", "figure", "formula") or any(_part(region.box, box) > 0.5 for _, box in found):
+            continue
+        kind, box = region.kind, region.box
+        within = [line for line in lines if _part(line.box, box) > 0.5]
+        if kind == "figure" and within and not _drawn(picture, box, lines):
+            kind = "table"
+        if kind == "table" and not any(_part(rule, box) > 0.5 for rule in rules):
+            rows = [line for line in lines if any(abs(line.middle - x.middle) < 0.4 * x.size for x in within)]
+            box = union([box, *(line.box for line in rows)])
+        inside = [f for f in found if _part(f[1], box) > 0.8]
+        found = [f for f in found if f not in inside] + [(kind, union([box, *(b for _, b in inside)]))]
+    return found
+
+
+def _drawn(picture: Image.Image, box: Box, lines: Sequence[Line]) -> bool:
+    """Whether something stands in `box` beside `lines`."""
+    left, top, right, bottom = map(round, box)
+    grey = np.asarray(picture.convert("L").crop((left, top, right, bottom))) < 200
+    ink = int(grey.sum())
+    for line in lines:
+        left, top, right, bottom = (round(v - box[k % 2]) for k, v in enumerate(line.box))
+        grey = grey.copy() if not grey.flags.writeable else grey
+        grey[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = False
+    return int(grey.sum()) > 0.15 * ink
+
+
+def _items(
+    lines: Sequence[Line],
+    solid: Sequence[tuple[Kind, Box]],
+    regions: Sequence[Region],
+    rules: Sequence[Box],
+    size: tuple[int, int],
+    body: float,
+) -> list[_Item]:
+    held: list[list[Line]] = [[] for _ in solid]
+    items: list[_Item] = []
+    for line in lines:
+        into = [k for k, (_, box) in enumerate(solid) if _part(line.box, box) > 0.5]
+        beside = [
+            k for k, (kind, box) in enumerate(solid)
+            if kind == "formula" and FORMULA_NUMBER.match(line.text) and box[1] < line.middle < box[3]
+        ]
+        if into or beside:
+            held[(into or beside)[0]].append(line)
+        else:
+            items.append(_Item(line.box, _kind(line, regions, size, body), (line,)))
+    for (kind, box), inside in zip(solid, held, strict=True):
+        around = union([box, *(line.box for line in inside)])
+        if kind == "table" and not inside:
+            kind = "figure"
+        items.append(_Item(around, kind, tuple(inside)))
+    return [_with_table(item, rules) if item.kind == "table" else item for item in items]
+
+
+def _with_table(item: _Item, rules: Sequence[Box]) -> _Item:
+    line = Line(table(item.lines, rules, item.box), item.box, item.lines[0].size,
+                confidence=_confidence(item.lines))
+    return _Item(item.box, "table", (line,))
+
+
+def _kind(line: Line, regions: Sequence[Region], size: tuple[int, int], body: float) -> Kind:
+    over = [r for r in regions if _part(line.box, r.box) > 0.5]
+    said = max(over, key=lambda r: r.score).kind if over else "text"
+    edge = line.box[3] < MARGIN * size[1] or line.box[1] > (1 - MARGIN) * size[1]
+    outer = line.box[3] < 1.5 * MARGIN * size[1] or line.box[1] > (1 - 1.5 * MARGIN) * size[1]
+    if (said in FURNITURE and outer and line.size < 1.15 * body) or (edge and PAGE_NUMBER.match(line.text)):
+        return "header" if line.middle < size[1] / 2 else "footer"
+    if CAPTION.match(line.text) or said == "caption":
+        return "caption"
+    marker = MARKER.match(line.text)
+    if marker and line.size < 1.1 * body and not line.bold and (marker[1][0] in BULLETS or said != "title"):
+        return "text"
+    if LEADER.search(line.text) or not any(c.isalpha() for c in line.text):
+        return "text"
+    hinted = said == "title" or (line.bold and any(r.kind == "title" for r in over))
+    if hinted or line.size > 1.2 * body:
+        return "title"
+    return "text"
+
+
+def _paragraphs(column: Sequence[_Item], body: float) -> list[Block]:
+    """The blocks of one column, its items from the top."""
+    out: list[Block] = []
+    group: list[_Item] = []
+    left = min(item.box[0] for item in column)
+    right = max(item.box[2] for item in column)
+    rows = _rows(column)
+    texts = [item for item in rows if item.kind == "text"]
+    steps = [b.lines[0].middle - a.lines[0].middle for a, b in pairwise(texts)]
+    steps = sorted(s for s in steps if 0.5 * body < s < 3 * body) or [1.3 * body]
+    pitch = steps[len(steps) // 4]
+    for item in rows:
+        if group and _breaks(group, item, left, right, pitch):
+            out.append(_block(group, body))
+            group = []
+        group.append(item)
+    return [*out, _block(group, body)]
+
+
+def _rows(column: Sequence[_Item]) -> list[_Item]:
+    """The items from the top, those of one row from the left."""
+    rows: list[list[_Item]] = []
+    for item in sorted(column, key=lambda item: item.box[1] + item.box[3]):
+        last = rows[-1][-1].box if rows else None
+        if last and abs(last[1] + last[3] - item.box[1] - item.box[3]) < 0.6 * (last[3] - last[1]):
+            rows[-1].append(item)
+        else:
+            rows.append([item])
+    return [item for row in rows for item in sorted(row, key=lambda item: item.box[0])]
+
+
+def _breaks(group: Sequence[_Item], item: _Item, left: float, right: float, pitch: float) -> bool:
+    """Whether a new block begins with `item`, in a column from `left` to `right` whose lines stand `pitch` apart."""
+    last = group[-1]
+    if item.kind != last.kind or item.kind in ("table", "figure", "formula"):
+        return True
+    before, line = last.lines[-1], item.lines[0]
+    if abs(line.size - before.size) > 0.18 * max(line.size, before.size):
+        return True
+    step = line.middle - before.middle
+    if step < 0.4 * line.size:
+        return False
+    if item.kind == "caption" and CAPTION.match(line.text):
+        return True
+    if item.kind != "text":
+        return step > 1.8 * max(line.size, before.size)
+    if MARKER.match(line.text) or LEADER.search(before.text) or step > 1.28 * pitch:
+        return True
+    listed = bool(MARKER.match(group[0].lines[0].text))
+    if listed:
+        return line.box[0] < group[0].box[0] + 0.3 * line.size
+    if line.box[0] > left + 0.8 * line.size and before.box[0] < left + 0.4 * line.size:
+        return True
+    word = line.text.split(maxsplit=1)[0]
+    fits = len(word) / max(1, len(line.text)) * (line.box[2] - line.box[0]) + 1.2 * line.size < right - before.box[2]
+    return fits and before.text.rstrip("\"'”’)")[-1:] in (".", "!", "?", ":", "。", "！", "？", "：")
+
+
+def _block(group: Sequence[_Item], body: float) -> Block:
+    kind, lines = group[0].kind, [line for item in group for line in item.lines]
+    left, top, right, bottom = union([item.box for item in group])
+    text = joined([line.text for line in lines]) if kind != "table" else lines[0].text
+    if kind == "text" and text[:1] in ("#", ">"):
+        text = "\\" + text
+    return Block(
+        kind=kind,
+        box=(round(left), round(top), round(right), round(bottom)),
+        text=text,
+        confidence=round(_confidence(lines), 4) if lines else None,
+        size=round(median(line.size for line in lines) / body, 3) if kind == "title" else None,
+    )
+
+
+def _confidence(lines: Sequence[Line]) -> float:
+    total = sum(len(line.text) for line in lines)
+    return sum(line.confidence * len(line.text) for line in lines) / max(1, total)
+
+
+def _lists(found: Sequence[Block]) -> list[Block]:
+    """The blocks, items that follow each other made into one list."""
+    out: list[Block] = []
+    for block in found:
+        match = MARKER.match(block.text) if block.kind == "text" else None
+        if not match:
+            out.append(block)
+            continue
+        mark = match[1]
+        item = f"{'-' if mark[0] in BULLETS + '-' else mark} {block.text[match.end():]}"
+        block = block.model_copy(update={"kind": "list", "text": item})
+        if out and out[-1].kind == "list" and block.box[1] >= out[-1].box[1]:
+            last = out[-1]
+            a, b = last.box, block.box
+            around = (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
+            out[-1] = last.model_copy(update={"text": f"{last.text}\n{item}", "box": around})
+        else:
+            out.append(block)
+    return out
+
+
+def joined(lines: Sequence[str]) -> str:
+    """Lines as running text."""
+    return reduce(continued, lines, "").replace("\u00ad", "")
+
+
+def finish(pages: Sequence[PageRead]) -> list[PageRead]:
+    """The pages of a document with what only all of them together tell: running heads, and the levels of titles."""
+    return _levelled(_headed(pages))
+
+
+def _headed(pages: Sequence[PageRead]) -> list[PageRead]:
+    def key(block: Block, height: int) -> str | None:
+        top, bottom = block.box[1] < 0.12 * height, block.box[3] > 0.88 * height
+        if block.kind in ("text", "title") and (top or bottom) and len(block.text) < 120:
+            return ("top " if top else "bottom ") + re.sub(r"\d+", "0", block.text)
+        return None
+
+    seen = Counter(k for page in pages for k in {key(b, page.height) for b in page.blocks} if k)
+    out = []
+    for page in pages:
+        found = []
+        for block in page.blocks:
+            k = key(block, page.height)
+            if k and seen[k] >= 3:
+                block = block.model_copy(update={"kind": "header" if k.startswith("top") else "footer"})
+            found.append(block)
+        out.append(page.model_copy(update={"blocks": found}))
+    return out
+
+
+def _levelled(pages: Sequence[PageRead]) -> list[PageRead]:
+    """Titles by size: the largest is level 1, a tenth smaller the next; a number such as 2.1 says its level itself."""
+    sizes = sorted({b.size for p in pages for b in p.blocks if b.kind == "title" and b.size}, reverse=True)
+    ranks: dict[float, int] = {}
+    rank, start = 0, 0.0
+    for size in sizes:
+        if size < 0.9 * start or not rank:
+            rank, start = rank + 1, size
+        ranks[size] = rank
+
+    def level(block: Block) -> int:
+        numbered = NUMBERED.match(block.text)
+        if numbered and rank > 1:
+            return min(6, 2 + numbered[1].count("."))
+        return min(6, ranks.get(block.size or 0, 2))
+
+    return [
+        page.model_copy(update={"blocks": [
+            b.model_copy(update={"level": level(b)}) if b.kind == "title" and b.level is None else b
+            for b in page.blocks
+        ]})
+        for page in pages
+    ]
+
+
+def _part(a: Box, b: Box) -> float:
+    """The share of box `a` that lies in box `b`."""
+    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, across) * max(0.0, down) / max(1.0, (a[2] - a[0]) * (a[3] - a[1]))

@@ -1,0 +1,125 @@
+"""Documents on disk: NAME.md, NAME.json, figures cut from the pages, and a journal that lets a broken run go on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from PIL import Image
+from pydantic import ValidationError
+
+from microfiche.documents.document import Document, PageRead
+from microfiche.documents.layout import finish
+from microfiche.documents.reading import Leaf
+from microfiche.files import whole_file
+
+AROUND = 4  #: px left around a figure
+SUFFIXES = {"md": "md", "json": "json", "text": "txt"}
+
+
+def names_for(documents: Sequence[str]) -> list[str]:
+    """A file name without suffix for each document: that of its file, numbered where two are alike."""
+    taken: set[str] = set()
+    names = []
+    for document in documents:
+        stem = "stdin" if document == "-" else re.sub(r"[^\w. -]", "_", Path(document).stem).strip(". ") or "document"
+        name, number = stem, 1
+        while name.casefold() in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+class Shelf:
+    """The folder that one document's output goes to, and the pages of it that an earlier run has read.
+
+    `settings` is all that the reading depends on; what was read otherwise or from another file is not taken up.
+    """
+
+    def __init__(self, folder: Path, name: str, sha256: str, settings: dict[str, str]) -> None:
+        self.folder, self.name = folder, name
+        self._head = {"sha256": sha256, "settings": settings}
+        self._journal = folder / f".{name}.journal"
+        self._figures = folder / name / "figures"
+
+    def finished(self) -> Document | None:
+        """The document as an earlier run left it, whole and without failed pages; None if there is none."""
+        with suppress(OSError, ValidationError):
+            found = Document.model_validate_json((self.folder / f"{self.name}.json").read_bytes())
+            same = {"sha256": found.sha256, "settings": found.settings} == self._head
+            return found if same and not found.failed else None
+        return None
+
+    def begun(self) -> dict[int, PageRead]:
+        """The pages that a run which was broken off has read, by number."""
+        pages: dict[int, PageRead] = {}
+        with suppress(OSError, ValueError):
+            head, *lines = self._journal.read_text("utf-8").split("\n")
+            if json.loads(head) == self._head:
+                for line in lines[:-1]:  # the last is empty, or was cut short
+                    page = PageRead.model_validate_json(line)
+                    if page.status != "failed":
+                        pages[page.number] = page
+        return pages
+
+    def kept(self, leaves: Iterator[Leaf], begun: dict[int, PageRead]) -> Iterator[Leaf]:
+        """The leaves, their figures cut out and each page noted in the journal as it comes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._journal.open("w", encoding="utf-8") as journal:
+            lines = [json.dumps(self._head), *(page.model_dump_json() for page in begun.values())]
+            journal.write("".join(line + "\n" for line in lines))
+            for leaf in leaves:
+                leaf = Leaf(self._with_figures(leaf), leaf.picture)
+                journal.write(leaf.page.model_dump_json() + "\n")
+                journal.flush()
+                yield leaf
+
+    def write(self, document: Document, form: str) -> None:
+        """Writes NAME.json, and beside it what `form` (md, json or text) says; the journal has served."""
+        for kind in {form, "json"}:
+            with whole_file(self.folder / f"{self.name}.{SUFFIXES[kind]}") as beside:
+                beside.write_text(written(document, kind), "utf-8")
+        self._journal.unlink(missing_ok=True)
+
+    def _with_figures(self, leaf: Leaf) -> PageRead:
+        if leaf.picture is None:
+            return leaf.page
+        blocks, number = [], 0
+        for block in leaf.page.blocks:
+            drawn = block.kind == "figure" or (block.kind == "formula" and "\\" not in block.text)
+            if drawn and block.box[2] > block.box[0] and block.box[3] > block.box[1]:
+                number += 1
+                file = self._figures / f"page-{leaf.page.number:04d}-{number}.png"
+                with whole_file(file) as beside:
+                    _cut(leaf.picture, block.box).save(beside, "PNG")
+                block = block.model_copy(update={"figure": f"{self.name}/figures/{file.name}".replace(" ", "%20")})
+            blocks.append(block)
+        return leaf.page.model_copy(update={"blocks": blocks})
+
+
+def written(document: Document, form: str) -> str:
+    """A document as Markdown ("md"), JSON or plain text."""
+    match form:
+        case "json":
+            return document.model_dump_json(indent=1) + "\n"
+        case "text":
+            return document.plain()
+        case _:
+            return document.markdown()
+
+
+def _cut(picture: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    left, top, right, bottom = box
+    left, top = max(0, left - AROUND), max(0, top - AROUND)
+    return picture.crop((left, top, min(picture.width, right + AROUND), min(picture.height, bottom + AROUND)))
+
+
+def document_of(name: str, sha256: str, settings: dict[str, str], pages: Sequence[PageRead]) -> Document:
+    """The document that `pages` make, in their order."""
+    ordered = sorted(pages, key=lambda page: page.number)
+    return Document(name=name, sha256=sha256, settings=settings, pages=finish(ordered))
