@@ -29,6 +29,7 @@ DRAWING = 1000  # a path of more segments is a drawing, not a table
 DEPTH = 15  # forms within forms
 HYPHENS = (0x02, 0xFFFE)  # what PDFium gives for a hyphen that divides a word at a line's end
 NO_PAGE = "damaged: this page cannot be found in the file"
+FLATTENED = pdfium.FLATTEN_SUCCESS
 INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 
 
@@ -79,10 +80,11 @@ class PdfFile:
         InputError where the page cannot be read or is too large; that is known before anything is drawn.
         """
         width, height = self._size(number, dpi)
-        page = pdfium.FPDF_LoadPage(self._pdf, number - 1)
-        if not page:
-            raise InputError(NO_PAGE)
+        page = self._load(number)
         try:
+            if _has_form_fields(page) and pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == FLATTENED:
+                pdfium.FPDF_ClosePage(page)
+                page = self._load(number)
             pixels = _draw(page, width, height)
             to_picture = _page_to_picture(page, width, height)
             image_boxes, rules = _objects(page, to_picture, dpi / POINTS, (width, height))
@@ -90,6 +92,12 @@ class PdfFile:
         finally:
             pdfium.FPDF_ClosePage(page)
         return Sheet(number, None, text, image_boxes, rules, dpi), pixels
+
+    def _load(self, number: int) -> Any:
+        page = pdfium.FPDF_LoadPage(self._pdf, number - 1)
+        if not page:
+            raise InputError(NO_PAGE)
+        return page
 
     def _size(self, number: int, dpi: float) -> tuple[int, int]:
         # From the page's dictionary alone: its content is not touched.
@@ -119,6 +127,17 @@ def _refusal(code: int | None, password: str | None) -> str:
     if code == pdfium.FPDF_ERR_SUCCESS:
         return "has no pages"
     return "damaged or cut short: not a whole PDF"
+
+
+def _has_form_fields(page: Any) -> bool:
+    # What was filled in becomes content of the page, in memory: it is neither drawn nor text otherwise.
+    for i in range(pdfium.FPDFPage_GetAnnotCount(page)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, i)
+        subtype = pdfium.FPDFAnnot_GetSubtype(annotation)
+        pdfium.FPDFPage_CloseAnnot(annotation)
+        if subtype == pdfium.FPDF_ANNOT_WIDGET:
+            return True
+    return False
 
 
 def _draw(page: Any, width: int, height: int) -> NDArray[np.uint8]:

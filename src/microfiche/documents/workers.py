@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -60,9 +60,9 @@ class Workers:
             for number in numbers:
                 ahead.append(pool.submit(self._sheet, number))
                 if len(ahead) > threads + 1:
-                    yield ahead.popleft().result()
+                    yield _result(ahead.popleft())
             while ahead:
-                yield ahead.popleft().result()
+                yield _result(ahead.popleft())
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -109,6 +109,13 @@ class Workers:
             self._running.clear()
         for process in running:
             process.end()
+
+
+def _result(future: Future[Sheet]) -> Sheet:
+    # In turns: a Ctrl-C that comes just before a wait without end would be heard only after it.
+    while not wait([future], timeout=0.5).done:
+        pass
+    return future.result()
 
 
 class _Process:
@@ -163,7 +170,8 @@ class _Process:
 
 
 def _cause(code: int) -> str:
-    try:
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-    except ValueError:
-        return f"signal {-code}"
+    if code >= 0:
+        return f"exit code {code}"
+    if code == -signal.SIGABRT:
+        return "SIGABRT, perhaps because the limit memory is too low"
+    return signal.Signals(-code).name
