@@ -29,7 +29,6 @@ DRAWING = 1000  # a path of more segments is a drawing, not a table
 DEPTH = 15  # forms within forms
 HYPHENS = (0x02, 0xFFFE)  # what PDFium gives for a hyphen that divides a word at a line's end
 NO_PAGE = "damaged: this page cannot be found in the file"
-FLATTENED = pdfium.FLATTEN_SUCCESS
 INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 
 
@@ -82,9 +81,6 @@ class PdfFile:
         width, height = self._size(number, dpi)
         page = self._load(number)
         try:
-            if _has_form_fields(page) and pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) == FLATTENED:
-                pdfium.FPDF_ClosePage(page)
-                page = self._load(number)
             pixels = _draw(page, width, height)
             to_picture = _page_to_picture(page, width, height)
             image_boxes, rules = _objects(page, to_picture, dpi / POINTS, (width, height))
@@ -95,6 +91,11 @@ class PdfFile:
 
     def _load(self, number: int) -> Any:
         page = pdfium.FPDF_LoadPage(self._pdf, number - 1)
+        if page and _has_form_fields(page):
+            # What was filled in becomes content of the page, in memory: it is neither drawn nor text otherwise.
+            pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY)
+            pdfium.FPDF_ClosePage(page)
+            page = pdfium.FPDF_LoadPage(self._pdf, number - 1)
         if not page:
             raise InputError(NO_PAGE)
         return page
@@ -130,7 +131,6 @@ def _refusal(code: int | None, password: str | None) -> str:
 
 
 def _has_form_fields(page: Any) -> bool:
-    # What was filled in becomes content of the page, in memory: it is neither drawn nor text otherwise.
     for i in range(pdfium.FPDFPage_GetAnnotCount(page)):
         annotation = pdfium.FPDFPage_GetAnnot(page, i)
         subtype = pdfium.FPDFAnnot_GetSubtype(annotation)
@@ -178,72 +178,87 @@ def _text(page: Any, to_picture: Affine) -> TextLayer:
         pdfium.FPDFText_ClosePage(textpage)
 
 
+@dataclass(frozen=True)
 class _Style:
-    """What all characters of a text object share."""
+    """What all characters of a text object share; what stands here is for those that no object drew."""
 
-    def __init__(self, textpage: Any, i: int, obj: Any, to_picture: Affine, fonts: dict[Font, int]) -> None:
-        matrix = pdfium.FS_MATRIX()
-        pdfium.FPDFText_GetMatrix(textpage, i, byref(matrix))
-        up = to_picture.direction(matrix.c, matrix.d)
-        along = to_picture.direction(matrix.a, matrix.b)
-        self.size = pdfium.FPDFText_GetFontSize(textpage, i) * math.hypot(*up)
-        self.angle = math.degrees(math.atan2(along[1], along[0]))
-        name, flags = create_string_buffer(256), c_int()
-        pdfium.FPDFText_GetFontInfo(textpage, i, name, len(name), byref(flags))
-        weight = pdfium.FPDFText_GetFontWeight(textpage, i)
-        font = Font(name.value.decode("utf-8", "replace"), weight, flags.value)
-        self.font = fonts.setdefault(font, len(fonts))
-        alpha = c_uint(255)
-        pdfium.FPDFText_GetFillColor(textpage, i, c_uint(), c_uint(), c_uint(), byref(alpha))
-        self.invisible = pdfium.FPDFTextObj_GetTextRenderMode(obj) in INVISIBLE or alpha.value == 0
+    size: float = 0.0
+    angle: float = 0.0
+    font: int = -1
+    invisible: bool = False
+
+
+def _style(textpage: Any, i: int, obj: Any, to_picture: Affine, fonts: dict[Font, int]) -> _Style:
+    """The style of character `i`, which `obj` drew; its font joins `fonts`."""
+    matrix, name, flags, alpha = pdfium.FS_MATRIX(), create_string_buffer(256), c_int(), c_uint(255)
+    pdfium.FPDFText_GetMatrix(textpage, i, byref(matrix))
+    pdfium.FPDFText_GetFontInfo(textpage, i, name, len(name), byref(flags))
+    pdfium.FPDFText_GetFillColor(textpage, i, c_uint(), c_uint(), c_uint(), byref(alpha))
+    weight = pdfium.FPDFText_GetFontWeight(textpage, i)
+    font = Font(name.value.decode("utf-8", "replace"), weight, flags.value)
+    along, up = to_picture.direction(matrix.a, matrix.b), to_picture.direction(matrix.c, matrix.d)
+    return _Style(
+        size=pdfium.FPDFText_GetFontSize(textpage, i) * math.hypot(*up),
+        angle=math.degrees(math.atan2(along[1], along[0])),
+        font=fonts.setdefault(font, len(fonts)),
+        invisible=pdfium.FPDFTextObj_GetTextRenderMode(obj) in INVISIBLE or alpha.value == 0,
+    )
 
 
 def _characters(textpage: Any, to_picture: Affine) -> TextLayer:
+    every = range(pdfium.FPDFText_CountChars(textpage))
+    codes = np.array([pdfium.FPDFText_GetUnicode(textpage, i) for i in every], np.int64)
+    unmapped = np.array([pdfium.FPDFText_HasUnicodeMapError(textpage, i) == 1 for i in every], np.bool_)
     fonts: dict[Font, int] = {}
-    codes: list[int] = []
-    boxes: list[Box] = []
-    rows: list[tuple[float, float, int, bool, bool, bool]] = []
-    left, right, bottom, top = c_double(), c_double(), c_double(), c_double()
-    tight = byref(left), byref(right), byref(bottom), byref(top)
-    loose = pdfium.FS_RECTF()
-    style, drawn_by = None, 0
-    for i in range(pdfium.FPDFText_CountChars(textpage)):
-        code = pdfium.FPDFText_GetUnicode(textpage, i)
-        if code == 0x0D:
-            continue
-        if 0xDC00 <= code < 0xE000 and codes and 0xD800 <= codes[-1] < 0xDC00:
-            codes[-1] = 0x10000 + ((codes[-1] - 0xD800) << 10) + code - 0xDC00
-            continue
-        obj = pdfium.FPDFText_GetTextObject(textpage, i)
-        if obj and addressof(obj.contents) != drawn_by:
-            style, drawn_by = _Style(textpage, i, obj, to_picture, fonts), addressof(obj.contents)
-        pdfium.FPDFText_GetCharBox(textpage, i, *tight)
-        box = left.value, bottom.value, right.value, top.value
-        if obj and pdfium.FPDFText_GetLooseCharBox(textpage, i, byref(loose)):
-            box = (
-                min(box[0], loose.left),
-                min(box[1], loose.bottom),
-                max(box[2], loose.right),
-                max(box[3], loose.top),
-            )
-        codes.append(code)
-        boxes.append(box)
-        size, angle, invisible = (style.size, style.angle, style.invisible) if style else (0.0, 0.0, False)
-        generated = pdfium.FPDFText_IsGenerated(textpage, i) == 1
-        mapped = code != 0 and pdfium.FPDFText_HasUnicodeMapError(textpage, i) != 1
-        rows.append((size, angle, style.font if style and obj else -1, mapped, generated, invisible))
-    columns = list(zip(*rows, strict=True)) or [()] * 6
+    styles = _styles(textpage, every, to_picture, fonts)
+    font = np.array([style.font for style in styles], np.int16)
+    low = np.flatnonzero((codes[1:] >> 10 == 0xDC00 >> 10) & (codes[:-1] >> 10 == 0xD800 >> 10)) + 1
+    codes[low - 1] = 0x10000 + ((codes[low - 1] & 0x3FF) << 10) + (codes[low] & 0x3FF)
+    keep = codes != 0x0D
+    keep[low] = False
     return TextLayer(
-        text="".join(map(_character, codes)),
-        boxes=_to_picture(boxes, to_picture),
-        sizes=np.array(columns[0], np.float32),
-        angles=np.array(columns[1], np.float32),
+        text="".join(map(_character, codes[keep].tolist())),
+        boxes=_boxes(textpage, every, to_picture)[keep],
+        sizes=np.array([style.size for style in styles], np.float32)[keep],
+        angles=np.array([style.angle for style in styles], np.float32)[keep],
         fonts=list(fonts),
-        font=np.array(columns[2], np.int16),
-        mapped=np.array(columns[3], np.bool_),
-        generated=np.array(columns[4], np.bool_),
-        invisible=np.array(columns[5], np.bool_),
+        font=font[keep],
+        mapped=((codes != 0) & ~unmapped)[keep],
+        generated=(font < 0)[keep],
+        invisible=np.array([style.invisible for style in styles], np.bool_)[keep],
     )
+
+
+def _styles(textpage: Any, every: range, to_picture: Affine, fonts: dict[Font, int]) -> list[_Style]:
+    styles: list[_Style] = []
+    style, address = _Style(), 0
+    none = style
+    for i in every:
+        obj = pdfium.FPDFText_GetTextObject(textpage, i)
+        if obj and addressof(obj.contents) != address:
+            style, address = _style(textpage, i, obj, to_picture, fonts), addressof(obj.contents)
+        styles.append(style if obj else none)
+    return styles
+
+
+def _boxes(textpage: Any, every: range, to_picture: Affine) -> NDArray[np.float32]:
+    """(T, 4): what holds both the ink and the height of the line, which PDFium knows for upright text alone."""
+    left, bottom, right, top = c_double(), c_double(), c_double(), c_double()
+    pointers = byref(left), byref(right), byref(bottom), byref(top)
+    tight = np.zeros((len(every), 4))
+    lines = (pdfium.FS_RECTF * len(every))()  # left, top, right, bottom
+    for i in every:
+        pdfium.FPDFText_GetCharBox(textpage, i, *pointers)
+        tight[i] = left.value, bottom.value, right.value, top.value
+        pdfium.FPDFText_GetLooseCharBox(textpage, i, lines[i])
+    loose = np.frombuffer(lines, np.float32).reshape(-1, 4)[:, [0, 3, 2, 1]]
+    known = (loose[:, 2:] > loose[:, :2]).all(axis=1, keepdims=True)
+    low = np.where(known, np.minimum(tight[:, :2], loose[:, :2]), tight[:, :2])
+    high = np.where(known, np.maximum(tight[:, 2:], loose[:, 2:]), tight[:, 2:])
+    x0, y0 = to_picture(low[:, 0], low[:, 1])
+    x1, y1 = to_picture(high[:, 0], high[:, 1])
+    corners = [np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1)]
+    return np.stack(corners, axis=1).astype(np.float32)
 
 
 def _character(code: int) -> str:
@@ -252,14 +267,6 @@ def _character(code: int) -> str:
     if code == 0 or 0xD800 <= code < 0xE000 or code > 0x10FFFF:
         return "\ufffd"
     return chr(code)
-
-
-def _to_picture(boxes: list[Box], to_picture: Affine) -> NDArray[np.float32]:
-    user = np.array(boxes, np.float64).reshape(-1, 4)  # (T, 4) left, bottom, right, top in points
-    x0, y0 = to_picture(user[:, 0], user[:, 1])
-    x1, y1 = to_picture(user[:, 2], user[:, 3])
-    corners = [np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1)]
-    return np.stack(corners, axis=1).astype(np.float32)
 
 
 def _objects(page: Any, to_picture: Affine, scale: float, size: tuple[int, int]) -> tuple[list[Box], list[Box]]:

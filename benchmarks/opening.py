@@ -1,0 +1,80 @@
+"""Pages a second from a PDF: open_document with 1 and 2 workers, against pypdfium2 used directly in one process.
+
+    python benchmarks/opening.py            needs reportlab
+
+The PDF is made here: 60 A4 pages of 48 lines of text, a table's lines and a photograph, drawn at 144 dpi. "pictures"
+is what pypdfium2 takes to give RGB pictures alone; everything else gives the text layer, rules and image boxes too.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pypdfium2
+from PIL import Image
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+
+from microfiche.documents.limits import Limits
+from microfiche.documents.opening import open_document
+from microfiche.documents.pdf import PdfFile
+
+PAGES, DPI = 60, 144
+BEST = "it was the best of times, it was the worst of times."
+
+
+def generated_pdf() -> bytes:
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=(595, 842))
+    noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
+    photograph = ImageReader(Image.fromarray(noise))
+    for page in range(PAGES):
+        canvas.setFont("Times-Roman", 11)
+        for line in range(48):
+            canvas.drawString(50, 790 - 12 * line, f"Page {page}, line {line}: {BEST}")
+        for row in range(8):
+            canvas.line(50, 60 + 16 * row, 300, 60 + 16 * row)
+        canvas.drawImage(photograph, 330, 60, 200, 120)
+        canvas.showPage()
+    canvas.save()
+    return file.getvalue()
+
+
+def pictures(data: bytes) -> None:
+    for page in pypdfium2.PdfDocument(data):
+        page.render(scale=DPI / 72, rev_byteorder=True).to_pil()
+
+
+def in_process(data: bytes) -> None:
+    pdf = PdfFile(data, None, Limits())
+    for number in range(1, pdf.pages + 1):
+        Image.fromarray(pdf.sheet(number, DPI)[1])
+
+
+def opened(workers: int) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        with open_document(data, "generated", dpi=DPI, workers=workers) as document:
+            assert all(sheet.error is None for sheet in document.sheets())
+
+    return run
+
+
+def main() -> None:
+    data = generated_pdf()
+    print(f"{PAGES} pages, {len(data):,} bytes, {DPI} dpi")
+    for name, run in {
+        "pypdfium2, pictures": pictures,
+        "pypdfium2 in process, all": in_process,
+        "open_document, 1 worker": opened(1),
+        "open_document, 2 workers": opened(2),
+    }.items():
+        began = time.perf_counter()
+        run(data)
+        print(f"{name:28} {PAGES / (time.perf_counter() - began):6.1f} pages/s")
+
+
+if __name__ == "__main__":
+    main()
