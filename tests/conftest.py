@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from microfiche.checkpoints import deepseek_ocr
 from microfiche.decoder.moe import MoEConfig
@@ -62,7 +63,9 @@ def folder(small: DeepSeekOCRConfig, tensors: dict[str, torch.Tensor], tmp_path_
     save_file(tensors, path / "model.safetensors")
     words = {f"w{i}": i for i in range(small.decoder.vocabulary)}
     del words[f"w{IMAGE}"]
-    Tokenizer(WordLevel({**words, "<image>": IMAGE}, unk_token="w3")).save(str(path / "tokenizer.json"))
+    tokenizer = Tokenizer(WordLevel({**words, "<image>": IMAGE}, unk_token="w3"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    tokenizer.save(str(path / "tokenizer.json"))
     (path / "generation_config.json").write_text(json.dumps({}))
     return path
 
