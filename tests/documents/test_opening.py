@@ -214,6 +214,25 @@ def test_a_character_without_a_unicode_value_is_marked() -> None:
     assert sheet.text and len(sheet.text.text) == 1 and not sheet.text.mapped.any()
 
 
+def test_a_character_beyond_the_first_plane_is_one_character() -> None:
+    font = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/ToUnicode 6 0 R>>"
+    to_unicode = stream(
+        b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange "
+        b"2 beginbfchar <41> <D83DDE00> <42> <0042> endbfchar endcmap"
+    )
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>"
+    kids = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
+    content = stream(b"BT /F 20 Tf 20 20 Td (BAB) Tj ET")
+    (sheet,) = sheets(raw_pdf(makers.CATALOG, kids, page, content, font, to_unicode))
+    assert sheet.text and sheet.text.text == "B😀B"
+    assert sheet.text.boxes.shape == (3, 4) and (np.diff(sheet.text.boxes[:, 0]) > 10).all()
+
+
+def test_a_hyphen_that_divides_a_word_at_a_line_end_is_told_from_others() -> None:
+    (sheet,) = sheets(text_pdf(["A well-known divi-\nsion"]))
+    assert sheet.text and sheet.text.text == "A well-known divi\u00adsion"
+
+
 def test_thin_lines_and_borders_are_rules_and_shading_and_curves_are_not() -> None:
     def draw(canvas: Canvas) -> None:
         canvas.line(20, 80, 120, 80)
@@ -380,6 +399,18 @@ def test_closing_ends_the_workers_whatever_they_are_doing() -> None:
     assert time.monotonic() - began < 2
 
 
+def test_modules_in_the_current_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pypdfium2.py").write_text("raise SystemExit")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend("")
+    assert len(sheets(text_pdf())) == 3
+
+
+def test_a_file_that_is_opened_anew_on_the_way_gives_all_its_pages() -> None:
+    found = sheets(text_pdf([f"Page {i}" for i in range(1, 251)]), workers=1)
+    assert [sheet.text and sheet.text.text for sheet in found] == [f"Page {i}" for i in range(1, 251)]
+
+
 def test_javascript_and_embedded_files_are_left_alone() -> None:
     with pikepdf.open(io.BytesIO(text_pdf(["Plain"]))) as pdf:
         pdf.attachments["evil.pdf"] = text_pdf(["Embedded"])
@@ -538,8 +569,8 @@ def test_a_file_that_is_too_large_missing_or_a_folder_is_an_error(tmp_path: Path
     (tmp_path / "x.png").write_bytes(png_header(1, 1))
     with pytest.raises(InputError, match=r"^x: \d+ bytes; the limit bytes is 10$"):
         open_document(tmp_path / "x.png", "x", limits=Limits(bytes=10))
-    for path in (tmp_path, tmp_path / "none.pdf"):
-        with pytest.raises(InputError, match=r"^x: no such file$"):
+    for path, message in ((tmp_path, "not a file"), (tmp_path / "none.pdf", "no such file")):
+        with pytest.raises(InputError, match=rf"^x: {message}$"):
             open_document(path, "x")
 
 

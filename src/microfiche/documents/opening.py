@@ -113,7 +113,7 @@ def _examine(source: Path | bytes, name: str, limits: Limits) -> tuple[str, str]
         return _kind(source[:HEAD], name), hashlib.sha256(source).hexdigest()
     try:
         if not source.is_file():
-            raise InputError(f"{name}: no such file")
+            raise InputError(f"{name}: not a file" if source.exists() else f"{name}: no such file")
         _check_size(source.stat().st_size, name, limits)
         with source.open("rb") as file:
             kind = _kind(file.read(HEAD), name)

@@ -68,6 +68,8 @@ class PdfFile:
             self._pdf = pypdfium2.PdfDocument(source, password=password)
         except pypdfium2.PdfiumError as error:
             raise InputError(_refusal(error.err_code, password)) from error
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror or 'it is no longer there'})") from error
         self.pages = len(self._pdf)
         if self.pages > limits.pages:
             raise InputError(f"says it has {self.pages:,} pages; the limit pages is {limits.pages:,}")

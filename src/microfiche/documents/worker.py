@@ -20,22 +20,29 @@ from microfiche.documents.wire import receive, send, send_sheet
 from microfiche.errors import InputError
 
 
+REOPEN = 100  # pages, after which the file is opened anew: PDFium keeps what it has read, to the size of the file
+
+
 def main() -> None:
     """Takes a job, answers with the number of pages, then with a sheet for each page number that comes."""
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no reply
     job, body = receive(requests)
     limits = Limits(**job["limits"])
+    source = body.pop().tobytes() if body else Path(job["path"])
     _hold_to(limits.memory)
     try:
-        pdf = PdfFile(body[0].tobytes() if body else Path(job["path"]), job["password"], limits)
+        pdf = PdfFile(source, job["password"], limits)
     except InputError as error:
         return send(replies, {"error": str(error)})
     send(replies, {"pages": pdf.pages, "repaired": pdf.repaired})
     numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, numbers), daemon=True).start()
     while True:
-        _answer(replies, pdf, numbers.get(), job["dpi"])
+        for _ in range(REOPEN):
+            _answer(replies, pdf, numbers.get(), job["dpi"])
+        pdf.close()
+        pdf = PdfFile(source, job["password"], limits)
 
 
 def _answer(replies: IO[bytes], pdf: PdfFile, number: int, dpi: float) -> None:
