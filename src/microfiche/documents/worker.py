@@ -19,7 +19,6 @@ from microfiche.documents.sheet import Sheet
 from microfiche.documents.wire import receive, send, send_sheet
 from microfiche.errors import InputError
 
-
 REOPEN = 100  # pages, after which the file is opened anew: PDFium keeps what it has read, to the size of the file
 
 
