@@ -74,7 +74,7 @@ def test_views_are_what_the_rules_say(width: int, height: int, name: str) -> Non
             left, top = 640 * (i % w), 640 * (i // w)
             assert torch.equal(tile, tensor(stretched.crop((left, top, left + 640, top + 640))))
     assert seen.page.dtype == seen.tiles.dtype == torch.float32
-    assert -1 <= seen.page.min() and seen.page.max() <= 1
+    assert seen.page.min() >= -1 and seen.page.max() <= 1
     local = 10 * h * (10 * w + 1) if w else 0
     assert len(seen) == {"tiny": 73, "small": 111, "base": 273, "large": 421, "gundam": 273}[name] + local
 

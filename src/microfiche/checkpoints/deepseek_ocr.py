@@ -1,7 +1,7 @@
 """The published DeepSeek-OCR checkpoint: its tensors under their own names, into our modules, one at a time.
 
-All names, shapes and byte ranges are checked before the first byte is read; a tensor goes from the mapped file
-straight to its place, so memory holds the model once.
+All names, shapes and byte ranges are checked before the first tensor is read; each goes from the file straight to
+its place, so memory holds the model once and the largest tensor beside it.
 """
 
 from __future__ import annotations
@@ -16,28 +16,38 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from torch import Tensor
 
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.models.devices import fast_dtype, free_memory
 from microfiche.models.int8 import hold_in_int8, quantised
 
 HUB = "deepseek-ai/DeepSeek-OCR"
 INDEX = "model.safetensors.index.json"
-FLOATS = {"BF16": 2, "F16": 2, "F32": 4}
+FLOATS = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
+ROWS_AT_ONCE = 4096  #: that are made int8
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file's header says of a tensor; `whole` if the file is long enough to hold it."""
+    """What a file's header says of a tensor: its `size` bytes from byte `begin` on, `whole` if the file has them."""
 
+    file: Path
     dtype: str
     shape: tuple[int, ...]
+    begin: int
+    size: int
     whole: bool
+
+    def read(self) -> Tensor:
+        with self.file.open("rb") as file:
+            file.seek(self.begin)
+            data = bytearray(file.read(self.size))
+        return torch.frombuffer(data, dtype=FLOATS[self.dtype]).view(self.shape)
 
 
 @dataclass(frozen=True)
@@ -174,23 +184,18 @@ def load(
     """
     config = config or DeepSeekOCRConfig()
     folder = Path(path) if path is not None else _from_hub()
-    dtype = dtype or _fast(device)
+    dtype = dtype or fast_dtype(device)
     if dtype not in (torch.float32, torch.bfloat16, torch.int8):
         raise UsageError(f"deepseek-ocr: {dtype} is not one of float32, bfloat16, int8")
     expected = slots(config)
-    where = _checked(folder, expected)
+    stored = _checked(folder, expected)
     model = _empty(config, _tokenizer(folder, config), dtype, device)
     _room(model, device)
     model.to_empty(device=device)
     places = dict(model.named_parameters())
-    for file in sorted(set(where.values())):
-        try:
-            with safe_open(file, "pt") as tensors:
-                for name, slot in expected.items():
-                    if where[name] == file and slot.parameter is not None:
-                        _place(tensors.get_tensor(name), slot, places)
-        except SafetensorError as error:
-            raise CheckpointError(f"{file}: not a whole safetensors file ({error})") from error
+    for name in sorted(expected, key=lambda name: (stored[name].file, stored[name].begin)):
+        if expected[name].parameter is not None:
+            _place(stored[name].read(), expected[name], places)
     return model.eval()
 
 
@@ -206,15 +211,10 @@ def _bytes(model: DeepSeekOCR) -> int:
 def _empty(config: DeepSeekOCRConfig, tokenizer: Tokenizer, dtype: torch.dtype, device: str) -> DeepSeekOCR:
     """The model without memory for its weights."""
     with torch.device("meta"):
-        model = DeepSeekOCR(config, tokenizer).to(_fast(device) if dtype is torch.int8 else dtype)
+        model = DeepSeekOCR(config, tokenizer).to(fast_dtype(device) if dtype is torch.int8 else dtype)
         if dtype is torch.int8:
             hold_in_int8(model)
     return model.requires_grad_(False)
-
-
-def _fast(device: str) -> torch.dtype:
-    fast = not device.startswith("cpu") or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
 
 
 @torch.no_grad()
@@ -226,12 +226,15 @@ def _place(tensor: Tensor, slot: Slot, places: Mapping[str, Tensor]) -> None:
 
     name = slot.parameter or ""
     target = part(name)
-    if target.dtype is torch.int8:
-        values, scale = quantised(tensor.to(target.device))
-        target.copy_(values)
-        part(f"{name.removesuffix('weight')}scale").copy_(scale)
-    else:
+    if target.dtype is not torch.int8:
         target.copy_(tensor)
+        return
+    scale = part(f"{name.removesuffix('weight')}scale")
+    for first in range(0, len(tensor), ROWS_AT_ONCE):
+        rows = slice(first, first + ROWS_AT_ONCE)
+        values, scales = quantised(tensor[rows].to(target.device))
+        target[rows] = values
+        scale[rows] = scales
 
 
 def _from_hub() -> Path:
@@ -260,7 +263,7 @@ def _tokenizer(folder: Path, config: DeepSeekOCRConfig) -> Tokenizer:
 
 def _room(model: DeepSeekOCR, device: str) -> None:
     needed = _bytes(model)
-    free = _free(device)
+    free = free_memory(device)
     log.info("deepseek-ocr needs %.1f GB on %s", needed / 1e9, device)
     if free is not None and needed > free:
         raise UsageError(
@@ -269,34 +272,22 @@ def _room(model: DeepSeekOCR, device: str) -> None:
         )
 
 
-def _free(device: str) -> int | None:
-    """Bytes free on the device, None where it does not say."""
-    if device.startswith("cuda"):
-        return torch.cuda.mem_get_info(device)[0]
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
-
-
-def _checked(folder: Path, expected: dict[str, Slot]) -> dict[str, Path]:
-    """Which file holds each tensor, all of them there, whole, of their shape, and no others."""
-    headers = {path: _header(path) for path in _files(folder)}
-    where = {name: path for path, header in headers.items() for name in header}
+def _checked(folder: Path, expected: dict[str, Slot]) -> dict[str, Stored]:
+    """Every tensor that the files hold, which are all those expected, whole and of their shape, and no others."""
+    stored = {name: tensor for path in _files(folder) for name, tensor in _header(path).items()}
     for name, slot in expected.items():
-        if name not in where:
+        if name not in stored:
             raise CheckpointError(f"{folder}: {name} is missing")
-        stored, path = headers[where[name]][name], where[name]
-        if stored.shape != slot.shape:
-            raise CheckpointError(f"{path}: {name} is {stored.shape}, not {slot.shape}")
-        if stored.dtype not in FLOATS:
-            raise CheckpointError(f"{path}: {name} is of type {stored.dtype}, not one of {', '.join(FLOATS)}")
-        if not stored.whole:
-            raise CheckpointError(f"{path}: {name} is cut off, the file is not whole")
-    if extra := sorted(where.keys() - expected.keys()):
-        raise CheckpointError(f"{where[extra[0]]}: {extra[0]} belongs to no part of the model")
-    return where
+        found = stored[name]
+        if found.shape != slot.shape:
+            raise CheckpointError(f"{found.file}: {name} is {found.shape}, not {slot.shape}")
+        if found.dtype not in FLOATS:
+            raise CheckpointError(f"{found.file}: {name} is of type {found.dtype}, not one of {', '.join(FLOATS)}")
+        if not found.whole or found.size != prod(slot.shape) * FLOATS[found.dtype].itemsize:
+            raise CheckpointError(f"{found.file}: {name} is cut off, the file is not whole")
+    if extra := sorted(stored.keys() - expected.keys()):
+        raise CheckpointError(f"{stored[extra[0]].file}: {extra[0]} belongs to no part of the model")
+    return stored
 
 
 def _files(folder: Path) -> list[Path]:
@@ -326,12 +317,12 @@ def _header(path: Path) -> dict[str, Stored]:
                 raise ValueError(f"a header of {length} bytes in a file of {size}")
             entries = json.loads(file.read(length))
         entries.pop("__metadata__", None)
-        return {name: _stored(entry, size - 8 - length) for name, entry in entries.items()}
+        return {name: _stored(path, entry, 8 + length, size) for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
 
 
-def _stored(entry: dict[str, Any], room: int) -> Stored:
-    dtype, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
-    whole = 0 <= begin <= end <= room and end - begin == prod(shape) * FLOATS.get(dtype, 0)
-    return Stored(dtype, shape, whole)
+def _stored(path: Path, entry: dict[str, Any], data: int, file_size: int) -> Stored:
+    begin, end = entry["data_offsets"]
+    whole = 0 <= begin <= end <= file_size - data
+    return Stored(path, entry["dtype"], tuple(entry["shape"]), data + begin, end - begin, whole)

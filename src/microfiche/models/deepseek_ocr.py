@@ -22,6 +22,7 @@ from microfiche.encoder.clip import CLIPConfig
 from microfiche.encoder.deepencoder import DeepEncoder
 from microfiche.encoder.sam import SAMConfig
 from microfiche.errors import UsageError
+from microfiche.models.devices import free_memory
 from microfiche.page import Page
 
 PROMPTS = MappingProxyType(
@@ -37,7 +38,7 @@ PROMPTS = MappingProxyType(
 SECOND_TRY = MappingProxyType(
     {"tiny": "small", "small": "base", "base": "large", "large": "base", "gundam": "large"}
 )  #: the mode a page is read in again where the first did not come to an end
-PAGES_AT_ONCE = 16
+PAGES_AT_ONCE = 16  #: at most; fewer where their keys and values would not fit
 
 
 @dataclass(frozen=True)
@@ -131,14 +132,22 @@ class DeepSeekOCR(nn.Module):
         no_repeat: NoRepeat | None,
     ) -> list[Generated]:
         done: list[Generated] = []
-        for first in range(0, len(images), PAGES_AT_ONCE):
-            vectors = self.encode(images[first : first + PAGES_AT_ONCE], mode)
+        at_once = self._pages_at_once()
+        for first in range(0, len(images), at_once):
+            vectors = self.encode(images[first : first + at_once], mode)
             with torch.inference_mode():
                 ids = torch.tensor(before + after, device=vectors[0].device)
                 around = self.decoder.embed_tokens(ids).split([len(before), len(after)])
                 prompts = [torch.cat([around[0], page, around[1]]) for page in vectors]
             done += generate(self.decoder, prompts, self.config.end, limit, no_repeat)
         return done
+
+    def _pages_at_once(self) -> int:
+        """As many as 4/5 of the free memory hold with a full context each (0.5 GB a page in bfloat16)."""
+        c, weight = self.config.decoder, self.encoder.newline
+        page = 2 * c.layers * c.width * c.context * weight.element_size()
+        free = free_memory(weight.device)
+        return PAGES_AT_ONCE // 4 if free is None else max(1, min(PAGES_AT_ONCE, free * 4 // 5 // page))
 
     def _prompt(self, task: str, prompt: str | None) -> tuple[list[int], list[int]]:
         """Ids before the image, the first of all included, and after it."""

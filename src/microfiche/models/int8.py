@@ -16,9 +16,9 @@ FEW = 4  #: up to this many rows the CPU multiplies int8 as it is; more rows pay
 
 def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
     """(…, out, in) float → the same in int8, and (…, out) float32 scales."""
-    wide = weight.float()
-    scale = (wide.abs().amax(-1) / 127).clamp(min=1e-12)
-    return (wide / scale[..., None]).round().to(torch.int8), scale
+    wide = weight.to(torch.float32, copy=True)
+    scale = (torch.linalg.vector_norm(wide, torch.inf, dim=-1) / 127).clamp(min=1e-12)
+    return wide.div_(scale[..., None]).round_().to(torch.int8), scale
 
 
 def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
