@@ -4,6 +4,10 @@
     model = microfiche.load()
     tokens = model.encode(pages)
     model.read(tokens)
+
+and documents to Markdown:
+
+    microfiche.read("paper.pdf").markdown()
 """
 
 from __future__ import annotations
@@ -15,9 +19,10 @@ from microfiche.typesetting import typeset
 
 if TYPE_CHECKING:
     from microfiche.checkpoints import load
+    from microfiche.documents.reading import read
 
 __version__ = "0.1.0"
-__all__ = ["Page", "Setting", "VisionTokens", "load", "typeset"]
+__all__ = ["Page", "Setting", "VisionTokens", "load", "read", "typeset"]
 
 
 def __getattr__(name: str) -> Any:
@@ -25,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from microfiche.checkpoints import load
 
         return load
+    if name == "read":
+        from microfiche.documents.reading import read
+
+        return read
     raise AttributeError(name)

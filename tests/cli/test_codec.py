@@ -26,9 +26,15 @@ def run(*args: str, code: int = 0, stdin: bytes | None = None) -> Result:
     return result
 
 
+def test_a_pdf_is_read_and_packed(tmp_path: Path) -> None:
+    paper = Path(__file__).parent.parent.parent / "examples/paper.pdf"
+    run("pack", str(paper), "-o", str(tmp_path / "x.fiche"), "--text")
+    assert "## 2. What a card holds" in run("unpack", str(tmp_path / "x.fiche"), "--text").stdout
+
+
 def test_help_names_every_command() -> None:
     shown = run("--help").output
-    for command in ("render", "pack", "unpack", "measure", "train", "bench"):
+    for command in ("render", "pack", "unpack", "measure", "read", "train", "bench"):
         assert command in shown
         assert run(command, "--help").output
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microfiche.cli.console import err, fail, progress, reported
-from microfiche.errors import UnreadableCharacters
+from microfiche.errors import InputError, UnreadableCharacters
 from microfiche.files import whole_file
 from microfiche.sources import Source, sources
 from microfiche.typesetting import Typesetter, unreadable
@@ -35,7 +35,10 @@ class LayoutName(StrEnum):
     lines = "lines"
 
 
-Files = Annotated[list[str], typer.Argument(help="Text files, folders of them, or - for standard input.")]
+DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
+Files = Annotated[
+    list[str], typer.Argument(help="Text files, folders of them, PDF or pictures (read first), or - for text on stdin.")
+]
 DensityOption = Annotated[
     DensityName, typer.Option("--density", help="Cell of a half-width character; 16x16 and 12x12 draw Chinese.")
 ]
@@ -50,6 +53,23 @@ ReplaceOption = Annotated[
 CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="nano, which ships, or a file of weights.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def texts_of(files: list[str], encoding: str) -> list[Source]:
+    """The texts that `files` mean; a PDF or picture among them is read first, and must be read whole."""
+    found: list[Source] = []
+    for name in files:
+        path = Path(name)
+        if not (path.is_file() and path.suffix.lower() in DOCUMENTS):
+            found += sources([name], encoding)
+            continue
+        from microfiche.documents.reading import read
+
+        document = read(path)
+        if document.failed:
+            raise InputError(f"{name}: page {document.failed[0].number} was not read: {document.failed[0].reason}")
+        found.append(Source(name, document.markdown().encode()))
+    return found
 
 
 def readable(source: Source, at: Density, replace: str | None) -> Iterator[str]:
@@ -89,7 +109,7 @@ def render(
     with reported():
         at = density(density_name)
         typesetter = Typesetter(at, mode(mode_name), _layout(layout))
-        texts = [(source, readable(source, at, replace)) for source in sources(files, encoding)]
+        texts = [(source, readable(source, at, replace)) for source in texts_of(files, encoding)]
         count = 0
         with progress("pages") as done:
             for source, text in texts:
@@ -120,7 +140,7 @@ def pack(
 
     with reported():
         at = density(density_name)
-        found = sources(files, encoding)
+        found = texts_of(files, encoding)
         texts = [(source, readable(source, at, replace)) for source in found]
         model = load(checkpoint, device)
         typesetter = Typesetter(at, mode(mode_name), _layout(layout))
@@ -233,7 +253,7 @@ def measure(
 
     with reported():
         at = density(density_name)
-        text = "".join(c for s in sources(files, encoding) for c in readable(s, at, replace))
+        text = "".join(c for s in texts_of(files, encoding) for c in readable(s, at, replace))
         model = load(checkpoint, device)
         with progress("pages") as done:
             result = measured(text, model, at.name, mode_name, _layout(layout), random=random, progress=done)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections import Counter
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +20,7 @@ from microfiche.files import whole_file
 
 if TYPE_CHECKING:
     from microfiche.documents.document import Document
+    from microfiche.documents.limits import Limits
     from microfiche.documents.reading import Engine
 
 
@@ -64,6 +67,9 @@ def read(
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write each page with its blocks drawn on it.")
     ] = False,
+    limit: Annotated[
+        list[str], typer.Option("--limit", help="Raise a limit that an error names: pixels=200000000, pages, bytes, …")
+    ] = [],  # noqa: B006
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip what an earlier run has read of the same files.")
     ] = False,
@@ -77,11 +83,12 @@ def read(
     from microfiche.documents.engines.endpoint import EndpointEngine
     from microfiche.documents.opening import documents_in, open_document, page_numbers
     from microfiche.documents.overlay import overlay as drawn
-    from microfiche.documents.reading import engines, leaves
-    from microfiche.documents.writing import Shelf, document_of, names_for, written
+    from microfiche.documents.reading import document_of, engines, leaves
+    from microfiche.documents.writing import Shelf, names_for, written
 
     with reported():
-        given = documents_in(files)
+        limits = _limits(limit)
+        given = documents_in(files, limits)
         if output is None and (len(given) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
         pictures: Engine | None = None
@@ -99,7 +106,7 @@ def read(
             try:
                 if one.error:
                     raise InputError(f"{one.name}: {one.error}")
-                with open_document(one.origin, one.name, dpi=dpi, password=password) as opened:
+                with open_document(one.origin, one.name, dpi=dpi, password=password, limits=limits) as opened:
                     shelf = Shelf(output, name, opened.sha256, settings) if output else None
                     if shelf and resume and shelf.finished():
                         err.print(f"{one.name}: read before", markup=False)
@@ -118,8 +125,10 @@ def read(
                                     drawn(leaf.picture, leaf.page).save(beside, "PNG")
                             fresh = len(found) - len(begun)
                             done(len(found), f"{fresh / (time.perf_counter() - start):.1f} pages/s")
-                    document = document_of(one.name, opened.sha256, settings, found)
-            except InputError as error:
+                    document = document_of(opened, settings, found)
+            except (InputError, UsageError) as error:
+                if len(given) == 1:
+                    raise
                 failures += 1
                 err.print(f"microfiche: {error}", markup=False)
                 continue
@@ -128,12 +137,28 @@ def read(
             else:
                 sys.stdout.write(written(document, form))
             failures += bool(document.failed)
+            for note in document.notes:
+                err.print(f"{one.name}: {note}", markup=False)
             for page in document.pages:
                 if page.status != "ok":
                     err.print(f"{one.name}: page {page.number} {page.status}: {page.reason}", markup=False)
             err.print(_summary(document, time.perf_counter() - start), markup=False)
         if failures:
             fail(f"{failures} of {len(given)} documents were not read whole", 1)
+
+
+def _limits(given: list[str]) -> Limits:
+    """The limits, those changed that are `given` as NAME=NUMBER."""
+    from microfiche.documents.limits import Limits
+
+    defaults = asdict(Limits())
+    changed = {}
+    for one in given:
+        name, _, number = one.partition("=")
+        if name not in defaults or not re.fullmatch(r"[\d_]+(\.\d+)?", number):
+            raise UsageError(f"--limit {one!r}: give NAME=NUMBER, NAME one of {', '.join(defaults)}")
+        changed[name] = type(defaults[name])(float(number))
+    return Limits(**{**defaults, **changed})
 
 
 def _summary(document: Document, seconds: float) -> str:

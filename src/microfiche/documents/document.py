@@ -70,13 +70,15 @@ class PageRead(BaseModel):
 
 
 class Document(BaseModel):
-    """The pages of one file, whose SHA-256 is `sha256`, read with `settings`."""
+    """The pages of one file, whose SHA-256 is `sha256`, read with `settings`; `notes` are what is wrong with
+    the file as a whole."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str
     sha256: str
     settings: dict[str, str] = {}
+    notes: list[str] = []
     pages: list[PageRead]
 
     @property

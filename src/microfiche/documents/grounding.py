@@ -51,7 +51,7 @@ def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
     blocks: list[Block] = []
     page = (0, 0, width, height)
     marks = list(MARK.finditer(output))
-    ends = [m.start() for m in marks[1:]] + [len(output)]
+    ends = [*(m.start() for m in marks), len(output)][1:]
     wrong = 0
 
     def clean(text: str) -> str:

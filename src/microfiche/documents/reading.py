@@ -75,7 +75,7 @@ class Leaf:
 
 def leaves(opened: Opened, at_hand: Engines, numbers: Sequence[int] | None = None) -> Iterator[Leaf]:
     """Each page of `numbers` read, in order; no more than a batch of them is held."""
-    sheets = opened.sheets(numbers)
+    sheets = iter(opened.sheets(numbers))
     batch = at_hand.pictures.batch
     while several := list(islice(sheets, batch)):
         read = _read(several, at_hand)
@@ -113,6 +113,13 @@ def _blank(picture: Image.Image) -> bool:
     return int(small.max()) - int(small.min()) < BLANK
 
 
+def document_of(opened: Opened, settings: dict[str, str], pages: Sequence[PageRead]) -> Document:
+    """The document that `pages` of an open file make, in their order."""
+    ordered = finish(sorted(pages, key=lambda page: page.number))
+    notes = ["the file is damaged: parts of it may be missing"] if opened.repaired else []
+    return Document(name=opened.name, sha256=opened.sha256, settings=settings, notes=notes, pages=ordered)
+
+
 def read(
     source: str | Path | bytes,
     *,
@@ -133,4 +140,4 @@ def read(
     with open_document(origin, name, dpi=dpi, password=password, limits=limits) as opened:
         numbers = page_numbers(pages, opened.pages) if pages else None
         found = [leaf.page for leaf in leaves(opened, at_hand, numbers)]
-        return Document(name=name, sha256=opened.sha256, pages=finish(found))
+        return document_of(opened, {}, found)

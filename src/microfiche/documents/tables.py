@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from microfiche.documents.lines import Line, union
 from microfiche.documents.sheet import Box
@@ -91,24 +92,20 @@ def _positions(rules: Sequence[Box], axis: int) -> list[float]:
 
 
 def _gaps(lines: Sequence[Line], box: Box) -> list[float]:
-    """Borders between columns: the strips that the fewest lines cross."""
-    rows = max(1, len(_bands(lines, box)) - 1)
-    for allowed in (0, rows // 8, rows // 4):
-        edges = sorted([(line.box[0], 1) for line in lines] + [(line.box[2], -1) for line in lines])
-        borders: list[float] = []
-        depth, started = 0, 0.0
-        low = False
-        for x, step in edges:
-            depth += step
-            if depth <= allowed and not low:
-                low, started = True, x
-            elif depth > allowed and low:
-                low = False
-                if x - started > 2 and any(line.box[2] <= started for line in lines):
-                    borders.append((started + x) / 2)
-        if borders:
-            return [box[0], *borders, box[2]]
-    return [box[0], box[2]]
+    """Borders between columns: strips that no line crosses, or few (a heading over several columns)."""
+    allowed = (len(_bands(lines, box)) - 1) // 4
+    edges = sorted([(line.box[0], 1) for line in lines] + [(line.box[2], -1) for line in lines])
+    borders, strips, depth = [], [], 0  # strips: (lines crossing, -width, middle), of one gap
+    for (x, step), (after, _) in pairwise(edges):
+        depth += step
+        if depth <= allowed:
+            if after - x > 2:
+                strips.append((depth, x - after, (x + after) / 2))
+        elif strips:
+            borders.append(min(strips)[2])
+            strips = []
+    first = min((line.box[2] for line in lines), default=box[0])
+    return [box[0], *(b for b in borders if b > first), box[2]]
 
 
 def _bands(lines: Sequence[Line], box: Box) -> list[float]:

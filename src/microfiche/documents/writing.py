@@ -12,7 +12,6 @@ from PIL import Image
 from pydantic import ValidationError
 
 from microfiche.documents.document import Document, PageRead
-from microfiche.documents.layout import finish
 from microfiche.documents.reading import Leaf
 from microfiche.files import whole_file
 
@@ -117,9 +116,3 @@ def _cut(picture: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
     left, top, right, bottom = box
     left, top = max(0, left - AROUND), max(0, top - AROUND)
     return picture.crop((left, top, min(picture.width, right + AROUND), min(picture.height, bottom + AROUND)))
-
-
-def document_of(name: str, sha256: str, settings: dict[str, str], pages: Sequence[PageRead]) -> Document:
-    """The document that `pages` make, in their order."""
-    ordered = sorted(pages, key=lambda page: page.number)
-    return Document(name=name, sha256=sha256, settings=settings, pages=finish(ordered))

@@ -72,7 +72,7 @@ def _turned(box: tuple[int, int, int, int], degrees: float, size: tuple[int, int
 def tilt(picture: Image.Image) -> float:
     """Degrees to turn a page counter-clockwise so that its lines lie level: where the rows' profile is sharpest."""
     grey = picture.convert("L")
-    grey.thumbnail((700, 700), Image.Resampling.BOX)
+    grey.thumbnail((1000, 1000), Image.Resampling.BOX)
     ink = 255 - np.asarray(grey, np.float32)
     ink = np.maximum(ink - ink.mean() - ink.std(), 0)
     y, x = np.nonzero(ink)
@@ -87,7 +87,7 @@ def tilt(picture: Image.Image) -> float:
 
     coarse = max(np.arange(-STEEPEST, STEEPEST + 0.1, 0.5), key=sharpness)
     best = max(coarse + np.arange(-0.5, 0.51, 0.1), key=sharpness)
-    worth = abs(best) >= 0.25 and sharpness(best) > 1.1 * sharpness(0.0)
+    worth = abs(best) >= 0.25 and sharpness(best) > 1.05 * sharpness(0.0)
     return float(best) if worth else 0.0
 
 

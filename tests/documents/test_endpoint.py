@@ -1,0 +1,169 @@
+"""The endpoint engine against a real server on this machine that answers as servers do, well and badly."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from microfiche.documents.engines.endpoint import EndpointEngine
+from microfiche.documents.sheet import Sheet
+from microfiche.errors import UsageError
+
+Answer = Callable[[dict[str, Any]], tuple[int, bytes]]
+
+
+class Server:
+    """Gives `answers` one after another, the last for ever; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.asked: list[dict[str, Any]] = []
+        self.keys: list[str | None] = []
+        self.at_once = self.most = 0
+        self.lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with outer.lock:
+                    outer.asked.append(body)
+                    outer.keys.append(self.headers["Authorization"])
+                    answer = outer.answers[min(len(outer.asked), len(outer.answers)) - 1]
+                    outer.at_once += 1
+                    outer.most = max(outer.most, outer.at_once)
+                code, data = answer(body)
+                with outer.lock:
+                    outer.at_once -= 1
+                self.send_response(code)
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    thread = threading.Thread(target=made.http.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.http.shutdown()
+    thread.join()
+    made.http.server_close()
+
+
+def says(text: object, reason: str = "stop", code: int = 200) -> Answer:
+    body = {"choices": [{"message": {"content": text}, "finish_reason": reason}]}
+    return lambda asked: (code, json.dumps(body).encode())
+
+
+def raw(data: bytes, code: int = 200) -> Answer:
+    return lambda asked: (code, data)
+
+
+def sheet(number: int = 1) -> Sheet:
+    return Sheet(number, Image.new("RGB", (200, 100), (number, 0, 0)))
+
+
+def test_a_page_is_sent_with_the_official_prompt_and_its_answer_parsed(server: Server) -> None:
+    server.answers = [says("<|ref|>text<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\nHello")]
+    (page,) = EndpointEngine(server.url, key="secret").read([sheet()])
+    assert (page.status, page.engine) == ("ok", "endpoint")
+    assert (page.blocks[0].text, page.blocks[0].box) == ("Hello", (0, 0, 200, 100))
+    asked = server.asked[0]
+    image, words = asked["messages"][0]["content"]
+    assert words["text"] == "<|grounding|>Convert the document to markdown."
+    sent = Image.open(io.BytesIO(base64.b64decode(image["image_url"]["url"].removeprefix("data:image/png;base64,"))))
+    assert sent.size == (200, 100)
+    assert (asked["temperature"], asked["skip_special_tokens"], server.keys[0]) == (0, False, "Bearer secret")
+
+
+def test_pages_are_asked_for_at_once_and_come_back_in_order(server: Server) -> None:
+    def slowly(asked: dict[str, Any]) -> tuple[int, bytes]:
+        url = asked["messages"][0]["content"][0]["image_url"]["url"]
+        red = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).getpixel((0, 0))[0]
+        time.sleep(0.3 - 0.03 * red)
+        return says(f"page {red}")(asked)
+
+    server.answers = [slowly]
+    pages = EndpointEngine(server.url, batch=8).read([sheet(n) for n in range(1, 9)])
+    assert [p.blocks[0].text for p in pages] == [f"page {n}" for n in range(1, 9)]
+    assert server.most > 4
+
+
+@pytest.mark.parametrize("code", [429, 500, 503])
+def test_a_passing_fault_is_tried_again(server: Server, code: int) -> None:
+    server.answers = [raw(b"busy", code), raw(b"busy", code), says("at last")]
+    (page,) = EndpointEngine(server.url, pause=0.01).read([sheet()])
+    assert (page.status, page.blocks[0].text, len(server.asked)) == ("ok", "at last", 3)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (raw(b"down", 500), "the endpoint answered 500"),
+        (raw(b"who are you", 401), "the endpoint answered 401"),
+        (raw(b"<!DOCTYPE html><html>Sign in</html>"), "no chat completion; it begins '<!DOCTYPE html>"),
+        (raw(b'{"choices": [{"message": {"cont'), "no chat completion"),
+        (raw(b"[]"), "no chat completion"),
+        (raw(b'{"choices": []}'), "no chat completion"),
+        (raw(b'{"error": "no such model"}'), "no chat completion"),
+        (says(None), "holds no text"),
+        (says(["a list"]), "holds no text"),
+        (raw(b"x" * (5 << 20)), "longer than"),
+    ],
+    ids=["500", "401", "HTML", "half JSON", "list", "no choice", "error", "null", "parts", "huge"],
+)
+def test_a_bad_answer_fails_the_page_with_its_reason(server: Server, answer: Answer, reason: str) -> None:
+    server.answers = [answer]
+    (page,) = EndpointEngine(server.url, pause=0.01).read([sheet()])
+    assert page.status == "failed" and reason in page.reason and "\n" not in page.reason
+
+
+def test_an_endpoint_that_does_not_answer_in_time(server: Server) -> None:
+    server.answers = [lambda asked: (time.sleep(0.6), (200, b""))[1]]
+    (page,) = EndpointEngine(server.url, timeout=0.1, pause=0.01, tries=2).read([sheet()])
+    assert (page.status, page.reason) == ("failed", "the endpoint did not answer within 0.1 s")
+    time.sleep(0.7)  # the server's threads are done before it is
+
+
+def test_an_endpoint_that_is_not_there() -> None:
+    (page,) = EndpointEngine("http://127.0.0.1:9/v1", pause=0.01).read([sheet()])
+    assert page.status == "failed" and "cannot be reached" in page.reason
+
+
+def test_a_truncated_page_is_marked(server: Server) -> None:
+    server.answers = [says("The first half of", "length")]
+    (page,) = EndpointEngine(server.url).read([sheet()])
+    assert page.status == "partial" and "truncated" in page.reason and page.blocks[0].text == "The first half of"
+
+
+def test_another_models_output_is_kept_as_text(server: Server) -> None:
+    server.answers = [says("# A title\n\nSome *Markdown*.")]
+    (page,) = EndpointEngine(server.url).read([sheet()])
+    assert [b.text for b in page.blocks] == ["# A title", "Some *Markdown*."] and page.status == "ok"
+
+
+def test_tasks_are_the_official_prompts(server: Server) -> None:
+    server.answers = [says("x")]
+    EndpointEngine(server.url, task="locate: the seal").read([sheet()])
+    assert server.asked[0]["messages"][0]["content"][1]["text"] == "Locate <|ref|>the seal<|/ref|> in the image."
+    for task in ("sing", "locate:", "locate:<|grounding|>"):
+        with pytest.raises(UsageError, match="no task"):
+            EndpointEngine(server.url, task=task)
+    with pytest.raises(UsageError, match="http"):
+        EndpointEngine("file:///etc/passwd")

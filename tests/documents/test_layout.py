@@ -1,0 +1,182 @@
+"""Lines become blocks in the order that a person reads them."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from microfiche.documents.document import Block, Document, PageRead
+from microfiche.documents.layout import blocks, finish
+from microfiche.documents.lines import Line, with_markers
+from microfiche.documents.order import reading_order
+from microfiche.documents.regions import Region
+from microfiche.documents.tables import Cell, ruled, table, written
+
+PAGE = Image.new("RGB", (1000, 1400), "white")
+SIZE, PITCH = 20.0, 25.0
+
+
+def paragraph(text: str, x: float, y: float, width: float = 380, **options: object) -> list[Line]:
+    """Lines of full width but the last, from the top left corner x, y."""
+    words, rows = text.split(), [""]
+    for word in words:
+        if len(rows[-1]) + len(word) > width / 10:
+            rows.append(word)
+        else:
+            rows[-1] = f"{rows[-1]} {word}".strip()
+    return [
+        Line(row, (x, y + PITCH * i, x + (width if i < len(rows) - 1 else 10 * len(row)), y + PITCH * i + 22), SIZE,
+             **options)  # type: ignore[arg-type]
+        for i, row in enumerate(rows)
+    ]
+
+
+FIRST = "The first column tells of the beginning and goes on for some lines until it comes to its end."
+SECOND = "The second column takes up where the first has ended and so brings the tale to its close."
+
+
+def texts(found: list[Block]) -> list[str]:
+    return [block.text for block in found]
+
+
+def test_columns_are_read_one_after_the_other() -> None:
+    left, right = paragraph(FIRST, 100, 300), paragraph(SECOND, 520, 300)
+    mixed = [line for pair in zip(right, left, strict=False) for line in pair]
+    assert texts(blocks(mixed, [], PAGE)) == [FIRST, SECOND]
+
+
+def test_what_lies_across_the_columns_parts_them() -> None:
+    above, below = paragraph(FIRST, 100, 200), paragraph(SECOND, 520, 200)
+    words = "A long line that lies across both of the columns and ends the upper part of the page."
+    across = paragraph(words, 100, 500, 800)
+    again = paragraph(FIRST, 100, 700) + paragraph(SECOND, 520, 700)
+    found = texts(blocks([*again, *across, *below, *above], [], PAGE))
+    assert found == [FIRST, SECOND, words, FIRST, SECOND]
+
+
+@given(st.permutations(range(8)))
+def test_the_order_of_lines_in_the_file_does_not_matter(order: list[int]) -> None:
+    lines = (paragraph(FIRST, 100, 300) + paragraph(SECOND, 520, 300))[:8]
+    assert texts(blocks([lines[i] for i in order if i < len(lines)], [], PAGE)) == texts(blocks(lines, [], PAGE))
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 900)] * 2, *[st.floats(1, 300)] * 2), max_size=30), st.floats(1, 50))
+def test_every_box_is_read_once(shapes: list[tuple[float, float, float, float]], gutter: float) -> None:
+    boxes = [(x, y, x + w, y + h) for x, y, w, h in shapes]
+    assert sorted(reading_order(boxes, gutter)) == list(range(len(boxes)))
+
+
+def test_paragraphs_end_at_gaps_indents_and_short_lines() -> None:
+    a = paragraph(FIRST, 100, 100)
+    b = paragraph(SECOND, 100, 100 + PITCH * len(a) + 20)
+    assert texts(blocks(a + b, [], PAGE)) == [FIRST, SECOND]
+    close = paragraph(SECOND, 100, 100 + PITCH * len(a))
+    assert texts(blocks(a + close, [], PAGE)) == [FIRST, SECOND]
+
+
+def test_words_divided_at_line_ends_are_put_together() -> None:
+    lines = ["the micro-", "scope and the micro\u00ad", "fiche of well-", "Known makers"]
+    rows = [Line(t, (100, 100 + PITCH * i, 300, 122 + PITCH * i), SIZE) for i, t in enumerate(lines)]
+    assert texts(blocks(rows, [], PAGE)) == ["the microscope and the microfiche of well- Known makers"]
+
+
+def test_chinese_lines_are_joined_without_spaces() -> None:
+    lines = ["微缩胶片把", "文字存成图像"]
+    rows = [Line(t, (100, 100 + PITCH * i, 300, 122 + PITCH * i), SIZE) for i, t in enumerate(lines)]
+    assert texts(blocks(rows, [], PAGE)) == ["微缩胶片把文字存成图像"]
+
+
+def test_headings_are_known_by_size_and_levelled_over_the_document() -> None:
+    pages = []
+    for number, (size, words) in enumerate([(40.0, "The Whole"), (28.0, "2 A Part"), (28.0, "2.1 A Smaller Part")], 1):
+        head = Line(words, (100, 100, 400, 140), size)
+        pages.append(PageRead(number=number, height=1400, blocks=blocks([head, *paragraph(FIRST, 100, 300)], [], PAGE)))
+    titles = [page.blocks[0] for page in finish(pages)]
+    assert [(t.kind, t.level) for t in titles] == [("title", 1), ("title", 2), ("title", 3)]
+    assert titles[2].markdown() == "### 2.1 A Smaller Part"
+
+
+def test_lists_keep_their_items() -> None:
+    marks = [Line(m, (100, y, 108, y + 20), SIZE) for m, y in (("•", 100), ("•", 150))]
+    items = [
+        Line("the first item, which goes on", (130, 100, 480, 122), SIZE),
+        Line("over two lines", (130, 125, 300, 147), SIZE),
+        Line("the second", (130, 150, 260, 172), SIZE),
+    ]
+    (block,) = blocks(with_markers(marks + items), [], PAGE)
+    assert block.kind == "list"
+    assert block.text == "- the first item, which goes on over two lines\n- the second"
+
+
+def test_page_numbers_and_running_heads_stay_out_of_the_markdown() -> None:
+    pages = []
+    for number in (1, 2, 3):
+        lines = [Line(f"A Running Head {number}", (100, 100, 400, 120), SIZE), *paragraph(FIRST, 100, 300)]
+        lines.append(Line(f"- {number} -", (480, 1340, 520, 1360), SIZE))
+        pages.append(PageRead(number=number, width=1000, height=1400, blocks=blocks(lines, [], PAGE)))
+    done = finish(pages)
+    assert [b.kind for b in done[0].blocks] == ["header", "text", "footer"]
+    document = Document(name="x", sha256="0" * 64, pages=done)
+    assert document.markdown() == "\n\n".join([FIRST] * 3) + "\n"
+
+
+def test_a_paragraph_goes_on_over_a_figure_and_a_page() -> None:
+    part = Block(kind="text", box=(0, 0, 1, 1), text="It broke off in the mid\u00ad")
+    figure = Block(kind="figure", box=(0, 0, 1, 1), figure="x.png")
+    rest = Block(kind="text", box=(0, 0, 1, 1), text="dle of a word.")
+    pages = [PageRead(number=1, blocks=[part, figure]), PageRead(number=2, blocks=[rest])]
+    text = Document(name="x", sha256="0" * 64, pages=pages).markdown()
+    assert text == "It broke off in the middle of a word.\n\n![](x.png)\n"
+
+
+def grid(rows: list[list[str]], x: float = 100, y: float = 100) -> list[Line]:
+    return [
+        Line(cell, (x + 200 * j, y + 40 * i, x + 200 * j + 10 * len(cell), y + 40 * i + 22), SIZE)
+        for i, row in enumerate(rows) for j, cell in enumerate(row) if cell
+    ]
+
+
+CELLS = [["Format", "Year", "Pages"], ["Roll", "1928", "800"], ["Card", "", "60"], ["Fiche", "1961", "98"]]
+MARKDOWN = """| Format | Year | Pages |
+| --- | --- | --- |
+| Roll | 1928 | 800 |
+| Card |  | 60 |
+| Fiche | 1961 | 98 |"""
+
+
+def test_a_table_without_rules_is_parted_by_its_gaps() -> None:
+    assert table(grid(CELLS), [], (90, 90, 700, 260)) == MARKDOWN
+
+
+def test_rules_make_a_table_of_text_on_several_lines() -> None:
+    across = [(90.0, y, 690.0, y) for y in (90.0, 130.0, 200.0)]
+    down = [(x, 90.0, x, 200.0) for x in (90.0, 290.0, 690.0)]
+    assert ruled(across + down) == [(90, 90, 690, 200)]
+    lines = grid([["a", "b"], ["c", "d"]]) + grid([["more"]], 300, 165)
+    (block,) = blocks(lines + paragraph(FIRST, 100, 400), [], PAGE, rules=across + down)[:1]
+    assert block.kind == "table"
+    assert block.text == "| a | b |\n| --- | --- |\n| c | d more |"
+
+
+def test_a_cell_over_several_columns_makes_the_table_html() -> None:
+    wide = Line("over both columns of it", (310, 60, 640, 82), SIZE)
+    found = table([wide, *grid(CELLS)], [], (90, 50, 700, 260))
+    assert '<td colspan="2">over both columns of it</td>' in found
+    assert found.startswith("<table><tr><td></td>") and found.count("<tr>") == 5
+
+
+def test_bars_in_cells_are_escaped() -> None:
+    assert written([Cell(0, 0, 1, "a|b"), Cell(0, 1, 1, "c")], 2).splitlines()[0] == "| a\\|b | c |"
+
+
+def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:
+    lines = grid([["-a", "does this"], ["-b", "does that"]])
+    region = Region("figure", (90, 90, 500, 180), 0.9)
+    picture = PAGE.copy()
+    draw = ImageDraw.Draw(picture)
+    for line in lines:
+        draw.rectangle(line.box, fill="black")
+    assert [b.kind for b in blocks(lines, [region], picture)] == ["table"]
+    draw.ellipse((300, 100, 480, 170), fill="black")
+    assert [b.kind for b in blocks(lines, [region], picture)] == ["figure"]

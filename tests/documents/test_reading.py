@@ -1,0 +1,172 @@
+"""Each page is read by the engine that suits it, and ends in a status."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import microfiche
+from microfiche.documents.document import PageRead
+from microfiche.documents.engines.rapid import RapidEngine, tilt
+from microfiche.documents.engines.text import unsound
+from microfiche.documents.opening import open_document
+from microfiche.documents.reading import Engines, engines, leaves
+from microfiche.documents.sheet import Sheet, TextLayer
+from microfiche.errors import UsageError
+from microfiche.evaluation.precision import precision
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+PAPER = EXAMPLES / "paper.pdf"
+
+
+def layer(text: str, **changes: object) -> TextLayer:
+    n = len(text)
+    plain = TextLayer(
+        text, np.tile(np.float32([[10, 10, 20, 30]]), (n, 1)), np.full(n, 12, np.float32), np.zeros(n, np.float32), [],
+        np.full(n, -1, np.int16), np.ones(n, bool), np.zeros(n, bool), np.zeros(n, bool),
+    )
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+PICTURE = Image.new("RGB", (600, 800), "white")
+WORDS = "These are ordinary words that anybody can read without any trouble at all. " * 8
+
+
+@pytest.mark.parametrize(
+    ("sheet", "why"),
+    [
+        (Sheet(1, PICTURE, layer(WORDS)), ""),
+        (Sheet(1, PICTURE, layer("这是一个中文的句子。" * 20)), ""),
+        (Sheet(1, PICTURE), "no text layer"),
+        (Sheet(1, PICTURE, layer("  \n ")), "no text in"),
+        (Sheet(1, PICTURE, layer(WORDS, invisible=np.ones(len(WORDS), bool))), "hidden behind a scan"),
+        (Sheet(1, PICTURE, layer(WORDS, mapped=np.arange(len(WORDS)) % 5 > 0)), "no Unicode value"),
+        (Sheet(1, PICTURE, layer(WORDS.replace("a", "\ue001"))), "no Unicode value"),
+        (Sheet(1, PICTURE, layer(WORDS.translate(str.maketrans("aeiouy", "bcdfgh")))), "garbled"),
+        (Sheet(1, PICTURE, layer("Page 1"), image_boxes=[(0, 0, 600, 790)]), "a picture covers"),
+    ],
+)
+def test_a_text_layer_is_trusted_only_where_it_is_sound(sheet: Sheet, why: str) -> None:
+    assert (why in unsound(sheet)) if why else (unsound(sheet) == "")
+
+
+class Echo:
+    """An engine that reads what it is told to."""
+
+    name, batch = "echo", 3
+
+    def __init__(self, fails: Sequence[int] = ()) -> None:
+        self.fails, self.calls = fails, []  # type: ignore[var-annotated]
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        self.calls.append([s.number for s in sheets])
+        if any(s.number in self.fails for s in sheets):
+            raise RuntimeError("out of paper\nsecond line")
+        return [PageRead(number=s.number, engine=self.name) for s in sheets]
+
+
+def tiff(pages: int) -> bytes:
+    frames = [Image.fromarray(np.uint8([[0, 255], [255, n]])).resize((40, 40)) for n in range(pages)]
+    out = io.BytesIO()
+    frames[0].save(out, "TIFF", save_all=True, append_images=frames[1:])
+    return out.getvalue()
+
+
+def test_pages_pass_in_batches_and_one_that_fails_costs_its_batch_alone() -> None:
+    echo = Echo(fails=[4])
+    with open_document(tiff(7), "x.tif") as opened:
+        pages = [leaf.page for leaf in leaves(opened, Engines(echo, None, forced=True))]
+    assert [p.number for p in pages] == list(range(1, 8))
+    assert echo.calls == [[1, 2, 3], [4, 5, 6], [7]]
+    assert [p.status for p in pages] == ["ok"] * 3 + ["failed"] * 3 + ["ok"]
+    assert pages[3].reason == "echo failed: RuntimeError: out of paper"
+
+
+def test_a_blank_page_gives_no_text_and_asks_no_engine() -> None:
+    out = io.BytesIO()
+    Image.new("L", (300, 300), 250).save(out, "PNG")
+    echo = Echo()
+    with open_document(out.getvalue(), "x.png") as opened:
+        (leaf,) = leaves(opened, Engines(echo, None))
+    assert (leaf.page.status, leaf.page.blocks, leaf.page.chosen, echo.calls) == ("ok", [], "a blank page", [])
+
+
+def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
+    class Broken:
+        def sheets(self, numbers: object) -> list[Sheet]:
+            return [Sheet(1, None, error="damaged"), Sheet(2, Image.effect_noise((50, 50), 90).convert("RGB"))]
+
+    pages = [leaf.page for leaf in leaves(Broken(), Engines(Echo(), None))]  # type: ignore[arg-type]
+    assert [(p.status, p.reason) for p in pages] == [("failed", "damaged"), ("ok", "")]
+
+
+def test_engines_are_chosen_page_by_page_or_forced() -> None:
+    echo = Echo()
+    sound, scan = Sheet(1, PICTURE, layer(WORDS)), Sheet(2, PICTURE)
+    free = engines(pictures=echo)
+    assert [free.choose(s)[0].name for s in (sound, scan)] == ["text", "echo"]
+    assert free.choose(scan)[1] == "no text layer"
+    assert engines("text").choose(scan)[0].name == "text"
+    assert engines("echo", echo).choose(sound)[0].name == "echo"
+    with pytest.raises(UsageError, match="no engine 'tea' here; there are text, rapid"):
+        engines("tea")
+
+
+def test_the_example_paper_becomes_markdown() -> None:
+    document = microfiche.read(PAPER)
+    assert [(p.engine, p.status) for p in document.pages] == [("text", "ok")]
+    text = document.markdown()
+    assert text.startswith("# Notes on Small Pages\n")
+    for line in (
+        "## 2. What a card holds",
+        "- that nothing on it is lost that a reader will want;",
+        "| Fiche, 105 × 148 mm | 1961 | 24 | 98 |",
+        "*Table 1. Formats of microfilm and what they hold.*",
+        "*Figure 1. Letters read after copies of copies, for three sizes of type.*",
+    ):
+        assert line in text.splitlines()
+    assert "for three sizes clerks could still read" not in text
+    assert "how many letters of three sizes clerks could still read" in text
+    assert text.index("Film does not fail at once") < text.index("It is tempting to keep only a summary")
+    kinds = [block.kind for block in document.pages[0].blocks]
+    assert {kind: kinds.count(kind) for kind in ("formula", "figure", "header", "footer")} == {
+        "formula": 1, "figure": 1, "header": 2, "footer": 1,
+    }
+
+
+def test_the_example_scan_is_read_by_rapidocr() -> None:
+    document = microfiche.read(EXAMPLES / "scan.jpg")
+    (page,) = document.pages
+    assert (page.engine, page.chosen, page.status) == ("rapid", "no text layer", "ok")
+    assert "every page of the parish register can be read." in document.markdown()
+    whole = microfiche.read(PAPER).plain()
+    assert 0 < precision(document.plain(), whole) < 0.5  # the comparison itself is no constant
+
+
+@pytest.mark.parametrize("degrees", [-2.0, -0.5, 0.0, 1.3])
+def test_a_tilted_page_is_set_straight(degrees: float) -> None:
+    with open_document(PAPER, "paper") as opened:
+        (sheet,) = opened.sheets()
+    assert sheet.picture is not None
+    turned = sheet.picture.rotate(degrees, Image.Resampling.BICUBIC, fillcolor="white")
+    assert tilt(turned) == pytest.approx(-degrees, abs=0.21)
+
+
+def test_boxes_of_a_tilted_page_lie_on_the_page_as_it_was() -> None:
+    with open_document(PAPER, "paper") as opened:
+        (sheet,) = opened.sheets()
+    assert sheet.picture is not None
+    crop = sheet.picture.crop((0, 0, 1191, 260))
+    boxes = []
+    for degrees in (0.0, 2.0):
+        turned = crop.rotate(degrees, Image.Resampling.BICUBIC, fillcolor="white")
+        (page,) = RapidEngine().read([Sheet(1, turned)])
+        boxes.append(next(b.box for b in page.blocks if b.text == "Notes on Small Pages" and b.kind == "title"))
+    assert abs((boxes[0][0] + boxes[0][2]) - (boxes[1][0] + boxes[1][2])) < 12
+    assert boxes[1][3] - boxes[1][1] > boxes[0][3] - boxes[0][1]
