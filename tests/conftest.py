@@ -80,7 +80,7 @@ def oracle(folder: Path, small: DeepSeekOCRConfig) -> Any:
     return oracle_of(folder, small)
 
 
-def oracle_of(folder: Path, config: DeepSeekOCRConfig) -> Any:
+def oracle_of(folder: Path, config: DeepSeekOCRConfig, dtype: torch.dtype = torch.float32) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
@@ -88,7 +88,7 @@ def oracle_of(folder: Path, config: DeepSeekOCRConfig) -> Any:
         theirs, info = UnlimitedOcrForConditionalGeneration.from_pretrained(
             folder,
             config=UnlimitedOcrConfig(**oracle_config(config)),
-            dtype=torch.float32,
+            dtype=dtype,
             output_loading_info=True,
         )
     assert not any(info.values()), info

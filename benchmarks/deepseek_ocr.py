@@ -1,0 +1,171 @@
+"""DeepSeek-OCR against transformers' unlimited_ocr: the same random weights, pages and number of tokens, in one run.
+
+    python benchmarks/deepseek_ocr.py                              # reduced size, CPU, a few minutes
+    python benchmarks/deepseek_ocr.py --size full --device cuda    # 3.3 billion parameters, bfloat16
+
+Prints seconds for encoding and tokens a second for generation, of both, and the share of what the device's memory
+bandwidth, measured in the same run, would allow. Needs transformers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+from microfiche.checkpoints import deepseek_ocr as checkpoint
+from microfiche.decoder.generation import IMAGE, generate
+from microfiche.decoder.moe import MoEConfig
+from microfiche.encoder.clip import CLIPConfig
+from microfiche.encoder.sam import SAMConfig
+from microfiche.encoder.views import MODES, Views
+from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from conftest import oracle_of
+
+SMALL = DeepSeekOCRConfig(
+    SAMConfig(width=384, layers=6, heads=6, mlp=1536, global_layers=(2, 5), out=(256, 512)),
+    CLIPConfig(width=512, layers=6, heads=8, mlp=2048),
+    MoEConfig(16384, width=640, layers=6, heads=5, dense=3424, expert=448),
+    image=16000,
+)
+
+
+def random_weights(config: DeepSeekOCRConfig, folder: Path) -> None:
+    """One bfloat16 checkpoint that both read."""
+    torch.manual_seed(0)
+    tensors = {}
+    for name, shape in checkpoint.official_tensors(config).items():
+        fan_in = torch.Size(shape[1:]).numel()
+        tensors[name] = torch.randn(shape, dtype=torch.bfloat16) * (0.02 if len(shape) == 1 else fan_in**-0.5)
+        if "norm" in name and name.endswith("weight"):
+            tensors[name] += 1
+    save_file(tensors, folder / "model.safetensors")
+    Tokenizer(WordLevel({"<image>": config.image, "w": 3}, unk_token="w")).save(str(folder / "tokenizer.json"))
+    (folder / "generation_config.json").write_text("{}")
+
+
+def seconds(run: Callable[[], Any], device: str, times: int = 3) -> float:
+    """The best of `times` runs after one to warm up."""
+    best = float("inf")
+    for i in range(times + 1):
+        _wait(device)
+        start = time.perf_counter()
+        run()
+        _wait(device)
+        if i:
+            best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _wait(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+def bandwidth(device: str) -> float:
+    """Bytes a second that a matrix-vector product reads: what decoding one sequence is made of."""
+    matrix = torch.ones(1 << (17 if device == "cpu" else 20), 2048, dtype=torch.bfloat16, device=device)
+    vector = torch.ones(2048, dtype=torch.bfloat16, device=device)
+    return matrix.numel() * 2 / seconds(lambda: matrix @ vector, device, 10)
+
+
+def step_bytes(config: DeepSeekOCRConfig, rows: int, length: float, itemsize: int = 2) -> float:
+    """Bytes one decoding step must read: every weight in use once, keys and values of `rows` sequences.
+
+    The experts in use are those that `rows` independent and even choices hit.
+    """
+    c = config.decoder
+    hit = c.experts * (1 - (1 - c.chosen / c.experts) ** rows)
+    sparse = c.layers - c.dense_layers
+    weights = c.layers * 4 * c.width**2 + c.dense_layers * 3 * c.width * c.dense + c.vocabulary * c.width
+    weights += sparse * (c.experts * c.width + 3 * c.width * c.expert * (hit + c.shared))
+    return (weights + rows * length * 2 * c.layers * c.width) * itemsize
+
+
+def theirs_generate(oracle: Any, ids: torch.Tensor, vectors: torch.Tensor, tokens: int) -> list[list[int]]:
+    embedded = oracle.get_input_embeddings()(ids)
+    embedded = torch.cat([embedded[:, :1], vectors, embedded[:, 1:]], dim=1)
+    mask = torch.ones(embedded.shape[:2], dtype=torch.int64, device=ids.device)
+    out = oracle.generate(
+        inputs_embeds=embedded, attention_mask=mask, max_new_tokens=tokens, do_sample=False, pad_token_id=2
+    )
+    return out.tolist()
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=("small", "full"), default="small")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--mode", choices=("tiny", "small", "base", "large"), default="small")
+    parser.add_argument("--tokens", type=int, default=64, help="generated for each page")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the CPU")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="pages at once")
+    args = parser.parse_args()
+    config = SMALL if args.size == "small" else DeepSeekOCRConfig()
+    device = args.device
+    torch.set_num_threads(args.threads)
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        random_weights(config, folder)
+        start = time.perf_counter()
+        ours: DeepSeekOCR = checkpoint.load(folder, device, torch.bfloat16, config)
+        print(f"{sum(p.numel() for p in ours.parameters()) / 1e6:.0f} M parameters on {device}, bfloat16, ", end="")
+        print(f"loaded in {time.perf_counter() - start:.1f} s")
+        oracle = oracle_of(folder, config, torch.bfloat16).to(device)
+    oracle.generation_config.eos_token_id = None
+    limit = bandwidth(device)
+    print(f"memory bandwidth, measured: {limit / 1e9:.1f} GB/s")
+
+    side = MODES[args.mode].side
+    pages = torch.randn(max(args.batches), 3, side, side).clamp(-1, 1)
+    views = [Views(page, torch.empty(0, 3, 640, 640), (0, 0)) for page in pages]
+    for count in args.batches:
+        both = (
+            seconds(lambda n=count: ours.encoder(views[:n]), device),
+            seconds(lambda n=count: oracle.get_image_features(pages[:n].to(device, torch.bfloat16)), device),
+        )
+        report(f"encoding {count} {args.mode} page(s)", "pages/s", *(count / s for s in both))
+
+    vectors = torch.stack(ours.encoder(views))
+    ids = torch.tensor([[0, 5, 6, 7]], device=device)
+    around = ours.decoder.embed_tokens(ids[0])
+    for count in args.batches:
+        prompts = [torch.cat([around[:1], page, around[1:]]) for page in vectors[:count]]
+        total = count * args.tokens
+
+        def ours_generate(prompts=prompts, tokens=args.tokens, ban=None):
+            return generate(ours.decoder, prompts, -1, tokens, ban)
+
+        def theirs(count=count):
+            return theirs_generate(oracle, ids.expand(count, -1), vectors[:count], args.tokens)
+
+        whole = seconds(ours_generate, device, 2)
+        what = f"prompt and {args.tokens} tokens of {count} page(s)"
+        report(what, "tokens/s", total / whole, total / seconds(theirs, device, 2))
+        rate = (total - count) / (whole - seconds(lambda: ours_generate(tokens=1), device, 2))
+        most = count * limit / step_bytes(config, count, len(prompts[0]) + args.tokens / 2)
+        print(f"  decoding alone: {rate:.1f} tokens/s, {rate / most:.0%} of the {most:.1f} that the bandwidth allows")
+        print(f"  with the ban on repeated n-grams: {total / seconds(lambda: ours_generate(ban=IMAGE), device, 2):.1f}")
+        same = sum(list(g.tokens) == t for g, t in zip(ours_generate(), theirs(), strict=True))
+        print(f"  the same tokens for {same} of {count} page(s)")
+
+
+def report(what: str, unit: str, ours: float, theirs: float) -> None:
+    print(f"{what}: {ours:.2f} {unit}, transformers {theirs:.2f} ({ours / theirs:.2f}×)")
+
+
+if __name__ == "__main__":
+    main()
