@@ -24,7 +24,7 @@ from tokenizers.models import WordLevel
 
 from microfiche.checkpoints import deepseek_ocr as checkpoint
 from microfiche.decoder.generation import IMAGE, generate
-from microfiche.decoder.moe import MoEConfig
+from microfiche.decoder.moe import MoEConfig, Routing
 from microfiche.encoder.clip import CLIPConfig
 from microfiche.encoder.sam import SAMConfig
 from microfiche.encoder.views import MODES, Views
@@ -80,13 +80,16 @@ def bandwidth(device: str) -> float:
     return matrix.numel() * 2 / seconds(lambda: matrix @ vector, device, 10)
 
 
-def step_bytes(config: DeepSeekOCRConfig, rows: int, length: float, itemsize: int = 2) -> float:
-    """Bytes one decoding step must read: every weight in use once, keys and values of `rows` sequences.
+def experts_hit(ours: DeepSeekOCR, prompts: list[torch.Tensor]) -> float:
+    """How many experts of a layer the last tokens of the prompts go to."""
+    routings: list[Routing] = []
+    ours.decoder(torch.stack(prompts), routings=routings)
+    return sum(routing.chosen[:, -1].unique().numel() for routing in routings) / len(routings)
 
-    The experts in use are those that `rows` independent and even choices hit.
-    """
+
+def step_bytes(config: DeepSeekOCRConfig, hit: float, rows: int, length: float, itemsize: int = 2) -> float:
+    """Bytes one decoding step must read: every weight in use once, keys and values of `rows` sequences."""
     c = config.decoder
-    hit = c.experts * (1 - (1 - c.chosen / c.experts) ** rows)
     sparse = c.layers - c.dense_layers
     weights = c.layers * 4 * c.width**2 + c.dense_layers * 3 * c.width * c.dense + c.vocabulary * c.width
     weights += sparse * (c.experts * c.width + 3 * c.width * c.expert * (hit + c.shared))
@@ -156,7 +159,8 @@ def main() -> None:
         what = f"prompt and {args.tokens} tokens of {count} page(s)"
         report(what, "tokens/s", total / whole, total / seconds(theirs, device, 2))
         rate = (total - count) / (whole - seconds(lambda: ours_generate(tokens=1), device, 2))
-        most = count * limit / step_bytes(config, count, len(prompts[0]) + args.tokens / 2)
+        hit = experts_hit(ours, prompts)
+        most = count * limit / step_bytes(config, hit, count, len(prompts[0]) + args.tokens / 2)
         print(f"  decoding alone: {rate:.1f} tokens/s, {rate / most:.0%} of the {most:.1f} that the bandwidth allows")
         print(f"  with the ban on repeated n-grams: {total / seconds(lambda: ours_generate(ban=IMAGE), device, 2):.1f}")
         same = sum(list(g.tokens) == t for g, t in zip(ours_generate(), theirs(), strict=True))
