@@ -43,7 +43,8 @@ class Attention(nn.Module):
     """Attention over (B, S, S, D) squares with a learned bias for the distance in rows and in columns.
 
     The bias of a query is a sum of two vectors of S, so it is never whole in memory: queries go in bands of rows
-    whose bias takes at most `BIAS_BYTES` (the whole of it would be 2 GB for a 1280-px view in float32).
+    whose bias takes at most `BIAS_BYTES` (whole, it would be 2 GB for a 1280-px view in float32; SAM then needs
+    0.6 GB in all).
     """
 
     def __init__(self, width: int, heads: int, side: int) -> None:
