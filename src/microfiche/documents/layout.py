@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 from statistics import median
@@ -21,13 +21,14 @@ from microfiche.documents.lines import BULLETS, MARKER, Line, union
 from microfiche.documents.order import columns
 from microfiche.documents.regions import Region
 from microfiche.documents.sheet import Box
-from microfiche.documents.tables import ruled, table
+from microfiche.documents.tables import ruled, table, width
 
 CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
 NUMBERED = re.compile(r"^(\d+(?:\.\d+)*)\.?\s+\S")
 PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\s*\d{1,4})?[\W_]*$", re.IGNORECASE)
 LEADER = re.compile(r"(\.\s?){5,}")
 FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
+WIDEST_SPACE = 2.2  #: ems between two words of a justified line
 MARGIN = 0.08  #: of the page's height: where a number alone is the page's
 
 
@@ -48,6 +49,7 @@ def blocks(
     images: Sequence[Box] = (),
 ) -> list[Block]:
     """The blocks of a page that looks like `picture` and on which `lines` stand."""
+    lines = _whole_rows(lines, regions)
     body, size = _body_size(lines), picture.size
     items = _items(lines, _solid(lines, regions, rules, images, picture), regions, rules, size, body)
     furniture = [_block([item], body) for item in items if item.kind in FURNITURE]
@@ -57,6 +59,29 @@ def blocks(
         out += _paragraphs([main[i] for i in column], body)
     heads = [b for b in furniture if b.kind == "header"]
     return [*heads, *_lists(out), *(b for b in furniture if b.kind == "footer")]
+
+
+def _whole_rows(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
+    """The lines, those put together that only wide spaces part: pieces of one row in one region of running text."""
+    out = list(lines)
+    for region in regions:
+        if region.kind in ("table", "figure", "formula"):
+            continue
+        inside = sorted((line for line in out if _part(line.box, region.box) > 0.5), key=lambda line: line.box[0])
+        for line in inside:
+            before = [
+                x for x in out
+                if x in inside and x is not line and abs(x.middle - line.middle) < 0.3 * line.size
+                and 0 <= line.box[0] - x.box[2] < WIDEST_SPACE * line.size
+            ]
+            if before:
+                first = before[-1]
+                whole = replace(first, text=f"{first.text} {line.text}", box=union([first.box, line.box]),
+                                confidence=min(first.confidence, line.confidence))
+                out[out.index(first)] = whole
+                out.remove(line)
+                inside = [whole if x is first else x for x in inside]
+    return out
 
 
 def _body_size(lines: Sequence[Line]) -> float:
@@ -86,9 +111,13 @@ def _solid(
         within = [line for line in lines if _part(line.box, box) > 0.5]
         if kind == "figure" and within and not _drawn(picture, box, lines):
             kind = "table"
-        if kind == "table" and not any(_part(rule, box) > 0.5 for rule in rules):
-            rows = [line for line in lines if any(abs(line.middle - x.middle) < 0.4 * x.size for x in within)]
+        if kind == "table" and width(within, box) == 1:  # its other columns may not have been seen
+            others = [r.box for r in regions if r is not region]
+            free = [line for line in lines if not any(_part(line.box, other) > 0.5 for other in others)]
+            rows = [line for line in free if any(abs(line.middle - x.middle) < 0.4 * x.size for x in within)]
             box = union([box, *(line.box for line in rows)])
+            if width(rows, box) == 1:
+                continue
         inside = [f for f in found if _part(f[1], box) > 0.8]
         found = [f for f in found if f not in inside] + [(kind, union([box, *(b for _, b in inside)]))]
     return found
@@ -125,7 +154,7 @@ def _items(
         if into or beside:
             held[(into or beside)[0]].append(line)
         else:
-            items.append(_Item(line.box, _kind(line, regions, size, body), (line,)))
+            items.append(_Item(line.box, _kind(line, regions, solid, size, body), (line,)))
     for (kind, box), inside in zip(solid, held, strict=True):
         around = union([box, *(line.box for line in inside)])
         if kind == "table" and not inside:
@@ -140,14 +169,21 @@ def _with_table(item: _Item, rules: Sequence[Box]) -> _Item:
     return _Item(item.box, "table", (line,))
 
 
-def _kind(line: Line, regions: Sequence[Region], size: tuple[int, int], body: float) -> Kind:
+def _kind(
+    line: Line, regions: Sequence[Region], solid: Sequence[tuple[Kind, Box]], size: tuple[int, int], body: float
+) -> Kind:
     over = [r for r in regions if _part(line.box, r.box) > 0.5]
     said = max(over, key=lambda r: r.score).kind if over else "text"
     edge = line.box[3] < MARGIN * size[1] or line.box[1] > (1 - MARGIN) * size[1]
     outer = line.box[3] < 1.5 * MARGIN * size[1] or line.box[1] > (1 - 1.5 * MARGIN) * size[1]
     if (said in FURNITURE and outer and line.size < 1.15 * body) or (edge and PAGE_NUMBER.match(line.text)):
         return "header" if line.middle < size[1] / 2 else "footer"
-    if CAPTION.match(line.text) or said == "caption":
+    near = [
+        box for kind, box in solid
+        if kind != "formula" and box[0] < line.box[2] and line.box[0] < box[2]
+        and box[1] - 4 * line.size < line.middle < box[3] + 4 * line.size
+    ]
+    if CAPTION.match(line.text) or (said == "caption" and near):
         return "caption"
     marker = MARKER.match(line.text)
     if marker and line.size < 1.1 * body and not line.bold and (marker[1][0] in BULLETS or said != "title"):
@@ -209,8 +245,8 @@ def _breaks(group: Sequence[_Item], item: _Item, left: float, right: float, pitc
     if MARKER.match(line.text) or LEADER.search(before.text) or step > 1.28 * pitch:
         return True
     listed = bool(MARKER.match(group[0].lines[0].text))
-    if listed:
-        return line.box[0] < group[0].box[0] + 0.3 * line.size
+    if listed and line.box[0] > group[0].box[0] + 0.3 * line.size:
+        return False
     if line.box[0] > left + 0.8 * line.size and before.box[0] < left + 0.4 * line.size:
         return True
     word = line.text.split(maxsplit=1)[0]

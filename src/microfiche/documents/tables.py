@@ -56,7 +56,12 @@ def table(lines: Sequence[Line], rules: Sequence[Box], box: Box) -> str:
     return written([Cell(*key, text=_text(held)) for key, held in sorted(cells.items())], len(columns) - 1)
 
 
-def written(cells: Sequence[Cell], width: int) -> str:
+def width(lines: Sequence[Line], box: Box) -> int:
+    """How many columns the gaps between `lines` make in `box`."""
+    return len(_gaps(lines, box)) - 1
+
+
+def written(cells: Sequence[Cell], columns: int) -> str:
     """Cells as a Markdown table, or as HTML where one spans columns."""
     numbers = sorted({cell.row for cell in cells})
     if any(cell.across > 1 for cell in cells):
@@ -69,16 +74,16 @@ def written(cells: Sequence[Cell], width: int) -> str:
                 span = f' colspan="{cell.across}"' if cell.across > 1 else ""
                 out.append(f"<td{span}>{html.escape(cell.text, quote=False)}</td>")
                 at = cell.column + cell.across
-            out += ["<td></td>"] * (width - at) + ["</tr>"]
+            out += ["<td></td>"] * (columns - at) + ["</tr>"]
         return "".join([*out, "</table>"])
     rows = []
     for number in numbers:
-        row = [""] * width
+        row = [""] * columns
         for cell in cells:
             if cell.row == number:
                 row[cell.column] = f"{row[cell.column]} {cell.text}".strip().replace("|", "\\|")
         rows.append("| " + " | ".join(row) + " |")
-    return "\n".join([*rows[:1], "|" + " --- |" * width, *rows[1:]])
+    return "\n".join([*rows[:1], "|" + " --- |" * columns, *rows[1:]])
 
 
 def _text(lines: Sequence[Line]) -> str:
