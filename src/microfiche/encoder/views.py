@@ -130,7 +130,7 @@ def _rgb(image: Image.Image | Page) -> Image.Image:
         picture = Image.fromarray(image.image) if isinstance(image, Page) else ImageOps.exif_transpose(image)
         return picture.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"an image cannot be decoded ({error})") from error
+        raise InputError(f"{getattr(image, 'filename', '') or 'an image'}: cannot be decoded ({error})") from error
 
 
 def _pixels(picture: Image.Image) -> Tensor:

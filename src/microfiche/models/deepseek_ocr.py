@@ -38,7 +38,8 @@ PROMPTS = MappingProxyType(
 SECOND_TRY = MappingProxyType(
     {"tiny": "small", "small": "base", "base": "large", "large": "base", "gundam": "large"}
 )  #: the mode a page is read in again where the first did not come to an end
-PAGES_AT_ONCE = 16  #: at most; fewer where their keys and values would not fit
+ENCODED_AT_ONCE = 8  #: pages whose pixels an accelerator is given at a time; the CPU gains nothing from several
+PAGES_AT_ONCE = 16  #: that are generated together at most; fewer where their keys and values would not fit
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,16 @@ class DeepSeekOCR(nn.Module):
 
     @torch.inference_mode()
     def encode(self, images: Sequence[Image.Image | Page], mode: str = "gundam") -> list[Tensor]:
-        """The (N, 1280) vectors of each image; N is what `views.Views` of it counts."""
+        """The (N, 1280) vectors of each image; N is what `views.Views` of it counts.
+
+        Raises UsageError for an unknown mode, InputError, naming the file, for an image that cannot be decoded.
+        """
         chosen = views.mode(mode)
-        return self.encoder([views.views(image, chosen) for image in images])
+        at_once = 1 if self.encoder.newline.device.type == "cpu" else ENCODED_AT_ONCE
+        vectors: list[Tensor] = []
+        for first in range(0, len(images), at_once):
+            vectors += self.encoder([views.views(image, chosen) for image in images[first : first + at_once]])
+        return vectors
 
     def read(
         self,
