@@ -152,6 +152,13 @@ def test_a_truncated_page_is_marked(server: Server) -> None:
     assert page.status == "partial" and "truncated" in page.reason and page.blocks[0].text == "The first half of"
 
 
+def test_a_looping_page_is_cut_and_marked(server: Server) -> None:
+    server.answers = [says("A start. " + "And the same sentence again. " * 40, "length")]
+    (page,) = EndpointEngine(server.url).read([sheet()])
+    assert (page.status, page.blocks[0].text) == ("partial", "A start. And the same sentence again.")
+    assert page.reason.startswith("looped")
+
+
 def test_another_models_output_is_kept_as_text(server: Server) -> None:
     server.answers = [says("# A title\n\nSome *Markdown*.")]
     (page,) = EndpointEngine(server.url).read([sheet()])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microfiche.documents.document import Document, PageRead
-from microfiche.documents.grounding import parse
+from microfiche.documents.grounding import loop, parse
 
 OUTPUT = """<|ref|>title<|/ref|><|det|>[[100, 50, 900, 100]]<|/det|>
 # On Small Pages
@@ -56,6 +56,16 @@ def test_nothing_is_evaluated_and_broken_marks_are_told() -> None:
     assert "words" in blocks[-1].text and not any("<|" in b.text for b in blocks)
     _, wrong = parse("<|ref|>text<|/ref|><|det|>[[9, 1, 2, 3000]]<|/det|>words", 100, 100)
     assert "grammar" in wrong
+
+
+@given(st.text("ab <", max_size=30), st.text("abc", min_size=1, max_size=400), st.integers(0, 3))
+def test_a_loop_is_cut_behind_its_first_round(before: str, block: str, part: int) -> None:
+    rounds = max(4, 400 // len(block) + 1)
+    output = before + block * rounds + block[: part * len(block) // 4]
+    end = loop(output)
+    assert end is not None and end <= len(before) + len(block)
+    assert output.startswith(output[:end]) and len(output[:end]) >= min(len(before), end)
+    assert loop(before + "".join(map(str, range(300)))) is None
 
 
 MARKS = ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "[[1, 2, 3, 4]]", "[[", "]]"]

@@ -39,6 +39,7 @@ LABELS: dict[str, tuple[Kind, int | None]] = {
     "page_number": ("footer", None),
 }
 FULL = 999
+REPEATS, LEAST, REACH = 4, 400, 16384  #: of a loop: repetitions, characters, and how far back it is looked for
 
 
 def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
@@ -81,6 +82,23 @@ def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
             text = text.lstrip("#").strip()
         blocks.append(Block(kind=kind, box=around, text=text, level=level))
     return blocks, f"{wrong} marks of its output do not follow the grammar" if wrong else ""
+
+
+def loop(output: str) -> int | None:
+    """Where to cut an output that ends by repeating a block of any length REPEATS times or more, over LEAST
+    characters: behind the block's first occurrence. None if it does not."""
+    backwards = output[: -REACH - 1 : -1]
+    matched = [0] * len(backwards)  # the prefix function: how much of the start each position ends with
+    found, k = None, 0
+    for i in range(1, len(backwards)):
+        while k and backwards[i] != backwards[k]:
+            k = matched[k - 1]
+        k += backwards[i] == backwards[k]
+        matched[i] = k
+        period, length = i + 1 - k, i + 1
+        if length >= LEAST and length >= REPEATS * period:
+            found = len(output) - length + period
+    return found
 
 
 def tidy(text: str) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from microfiche.documents.document import PageRead
 from microfiche.documents.engines.prompts import prompt
-from microfiche.documents.grounding import parse
+from microfiche.documents.grounding import loop, parse
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import InputError, UsageError
 
@@ -60,8 +60,11 @@ class EndpointEngine:
             text, cut = self._asked(sheet.picture)
         except InputError as error:
             return page.model_copy(update={"status": "failed", "reason": str(error)})
-        blocks, wrong = parse(text, width, height)
+        end = loop(text)
+        blocks, wrong = parse(text[:end], width, height)
         reason = "truncated: the server stopped before the end of the page" if cut else wrong
+        if end is not None:
+            reason = "looped: it repeated itself and was cut behind the first time"
         return page.model_copy(update={"blocks": blocks, "status": "partial" if reason else "ok", "reason": reason})
 
     def _asked(self, picture: Image.Image) -> tuple[str, bool]:
