@@ -153,9 +153,9 @@ def test_a_truncated_page_is_marked(server: Server) -> None:
 
 
 def test_a_looping_page_is_cut_and_marked(server: Server) -> None:
-    server.answers = [says("A start. " + "And the same sentence again. " * 40, "length")]
+    server.answers = [says("A start: " + "And the same sentence again. " * 40, "length")]
     (page,) = EndpointEngine(server.url).read([sheet()])
-    assert (page.status, page.blocks[0].text) == ("partial", "A start. And the same sentence again.")
+    assert (page.status, page.blocks[0].text) == ("partial", "A start: And the same sentence again.")
     assert page.reason.startswith("looped")
 
 
