@@ -29,6 +29,7 @@ PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\
 LEADER = re.compile(r"(\.\s?){5,}")
 FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
 WIDEST_SPACE = 2.2  #: ems between two words of a justified line
+GUTTER = 0.5  #: ems between two columns, at least
 MARGIN = 0.08  #: of the page's height: where a number alone is the page's
 
 
@@ -49,16 +50,35 @@ def blocks(
     images: Sequence[Box] = (),
 ) -> list[Block]:
     """The blocks of a page that looks like `picture` and on which `lines` stand."""
-    lines = _whole_rows(lines, regions)
+    lines = _whole_rows(_parted(lines, regions), regions)
     body, size = _body_size(lines), picture.size
     items = _items(lines, _solid(lines, regions, rules, images, picture), regions, rules, size, body)
     furniture = [_block([item], body) for item in items if item.kind in FURNITURE]
     main = [item for item in items if item.kind not in FURNITURE]
     out: list[Block] = []
-    for column in columns([item.box for item in main], gutter=0.9 * body):
+    for column in columns([item.box for item in main], gutter=GUTTER * body):
         out += _paragraphs([main[i] for i in column], body)
     heads = [b for b in furniture if b.kind == "header"]
     return [*heads, *_lists(out), *(b for b in furniture if b.kind == "footer")]
+
+
+def _parted(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
+    """The lines, those taken apart that reach from one region of text into another beside it, as OCR may read over a
+    gutter: at the space nearest to it."""
+    out = []
+    texts = [r.box for r in regions if r.kind == "text"]
+    for line in lines:
+        over = sorted(box for box in texts if _part(line.box, box) > 0.15 and box[1] < line.middle < box[3])
+        spaces = [m.start() for m in re.finditer(" ", line.text)]
+        if len(over) == 2 and over[0][2] < over[1][0] and spaces:
+            left, top, right, bottom = line.box
+            share = ((over[0][2] + over[1][0]) / 2 - left) / (right - left)
+            at = min(spaces, key=lambda i: abs(i / len(line.text) - share))
+            out.append(replace(line, text=line.text[:at], box=(left, top, over[0][2], bottom)))
+            out.append(replace(line, text=line.text[at + 1 :], box=(over[1][0], top, right, bottom)))
+        else:
+            out.append(line)
+    return out
 
 
 def _whole_rows(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
