@@ -37,6 +37,7 @@ class EngineName(StrEnum):
 
     text = "text"
     rapid = "rapid"
+    deepseek = "deepseek-ocr"
     endpoint = "endpoint"
 
 
@@ -57,6 +58,12 @@ def read(
     task: Annotated[
         str, typer.Option("--task", help="For models: markdown, ocr, free, figure, describe, locate:WORDS.")
     ] = "markdown",
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="Folder of the DeepSeek-OCR checkpoint."),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="For --weights: cpu, cuda or mps.")] = "cpu",
+    mode: Annotated[str, typer.Option("--mode", help="For --weights: tiny, small, base, large, gundam.")] = "gundam",
     endpoint: Annotated[
         str | None,
         typer.Option("--endpoint", envvar="MICROFICHE_ENDPOINT", help="OpenAI-compatible server, up to /v1."),
@@ -76,11 +83,10 @@ def read(
 ) -> None:
     """Reads documents to Markdown, each page by the best engine at hand.
 
-    A digital PDF's own text is used where it is sound; scans are read by the endpoint if one is given, else by
-    RapidOCR. The key for an endpoint comes from MICROFICHE_ENDPOINT_KEY.
+    A digital PDF's own text is used where it is sound; scans are read by the endpoint or the weights if they are
+    given, else by RapidOCR. The key for an endpoint comes from MICROFICHE_ENDPOINT_KEY.
     """
     from microfiche import __version__
-    from microfiche.documents.engines.endpoint import EndpointEngine
     from microfiche.documents.opening import documents_in, open_document, page_numbers
     from microfiche.documents.overlay import overlay as drawn
     from microfiche.documents.reading import document_of, engines, leaves
@@ -91,13 +97,7 @@ def read(
         given = documents_in(files, limits)
         if output is None and (len(given) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
-        pictures: Engine | None = None
-        if endpoint:
-            pictures = EndpointEngine(endpoint, endpoint_model, os.environ.get("MICROFICHE_ENDPOINT_KEY"), task)
-        elif engine == EngineName.endpoint:
-            raise UsageError("--engine endpoint needs the server's address: --endpoint URL")
-        elif task != "markdown":
-            raise UsageError(f"--task {task} needs a model: --endpoint URL")
+        pictures = _model(engine, weights, device, mode, endpoint, endpoint_model, task)
         at_hand = engines(engine or (pictures.name if pictures and task != "markdown" else None), pictures)
         settings = {"engine": engine or "", "pages": pages or "", "dpi": f"{dpi:g}", "task": task,
                     "pictures": at_hand.pictures.name, "microfiche": __version__}
@@ -145,6 +145,35 @@ def read(
             err.print(_summary(document, time.perf_counter() - start), markup=False)
         if failures:
             fail(f"{failures} of {len(given)} documents were not read whole", 1)
+
+
+def _model(
+    engine: EngineName | None,
+    weights: Path | None,
+    device: str,
+    mode: str,
+    endpoint: str | None,
+    endpoint_model: str,
+    task: str,
+) -> Engine | None:
+    """The engine of the model that is asked for or configured, if any; the endpoint before the weights."""
+    from microfiche.documents.engines.endpoint import EndpointEngine
+
+    if endpoint and engine != EngineName.deepseek:
+        return EndpointEngine(endpoint, endpoint_model, os.environ.get("MICROFICHE_ENDPOINT_KEY"), task)
+    if weights:
+        from microfiche.checkpoints import load
+        from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
+        from microfiche.encoder import views
+        from microfiche.models.prompts import prompt
+
+        prompt(task)
+        views.mode(mode)
+        return DeepSeekEngine(load("deepseek-ocr", device, path=weights), mode, task)
+    if engine in (EngineName.endpoint, EngineName.deepseek) or task != "markdown":
+        what = f"--engine {engine}" if engine else f"--task {task}"
+        raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")
+    return None
 
 
 def _limits(given: list[str]) -> Limits:

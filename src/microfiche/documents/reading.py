@@ -52,7 +52,7 @@ class Engines:
 
 
 def engines(name: str | None = None, pictures: Engine | None = None) -> Engines:
-    """The engines for `name`, "text", "rapid" or that of `pictures` (those for scans, RapidOCR if None); all of
+    """The engines for `name`, "text", "rapid" or that of `pictures` (which reads scans; RapidOCR if None); all of
     them, chosen page by page, if None."""
     text, rapid = TextEngine(), RapidEngine()
     by_name: dict[str, Engine] = {"text": text, "rapid": rapid}

@@ -23,18 +23,9 @@ from microfiche.encoder.deepencoder import DeepEncoder
 from microfiche.encoder.sam import SAMConfig
 from microfiche.errors import UsageError
 from microfiche.models.devices import free_memory
+from microfiche.models.prompts import prompt as prompt_for
 from microfiche.page import Page
 
-PROMPTS = MappingProxyType(
-    {
-        "markdown": "<image>\n<|grounding|>Convert the document to markdown.",
-        "ocr": "<image>\n<|grounding|>OCR this image.",
-        "text": "<image>\nFree OCR.",
-        "figure": "<image>\nParse the figure.",
-        "describe": "<image>\nDescribe this image in detail.",
-        "locate": "<image>\nLocate <|ref|>{}<|/ref|> in the image.",
-    }
-)  #: the published prompts by task; "locate" takes what to look for in place of {}
 SECOND_TRY = MappingProxyType(
     {"tiny": "small", "small": "base", "base": "large", "large": "base", "gundam": "large"}
 )  #: the mode a page is read in again where the first did not come to an end
@@ -159,12 +150,7 @@ class DeepSeekOCR(nn.Module):
 
     def _prompt(self, task: str, prompt: str | None) -> tuple[list[int], list[int]]:
         """Ids before the image, the first of all included, and after it."""
-        if prompt is None:
-            if task not in PROMPTS:
-                raise UsageError(f"no task {task!r}; there are {', '.join(PROMPTS)}")
-            if task == "locate":
-                raise UsageError("locate: give prompt=PROMPTS['locate'].format(what to look for)")
-            prompt = PROMPTS[task]
+        prompt = prompt or prompt_for(task)
         parts = prompt.strip().split("<image>")
         if len(parts) != 2:
             raise UsageError(f"a prompt holds <image> once, this one {len(parts) - 1} times: {prompt!r}")

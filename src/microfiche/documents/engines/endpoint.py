@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from microfiche.documents.document import PageRead
-from microfiche.documents.engines.prompts import prompt
 from microfiche.documents.grounding import loop, parse
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import InputError, UsageError
+from microfiche.models.prompts import prompt
 
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  #: answers after which asking again may help
 LONGEST = 4 << 20  #: bytes of an answer that are taken

@@ -1,4 +1,4 @@
-"""The tasks of `read` and the official prompts of DeepSeek-OCR for them (its README)."""
+"""What DeepSeek-OCR can be asked: the published prompts (its README), by the names of their tasks."""
 
 from __future__ import annotations
 

@@ -1,0 +1,41 @@
+"""The engine deepseek-ocr hands pages to the model and says how each ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
+from microfiche.documents.sheet import Sheet
+from microfiche.models.deepseek_ocr import DeepSeekOCR, Reading
+
+
+def test_readings_become_pages_with_their_status(monkeypatch: pytest.MonkeyPatch, model: DeepSeekOCR) -> None:
+    marked = "<|ref|>title<|/ref|><|det|>[[0, 0, 999, 100]]<|/det|>\n# Head"
+    readings = [
+        Reading(marked, "ok", "", "gundam", ()),
+        Reading("cut", "looped", "looped in gundam, looped in large as well", "gundam", ()),
+        Reading("<|det|>broken", "ok", "", "gundam", ()),
+    ]
+    asked: list[Any] = []
+
+    def read(self: Any, images: Any, mode: str, task: str, **_: Any) -> list[Reading]:
+        asked.append((mode, task))
+        return readings
+
+    monkeypatch.setattr(DeepSeekOCR, "read", read)
+    sheets = [Sheet(n, Image.new("RGB", (100, 200))) for n in (3, 4, 5)]
+    pages = DeepSeekEngine(model, task="ocr").read(sheets)
+    assert asked == [("gundam", "ocr")]
+    assert [(p.number, p.status) for p in pages] == [(3, "ok"), (4, "partial"), (5, "partial")]
+    (head,) = pages[0].blocks
+    assert (head.kind, head.box, head.text) == ("title", (0, 0, 100, 20), "Head")
+    assert pages[1].reason.startswith("looped in gundam") and "grammar" in pages[2].reason
+
+
+def test_a_small_model_of_random_weights_reads_something_from_a_real_page(model: DeepSeekOCR) -> None:
+    (page,) = DeepSeekEngine(model, mode="tiny").read([Sheet(1, Image.effect_noise((300, 200), 80).convert("RGB"))])
+    assert (page.engine, page.width, page.height) == ("deepseek-ocr", 300, 200)
+    assert page.status in ("ok", "partial") and (page.status == "ok" or page.reason)
