@@ -33,3 +33,7 @@ class CheckpointError(InputError):
 
 class ReadBackError(MicroficheError):
     """Pages were read back with errors; the message names them."""
+
+
+class TrainingError(MicroficheError):
+    """A training cannot go on; the message says where and what is kept."""

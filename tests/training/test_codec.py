@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from microfiche.errors import CheckpointError, InputError, UsageError
+from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
+from microfiche.training import codec
 from microfiche.training.codec import Recipe, train
 from microfiche.training.data import Corpus, held_out
 
@@ -97,10 +100,50 @@ def test_held_out_documents_are_never_trained_on(corpus: Path) -> None:
     assert len(trained.narrow[0]) + len(held.narrow[0]) + 1 == len("\n".join(documents))
 
 
-def test_bad_recipes_and_folders_are_named(corpus: Path) -> None:
-    (corpus / "recipe.toml").write_text("steps = 'many'")
-    with pytest.raises(UsageError, match="not a recipe"):
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("steps = 8", "steps = 'many'", "steps: Input should be a valid integer"),
+        ("tokens_per_step", "token_per_step", "'token_per_step' is no key; 'tokens_per_step' is"),
+        ("7x13", "7x12", "'7x12' is none of"),
+        ("stem =", "stems =", "'stems' is none of"),
+        ("64 = 0.5", "65 = 0.5", "a page side of 65 px"),
+        ("64 = 0.5, 128 = 0.5", "64 = 0", "page_sides: the shares"),
+        ("local_steps = 3", "local_steps = 9", "must lie within steps"),
+        ("[model]", "[model", "not a recipe"),
+    ],
+)
+def test_bad_recipes_are_named_with_what_was_meant(corpus: Path, old: str, new: str, said: str) -> None:
+    (corpus / "recipe.toml").write_text(RECIPE.replace(old, new, 1))
+    with pytest.raises(UsageError, match=re.escape(said)) as error:
         Recipe.read(corpus / "recipe.toml")
+    assert "\n" not in str(error.value)
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = run(corpus, "out", 4)
+    ours = codec.losses
+
+    def losses(*args: Any) -> Any:
+        total, *rest = ours(*args)
+        return total * float("nan"), *rest
+
+    monkeypatch.setattr(codec, "losses", losses)
+    with pytest.raises(TrainingError, match=r"the loss is nan at step 5 .*holds the last good state"):
+        run(corpus, "out")
+    assert (corpus / "out/state.safetensors").read_bytes() == good
+
+
+def test_a_training_is_not_resumed_with_another_recipe(corpus: Path) -> None:
+    run(corpus, "out", 2)
+    (corpus / "recipe.toml").write_text(RECIPE.replace("decay_steps = 3", "decay_steps = 4", 1))
+    with pytest.raises(UsageError, match="begun by another recipe"):
+        run(corpus, "out")
+
+
+def test_folders_without_text_are_named(corpus: Path) -> None:
     (corpus / "none").mkdir()
     with pytest.raises(InputError, match="no training text"):
         Corpus.load(corpus / "none", False)

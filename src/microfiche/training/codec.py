@@ -11,12 +11,14 @@ import math
 import time
 import tomllib
 from collections.abc import Callable
+from dataclasses import fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -24,10 +26,10 @@ from torch.nn import functional as F
 
 from microfiche.checkpoints import save
 from microfiche.encoder.windows import PATCHES
-from microfiche.errors import CheckpointError, UsageError
+from microfiche.errors import CheckpointError, TrainingError, UsageError
 from microfiche.files import whole_file
 from microfiche.models.nano import Nano, NanoConfig
-from microfiche.training.data import Batch, Cells, Corpus, Pages
+from microfiche.training.data import LARGEST, Batch, Cells, Corpus, Pages
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
@@ -58,14 +60,46 @@ class Recipe(BaseModel):
         """The recipe in a TOML file; UsageError if it is none."""
         try:
             return cls(**tomllib.loads(path.read_text()))
-        except (tomllib.TOMLDecodeError, ValidationError, OSError, UnicodeDecodeError) as error:
+        except ValidationError as error:
+            raise UsageError(f"{path}: not a recipe: {_first(error, list(cls.model_fields))}") from error
+        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: not a recipe: {error}") from error
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        known = {f.name for f in fields(NanoConfig)}
+        for given, right in ((self.densities, set(DENSITIES)), (self.model, known)):
+            for name in given:
+                if name not in right:
+                    raise ValueError(f"{name!r} is none of {', '.join(sorted(right))}")
+        for side in self.page_sides:
+            if side % TOKEN_SIDE or not 0 < side <= LARGEST:
+                raise ValueError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE}, at most {LARGEST}")
+        for name in ("densities", "page_sides"):
+            shares = getattr(self, name).values()
+            if min(shares, default=0) < 0 or not sum(shares):
+                raise ValueError(f"{name}: the shares are not all ≥ 0 with one above")
+        if not 0 <= self.random_share <= 1:
+            raise ValueError(f"random_share is {self.random_share}, not from 0 to 1")
+        if not 0 <= self.local_steps < self.steps or not 0 <= self.decay_steps <= self.steps:
+            raise ValueError("local_steps and decay_steps must lie within steps")
+        return self
 
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up, a plateau, and a fall along 1 − √t over the last `decay_steps`."""
         warm = min(1.0, (step + 1) / self.warmup_steps)
         into_decay = max(0.0, (step - (self.steps - self.decay_steps)) / max(1, self.decay_steps))
         return self.learning_rate * warm * (1 - math.sqrt(into_decay))
+
+
+def _first(error: ValidationError, known: list[str]) -> str:
+    """What is wrong first, in words, with the key that was likely meant."""
+    found = error.errors()[0]
+    key = ".".join(map(str, found["loc"]))
+    if found["type"] == "extra_forbidden":
+        near = get_close_matches(key, known, 1)
+        return f"{key!r} is no key" + (f"; {near[0]!r} is" if near else f"; there are {', '.join(known)}")
+    return f"{key}: {found['msg']}" if key else str(found["msg"]).removeprefix("Value error, ")
 
 
 def recipe_file(name: str) -> Path:
@@ -234,12 +268,13 @@ def train(
     `stop` is asked after each step whether to end there, to go on another time. Returns the steps done so far.
     """
     recipe = Recipe.read(recipe_file)
-    out.mkdir(parents=True, exist_ok=True)
-    with whole_file(out / "recipe.toml") as beside:
+    state, log, kept = out / "state.safetensors", out / "log.jsonl", out / "recipe.toml"
+    if state.exists() and kept.exists() and Recipe.read(kept) != recipe:
+        raise UsageError(f"{out} was begun by another recipe, {kept}; go on with that one, or give another --out")
+    with whole_file(kept) as beside:
         beside.write_bytes(recipe_file.read_bytes())
     model = new_model(NanoConfig(**recipe.model), recipe.seed).to(device)
     optimiser = optimisers(model, recipe)
-    state, log = out / "state.safetensors", out / "log.jsonl"
     step = load_state(state, model, optimiser) if state.exists() else 0
     lines = [line for line in _read_log(log) if line["step"] <= step]
     with whole_file(log) as beside:
@@ -257,6 +292,11 @@ def train(
         for group in (g for o in optimiser for g in o.param_groups):
             group["lr"] = recipe.learning_rate_at(step) * group["share"]
         total, count, half, full = losses(model, batch, device, local)
+        if not torch.isfinite(total):
+            last = f"{state} holds the last good state" if state.exists() else "no state was saved yet"
+            raise TrainingError(
+                f"the loss is {total.item()} at step {step + 1} (batch of seed {recipe.seed}, step {step}); {last}"
+            )
         model.zero_grad()
         (total / count).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
