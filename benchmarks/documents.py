@@ -1,11 +1,15 @@
 """How well documents are read: each engine on pages whose text is known, against Tesseract with its own layout.
 
     python benchmarks/documents.py FOLDER [--pages 24] [--show DIR]
+    python benchmarks/documents.py --real policy.pdf [--pages 24]
 
 FOLDER is the text corpus; only documents that training holds out are used. The pages are set by reportlab with a
 fixed seed: one to three columns, seven typefaces, 8 to 12 points, headings, lists, tables, and on half of them a
 running head and a page number, which no reader is asked for. `text` reads the PDF itself. The others read a scan of
 it at 150 dpi: tilted up to 1.2°, blurred, grey, noisy, JPEG.
+
+--real takes pages of a PDF that others made, of 1,000 characters or more, spread evenly over it, scanned in the same manner; their text is that in
+the PDF, in the order in which it stands there (so a document in one column), running heads and page numbers included.
 
 Edit distance is Levenshtein over the longer text, white space and Markdown's marks taken out of both. Word recall is
 the share of the words on the page that were read, each as often as it stands there. Order error is the edit distance
@@ -157,6 +161,23 @@ def page(texts: list[list[str]], rng: random.Random) -> Truth:
     return Truth(pdf.getvalue(), scan(whole[0].render(scale=150 / 72).to_pil(), rng), document.blocks)
 
 
+def real(path: Path, count: int, seed: int) -> list[Truth]:
+    """`count` pages of a PDF, spread over it, each with the text that it holds."""
+    found = []
+    whole = pypdfium2.PdfDocument(path)
+    texts = [page.get_textpage().get_text_range().replace("\ufffe", "").replace("\u0002", "") for page in whole]
+    full = [number for number, text in enumerate(texts) if len(text) > 1000]
+    for k in range(count):
+        number = full[(2 * k + 1) * len(full) // (2 * count)]
+        alone = pypdfium2.PdfDocument.new()
+        alone.import_pages(whole, [number])
+        pdf = io.BytesIO()
+        alone.save(pdf)
+        picture = whole[number].render(scale=150 / 72).to_pil()
+        found.append(Truth(pdf.getvalue(), scan(picture, random.Random(seed * 1000 + k)), [texts[number]]))
+    return found
+
+
 def scan(picture: Image.Image, rng: random.Random) -> Image.Image:
     """A page as a scanner gives it."""
     turned = picture.convert("L").rotate(rng.uniform(-1.2, 1.2), Image.Resampling.BICUBIC, fillcolor=255)
@@ -223,7 +244,8 @@ def readers() -> dict[str, Callable[[Truth], str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--real", type=Path, help="a PDF to take pages from")
     parser.add_argument("--pages", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", type=Path, help="folder for the scans and what was read from them")
@@ -231,8 +253,13 @@ def main() -> None:
     fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
     for name in {name for pair in FONTS[3:] for name in pair}:
         pdfmetrics.registerFont(TTFont(name, fonts / f"{name}.ttf"))
-    texts = paragraphs(args.folder)
-    pages = [page(texts, random.Random(args.seed * 1000 + k)) for k in range(args.pages)]
+    if args.real:
+        pages = real(args.real, args.pages, args.seed)
+    elif args.folder:
+        texts = paragraphs(args.folder)
+        pages = [page(texts, random.Random(args.seed * 1000 + k)) for k in range(args.pages)]
+    else:
+        parser.error("give the corpus' FOLDER or --real PDF")
     print("| reader | edit distance | word recall | order error | seconds a page |\n|---|---|---|---|---|")
     for name, reader in readers().items():
         start, results = time.perf_counter(), []
