@@ -109,7 +109,7 @@ def test_held_out_documents_are_never_trained_on(corpus: Path) -> None:
         ("stem =", "stems =", "'stems' is none of"),
         ("64 = 0.5", "65 = 0.5", "a page side of 65 px"),
         ("64 = 0.5, 128 = 0.5", "64 = 0", "page_sides: the shares"),
-        ("local_steps = 3", "local_steps = 9", "must lie within steps"),
+        ("local_steps = 3", "local_steps = 9", "local_steps must lie within steps"),
         ("[model]", "[model", "not a recipe"),
     ],
 )

@@ -30,7 +30,8 @@ def codec(
     import torch
 
     from microfiche.evaluation.figures import curve
-    from microfiche.training.codec import recipe_file, train
+    from microfiche.training.codec import train
+    from microfiche.training.loop import recipe_file
 
     def progress(line: dict[str, Any]) -> None:
         left = line["seconds_left"]

@@ -1,69 +1,43 @@
 """Trains the nano codec: dense supervision of every character on pages that we set ourselves.
 
-One stage, one loss: cross-entropy of the character at each place. A training is a folder: recipe.toml,
-log.jsonl, curve.png, state.safetensors (weights, optimiser, step) and, when done, model.safetensors.
+One loss, the cross-entropy of the character at each place; first without, then with the compressor between.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-from safetensors import safe_open
-from safetensors.torch import save as to_bytes
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from microfiche.checkpoints import save
 from microfiche.encoder.windows import PATCHES
-from microfiche.errors import CheckpointError, TrainingError, UsageError
-from microfiche.files import whole_file
 from microfiche.models.nano import Nano, NanoConfig
 from microfiche.training.data import LARGEST, Batch, Cells, Corpus, Pages
+from microfiche.training.loop import Loss, Schedule, run
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
 
 
-class Recipe(BaseModel):
-    """What makes a checkpoint; see training/recipes for those that ship."""
+class Recipe(Schedule):
+    """What makes a checkpoint; see training/recipes for those that ship.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    The learning rate is that of the local stage and the readout; the rest learns at a tenth of it.
+    """
 
-    seed: int = 0
-    steps: int  #: optimiser steps in all
-    decay_steps: int  #: the last of them, in which the learning rate falls to nothing
-    warmup_steps: int = 100
-    local_steps: int  #: the first of them, which train the local stage and the readout without compressing
-    learning_rate: float = 5e-3  #: of the local stage and the readout; the rest learns at a tenth of it
-    weight_decay: float = 0.01
-    tokens_per_step: int = 256
+    local_steps: int  #: the first steps, which train the local stage and the readout without compressing
     page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
     densities: dict[str, float]  #: density → its share of the pages
     random_share: float = 0.4  #: pages that hold random strings
-    save_every: int = 250
-    validate_every: int = 250
-    model: dict[str, Any] = {}  #: fields of NanoConfig that differ from its defaults
-
-    @classmethod
-    def read(cls, path: Path) -> Recipe:
-        """The recipe in a TOML file; UsageError if it is none."""
-        try:
-            return cls(**tomllib.loads(path.read_text()))
-        except ValidationError as error:
-            raise UsageError(f"{path}: not a recipe: {_first(error, list(cls.model_fields))}") from error
-        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: not a recipe: {error}") from error
+    model: dict[str, Any] = Field(default_factory=dict)  #: fields of NanoConfig that differ from its defaults
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
@@ -81,34 +55,9 @@ class Recipe(BaseModel):
                 raise ValueError(f"{name}: the shares are not all ≥ 0 with one above")
         if not 0 <= self.random_share <= 1:
             raise ValueError(f"random_share is {self.random_share}, not from 0 to 1")
-        if not 0 <= self.local_steps < self.steps or not 0 <= self.decay_steps <= self.steps:
-            raise ValueError("local_steps and decay_steps must lie within steps")
+        if not 0 <= self.local_steps < self.steps:
+            raise ValueError("local_steps must lie within steps")
         return self
-
-    def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, a plateau, and a fall along 1 − √t over the last `decay_steps`."""
-        warm = min(1.0, (step + 1) / self.warmup_steps)
-        into_decay = max(0.0, (step - (self.steps - self.decay_steps)) / max(1, self.decay_steps))
-        return self.learning_rate * warm * (1 - math.sqrt(into_decay))
-
-
-def _first(error: ValidationError, known: list[str]) -> str:
-    """What is wrong first, in words, with the key that was likely meant."""
-    found = error.errors()[0]
-    key = ".".join(map(str, found["loc"]))
-    if found["type"] == "extra_forbidden":
-        near = get_close_matches(key, known, 1)
-        return f"{key!r} is no key" + (f"; {near[0]!r} is" if near else f"; there are {', '.join(known)}")
-    return f"{key}: {found['msg']}" if key else str(found["msg"]).removeprefix("Value error, ")
-
-
-def recipe_file(name: str) -> Path:
-    """The file of a recipe that ships, or the file `name`; UsageError if there is neither."""
-    shipped = Path(__file__).parent / "recipes" / f"{name}.toml"
-    if shipped.is_file() or Path(name).is_file():
-        return shipped if shipped.is_file() else Path(name)
-    raise UsageError(f"no recipe {name!r}; give a TOML file or one of "
-                     + ", ".join(sorted(p.stem for p in shipped.parent.glob("*.toml"))))
 
 
 def new_model(config: NanoConfig, seed: int) -> Nano:
@@ -222,38 +171,6 @@ def validate(model: Nano, pages: Pages, device: torch.device, local: bool = Fals
     return scores
 
 
-def save_state(path: Path, model: Nano, optimisers: list[torch.optim.Optimizer], step: int) -> None:
-    """Writes weights and the optimisers' moments after `step` steps to one safetensors file."""
-    moments = {p: state for optimiser in optimisers for p, state in optimiser.state.items()}
-    tensors = {}
-    for name, parameter in model.named_parameters():
-        tensors[f"model/{name}"] = parameter.detach().contiguous()
-        for key, value in moments.get(parameter, {}).items():
-            tensors[f"{key}/{name}"] = value.contiguous()
-    with whole_file(path) as beside:
-        beside.write_bytes(to_bytes(tensors, {"step": str(step)}))
-
-
-def load_state(path: Path, model: Nano, optimisers: list[torch.optim.Optimizer]) -> int:
-    """Reads what `save_state` wrote into `model` and `optimisers`; returns the step. CheckpointError if it is
-    damaged or of another model."""
-    owner = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
-    parameters = dict(model.named_parameters())
-    try:
-        with safe_open(path, "pt") as file, torch.no_grad():
-            for key in file.keys():  # noqa: SIM118
-                kind, name = key.split("/")
-                value, parameter = file.get_tensor(key), parameters[name]
-                if kind == "model":
-                    parameter.copy_(value)
-                else:
-                    value = value if kind == "step" else value.to(parameter.device)
-                    owner[parameter].state[parameter][kind] = value
-            return int(file.metadata()["step"])
-    except Exception as error:
-        raise CheckpointError(f"{path}: cannot resume from it: {error}") from error
-
-
 def train(
     recipe_file: Path,
     text: Path,
@@ -262,75 +179,25 @@ def train(
     progress: Callable[[dict[str, Any]], None],
     stop: Callable[[int], bool] = lambda step: False,
 ) -> int:
-    """Trains by the recipe on the text under `text`, into `out`; goes on from out/state.safetensors if it is
-    there. `progress` gets each logged line: step, loss, tokens a second, seconds left.
-
-    `stop` is asked after each step whether to end there, to go on another time. Returns the steps done so far.
-    """
+    """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
+    the steps done. See `loop.run`."""
     recipe = Recipe.read(recipe_file)
-    state, log, kept = out / "state.safetensors", out / "log.jsonl", out / "recipe.toml"
-    if state.exists() and kept.exists() and Recipe.read(kept) != recipe:
-        raise UsageError(f"{out} was begun by another recipe, {kept}; go on with that one, or give another --out")
-    with whole_file(kept) as beside:
-        beside.write_bytes(recipe_file.read_bytes())
     model = new_model(NanoConfig(**recipe.model), recipe.seed).to(device)
-    optimiser = optimisers(model, recipe)
-    step = load_state(state, model, optimiser) if state.exists() else 0
-    lines = [line for line in _read_log(log) if line["step"] <= step]
-    with whole_file(log) as beside:
-        beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    pages = Pages(Corpus.load(text, validation=False), recipe.densities, recipe.random_share)
-    held = Pages(Corpus.load(text, validation=True), recipe.densities, recipe.random_share)
-    since, seen = time.perf_counter(), 0
-    loss_sum, characters, correct = 0.0, 0, 0
-    end = recipe.steps
-    while step < end and not stop(step):
-        local = step < recipe.local_steps
+    pages, held = (
+        Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share) for validation in (False, True)
+    )
+
+    def loss(step: int) -> Loss:
         if step == recipe.local_steps:
             start_compressor(model, pages.batch(np.random.default_rng(recipe.seed), 32, 256), device)
         batch = batch_at(pages, recipe, step)
-        for group in (g for o in optimiser for g in o.param_groups):
-            group["lr"] = recipe.learning_rate_at(step) * group["share"]
-        total, count, half, full = losses(model, batch, device, local)
-        if not torch.isfinite(total):
-            last = f"{state} holds the last good state" if state.exists() else "no state was saved yet"
-            raise TrainingError(
-                f"the loss is {total.item()} at step {step + 1} (batch of seed {recipe.seed}, step {step}); {last}"
-            )
-        model.zero_grad()
-        (total / count).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for each in optimiser:
-            each.step()
-        step += 1
-        seen += batch.ink.size // TOKEN_SIDE**2
-        loss_sum, characters = loss_sum + total.item(), characters + count
-        correct += int(half.sum()) + int(full.sum())
-        if step % 25 == 0 or step == end:
-            seconds = time.perf_counter() - since
-            line: dict[str, Any] = {
-                "step": step,
-                "loss": round(loss_sum / characters, 5),
-                "right": round(correct / characters, 5),
-                "lr": recipe.learning_rate_at(step - 1),
-                "tokens_per_second": round(seen / seconds, 1),
-            }
-            if step % recipe.validate_every == 0 or step == end:
-                line["held_out"] = validate(model, held, device, local)
-            with log.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            left = (end - step) * recipe.tokens_per_step / line["tokens_per_second"]
-            progress({**line, "seconds_left": round(left)})
-            since, seen, loss_sum, characters, correct = time.perf_counter(), 0, 0.0, 0, 0
-        if step % recipe.save_every == 0:
-            save_state(state, model, optimiser, step)
-    save_state(state, model, optimiser, step)
-    if step == end:
+        total, count, half, full = losses(model, batch, device, step < recipe.local_steps)
+        return Loss(total, count, int(half.sum()) + int(full.sum()), batch.ink.size // TOKEN_SIDE**2)
+
+    def measured(step: int) -> dict[str, float]:
+        return validate(model, held, device, step <= recipe.local_steps)
+
+    step = run(recipe_file, recipe, out, model, optimisers(model, recipe), loss, measured, progress, stop)
+    if step == recipe.steps:
         save(model, out / "model.safetensors")
     return step
-
-
-def _read_log(log: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log; a kill may have cut the last one short."""
-    lines = log.read_text().split("\n")[:-1] if log.exists() else []
-    return [json.loads(line) for line in lines]

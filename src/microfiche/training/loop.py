@@ -1,0 +1,205 @@
+"""The training loop that every stage shares: exact resume, a plain log, schedules, a stop at any step.
+
+A training is a folder: recipe.toml, log.jsonl, curve.png, state.safetensors (weights, optimisers' moments, step).
+It knows nothing of what is trained, nor on what.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from safetensors import safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from microfiche.errors import CheckpointError, TrainingError, UsageError
+from microfiche.files import whole_file
+
+
+class Schedule(BaseModel):
+    """What every recipe has: how long, how fast, and how often it is saved and measured."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = 0
+    steps: int  #: optimiser steps in all
+    decay_steps: int  #: the last of them, in which the learning rate falls to nothing
+    warmup_steps: int = 100
+    learning_rate: float = 5e-3
+    weight_decay: float = 0.01
+    tokens_per_step: int = 256  #: vision tokens
+    save_every: int = 250
+    validate_every: int = 250
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The recipe in a TOML file; UsageError, in one line, if it is none."""
+        try:
+            return cls(**tomllib.loads(path.read_text()))
+        except ValidationError as error:
+            raise UsageError(f"{path}: not a recipe: {_first(error, list(cls.model_fields))}") from error
+        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: not a recipe: {error}") from error
+
+    @model_validator(mode="after")
+    def _possible_schedule(self) -> Self:
+        if self.steps < 1 or not 0 <= self.decay_steps <= self.steps:
+            raise ValueError("decay_steps must lie within steps")
+        return self
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear warm-up, a plateau, and a fall along 1 − √t over the last `decay_steps`."""
+        warm = min(1.0, (step + 1) / self.warmup_steps)
+        into_decay = max(0.0, (step - (self.steps - self.decay_steps)) / max(1, self.decay_steps))
+        return self.learning_rate * warm * (1 - math.sqrt(into_decay))
+
+
+def _first(error: ValidationError, known: list[str]) -> str:
+    """What is wrong first, in words, with the key that was likely meant."""
+    found = error.errors()[0]
+    key = ".".join(map(str, found["loc"]))
+    if found["type"] == "extra_forbidden":
+        near = get_close_matches(key, known, 1)
+        return f"{key!r} is no key" + (f"; {near[0]!r} is" if near else f"; there are {', '.join(known)}")
+    return f"{key}: {found['msg']}" if key else str(found["msg"]).removeprefix("Value error, ")
+
+
+def recipe_file(name: str) -> Path:
+    """The file of a recipe that ships, or the file `name`; UsageError if there is neither."""
+    shipped = Path(__file__).parent / "recipes" / f"{name}.toml"
+    if shipped.is_file() or Path(name).is_file():
+        return shipped if shipped.is_file() else Path(name)
+    raise UsageError(f"no recipe {name!r}; give a TOML file or one of "
+                     + ", ".join(sorted(p.stem for p in shipped.parent.glob("*.toml"))))
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Of one batch: the summed loss, over how many characters, how many of them were read right, and how many
+    vision tokens the batch took."""
+
+    total: Tensor
+    characters: int
+    right: int
+    tokens: int
+
+
+def run(
+    recipe_file: Path,
+    recipe: Schedule,
+    out: Path,
+    model: nn.Module,
+    optimisers: Sequence[torch.optim.Optimizer],
+    losses: Callable[[int], Loss],
+    validate: Callable[[int], dict[str, float]],
+    progress: Callable[[dict[str, Any]], None],
+    stop: Callable[[int], bool],
+) -> int:
+    """Trains the parameters of `model` that need a gradient, into `out`; goes on from out/state.safetensors if it is
+    there. Returns the steps done so far.
+
+    `losses(step)` is the loss on that step's batch, which depends on the recipe and the step alone; `validate(step)`
+    what is measured after it; `stop(step)` is asked before each step. Parameter groups of the optimisers have a
+    `share` of the learning rate. Raises TrainingError if the loss is no number, UsageError if `out` was begun by
+    another recipe.
+    """
+    state, log, kept = out / "state.safetensors", out / "log.jsonl", out / "recipe.toml"
+    if state.exists() and kept.exists() and type(recipe).read(kept) != recipe:
+        raise UsageError(f"{out} was begun by another recipe, {kept}; go on with that one, or give another --out")
+    with whole_file(kept) as beside:
+        beside.write_bytes(recipe_file.read_bytes())
+    step = load_state(state, model, optimisers) if state.exists() else 0
+    lines = [line for line in _read_log(log) if line["step"] <= step]
+    with whole_file(log) as beside:
+        beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    since, seen = time.perf_counter(), 0
+    loss_sum, characters, right = 0.0, 0, 0
+    while step < recipe.steps and not stop(step):
+        for group in (g for o in optimisers for g in o.param_groups):
+            group["lr"] = recipe.learning_rate_at(step) * group["share"]
+        loss = losses(step)
+        if not torch.isfinite(loss.total):
+            last = f"{state} holds the last good state" if state.exists() else "no state was saved yet"
+            raise TrainingError(
+                f"the loss is {loss.total.item()} at step {step + 1} (batch of seed {recipe.seed}, step {step}); {last}"
+            )
+        model.zero_grad()
+        (loss.total / loss.characters).backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for each in optimisers:
+            each.step()
+        step += 1
+        seen += loss.tokens
+        loss_sum, characters, right = (
+            loss_sum + loss.total.item(), characters + loss.characters, right + loss.right
+        )
+        if step % 25 == 0 or step == recipe.steps:
+            line: dict[str, Any] = {
+                "step": step,
+                "loss": round(loss_sum / characters, 5),
+                "right": round(right / characters, 5),
+                "lr": recipe.learning_rate_at(step - 1),
+                "tokens_per_second": round(seen / (time.perf_counter() - since), 1),
+            }
+            if step % recipe.validate_every == 0 or step == recipe.steps:
+                line["held_out"] = validate(step)
+            with log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            left = (recipe.steps - step) * recipe.tokens_per_step / line["tokens_per_second"]
+            progress({**line, "seconds_left": round(left)})
+            since, seen, loss_sum, characters, right = time.perf_counter(), 0, 0.0, 0, 0
+        if step % recipe.save_every == 0:
+            save_state(state, model, optimisers, step)
+    save_state(state, model, optimisers, step)
+    return step
+
+
+def save_state(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], step: int) -> None:
+    """Writes weights and the optimisers' moments after `step` steps to one safetensors file."""
+    moments = {p: state for optimiser in optimisers for p, state in optimiser.state.items()}
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        tensors[f"model/{name}"] = parameter.detach().contiguous()
+        for key, value in moments.get(parameter, {}).items():
+            tensors[f"{key}/{name}"] = value.contiguous()
+    with whole_file(path) as beside:
+        beside.write_bytes(to_bytes(tensors, {"step": str(step)}))
+
+
+def load_state(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> int:
+    """Reads what `save_state` wrote into `model` and `optimisers`; returns the step. CheckpointError if it is
+    damaged or of another model."""
+    owner = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
+    parameters = dict(model.named_parameters())
+    try:
+        with safe_open(path, "pt") as file, torch.no_grad():
+            for key in file.keys():  # noqa: SIM118
+                kind, name = key.split("/")
+                value, parameter = file.get_tensor(key), parameters[name]
+                if kind == "model":
+                    parameter.copy_(value)
+                else:
+                    value = value if kind == "step" else value.to(parameter.device)
+                    owner[parameter].state[parameter][kind] = value
+            return int(file.metadata()["step"])
+    except Exception as error:
+        raise CheckpointError(f"{path}: cannot resume from it: {error}") from error
+
+
+def _read_log(log: Path) -> list[dict[str, Any]]:
+    """The whole lines of a log; a kill may have cut the last one short."""
+    lines = log.read_text().split("\n")[:-1] if log.exists() else []
+    return [json.loads(line) for line in lines]
