@@ -1,8 +1,9 @@
-"""train codec."""
+"""train codec, train lines."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,23 +15,41 @@ from microfiche.errors import UsageError
 app = typer.Typer(no_args_is_help=True, help="Train a model from text.")
 
 
-@app.callback()
-def _train() -> None:
-    pass
+TextOption = Annotated[Path, typer.Option("--text", help="Folder of UTF-8 text (.txt, .txt.xz, .md, .py).")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder of the training; one that stands there is resumed.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")]
 
 
 @app.command()
 def codec(
-    text: Annotated[Path, typer.Option("--text", help="Folder of UTF-8 text (.txt, .txt.xz, .md, .py).")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the training; one that stands there is resumed.")],
+    text: TextOption,
+    out: OutOption,
     recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-codec",
-    device: Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")] = "cpu",
+    device: DeviceOption = "cpu",
 ) -> None:
     """Trains nano's encoder and readout; Ctrl-C stops it and the same command goes on."""
+    from microfiche.training.codec import train
+
+    _train(train, recipe, text, out, device)
+
+
+@app.command()
+def lines(
+    text: TextOption,
+    out: OutOption,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-lines",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Trains nano's line decoder on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
+    from microfiche.training.lines import train
+
+    _train(train, recipe, text, out, device)
+
+
+def _train(train: Callable[..., int], recipe: str, text: Path, out: Path, device: str) -> None:
     import torch
 
     from microfiche.evaluation.figures import curve
-    from microfiche.training.codec import train
     from microfiche.training.loop import recipe_file
 
     def progress(line: dict[str, Any]) -> None:

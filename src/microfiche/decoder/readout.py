@@ -123,16 +123,25 @@ class Readout(nn.Module):
         squares: Tensor = self.squares(self.norm(x))
         return squares.reshape(patches.shape[0] * SQUARES, -1)
 
-    def _hidden(self, squares: Tensor, place: Tensor) -> Tensor:
+    def see(self, squares: Tensor, place: Tensor) -> Tensor:
+        """(..., square width) gathered squares and (...) places → (..., hidden) what stands there."""
         scale, shift = self.table.to(squares.dtype)[place].chunk(2, dim=-1)
         return F.gelu(torch.addcmul(shift, self.fc1(squares), 1 + scale))
 
+    def half_logits(self, seen: Tensor) -> Tensor:
+        """(..., hidden) what is seen in a half-width cell → (..., HALF_CLASSES) logits."""
+        logits: Tensor = self.half_head(seen)
+        return logits
+
+    def full_logits(self, seen: Tensor) -> Tensor:
+        """(..., hidden) what is seen of a full-width character → (..., N_FULL) logits."""
+        logits: Tensor = self.full_head(self.fc2(seen))
+        return logits
+
     def read_half(self, squares: Tensor, place: Tensor) -> Tensor:
         """(..., square width) gathered squares and (...) places → (..., HALF_CLASSES) logits."""
-        logits: Tensor = self.half_head(self._hidden(squares, place))
-        return logits
+        return self.half_logits(self.see(squares, place))
 
     def read_full(self, squares: Tensor, place: Tensor) -> Tensor:
         """The same for full-width characters → (..., N_FULL) logits."""
-        logits: Tensor = self.full_head(self.fc2(self._hidden(squares, place)))
-        return logits
+        return self.full_logits(self.see(squares, place))

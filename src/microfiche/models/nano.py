@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from microfiche.decoder.lines import LineDecoder, Lines
 from microfiche.decoder.readout import HALF_CLASSES, LEFT, SQUARES, Readout, places
 from microfiche.encoder.nano import NanoEncoder
 from microfiche.errors import CheckpointError, UsageError
@@ -28,6 +29,7 @@ from microfiche.typesetting.layout import boxes, ids_to_text, text_cells
 
 T = TypeVar("T")
 PAGES_AT_ONCE = 32  #: on an accelerator
+EARLY_END = -30.0  #: log-probability that the text ends where more of it follows
 MAX_SIDE = 4096  #: pixels; a larger page is refused
 
 
@@ -91,13 +93,23 @@ class Nano(nn.Module):
                 height, width = page.image.shape[0] // TOKEN_SIDE, page.image.shape[1] // TOKEN_SIDE
                 yield VisionTokens(values.cpu().clone(), height, width, page.setting, self.checkpoint)
 
-    def read(self, tokens: VisionTokens | Sequence[VisionTokens]) -> str:
-        """The text of one page, or of several one after another."""
+    def read(
+        self,
+        tokens: VisionTokens | Sequence[VisionTokens],
+        decoder: LineDecoder | None = None,
+        lines: range | None = None,
+    ) -> str:
+        """The text of one page, or of several one after another; with `lines`, from 0, only of those of each page.
+
+        The readout reads; a `decoder` checks and corrects it.
+        """
         several = [tokens] if isinstance(tokens, VisionTokens) else tokens
-        return "".join(reading.text for reading in self.read_each(several))
+        return "".join(reading.text for reading in self.read_each(several, decoder, lines))
 
     @torch.inference_mode()
-    def read_each(self, tokens: Iterable[VisionTokens]) -> Iterator[Reading]:
+    def read_each(
+        self, tokens: Iterable[VisionTokens], decoder: LineDecoder | None = None, lines: range | None = None
+    ) -> Iterator[Reading]:
         """The reading of each page, one after another as tokens come.
 
         CheckpointError for tokens of another checkpoint, UsageError for those of a page that was not typeset.
@@ -109,17 +121,59 @@ class Nano(nn.Module):
                         f"tokens of checkpoint {page.checkpoint[0]} ({page.checkpoint[1][:12]}) cannot be read by "
                         f"{self.checkpoint[0]} ({self.checkpoint[1][:12]})"
                     )
-            if batch[0].setting is None:
+            first = batch[0]
+            if first.setting is None:
                 raise UsageError("nano reads only pages that Microfiche typeset")
             values = torch.stack([page.values for page in batch]).to(self._device, self._dtype)
-            density = densities.density(batch[0].setting.density)
-            squares = self.readout.unfold(self._padded(values))
-            for one in squares.unflatten(0, (-1, values.shape[1] * SQUARES))[: len(batch)]:  # type: ignore[no-untyped-call]
-                cells, confidence = self._cells(one, density, batch[0].height, batch[0].width)
-                where = text_cells(cells, "lines" if batch[0].setting.layout == "lines" else "dense")
+            density = densities.density(first.setting.density)
+            for one, squares in zip(values, self._squares(values), strict=False):
+                if decoder is None:
+                    cells, confidence = self._cells(squares, density, first.height, first.width)
+                else:
+                    seen = self.lines(one, first.height, first.width, density, squares)
+                    cells, confidence = _decoded(decoder, seen)
+                shown = np.zeros(cells.shape, bool)
+                shown[slice(None) if lines is None else lines] = True
+                where = text_cells(cells, "lines" if first.setting.layout == "lines" else "dense")
+                where = where[shown.reshape(-1)[where]]
                 ids = cells.reshape(-1)[where]
                 around = boxes(where, ids, cells.shape[1], density)
                 yield Reading(ids_to_text(ids), confidence.reshape(-1)[where], around)
+
+    def _squares(self, values: Tensor) -> Tensor:
+        """(B, N, token width) → (B, N · 64, square width)"""
+        squares = self.readout.unfold(self._padded(values))
+        return squares.view(-1, values.shape[1] * SQUARES, squares.shape[-1])
+
+    def lines(
+        self, values: Tensor, height: int, width: int, density: Density, squares: Tensor | None = None
+    ) -> Lines:
+        """What the line decoder is given of one page: (height · width, token width) tokens, on the model's device,
+        and the (height · width · 64, square width) squares they unfold to, if they are at hand."""
+        rows, columns = height * TOKEN_SIDE // density.height, width * TOKEN_SIDE // density.width
+        squares = self.readout.unfold(values[None]) if squares is None else squares
+
+        def see(full: bool) -> Tensor:
+            at = places(density, rows, columns, width, full)
+            square, place = (torch.from_numpy(a).to(squares.device) for a in (at.square, at.place))
+            return self.readout.see(squares[square], place)
+
+        seen = see(full=False)  # (rows, columns, hidden)
+        base = self.readout.half_logits(seen).float().log_softmax(-1)
+        if density.wide:
+            wide = see(full=True)
+            full = self.readout.full_logits(wide).float().log_softmax(-1) + base[..., LEFT : LEFT + 1]
+            full[:, -1] = -torch.inf
+            base, seen = torch.cat([base, full], dim=-1), torch.cat([seen, wide], dim=-1)
+        else:
+            seen = torch.cat([seen, torch.zeros_like(seen)], dim=-1)
+        unreadable = ~_readable(density)
+        unreadable[LEFT] = True
+        base[..., np.flatnonzero(unreadable)] = -torch.inf
+        base[~_after_text(base), END] = EARLY_END
+        row = (np.arange(rows) * density.height + density.height // 2) // TOKEN_SIDE
+        tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]
+        return Lines(tokens, seen, base)
 
     def _cells(
         self, squares: Tensor, density: Density, height: int, width: int
@@ -162,6 +216,25 @@ class Nano(nn.Module):
         if self._device.type == "cpu" or len(x) == PAGES_AT_ONCE:
             return x
         return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
+
+
+def _decoded(decoder: LineDecoder, lines: Lines) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """(rows, columns) cells as the decoder reads them, and their probability."""
+    read, sure, _ = decoder.verified(lines, lines.base.argmax(-1))
+    found = read.cpu().numpy()
+    cells = np.where(found < N_HALF, found, 0).astype(np.uint16)
+    rows, columns = np.nonzero(found >= HALF_CLASSES)
+    cells[rows, columns] = N_HALF + 2 * (found[rows, columns] - HALF_CLASSES)
+    cells[rows, columns + 1] = cells[rows, columns] + 1
+    return cells, sure.cpu().numpy()
+
+
+def _after_text(base: Tensor) -> Tensor:
+    """(rows, columns) bool, whether nothing is read in any later cell: where the text may end."""
+    read = base.argmax(-1).flatten()
+    text = ((read != 0) & (read != END)).nonzero()
+    last = int(text[-1]) if len(text) else -1
+    return (torch.arange(len(read), device=read.device) > last).view(base.shape[:2])
 
 
 def _readable(density: Density) -> NDArray[np.bool_]:

@@ -1,0 +1,44 @@
+"""Checkpoints of the line decoder; each names the nano checkpoint whose tokens it reads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import torch
+
+from microfiche.checkpoints.stored import place, read, write
+from microfiche.decoder.lines import LineDecoder
+from microfiche.decoder.moe import MoEConfig
+from microfiche.errors import CheckpointError
+from microfiche.models.nano import Nano
+
+FORMAT = "microfiche-lines-1"
+
+
+def save(model: LineDecoder, encoder: tuple[str, str], path: Path) -> None:
+    """Writes the weights to `path`; `encoder` is the name and SHA-256 of the nano checkpoint they were trained on."""
+    head = {"format": FORMAT, "config": asdict(model.config), "encoder": encoder[1],
+            "seen": model.cell.in_features, "token_width": model.token.in_features}
+    write(model, head, path)
+
+
+def load(nano: Nano, path: Path | None = None) -> LineDecoder:
+    """The line decoder for `nano`, on its device: the one that ships, or that in `path`.
+
+    CheckpointError if it is damaged or was trained on another checkpoint's tokens.
+    """
+    if path is None:
+        with as_file(files(__package__) / "weights" / "nano-lines.safetensors") as shipped:
+            return load(nano, shipped)
+    head, stored = read(path, FORMAT)
+    if head.get("encoder") != nano.checkpoint[1]:
+        raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {nano.checkpoint[0]}")
+    try:
+        with torch.device("meta"):
+            model = LineDecoder(MoEConfig(**head["config"]), head["seen"], head["token_width"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
+    place(model, stored, path)
+    return model.to(nano.readout.table).eval().requires_grad_(False)

@@ -1,0 +1,81 @@
+"""How our own checkpoints are stored: one safetensors file, a head of JSON in its metadata, nothing evaluated.
+
+Matrices are int8 with one fp16 scale a row (of each expert, where they are stacked), everything else is fp16.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from microfiche.errors import CheckpointError
+from microfiche.files import whole_file
+from microfiche.typesetting.alphabet import FULL, HALF
+
+
+def alphabet_hash() -> str:
+    """SHA-256 of the alphabet, whose order the classes follow."""
+    return hashlib.sha256((HALF + FULL).encode()).hexdigest()
+
+
+def write(model: nn.Module, head: dict[str, Any], path: Path) -> None:
+    """Writes the model's weights and `head` to `path`."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in model.named_parameters():
+        value = parameter.detach().float().cpu()
+        if value.ndim >= 2 and value[0].numel() >= 16:
+            rows = value.flatten(-1) if value.ndim == 3 else value.flatten(1)  # of each expert, or of the matrix
+            scale = (rows.abs().amax(-1) / 127).clamp(min=1e-7).half()
+            tensors[name] = (value / _over(scale, value)).round().clamp(-127, 127).to(torch.int8)
+            tensors[f"{name}.scale"] = scale
+        else:
+            tensors[name] = value.half()
+    # One key: several are written in no fixed order.
+    metadata = {"microfiche": json.dumps({**head, "alphabet": alphabet_hash()})}
+    with whole_file(path) as beside:
+        beside.write_bytes(to_bytes(tensors, metadata))
+
+
+def read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Head and tensors of a file of `format`; CheckpointError if it is damaged, another's, or of another alphabet."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no checkpoint there")
+    try:
+        with safe_open(path, "pt") as file:
+            head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
+    if head.get("format") != format:
+        raise CheckpointError(f"{path}: not a checkpoint of this version and kind ({head.get('format')})")
+    if head.get("alphabet") != alphabet_hash():
+        raise CheckpointError(f"{path}: its alphabet is not this version's")
+    return head, stored
+
+
+def place(model: nn.Module, stored: dict[str, Tensor], path: Path) -> None:
+    """Puts the tensors into `model`, which may be on the meta device; CheckpointError naming the first that does not
+    fit."""
+    weights = {}
+    for key, parameter in model.named_parameters():
+        value = stored.pop(key, None)
+        if value is None or value.shape != parameter.shape:
+            found = "is missing" if value is None else f"is {tuple(value.shape)}, not {tuple(parameter.shape)}"
+            raise CheckpointError(f"{path}: {key} {found}")
+        scale = stored.pop(f"{key}.scale", None)
+        value = value.float()
+        weights[key] = value if scale is None else value * _over(scale, value)
+    if stored:
+        raise CheckpointError(f"{path}: {min(stored)} belongs to no part of the model")
+    model.load_state_dict(weights, assign=True)
+
+
+def _over(scale: Tensor, value: Tensor) -> Tensor:
+    return scale.float().view(*scale.shape, *[1] * (value.ndim - scale.ndim))

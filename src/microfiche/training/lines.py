@@ -1,0 +1,158 @@
+"""Trains nano's line decoder on the tokens of a finished encoder, which stays as it is.
+
+One loss, the cross-entropy of each cell's class after the true one before it, plus the experts' balance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from microfiche.checkpoints import load
+from microfiche.checkpoints.lines import save
+from microfiche.decoder.lines import BEGIN, LineDecoder, Lines
+from microfiche.decoder.moe import MoEConfig, Routing, balance_loss
+from microfiche.decoder.readout import HALF_CLASSES, RIGHT
+from microfiche.models.nano import Nano
+from microfiche.training.data import Corpus, Pages
+from microfiche.training.loop import Loss, Schedule, run
+from microfiche.typesetting.alphabet import N_HALF
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
+from microfiche.typesetting.draw import draw
+
+
+class Recipe(Schedule):
+    """What makes a line decoder; see training/recipes for the one that ships."""
+
+    encoder: str = "nano"  #: the checkpoint whose tokens it reads
+    strip: tuple[int, int] = (3, 10)  #: height and width in vision tokens of the pieces of pages it is shown
+    densities: dict[str, float]  #: density → its share of the strips
+    random_share: float = 0.25  #: strips that hold random strings
+    balance: float = 0.001  #: factor of the experts' balance loss
+    decoder: dict[str, Any] = Field(default_factory=dict)  #: fields of NANO_LINES that differ
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        known = {f.name for f in fields(MoEConfig)} - {"vocabulary"}
+        for given, right in ((self.densities, set(DENSITIES)), (self.decoder, known)):
+            for name in given:
+                if name not in right:
+                    raise ValueError(f"{name!r} is none of {', '.join(sorted(right))}")
+        if min(self.densities.values(), default=0) < 0 or not sum(self.densities.values()):
+            raise ValueError("densities: the shares are not all ≥ 0 with one above")
+        return self
+
+
+def classes(cells: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Cells (glyph ids) → the line decoder's classes, of the same shape."""
+    ids = cells.astype(np.int64)
+    full = (ids >= N_HALF) & ((ids - N_HALF) % 2 == 0)
+    return np.where(full, HALF_CLASSES + (ids - N_HALF) // 2, np.where(ids >= N_HALF, RIGHT, ids))
+
+
+def strip(pages: Pages, rng: np.random.Generator, recipe: Recipe, density: Density, random: bool) -> NDArray[np.uint16]:
+    """(rows, columns) cells of a piece of a page."""
+    height, width = (n * TOKEN_SIDE for n in recipe.strip)
+    return pages.cells(rng, density, height // density.height, width // density.width, random)
+
+
+@torch.no_grad()
+def seen(nano: Nano, recipe: Recipe, density: Density, cells: NDArray[np.uint16]) -> Lines:
+    """What nano sees of a strip."""
+    height, width = recipe.strip
+    ink = torch.from_numpy(draw(cells, atlas(density).cells, height * TOKEN_SIDE, width * TOKEN_SIDE))
+    values = nano.encoder(ink[None].to(nano.readout.table))
+    return nano.lines(values[0], height, width, density)
+
+
+def optimisers(model: LineDecoder, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the blocks' matrices, AdamW for everything else."""
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, parameter in model.named_parameters():
+        block = parameter.ndim == 2 and "layers" in name and not name.endswith("mlp.gate")
+        (matrices if block else others).append(parameter)
+    return [
+        torch.optim.AdamW(
+            [{"params": others, "share": 0.4}], betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+        ),
+        torch.optim.Muon(
+            [{"params": matrices, "share": 1.0}],
+            momentum=0.95,
+            weight_decay=recipe.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
+        ),
+    ]
+
+
+def train(
+    recipe_file: Path,
+    text: Path,
+    out: Path,
+    device: torch.device,
+    progress: Callable[[dict[str, Any]], None],
+    stop: Callable[[int], bool] = lambda step: False,
+) -> int:
+    """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
+    the steps done. See `loop.run`."""
+    recipe = Recipe.read(recipe_file)
+    nano = load(recipe.encoder, str(device))
+    torch.manual_seed(recipe.seed)
+    model = LineDecoder.for_nano(nano.config.hidden, nano.config.token_width, **recipe.decoder).to(device)
+    pages, held = (
+        Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share) for validation in (False, True)
+    )
+    height, width = recipe.strip
+    strips = max(1, round(recipe.tokens_per_step / (height * width)))
+
+    def losses(step: int) -> Loss:
+        rng = np.random.default_rng([recipe.seed, step])
+        total, characters, right = torch.zeros((), device=device), 0, 0
+        for _ in range(strips):
+            density = pages.densities[rng.choice(len(pages.densities), p=pages.weights)]
+            cells = strip(pages, rng, recipe, density, rng.random() < recipe.random_share)
+            lines, target = seen(nano, recipe, density, cells), torch.from_numpy(classes(cells)).to(device)
+            routings: list[Routing] = []
+            with torch.autocast(device.type, torch.bfloat16):
+                logits = model(lines, shifted(target), routings)
+            total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
+            total = total + recipe.balance * target.numel() * balance_loss(routings)
+            characters += target.numel()
+            right += int((logits.argmax(-1) == target).sum())
+        return Loss(total, characters, right, strips * height * width)
+
+    def measured(step: int) -> dict[str, float]:
+        scores = {}
+        for density in held.densities:
+            for random in (False, True):
+                rng, right = np.random.default_rng(1), np.zeros(2)
+                for _ in range(3):
+                    cells = strip(held, rng, recipe, density, random)
+                    lines, target = seen(nano, recipe, density, cells), torch.from_numpy(classes(cells)).to(device)
+                    draft = lines.base.argmax(-1)
+                    with torch.autocast(device.type, torch.bfloat16):
+                        read, _, _ = model.verified(lines, draft)
+                    right += [(read == target).float().mean().item() / 3, (draft == target).float().mean().item() / 3]
+                name = f"{density.name}{' random' if random else ''}"
+                scores[name], scores[f"{name}, readout"] = (round(float(r), 5) for r in right)
+        return scores
+
+    step = run(recipe_file, recipe, out, model, optimisers(model, recipe), losses, measured, progress, stop)
+    if step == recipe.steps:
+        save(model, nano.checkpoint, out / "model.safetensors")
+    return step
+
+
+def shifted(target: Tensor) -> Tensor:
+    """(L, C) classes → those before them, BEGIN first."""
+    return torch.cat([torch.full_like(target[:, :1], BEGIN), target[:, :-1]], dim=1)
