@@ -8,8 +8,9 @@ fixed seed: one to three columns, seven typefaces, 8 to 12 points, headings, lis
 running head and a page number, which no reader is asked for. `text` reads the PDF itself. The others read a scan of
 it at 150 dpi: tilted up to 1.2°, blurred, grey, noisy, JPEG.
 
---real takes pages of a PDF that others made, of 1,000 characters or more, spread evenly over it, scanned in the same manner; their text is that in
-the PDF, in the order in which it stands there (so a document in one column), running heads and page numbers included.
+--real takes pages of a PDF that others made, of 1,000 characters or more, spread evenly over it, scanned in the same
+manner; their text is that in the PDF, in the order in which it stands there (so a document in one column), running
+heads and page numbers included.
 
 Edit distance is Levenshtein over the longer text, white space and Markdown's marks taken out of both. Word recall is
 the share of the words on the page that were read, each as often as it stands there. Order error is the edit distance

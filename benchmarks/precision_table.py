@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from microfiche.checkpoints import load
+from microfiche.checkpoints import lines, load
 from microfiche.evaluation.measure import measure
 from microfiche.fiche import TokenType
 from microfiche.training.data import SUFFIXES, documents, held_out
@@ -31,8 +31,10 @@ def main() -> None:
     parser.add_argument("--tokens", choices=list(TOKEN_TYPES), default="int8", help="how tokens are stored")
     parser.add_argument("--files", nargs="*", help="only files whose names start so")
     parser.add_argument("--densities", nargs="*", default=list(DENSITIES))
+    parser.add_argument("--decoder", nargs="?", const="", help="read by the line decoder: that which ships, or a file")
     args = parser.parse_args()
     model = load(args.checkpoint)
+    decoder = None if args.decoder is None else lines.load(model, Path(args.decoder) if args.decoder else None)
     print("| text | density | characters | ratio | precision | Fox precision | precision, random strings |")
     print("|---|---|---|---|---|---|---|")
     for file in sorted(f for f in args.folder.iterdir() if f.name.endswith(SUFFIXES)):
@@ -45,8 +47,9 @@ def main() -> None:
             if density.wide != wide or not text:
                 continue
             drawable = text.translate(dict.fromkeys(map(ord, unreadable([text], density)[0])))
+            stored = TOKEN_TYPES[args.tokens]
             results = [
-                measure(drawable, model, name, args.mode, random=random, token_type=TOKEN_TYPES[args.tokens])
+                measure(drawable, model, name, args.mode, random=random, token_type=stored, decoder=decoder)
                 for random in (False, True)
             ]
             row = results[0]

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel
 
+from microfiche.decoder.lines import LineDecoder
 from microfiche.evaluation.precision import errors, fox_precision, text_tokens
 from microfiche.fiche import TokenType, dequantise, quantise
 from microfiche.models.nano import Nano, Reading
@@ -40,6 +41,7 @@ class Measurement(BaseModel):
     mode: str
     layout: str
     random: bool
+    read_by: str
     token_type: str
     checkpoint: str
 
@@ -59,9 +61,11 @@ def measure(
     *,
     random: bool = False,
     token_type: TokenType | None = "int8",
+    decoder: LineDecoder | None = None,
     progress: Callable[[int], None] = lambda pages: None,
 ) -> Measurement:
-    """Typesets, encodes, stores as `token_type` (not at all if None) and reads `text`, or its random twin."""
+    """Typesets, encodes, stores as `token_type` (not at all if None) and reads `text`, or its random twin; by the
+    readout, or by `decoder` with the readout's draft."""
     if random:
         text = random_twin(text)
     typesetter = Typesetter(density(density_name), mode(mode_name), layout)
@@ -73,7 +77,7 @@ def measure(
         if not batch:
             break
         tokens = _timed(seconds, "encode", partial(_encode, model, batch, token_type))
-        readings = _timed(seconds, "read", partial(_read, model, tokens))
+        readings = _timed(seconds, "read", partial(_read, model, tokens, decoder))
         for page, reading in zip(batch, readings, strict=True):
             assert page.text is not None
             distance, longer = errors(reading.text, page.text)
@@ -99,6 +103,7 @@ def measure(
         mode=mode_name,
         layout=layout,
         random=random,
+        read_by="decoder" if decoder else "readout",
         token_type=token_type or "as encoded",
         checkpoint=f"{model.checkpoint[0]} {model.checkpoint[1][:12]}",
     )
@@ -108,8 +113,8 @@ def _encode(model: Nano, pages: list[Page], token_type: TokenType | None) -> lis
     return [_stored(tokens, token_type) for tokens in model.encode_each(pages)]
 
 
-def _read(model: Nano, tokens: list[VisionTokens]) -> list[Reading]:
-    return list(model.read_each(tokens))
+def _read(model: Nano, tokens: list[VisionTokens], decoder: LineDecoder | None) -> list[Reading]:
+    return list(model.read_each(tokens, decoder))
 
 
 def _stored(tokens: VisionTokens, token_type: TokenType | None) -> VisionTokens:
