@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import torch
+
 from microfiche.checkpoints import lines, load
 from microfiche.evaluation.measure import measure
 from microfiche.fiche import TokenType
@@ -29,11 +31,12 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="nano")
     parser.add_argument("--mode", default="small")
     parser.add_argument("--tokens", choices=list(TOKEN_TYPES), default="int8", help="how tokens are stored")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="what to compute in (default: what is fast)")
     parser.add_argument("--files", nargs="*", help="only files whose names start so")
     parser.add_argument("--densities", nargs="*", default=list(DENSITIES))
     parser.add_argument("--decoder", nargs="?", const="", help="read by the line decoder: that which ships, or a file")
     args = parser.parse_args()
-    model = load(args.checkpoint)
+    model = load(args.checkpoint, dtype=getattr(torch, args.dtype) if args.dtype else None)
     decoder = None if args.decoder is None else lines.load(model, Path(args.decoder) if args.decoder else None)
     print("| text | density | characters | ratio | precision | Fox precision | precision, random strings |")
     print("|---|---|---|---|---|---|---|")
