@@ -71,7 +71,7 @@ def test_before_training_it_reads_what_the_readout_reads(density: str) -> None:
 def test_lines_can_be_read_alone() -> None:
     nano = load("nano", dtype=torch.float32)
     made = LineDecoder.for_nano(nano.config.hidden, nano.config.token_width).eval()
-    tokens = nano.encode(microfiche.typeset("".join(f"{i:073}" for i in range(12)), mode="tiny"))
+    tokens = nano.encode(microfiche.typeset("".join(f"{i:073}" for i in range(12)), "7x13", "tiny"))
     assert nano.read(tokens, made, lines=range(3, 5)) == nano.read(tokens, made)[3 * 73 : 5 * 73]
 
 

@@ -18,7 +18,7 @@ from microfiche.errors import InputError, UnreadableCharacters
 from microfiche.files import whole_file
 from microfiche.sources import Source, sources
 from microfiche.typesetting import Typesetter, unreadable
-from microfiche.typesetting.density import DENSITIES, MODES, Density, Layout, density, mode
+from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, Layout, density, mode
 
 if TYPE_CHECKING:
     from microfiche.models.nano import Nano
@@ -97,7 +97,7 @@ def readable(source: Source, at: Density, replace: str | None) -> Iterator[str]:
 def render(
     files: Files,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page images.")],
-    density_name: DensityOption = DensityName("7x13"),
+    density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: ModeOption = ModeName("small"),
     layout: LayoutOption = LayoutName.dense,
     encoding: EncodingOption = "utf-8",
@@ -125,7 +125,7 @@ def render(
 def pack(
     files: Files,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .fiche file to write.")],
-    density_name: DensityOption = DensityName("7x13"),
+    density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: ModeOption = ModeName("small"),
     layout: LayoutOption = LayoutName.dense,
     text: Annotated[bool, typer.Option("--text", help="Keep the text itself too, compressed.")] = False,
@@ -232,7 +232,7 @@ def _write(output: Path | None, pieces: Iterable[bytes]) -> None:
 
 def measure(
     files: Files,
-    density_name: DensityOption = DensityName("7x13"),
+    density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: ModeOption = ModeName("small"),
     layout: LayoutOption = LayoutName.dense,
     random: Annotated[bool, typer.Option("--random", help="Random strings of the same length and alphabet.")] = False,

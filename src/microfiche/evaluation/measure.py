@@ -16,7 +16,7 @@ from microfiche.evaluation.precision import errors, fox_precision, text_tokens
 from microfiche.fiche import TokenType, dequantise, quantise
 from microfiche.models.nano import Nano, Reading
 from microfiche.page import Page, VisionTokens
-from microfiche.typesetting.density import Layout, density, mode
+from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, density, mode
 from microfiche.typesetting.typesetter import Typesetter
 
 BATCH = 32
@@ -55,7 +55,7 @@ def random_twin(text: str, seed: int = 0) -> str:
 def measure(
     text: str,
     model: Nano,
-    density_name: str = "7x13",
+    density_name: str = DEFAULT_DENSITY,
     mode_name: str = "small",
     layout: Layout = "dense",
     *,

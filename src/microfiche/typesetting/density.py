@@ -51,6 +51,7 @@ DENSITIES = {
         Density("12x12", 6, 12, wide=True),
     )
 }
+DEFAULT_DENSITY = "5x8"  #: what nano reads best for its ratio (docs/nano.md)
 MODES = {m.name: m for m in (Mode("tiny", 512), Mode("small", 640), Mode("base", 1024), Mode("large", 1280))}
 
 

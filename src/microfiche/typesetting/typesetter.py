@@ -16,12 +16,12 @@ from microfiche.page import INK, PAPER, Page, Setting
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, NO_GLYPH
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import TOKEN_SIDE, Density, Layout, Mode
+from microfiche.typesetting.density import DEFAULT_DENSITY, TOKEN_SIDE, Density, Layout, Mode
 from microfiche.typesetting.draw import draw
 from microfiche.typesetting.layout import boxes, break_lines, expand, ids_to_text, text_cells
 
 
-def typeset(text: str, density: str = "7x13", mode: str = "small", layout: Layout = "dense") -> list[Page]:
+def typeset(text: str, density: str = DEFAULT_DENSITY, mode: str = "small", layout: Layout = "dense") -> list[Page]:
     """The pages of `text`; each but the last full, the last as high as it must be in steps of 64 px.
 
     Raises UnreadableCharacters where the density cannot draw a character, UsageError for an unknown name.
