@@ -16,10 +16,12 @@ PAPER, INK = 255, 0
 
 @dataclass(frozen=True)
 class Setting:
-    """How a page was typeset: the name of its density, and whether line ends start a new line."""
+    """How a page was typeset: the name of its density, whether line ends start a new line, and the `scale` that it
+    was shrunk to since."""
 
     density: str
     layout: str = "dense"
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,8 @@ def lines(
 
 
 def _train(train: Callable[..., int], recipe: str, text: Path, out: Path, device: str) -> None:
-    import torch
-
     from microfiche.evaluation.figures import curve
+    from microfiche.training import parallel
     from microfiche.training.loop import recipe_file
 
     def progress(line: dict[str, Any]) -> None:
@@ -68,8 +67,10 @@ def _train(train: Callable[..., int], recipe: str, text: Path, out: Path, device
     with reported():
         if not text.is_dir():
             raise UsageError(f"{text}: not a folder of text")
-        with interrupts() as interrupted:
-            step = train(recipe_file(recipe), text, out, torch.device(device), progress, lambda step: interrupted())
+        with parallel.processes(device) as mine, interrupts() as interrupted:
+            first = parallel.rank() == 0
+            step = train(recipe_file(recipe), text, out, mine, progress, lambda step: interrupted())
         if interrupted():
             fail(f"stopped after step {step}; the same command goes on from there", 130)
-        err.print(f"{out / 'model.safetensors'} is done", markup=False)
+        if first:
+            err.print(f"{out / 'model.safetensors'} is done", markup=False)

@@ -1,12 +1,14 @@
 """The readout: vision tokens → characters, all of a page in one parallel pass.
 
 The mirror of nano's compressor: a token is unfolded to 16 patches, window attention reads them, each patch is
-unfolded to four 8-px squares, and the character whose centre lies in a square is read from it by an MLP that is
-told, by scale and shift, where in the square that centre lies and which density stands there.
+unfolded to four 8-px squares, and a character is read from the square that its centre lies in and the three nearest
+to it there, by an MLP that is told, by scale and shift, where in the square that centre lies and which density stands
+there. The neighbours matter where a character lies across two tokens.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,8 @@ SQUARES = (TOKEN_SIDE // SQUARE) ** 2
 LEFT, RIGHT = N_HALF, N_HALF + 1
 HALF_CLASSES = N_HALF + 2
 _OFFSETS = SQUARE * SQUARE
+#: What a page may have been shrunk to, as shares of its size; the readout's table has a part for each.
+SCALES = (1.0, 0.8, 0.5)
 
 
 def _quad_order() -> NDArray[np.int64]:
@@ -38,37 +42,62 @@ _SQUARE_INDEX = _quad_order()
 
 @dataclass(frozen=True)
 class Places:
-    """Where to read on a page: for each character, the index of its square among the page's, row of tokens by
-    row, and its place's row in the readout's table; both int64 of the same shape."""
+    """Where to read on a page: for each character, the indices (..., 4) of its square among the page's, row of tokens
+    by row, and of those beside, above or below, and across from it (−1 where the page ends); and (...) its place's
+    row in the readout's table. All int64."""
 
-    square: NDArray[np.int64]
+    squares: NDArray[np.int64]
     place: NDArray[np.int64]
 
 
-def places(density: Density, rows: int, columns: int, tokens_across: int, full: bool = False) -> Places:
-    """Places of a grid of `rows` × `columns` half-width cells, or, `full`, of the full-width characters that
-    begin in each of them; shapes (rows, columns)."""
-    y, x = centres(density, rows, columns, full)
-    return places_at(density, y, np.minimum(x, tokens_across * TOKEN_SIDE - 1), tokens_across, full)
+def places(
+    density: Density, rows: int, columns: int, height: int, width: int, full: bool = False, scale: float = 1.0
+) -> Places:
+    """Places, (rows, columns), of a grid of half-width cells on a page of `height` × `width` tokens that was shrunk
+    to `scale`, or, `full`, of the full-width characters that begin in each of them."""
+    y, x = centres(density, rows, columns, full, scale)
+    return places_at(density, y, np.minimum(x, width * TOKEN_SIDE - 1), height, width, full, scale)
 
 
 def centres(
-    density: Density, rows: int, columns: int, full: bool = False
+    density: Density, rows: int, columns: int, full: bool = False, scale: float = 1.0, down: int = 0, right: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pixel rows (rows, 1) and columns (1, columns) of the centres that `places` reads at."""
-    y = np.arange(rows)[:, None] * density.height + density.height // 2
-    x = np.arange(columns)[None] * density.width + (density.width if full else density.width // 2)
-    return y, x
+    """The pixel rows (rows, 1) and columns (1, columns) of the centres that `places` reads at, where the grid begins
+    `down` px above and `right` px left of the page, before it is shrunk."""
+    y = (np.arange(rows)[:, None] + 0.5) * density.height - down
+    x = (np.arange(columns)[None] + (1.0 if full else 0.5)) * density.width - right
+    return _floor(y * scale), _floor(x * scale)
+
+
+def _floor(x: NDArray[np.floating]) -> NDArray[np.int64]:
+    return np.floor(x + 1e-9).astype(np.int64)
 
 
 def places_at(
-    density: Density, y: NDArray[np.int64], x: NDArray[np.int64], tokens_across: int, full: bool
+    density: Density,
+    y: NDArray[np.int64],
+    x: NDArray[np.int64],
+    height: int,
+    width: int,
+    full: bool,
+    scale: float = 1.0,
 ) -> Places:
     """Places of the characters whose centres are at pixels (y, x), which broadcast."""
-    token = y // TOKEN_SIDE * tokens_across + x // TOKEN_SIDE
-    inside = _SQUARE_INDEX[y % TOKEN_SIDE // SQUARE, x % TOKEN_SIDE // SQUARE]
-    kind = list(DENSITIES).index(density.name) + len(DENSITIES) * full
-    return Places(token * SQUARES + inside, kind * _OFFSETS + y % SQUARE * SQUARE + x % SQUARE)
+    y, x = np.broadcast_arrays(y, x)
+    # The square on the side of the centre's square that the centre is nearer to.
+    down = y + np.where(y % SQUARE < SQUARE // 2, -SQUARE, SQUARE)
+    across = x + np.where(x % SQUARE < SQUARE // 2, -SQUARE, SQUARE)
+    around = [_square(a, b, height, width) for a, b in ((y, x), (y, across), (down, x), (down, across))]
+    nearest = min(range(len(SCALES)), key=lambda i: abs(math.log(scale / SCALES[i])))
+    kind = list(DENSITIES).index(density.name) + len(DENSITIES) * (full + 2 * nearest)
+    return Places(np.stack(around, axis=-1), kind * _OFFSETS + y % SQUARE * SQUARE + x % SQUARE)
+
+
+def _square(y: NDArray[np.int64], x: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
+    """The index of the square that pixels (y, x) lie in, −1 where that is no page."""
+    inside = (y >= 0) & (x >= 0) & (y < height * TOKEN_SIDE) & (x < width * TOKEN_SIDE)
+    token = y // TOKEN_SIDE * width + x // TOKEN_SIDE
+    return np.where(inside, token * SQUARES + _SQUARE_INDEX[y % TOKEN_SIDE // SQUARE, x % TOKEN_SIDE // SQUARE], -1)
 
 
 class Decompressor(nn.Module):
@@ -95,7 +124,8 @@ class Decompressor(nn.Module):
 
 
 class Readout(nn.Module):
-    """Reads half-width cells (`read_half`) and full-width characters (`read_full`) off unfolded tokens (`unfold`)."""
+    """Reads half-width cells (`half_logits`) and full-width characters (`full_logits`) of what it can `see` in unfolded
+    tokens (`unfold`)."""
 
     def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
         super().__init__()
@@ -105,7 +135,11 @@ class Readout(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.squares = nn.Linear(width, 4 * square_width)
         self.fc1 = nn.Linear(square_width, hidden)
-        self.table = nn.Parameter(torch.zeros(2 * len(DENSITIES) * _OFFSETS, 2 * hidden))
+        # Of the three neighbours, apart for the four corners of its square that a centre may be nearest to.
+        self.around = nn.ModuleList(nn.Linear(3 * square_width, hidden, bias=False) for _ in range(4))
+        for parameter in self.around.parameters():
+            nn.init.zeros_(parameter)
+        self.table = nn.Parameter(torch.zeros(2 * len(SCALES) * len(DENSITIES) * _OFFSETS, 2 * hidden))
         nn.init.normal_(self.table, std=2.0)
         self.half_head = nn.Linear(hidden, HALF_CLASSES)
         self.fc2 = nn.Linear(hidden, hidden)
@@ -123,10 +157,17 @@ class Readout(nn.Module):
         squares: Tensor = self.squares(self.norm(x))
         return squares.reshape(patches.shape[0] * SQUARES, -1)
 
-    def see(self, squares: Tensor, place: Tensor) -> Tensor:
-        """(..., square width) gathered squares and (...) places → (..., hidden) what stands there."""
-        scale, shift = self.table.to(squares.dtype)[place].chunk(2, dim=-1)
-        return F.gelu(torch.addcmul(shift, self.fc1(squares), 1 + scale))
+    def see(self, squares: Tensor, at: Tensor, place: Tensor) -> Tensor:
+        """(n, square width) squares of `unfold`, (m, 4) indices and (m,) places of Places → (m, hidden)."""
+        squares = torch.cat([squares, squares.new_zeros(1, squares.shape[1])])
+        x = self.fc1(squares.index_select(0, at[:, 0]))
+        offset = place % _OFFSETS
+        corner = (offset // SQUARE >= SQUARE // 2) * 2 + (offset % SQUARE >= SQUARE // 2)
+        for k, around in enumerate(self.around):
+            near = (corner == k).nonzero()[:, 0]
+            x = x.index_add(0, near, around(squares[at[near, 1:]].flatten(1)))
+        scale, shift = F.embedding(place, self.table).to(squares.dtype).chunk(2, dim=-1)
+        return F.gelu(torch.addcmul(shift, x, 1 + scale))
 
     def half_logits(self, seen: Tensor) -> Tensor:
         """(..., hidden) what is seen in a half-width cell → (..., HALF_CLASSES) logits."""
@@ -137,11 +178,3 @@ class Readout(nn.Module):
         """(..., hidden) what is seen of a full-width character → (..., N_FULL) logits."""
         logits: Tensor = self.full_head(self.fc2(seen))
         return logits
-
-    def read_half(self, squares: Tensor, place: Tensor) -> Tensor:
-        """(..., square width) gathered squares and (...) places → (..., HALF_CLASSES) logits."""
-        return self.half_logits(self.see(squares, place))
-
-    def read_full(self, squares: Tensor, place: Tensor) -> Tensor:
-        """The same for full-width characters → (..., N_FULL) logits."""
-        return self.full_logits(self.see(squares, place))

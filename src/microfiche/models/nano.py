@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from microfiche.decoder.lines import LineDecoder, Lines
-from microfiche.decoder.readout import HALF_CLASSES, LEFT, SQUARES, Readout, places
+from microfiche.decoder.readout import HALF_CLASSES, LEFT, SQUARES, Places, Readout, centres, places
 from microfiche.encoder.nano import NanoEncoder
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.page import Page, VisionTokens
@@ -125,19 +125,19 @@ class Nano(nn.Module):
             if first.setting is None:
                 raise UsageError("nano reads only pages that Microfiche typeset")
             values = torch.stack([page.values for page in batch]).to(self._device, self._dtype)
-            density = densities.density(first.setting.density)
+            density, scale = densities.density(first.setting.density), first.setting.scale
             for one, squares in zip(values, self._squares(values), strict=False):
                 if decoder is None:
-                    cells, confidence = self._cells(squares, density, first.height, first.width)
+                    cells, confidence = self._cells(squares, density, first.height, first.width, scale)
                 else:
-                    seen = self.lines(one, first.height, first.width, density, squares)
+                    seen = self.lines(one, first.height, first.width, density, squares, scale)
                     cells, confidence = _decoded(decoder, seen)
                 shown = np.zeros(cells.shape, bool)
                 shown[slice(None) if lines is None else lines] = True
                 where = text_cells(cells, "lines" if first.setting.layout == "lines" else "dense")
                 where = where[shown.reshape(-1)[where]]
                 ids = cells.reshape(-1)[where]
-                around = boxes(where, ids, cells.shape[1], density)
+                around = np.rint(boxes(where, ids, cells.shape[1], density) * scale).astype(np.int32)
                 yield Reading(ids_to_text(ids), confidence.reshape(-1)[where], around)
 
     def _squares(self, values: Tensor) -> Tensor:
@@ -146,17 +146,22 @@ class Nano(nn.Module):
         return squares.view(-1, values.shape[1] * SQUARES, squares.shape[-1])
 
     def lines(
-        self, values: Tensor, height: int, width: int, density: Density, squares: Tensor | None = None
+        self,
+        values: Tensor,
+        height: int,
+        width: int,
+        density: Density,
+        squares: Tensor | None = None,
+        scale: float = 1.0,
     ) -> Lines:
         """What the line decoder is given of one page: (height · width, token width) tokens, on the model's device,
         and the (height · width · 64, square width) squares they unfold to, if they are at hand."""
-        rows, columns = height * TOKEN_SIDE // density.height, width * TOKEN_SIDE // density.width
+        rows, columns = grid(density, height, width, scale)
         squares = self.readout.unfold(values[None]) if squares is None else squares
 
         def see(full: bool) -> Tensor:
-            at = places(density, rows, columns, width, full)
-            square, place = (torch.from_numpy(a).to(squares.device) for a in (at.square, at.place))
-            return self.readout.see(squares[square], place)
+            at = places(density, rows, columns, height, width, full, scale)
+            return self._see(squares, at, np.arange(rows * columns)).view(rows, columns, -1)
 
         seen = see(full=False)  # (rows, columns, hidden)
         base = self.readout.half_logits(seen).float().log_softmax(-1)
@@ -171,18 +176,22 @@ class Nano(nn.Module):
         unreadable[LEFT] = True
         base[..., np.flatnonzero(unreadable)] = -torch.inf
         base[~_after_text(base), END] = EARLY_END
-        row = (np.arange(rows) * density.height + density.height // 2) // TOKEN_SIDE
+        row = centres(density, rows, columns, scale=scale)[0][:, 0] // TOKEN_SIDE
         tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]
         return Lines(tokens, seen, base)
 
+    def _see(self, squares: Tensor, at: Places, chosen: NDArray[np.int64]) -> Tensor:
+        """(n, hidden) what the readout sees at the `chosen` of a page's places."""
+        indices = torch.from_numpy(at.squares.reshape(-1, 4)[chosen]).to(squares.device)
+        return self.readout.see(squares, indices, torch.from_numpy(at.place.reshape(-1)[chosen]).to(squares.device))
+
     def _cells(
-        self, squares: Tensor, density: Density, height: int, width: int
+        self, squares: Tensor, density: Density, height: int, width: int, scale: float
     ) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
         """(rows, columns) cells of one page's (height · width · 64, square width) squares, and their probability."""
-        rows, columns = height * TOKEN_SIDE // density.height, width * TOKEN_SIDE // density.width
-        at = places(density, rows, columns, width)
-        square, place = (torch.from_numpy(a.reshape(-1)).to(squares.device) for a in (at.square, at.place))
-        logits = self.readout.read_half(squares[square], place).float().cpu()
+        rows, columns = grid(density, height, width, scale)
+        at = places(density, rows, columns, height, width, scale=scale)
+        logits = self.readout.half_logits(self._see(squares, at, np.arange(rows * columns))).float().cpu()
         logits[:, torch.from_numpy(~_readable(density))] = -torch.inf
         probability, half = (t.numpy() for t in logits.softmax(-1).max(-1))
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
@@ -194,11 +203,8 @@ class Nano(nn.Module):
         cells = np.where(half < N_HALF, half, 0).astype(np.uint16)
         left = np.flatnonzero((half == LEFT) & (np.arange(rows * columns) % columns < columns - 1))
         if len(left):
-            at = places(density, rows, columns, width, full=True)
-            square, place = (
-                torch.from_numpy(a.reshape(-1)[left]).to(squares.device) for a in (at.square, at.place)
-            )
-            logits = self.readout.read_full(squares[square], place).float().cpu()
+            at = places(density, rows, columns, height, width, full=True, scale=scale)
+            logits = self.readout.full_logits(self._see(squares, at, left)).float().cpu()
             sure, k = (t.numpy() for t in logits.softmax(-1).max(-1))
             cells[left] = N_HALF + 2 * k
             cells[left + 1] = N_HALF + 2 * k + 1
@@ -216,6 +222,12 @@ class Nano(nn.Module):
         if self._device.type == "cpu" or len(x) == PAGES_AT_ONCE:
             return x
         return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
+
+
+def grid(density: Density, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
+    """Rows and columns of half-width cells on a page of `height` × `width` tokens that was shrunk to `scale`."""
+    rows, columns = (round(n * TOKEN_SIDE / scale) for n in (height, width))
+    return rows // density.height, columns // density.width
 
 
 def _decoded(decoder: LineDecoder, lines: Lines) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:

@@ -17,10 +17,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from microfiche.checkpoints import save
+from microfiche.checkpoints import load, save
 from microfiche.encoder.windows import PATCHES
 from microfiche.models.nano import Nano, NanoConfig
-from microfiche.training.data import LARGEST, Batch, Cells, Corpus, Pages
+from microfiche.training import parallel
+from microfiche.training.data import LARGEST, Batch, Corpus, Pages
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
@@ -33,9 +34,11 @@ class Recipe(Schedule):
     The learning rate is that of the local stage and the readout; the rest learns at a tenth of it.
     """
 
-    local_steps: int  #: the first steps, which train the local stage and the readout without compressing
+    start: str = ""  #: the checkpoint to go on from, none if empty; then there is no local stage
+    local_steps: int = 0  #: the first steps, which train the local stage and the readout without compressing
     page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
     densities: dict[str, float]  #: density → its share of the pages
+    scales: dict[float, float] = Field(default_factory=lambda: {1.0: 1.0})  #: what pages are shrunk to → their shares
     random_share: float = 0.4  #: pages that hold random strings
     model: dict[str, Any] = Field(default_factory=dict)  #: fields of NanoConfig that differ from its defaults
 
@@ -49,7 +52,10 @@ class Recipe(Schedule):
         for side in self.page_sides:
             if side % TOKEN_SIDE or not 0 < side <= LARGEST:
                 raise ValueError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE}, at most {LARGEST}")
-        for name in ("densities", "page_sides"):
+        for scale in self.scales:
+            if not 0.2 <= scale <= 1:
+                raise ValueError(f"a scale of {scale}: scales are from 0.2 to 1")
+        for name in ("densities", "page_sides", "scales"):
             shares = getattr(self, name).values()
             if min(shares, default=0) < 0 or not sum(shares):
                 raise ValueError(f"{name}: the shares are not all ≥ 0 with one above")
@@ -57,6 +63,8 @@ class Recipe(Schedule):
             raise ValueError(f"random_share is {self.random_share}, not from 0 to 1")
         if not 0 <= self.local_steps < self.steps:
             raise ValueError("local_steps must lie within steps")
+        if self.start and (self.local_steps or self.model):
+            raise ValueError("with start there are no local_steps and no model: the checkpoint has its own")
         return self
 
 
@@ -86,7 +94,7 @@ def start_compressor(model: Nano, batch: Batch, device: torch.device) -> None:
 
     From a random start the two stay for thousands of steps where only spaces are read.
     """
-    patches = model.encoder.patches(torch.from_numpy(batch.ink).to(device, torch.float32)).flatten(0, 1)
+    patches = model.encoder.patches(ink_of(batch, device)).flatten(0, 1)
     mean = patches.mean(0)
     _, vectors = torch.linalg.eigh((patches - mean).T @ (patches - mean))
     kept = vectors[:, -model.config.token_width // PATCHES :]
@@ -95,25 +103,26 @@ def start_compressor(model: Nano, batch: Batch, device: torch.device) -> None:
     model.readout.decompressor.deconv1.bias.copy_((mean - kept @ (kept.T @ mean)).repeat(4))
 
 
+def ink_of(batch: Batch, device: torch.device) -> Tensor:
+    """(B, H, W) float32 ink in [0, 1]."""
+    return torch.from_numpy(batch.ink).to(device, torch.float32) / 255
+
+
 def losses(model: Nano, batch: Batch, device: torch.device, local: bool = False) -> tuple[Tensor, int, Tensor, Tensor]:
     """The summed cross-entropy, the number of characters, and whether each half-width cell (bool) and each
     full-width character (bool) is read right; `local` reads the patches before they are compressed."""
-    ink = torch.from_numpy(batch.ink).to(device)
+    ink = ink_of(batch, device)
     with torch.autocast(device.type, torch.bfloat16):
         if local:
-            squares = model.readout.unfold_patches(model.encoder.patches(ink.to(torch.float32)))
+            squares = model.readout.unfold_patches(model.encoder.patches(ink))
         else:
-            squares = model.readout.unfold(model.encoder(ink.to(torch.float32)))
+            squares = model.readout.unfold(model.encoder(ink))
     total = torch.zeros((), device=device)
     right = []
-    read: tuple[tuple[Callable[[Tensor, Tensor], Tensor], Cells], ...] = (
-        (model.readout.read_half, batch.half),
-        (model.readout.read_full, batch.full),
-    )
-    for head, cells in read:
-        square, place, target = (torch.from_numpy(a).to(device) for a in cells)
+    for head, cells in ((model.readout.half_logits, batch.half), (model.readout.full_logits, batch.full)):
+        at, place, target = (torch.from_numpy(a).to(device) for a in cells)
         with torch.autocast(device.type, torch.bfloat16):
-            logits = head(squares.index_select(0, square), place)
+            logits = head(model.readout.see(squares, at, place))
         total = total + F.cross_entropy(logits.float(), target, reduction="sum")
         right.append(logits.argmax(-1) == target)
     return total, len(batch.half[0]) + len(batch.full[0]), right[0], right[1]
@@ -145,30 +154,36 @@ def optimisers(model: Nano, recipe: Recipe) -> list[torch.optim.Optimizer]:
     ]
 
 
-def batch_at(pages: Pages, recipe: Recipe, step: int) -> Batch:
-    """The training batch of `step`: a function of the recipe, the corpus and nothing else."""
-    rng = np.random.default_rng([recipe.seed, step])
+def batch_at(pages: Pages, recipe: Recipe, number: int) -> Batch:
+    """The training batch of that number: a function of the recipe, the corpus and nothing else."""
+    rng = np.random.default_rng([recipe.seed, number])
     sides = list(recipe.page_sides)
     shares = np.array(list(recipe.page_sides.values()))
     side = sides[rng.choice(len(sides), p=shares / shares.sum())]
-    return pages.batch(rng, max(1, round(recipe.tokens_per_step / (side // TOKEN_SIDE) ** 2)), side)
+    return pages.batch(rng, max(1, round(recipe.tokens_per_batch / (side // TOKEN_SIDE) ** 2)), side)
 
 
 @torch.no_grad()
 def validate(model: Nano, pages: Pages, device: torch.device, local: bool = False) -> dict[str, float]:
-    """Share of characters read right on held-out pages of 256 px, by density, on language and random strings."""
+    """Share of characters read right on held-out pages of 256 px, by density, on language and random strings, and on
+    language shrunk."""
     model.eval()
     scores = {}
     for density in pages.densities:
-        for random in (False, True):
-            batch = pages.batch(
-                np.random.default_rng(1), 4, 256, density=density, random=random, samples=None
-            )
-            _, _, half, full = losses(model, batch, device, local)
-            right = torch.cat([half, full]) if not density.wide else full
-            scores[f"{density.name}{' random' if random else ''}"] = round(right.float().mean().item(), 5)
+        for kind, random, scale in (("", False, 1.0), (" random", True, 1.0), *_shrunk(pages)):
+            if scale == 1 or pages.large_enough(density, scale):
+                batch = pages.batch(
+                    np.random.default_rng(1), 4, 256, density=density, random=random, scale=scale, samples=None
+                )
+                _, _, half, full = losses(model, batch, device, local)
+                right = torch.cat([half, full]) if not density.wide else full
+                scores[f"{density.name}{kind}"] = round(right.float().mean().item(), 5)
     model.train()
     return scores
+
+
+def _shrunk(pages: Pages) -> list[tuple[str, bool, float]]:
+    return [(f" at {scale:g}", False, scale) for scale in pages.scales if scale < 1]
 
 
 def train(
@@ -182,15 +197,20 @@ def train(
     """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
     the steps done. See `loop.run`."""
     recipe = Recipe.read(recipe_file)
-    model = new_model(NanoConfig(**recipe.model), recipe.seed).to(device)
+    if recipe.start:
+        model = load(recipe.start, str(device), torch.float32).train().requires_grad_(True)
+    else:
+        model = new_model(NanoConfig(**recipe.model), recipe.seed).to(device)
     pages, held = (
-        Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share) for validation in (False, True)
+        Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share, recipe.scales)
+        for validation in (False, True)
     )
 
-    def loss(step: int) -> Loss:
-        if step == recipe.local_steps:
+    def loss(number: int) -> Loss:
+        step, part = divmod(number, recipe.batches_per_step)
+        if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
             start_compressor(model, pages.batch(np.random.default_rng(recipe.seed), 32, 256), device)
-        batch = batch_at(pages, recipe, step)
+        batch = batch_at(pages, recipe, number)
         total, count, half, full = losses(model, batch, device, step < recipe.local_steps)
         return Loss(total, count, int(half.sum()) + int(full.sum()), batch.ink.size // TOKEN_SIDE**2)
 
@@ -198,6 +218,6 @@ def train(
         return validate(model, held, device, step <= recipe.local_steps)
 
     step = run(recipe_file, recipe, out, model, optimisers(model, recipe), loss, measured, progress, stop)
-    if step == recipe.steps:
+    if step == recipe.steps and parallel.rank() == 0:
         save(model, out / "model.safetensors")
     return step

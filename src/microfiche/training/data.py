@@ -7,12 +7,14 @@ with the pages it would have seen. Documents whose SHA-256 begins with 0 (about 
 from __future__ import annotations
 
 import hashlib
+import io
 import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from microfiche.decoder.readout import LEFT, RIGHT, SQUARES, centres, places_at
 from microfiche.errors import InputError
@@ -21,11 +23,13 @@ from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
 from microfiche.typesetting.draw import draw
 from microfiche.typesetting.layout import break_lines, expand
+from microfiche.typesetting.shrink import shrink_picture
 
 SUFFIXES = (".txt", ".txt.xz", ".md", ".py")
 _N_HANZI = 6763
+SMALLEST, SMALLEST_WIDE = 6, 12  #: pixels in the height of a cell, half-width and full-width
 LARGEST = 1280  #: pixels along the side of the largest page
-#: Flat index of the square, place, and class of some characters; each (n,).
+#: Indices (n, 4) of squares, place (n,), and class (n,) of some characters.
 Cells = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
 
@@ -75,7 +79,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Batch:
-    """`ink` (B, H, W) uint8, 1 where there is ink; and for half-width cells and full-width characters the flat
+    """`ink` (B, H, W) uint8, 255 where it is black; and for half-width cells and full-width characters the flat
     index of the square, the place, and the class."""
 
     ink: NDArray[np.uint8]
@@ -84,14 +88,22 @@ class Batch:
 
 
 class Pages:
-    """Draws batches of pages from a corpus. `random_share` of them hold random strings instead of language."""
+    """Draws batches of pages from a corpus. `random_share` of them hold random strings instead of language;
+    `scales` gives the shares of those that are shrunk, where that leaves their characters large enough."""
 
-    def __init__(self, corpus: Corpus, densities: dict[str, float], random_share: float) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        densities: dict[str, float],
+        random_share: float,
+        scales: dict[float, float] | None = None,
+    ) -> None:
         self.corpus = corpus
         self.densities = [DENSITIES[name] for name in densities]
         weights = np.array(list(densities.values()))
         self.weights = weights / weights.sum()
         self.random_share = random_share
+        self.scales = scales or {1.0: 1.0}
         drawn = {d: np.flatnonzero(atlas(d).drawn) for d in self.densities}
         self.half_ids = {d: ids[(ids < N_HALF) & (ids > END + 1)].astype(np.uint16) for d, ids in drawn.items()}
 
@@ -132,6 +144,16 @@ class Pages:
         lines = lines[:rows]
         return np.pad(lines, ((0, rows - len(lines)), (0, 0)))
 
+    def scale(self, rng: np.random.Generator, density: Density) -> float:
+        """What a page of `density` is shrunk to."""
+        shares = np.array(list(self.scales.values()))
+        scale = list(self.scales)[rng.choice(len(shares), p=shares / shares.sum())]
+        return scale if self.large_enough(density, scale) else 1.0
+
+    def large_enough(self, density: Density, scale: float) -> bool:
+        """Whether a cell of `density` is still worth reading when shrunk to `scale`."""
+        return density.height * scale >= (SMALLEST_WIDE if density.wide else SMALLEST)
+
     def batch(
         self,
         rng: np.random.Generator,
@@ -140,10 +162,11 @@ class Pages:
         *,
         density: Density | None = None,
         random: bool | None = None,
+        scale: float | None = None,
         samples: int | None = 48,
     ) -> Batch:
         """`pages` square pieces of `side` px, cut at token borders out of pages of up to LARGEST px, so that a
-        character may stand anywhere in a token; each of its own density and kind unless those are given, with
+        character may stand anywhere in a token; each of its own density, kind and scale unless those are given, with
         `samples` supervised characters for each vision token (all if None)."""
         across = side // TOKEN_SIDE
         ink: list[NDArray[np.uint8]] = []
@@ -152,12 +175,14 @@ class Pages:
         for b in range(pages):
             d = density or self.densities[rng.choice(len(self.densities), p=self.weights)]
             is_random = rng.random() < self.random_share if random is None else random
-            down, right = rng.integers((LARGEST - side) // TOKEN_SIDE + 1, size=2) * TOKEN_SIDE
+            s = self.scale(rng, d) if scale is None else scale
+            down, right = rng.integers((LARGEST - side) // TOKEN_SIDE + 1, size=2) * round(TOKEN_SIDE / s)
             down, right = down % d.height, right % d.width  # what is cut off the first row and column
-            rows, columns = -(-(side + down) // d.height), -(-(side + right) // d.width)
+            whole = round(side / s)
+            rows, columns = -(-(whole + down) // d.height), -(-(whole + right) // d.width)
             cells = self.cells(rng, d, rows, columns, is_random)
             sheet = draw(cells, atlas(d).cells, rows * d.height, columns * d.width)
-            ink.append(sheet[down : down + side, right : right + side])
+            ink.append(shrunk(sheet[down : down + whole, right : right + whole] * np.uint8(255), side, rng))
             flat = cells.reshape(-1).astype(np.int64)
             left, tail = (flat >= N_HALF) & ((flat - N_HALF) % 2 == 0), (flat >= N_HALF) & ((flat - N_HALF) % 2 == 1)
             wanted = np.where(left, LEFT, np.where(tail, RIGHT, flat))
@@ -166,19 +191,32 @@ class Pages:
                 (half, np.ones(len(flat), bool), wanted),
                 (full, left, (flat - N_HALF) // 2),
             ):
-                y, x = np.broadcast_arrays(*centres(d, rows, columns, full=kind is full))
-                y, x = y.reshape(-1) - down, x.reshape(-1) - right
+                y, x = np.broadcast_arrays(*centres(d, rows, columns, kind is full, s, down, right))
+                y, x = y.reshape(-1), x.reshape(-1)
                 chosen = np.flatnonzero(candidates & (y >= 0) & (y < side) & (x >= 0) & (x < side))
                 if limit is not None and len(chosen) > limit:
                     chosen = rng.choice(chosen, limit, replace=False)
                 if len(chosen):
-                    at = places_at(d, y[chosen], x[chosen], across, full=kind is full)
-                    kind.append((at.square + b * across * across * SQUARES, at.place, target[chosen]))
+                    at = places_at(d, y[chosen], x[chosen], across, across, kind is full, s)
+                    squares = np.where(at.squares < 0, -1, at.squares + b * across * across * SQUARES)
+                    kind.append((squares, at.place, target[chosen]))
         return Batch(np.stack(ink), _joined(half), _joined(full))
+
+
+def shrunk(ink: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A square of ink at `side` px, half of those that are made smaller saved as a JPEG in between."""
+    if ink.shape[0] == side:
+        return ink
+    small = shrink_picture(ink, side, side)
+    if rng.random() < 0.5:
+        file = io.BytesIO()
+        Image.fromarray(255 - small).save(file, "JPEG", quality=int(rng.integers(50, 96)))
+        small = 255 - np.asarray(Image.open(file))
+    return small
 
 
 def _joined(parts: list[Cells]) -> Cells:
     if not parts:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
+        return np.empty((0, 4), np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
     square, place, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return square, place, target

@@ -23,6 +23,7 @@ from microfiche.decoder.lines import BEGIN, LineDecoder, Lines
 from microfiche.decoder.moe import MoEConfig, Routing, balance_loss
 from microfiche.decoder.readout import HALF_CLASSES, RIGHT
 from microfiche.models.nano import Nano
+from microfiche.training import parallel
 from microfiche.training.data import Corpus, Pages
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.typesetting.alphabet import N_HALF
@@ -113,10 +114,10 @@ def train(
         Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share) for validation in (False, True)
     )
     height, width = recipe.strip
-    strips = max(1, round(recipe.tokens_per_step / (height * width)))
+    strips = max(1, round(recipe.tokens_per_batch / (height * width)))
 
-    def losses(step: int) -> Loss:
-        rng = np.random.default_rng([recipe.seed, step])
+    def losses(number: int) -> Loss:
+        rng = np.random.default_rng([recipe.seed, number])
         total, characters, right = torch.zeros((), device=device), 0, 0
         for _ in range(strips):
             density = pages.densities[rng.choice(len(pages.densities), p=pages.weights)]
@@ -148,7 +149,7 @@ def train(
         return scores
 
     step = run(recipe_file, recipe, out, model, optimisers(model, recipe), losses, measured, progress, stop)
-    if step == recipe.steps:
+    if step == recipe.steps and parallel.rank() == 0:
         save(model, nano.checkpoint, out / "model.safetensors")
     return step
 

@@ -1,6 +1,7 @@
 """The training loop that every stage shares: exact resume, a plain log, schedules, a stop at any step.
 
-A training is a folder: recipe.toml, log.jsonl, curve.png, state.safetensors (weights, optimisers' moments, step).
+A training is a folder: recipe.toml, log.jsonl, curve.png, state.safetensors (weights, their mean, optimisers' moments,
+step), and tensorboard/ where that package is installed.
 It knows nothing of what is trained, nor on what.
 """
 
@@ -10,20 +11,24 @@ import json
 import math
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from microfiche.errors import CheckpointError, TrainingError, UsageError
 from microfiche.files import whole_file
+from microfiche.training import parallel
 
 
 class Schedule(BaseModel):
@@ -38,6 +43,9 @@ class Schedule(BaseModel):
     learning_rate: float = 5e-3
     weight_decay: float = 0.01
     tokens_per_step: int = 256  #: vision tokens
+    batches_per_step: int = Field(1, ge=1)  #: parts of a step, whose gradients are summed; processes share them
+    ema: float = Field(0.0, ge=0, lt=1)  #: what a step keeps of the mean weights, which are measured and saved; 0: none
+    checkpoint_activations: bool = False  #: compute each block again on the way back instead of keeping what it had
     save_every: int = 250
     validate_every: int = 250
 
@@ -50,6 +58,11 @@ class Schedule(BaseModel):
             raise UsageError(f"{path}: not a recipe: {_first(error, list(cls.model_fields))}") from error
         except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: not a recipe: {error}") from error
+
+    @property
+    def tokens_per_batch(self) -> float:
+        """Vision tokens of one part of a step."""
+        return self.tokens_per_step / self.batches_per_step
 
     @model_validator(mode="after")
     def _possible_schedule(self) -> Self:
@@ -93,6 +106,11 @@ class Loss:
     right: int
     tokens: int
 
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Characters, those read right, vision tokens."""
+        return self.characters, self.right, self.tokens
+
 
 def run(
     recipe_file: Path,
@@ -106,44 +124,63 @@ def run(
     stop: Callable[[int], bool],
 ) -> int:
     """Trains the parameters of `model` that need a gradient, into `out`; goes on from out/state.safetensors if it is
-    there. Returns the steps done so far.
+    there. Returns the steps done so far; when those are all, `model` holds what is to be saved.
 
-    `losses(step)` is the loss on that step's batch, which depends on the recipe and the step alone; `validate(step)`
-    what is measured after it; `stop(step)` is asked before each step. Parameter groups of the optimisers have a
-    `share` of the learning rate. Raises TrainingError if the loss is no number, UsageError if `out` was begun by
-    another recipe.
+    `losses(batch)` is the loss on a batch, which depends on the recipe and its number alone: step s takes those from
+    s · batches_per_step on. `validate(step)` is what is measured after a step; `stop(step)` is asked before each.
+    Parameter groups of the optimisers have a `share` of the learning rate. Raises TrainingError if the loss is no
+    number, UsageError if `out` was begun by another recipe or there are more processes than batches.
     """
+    if parallel.world() > recipe.batches_per_step:
+        raise UsageError(
+            f"{parallel.world()} processes cannot share {recipe.batches_per_step} batches a step; "
+            "set batches_per_step in the recipe"
+        )
     state, log, kept = out / "state.safetensors", out / "log.jsonl", out / "recipe.toml"
     if state.exists() and kept.exists() and type(recipe).read(kept) != recipe:
         raise UsageError(f"{out} was begun by another recipe, {kept}; go on with that one, or give another --out")
-    with whole_file(kept) as beside:
-        beside.write_bytes(recipe_file.read_bytes())
-    step = load_state(state, model, optimisers) if state.exists() else 0
-    lines = [line for line in _read_log(log) if line["step"] <= step]
-    with whole_file(log) as beside:
-        beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    trained = [p for p in model.parameters() if p.requires_grad]
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    device = next(iter(trained.values())).device
+    mean = {name: p.detach().clone() for name, p in trained.items()} if recipe.ema else {}
+    step = load_state(state, model, optimisers, mean) if state.exists() else 0
+    first = parallel.rank() == 0
+    if first:
+        with whole_file(kept) as beside:
+            beside.write_bytes(recipe_file.read_bytes())
+        lines = [line for line in _read_log(log) if line["step"] <= step]
+        with whole_file(log) as beside:
+            beside.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    board = _board(out, step) if first else None
+    if recipe.checkpoint_activations:
+        _checkpoint_blocks(model)
     since, seen = time.perf_counter(), 0
     loss_sum, characters, right = 0.0, 0, 0
-    while step < recipe.steps and not stop(step):
+    while step < recipe.steps and not any(parallel.summed([stop(step)], device)):
         for group in (g for o in optimisers for g in o.param_groups):
             group["lr"] = recipe.learning_rate_at(step) * group["share"]
-        loss = losses(step)
-        if not torch.isfinite(loss.total):
+        model.zero_grad()
+        done = [0.0, 0.0, 0.0, 0.0]
+        for part in range(parallel.rank(), recipe.batches_per_step, parallel.world()):
+            loss = losses(step * recipe.batches_per_step + part)
+            loss.total.backward()  # type: ignore[no-untyped-call]
+            done = [a + b for a, b in zip(done, (loss.total.item(), *loss.counts), strict=True)]
+        total, *counts = parallel.summed(done, device)
+        if not math.isfinite(total):
             last = f"{state} holds the last good state" if state.exists() else "no state was saved yet"
             raise TrainingError(
-                f"the loss is {loss.total.item()} at step {step + 1} (batch of seed {recipe.seed}, step {step}); {last}"
+                f"the loss is {total} at step {step + 1} (batch of seed {recipe.seed}, step {step}); {last}"
             )
-        model.zero_grad()
-        (loss.total / loss.characters).backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        parallel.sum_gradients(list(trained.values()))
+        for gradient in (p.grad for p in trained.values() if p.grad is not None):
+            gradient /= counts[0]
+        torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
         for each in optimisers:
             each.step()
+        for name, value in mean.items():
+            value.lerp_(trained[name].detach(), 1 - recipe.ema)
         step += 1
-        seen += loss.tokens
-        loss_sum, characters, right = (
-            loss_sum + loss.total.item(), characters + loss.characters, right + loss.right
-        )
+        loss_sum += total
+        characters, right, seen = (a + int(b) for a, b in zip((characters, right, seen), counts, strict=True))
         if step % 25 == 0 or step == recipe.steps:
             line: dict[str, Any] = {
                 "step": step,
@@ -152,21 +189,70 @@ def run(
                 "lr": recipe.learning_rate_at(step - 1),
                 "tokens_per_second": round(seen / (time.perf_counter() - since), 1),
             }
-            if step % recipe.validate_every == 0 or step == recipe.steps:
-                line["held_out"] = validate(step)
-            with log.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-            left = (recipe.steps - step) * recipe.tokens_per_step / line["tokens_per_second"]
-            progress({**line, "seconds_left": round(left)})
+            if first and (step % recipe.validate_every == 0 or step == recipe.steps):
+                with _swapped(trained, mean):
+                    line["held_out"] = validate(step)
+            if first:
+                with log.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                _show(board, line)
+                left = (recipe.steps - step) * recipe.tokens_per_step / line["tokens_per_second"]
+                progress({**line, "seconds_left": round(left)})
             since, seen, loss_sum, characters, right = time.perf_counter(), 0, 0.0, 0, 0
-        if step % recipe.save_every == 0:
-            save_state(state, model, optimisers, step)
-    save_state(state, model, optimisers, step)
+        if first and step % recipe.save_every == 0:
+            save_state(state, model, optimisers, step, mean)
+    if first:
+        save_state(state, model, optimisers, step, mean)
+    if step == recipe.steps:
+        with torch.no_grad():
+            for name, value in mean.items():
+                trained[name].copy_(value)
     return step
 
 
-def save_state(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], step: int) -> None:
-    """Writes weights and the optimisers' moments after `step` steps to one safetensors file."""
+@contextmanager
+def _swapped(trained: dict[str, nn.Parameter], mean: dict[str, Tensor]) -> Iterator[None]:
+    """The mean weights in the model's place, for a while."""
+    raw = {name: trained[name].data for name in mean}
+    for name, value in mean.items():
+        trained[name].data = value
+    try:
+        yield
+    finally:
+        for name, value in raw.items():
+            trained[name].data = value
+
+
+def _checkpoint_blocks(model: nn.Module) -> None:
+    """Makes the blocks of every stage forget what they computed, and compute it again when gradients need it."""
+    for blocks in (m for m in model.modules() if isinstance(m, nn.ModuleList)):
+        for block in (b for b in blocks if any(b.children())):
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _board(out: Path, step: int) -> Any:
+    """A TensorBoard log of the training from `step` on, where the package is installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+
+
+def _show(board: Any, line: dict[str, Any]) -> None:
+    if board is None:
+        return
+    for name in ("loss", "right", "lr", "tokens_per_second"):
+        board.add_scalar(name, line[name], line["step"])
+    for name, score in line.get("held_out", {}).items():
+        board.add_scalar(f"held out/{name}", score, line["step"])
+    board.flush()
+
+
+def save_state(
+    path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], step: int, mean: Mapping[str, Tensor]
+) -> None:
+    """Writes weights, their mean and the optimisers' moments after `step` steps to one safetensors file."""
     moments = {p: state for optimiser in optimisers for p, state in optimiser.state.items()}
     tensors = {}
     for name, parameter in model.named_parameters():
@@ -175,12 +261,15 @@ def save_state(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Op
         tensors[f"model/{name}"] = parameter.detach().contiguous()
         for key, value in moments.get(parameter, {}).items():
             tensors[f"{key}/{name}"] = value.contiguous()
+    tensors |= {f"mean/{name}": value for name, value in mean.items()}
     with whole_file(path) as beside:
         beside.write_bytes(to_bytes(tensors, {"step": str(step)}))
 
 
-def load_state(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer]) -> int:
-    """Reads what `save_state` wrote into `model` and `optimisers`; returns the step. CheckpointError if it is
+def load_state(
+    path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], mean: Mapping[str, Tensor]
+) -> int:
+    """Reads what `save_state` wrote into `model`, `optimisers` and `mean`; returns the step. CheckpointError if it is
     damaged or of another model."""
     owner = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
     parameters = dict(model.named_parameters())
@@ -191,6 +280,8 @@ def load_state(path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Op
                 value, parameter = file.get_tensor(key), parameters[name]
                 if kind == "model":
                     parameter.copy_(value)
+                elif kind == "mean":
+                    mean[name].copy_(value)
                 else:
                     value = value if kind == "step" else value.to(parameter.device)
                     owner[parameter].state[parameter][kind] = value

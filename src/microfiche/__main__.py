@@ -1,0 +1,5 @@
+"""`python -m microfiche`, the same as `microfiche`."""
+
+from microfiche.cli import main
+
+main()

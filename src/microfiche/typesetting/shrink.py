@@ -1,0 +1,51 @@
+"""A page made smaller: its picture, by area, so that no pixel of it counts for more than another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microfiche.errors import UsageError
+from microfiche.page import PAPER, Page
+from microfiche.typesetting.density import TOKEN_SIDE
+
+
+def shrink(page: Page, side: int) -> Page:
+    """The page `side` px wide, a multiple of 64, and padded with paper to a multiple of 64 px in height.
+
+    Each pixel is the mean of the area that it covers, so nothing shows that was not there before. A page is best
+    shrunk once, from its first size. UsageError where `side` is no such width or larger than the page's.
+    """
+    height, width = page.image.shape[:2]
+    if side % TOKEN_SIDE or not 0 < side <= width:
+        raise UsageError(f"a page of {width} px cannot be shrunk to {side} px: the side must be a multiple of 64")
+    if side == width:
+        return page
+    scale = side / width
+    small = shrink_picture(page.image, max(1, round(height * scale)), side)
+    padding = ((0, -small.shape[0] % TOKEN_SIDE), (0, 0), (0, 0))[: small.ndim]
+    return replace(
+        page,
+        image=np.pad(small, padding, constant_values=PAPER),
+        setting=page.setting and replace(page.setting, scale=page.setting.scale * scale),
+        boxes=None if page.boxes is None else np.rint(page.boxes * scale).astype(np.int32),
+    )
+
+
+def shrink_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) uint8 → the same at (height, width), each pixel the mean of the area it covers."""
+    return np.rint(_means(_means(image, height, axis=0), width, axis=1)).astype(np.uint8)
+
+
+def _means(values: NDArray[np.generic], n: int, axis: int) -> NDArray[np.float32]:
+    """The means of `n` equal stretches along an axis, whose borders may lie within a value."""
+    moved = np.moveaxis(values, axis, 0).astype(np.float32)
+    sums = np.zeros((len(moved) + 1, *moved.shape[1:]), np.float32)
+    np.cumsum(moved, axis=0, out=sums[1:])
+    borders = np.arange(n + 1) * (len(moved) / n)
+    whole = np.minimum(borders.astype(np.int64), len(moved) - 1)
+    part = (borders - whole).reshape(-1, *[1] * (moved.ndim - 1)).astype(np.float32)
+    up_to = sums[whole] + part * moved[whole]
+    return np.moveaxis(np.diff(up_to, axis=0) * np.float32(n / len(moved)), 0, axis)
