@@ -1,6 +1,7 @@
 """Precision and ratio on held-out documents, as a Markdown table.
 
     python benchmarks/precision_table.py FOLDER [--characters 100000] [--checkpoint nano] [--files en-wiki zh-wiki]
+        [--mode small] [--shrink 512] [--jpeg 70] [--tokens float16] [--decoder]
 
 For every text file of FOLDER (the corpus the model was trained on), takes the documents that training held out
 (SHA-256 starting with 0) up to so many characters, without those characters that the density cannot draw, and
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--files", nargs="*", help="only files whose names start so")
     parser.add_argument("--densities", nargs="*", default=list(DENSITIES))
     parser.add_argument("--decoder", nargs="?", const="", help="read by the line decoder: that which ships, or a file")
+    parser.add_argument("--shrink", type=int, help="shrink the pages to so many px of width")
+    parser.add_argument("--jpeg", type=int, help="save the pages as JPEG of this quality")
     args = parser.parse_args()
     model = load(args.checkpoint, dtype=getattr(torch, args.dtype) if args.dtype else None)
     decoder = None if args.decoder is None else lines.load(model, Path(args.decoder) if args.decoder else None)
@@ -52,7 +55,10 @@ def main() -> None:
             drawable = text.translate(dict.fromkeys(map(ord, unreadable([text], density)[0])))
             stored = TOKEN_TYPES[args.tokens]
             results = [
-                measure(drawable, model, name, args.mode, random=random, token_type=stored, decoder=decoder)
+                measure(
+                    drawable, model, name, args.mode, random=random, shrunk_to=args.shrink, jpeg=args.jpeg,
+                    token_type=stored, decoder=decoder,
+                )
                 for random in (False, True)
             ]
             row = results[0]

@@ -10,8 +10,10 @@ import torch
 import microfiche
 from microfiche.checkpoints import load, save
 from microfiche.errors import CheckpointError
+from microfiche.evaluation.measure import measure
 from microfiche.evaluation.precision import fox_precision, precision
 from microfiche.models.nano import Nano
+from microfiche.typesetting import shrink
 
 CHAPTER = (Path(__file__).parent.parent / "examples/alice-1.txt").read_text()
 
@@ -21,10 +23,28 @@ def nano() -> Nano:
     return microfiche.load()
 
 
-@pytest.mark.parametrize(("density", "wanted"), [("7x13", 0.97), ("6x10", 0.93)])
+@pytest.mark.parametrize(
+    ("density", "wanted"), [("7x13", 0.995), ("6x12", 0.995), ("6x10", 0.995), ("5x8", 0.995), ("4x6", 0.99)]
+)
 def test_a_book_chapter_comes_back(nano: Nano, density: str, wanted: float) -> None:
     tokens = nano.encode(microfiche.typeset(CHAPTER, density))
     assert precision(nano.read(tokens), CHAPTER) >= wanted
+
+
+def test_a_chapter_shrunk_and_saved_as_jpeg_comes_back() -> None:
+    result = measure(CHAPTER, microfiche.load(), "7x13", shrunk_to=512, jpeg=70)
+    assert result.precision >= 0.95 and result.ratio >= 15
+    assert result.shrunk_to == 512 and result.vision_tokens < measure(CHAPTER, microfiche.load(), "7x13").vision_tokens
+
+
+@pytest.mark.parametrize("side", [512, 384])
+def test_what_is_read_of_a_shrunk_page_has_its_place_there(nano: Nano, side: int) -> None:
+    page = shrink(microfiche.typeset(CHAPTER, "7x13")[0], side)
+    (tokens,) = nano.encode([page])
+    assert (tokens.height, tokens.width) == (page.image.shape[0] // 64, side // 64)
+    (reading,) = nano.read_each([tokens])
+    assert (reading.boxes[:, :2] >= 0).all() and (reading.boxes[:, 2] <= side).all()
+    assert (reading.boxes[:, 3] <= page.image.shape[0]).all()
 
 
 def test_a_page_reads_the_same_whatever_stands_beside_it(nano: Nano) -> None:

@@ -83,6 +83,15 @@ def test_random_strings_are_measured_beside_the_text(tmp_path: Path) -> None:
     assert result["random"] is True and result["characters"] == 450
 
 
+def test_pages_can_be_shrunk_and_saved_as_jpeg_before(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("abcdefgh " * 50)
+    whole = json.loads(run("measure", str(tmp_path / "a.txt"), "--json").stdout)
+    result = json.loads(run("measure", str(tmp_path / "a.txt"), "--shrink", "512", "--jpeg", "70", "--json").stdout)
+    assert (result["shrunk_to"], result["jpeg"]) == (512, 70)
+    assert result["vision_tokens"] < whole["vision_tokens"] and whole["shrunk_to"] is None
+    assert "multiple of 64" in run("measure", str(tmp_path / "a.txt"), "--shrink", "500", code=2).stderr
+
+
 def test_pictures_of_a_measurement(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("abcdefgh " * 20)
     for option in ("--plot", "--show"):

@@ -236,6 +236,12 @@ def measure(
     mode_name: ModeOption = ModeName("small"),
     layout: LayoutOption = LayoutName.dense,
     random: Annotated[bool, typer.Option("--random", help="Random strings of the same length and alphabet.")] = False,
+    shrink: Annotated[
+        int | None, typer.Option("--shrink", min=64, help="Shrink the pages to so many px of width before encoding.")
+    ] = None,
+    jpeg: Annotated[
+        int | None, typer.Option("--jpeg", min=1, max=95, help="Save the pages as JPEG of this quality before.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option("--plot", help="PNG: precision over ratio, all densities.")] = None,
     show: Annotated[Path | None, typer.Option("--show", help="PNG: a page beside what was read from it.")] = None,
     json: JsonOption = False,
@@ -256,7 +262,10 @@ def measure(
         text = "".join(c for s in texts_of(files, encoding) for c in readable(s, at, replace))
         model = load(checkpoint, device)
         with progress("pages") as done:
-            result = measured(text, model, at.name, mode_name, _layout(layout), random=random, progress=done)
+            result = measured(
+                text, model, at.name, mode_name, _layout(layout),
+                random=random, shrunk_to=shrink, jpeg=jpeg, progress=done,
+            )  # fmt: skip
             if plot:
                 with whole_file(plot) as beside:
                     figures.plot(text, model, mode_name, beside, done)
@@ -267,7 +276,7 @@ def measure(
             print(result.model_dump_json())
             return
         table = Table(show_header=False, box=None)
-        for name, value in result.model_dump().items():
+        for name, value in result.model_dump(exclude_none=True).items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             table.add_row(name.replace("_", " "), f"{value:,}" if number else str(value))
         from rich.console import Console

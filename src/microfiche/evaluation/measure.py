@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -17,6 +18,7 @@ from microfiche.fiche import TokenType, dequantise, quantise
 from microfiche.models.nano import Nano, Reading
 from microfiche.page import Page, VisionTokens
 from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, density, mode
+from microfiche.typesetting.shrink import as_jpeg, shrink
 from microfiche.typesetting.typesetter import Typesetter
 
 BATCH = 32
@@ -40,6 +42,8 @@ class Measurement(BaseModel):
     density: str
     mode: str
     layout: str
+    shrunk_to: int | None
+    jpeg: int | None
     random: bool
     read_by: str
     token_type: str
@@ -60,12 +64,17 @@ def measure(
     layout: Layout = "dense",
     *,
     random: bool = False,
+    shrunk_to: int | None = None,
+    jpeg: int | None = None,
     token_type: TokenType | None = "int8",
     decoder: LineDecoder | None = None,
     progress: Callable[[int], None] = lambda pages: None,
 ) -> Measurement:
     """Typesets, encodes, stores as `token_type` (not at all if None) and reads `text`, or its random twin; by the
-    readout, or by `decoder` with the readout's draft."""
+    readout, or by `decoder` with the readout's draft.
+
+    In between the pages may be shrunk to `shrunk_to` px of width, and saved as JPEG of quality `jpeg`.
+    """
     if random:
         text = random_twin(text)
     typesetter = Typesetter(density(density_name), mode(mode_name), layout)
@@ -76,6 +85,7 @@ def measure(
         batch = _timed(seconds, "typeset", lambda: list(islice(pages, BATCH)))
         if not batch:
             break
+        batch = [_worn(page, shrunk_to, jpeg) for page in batch]
         tokens = _timed(seconds, "encode", partial(_encode, model, batch, token_type))
         readings = _timed(seconds, "read", partial(_read, model, tokens, decoder))
         for page, reading in zip(batch, readings, strict=True):
@@ -102,11 +112,18 @@ def measure(
         density=density_name,
         mode=mode_name,
         layout=layout,
+        shrunk_to=shrunk_to,
+        jpeg=jpeg,
         random=random,
         read_by="decoder" if decoder else "readout",
         token_type=token_type or "as encoded",
         checkpoint=f"{model.checkpoint[0]} {model.checkpoint[1][:12]}",
     )
+
+
+def _worn(page: Page, side: int | None, jpeg: int | None) -> Page:
+    page = page if side is None else shrink(page, side)
+    return page if jpeg is None else replace(page, image=as_jpeg(page.image, jpeg))
 
 
 def _encode(model: Nano, pages: list[Page], token_type: TokenType | None) -> list[VisionTokens]:

@@ -7,14 +7,12 @@ with the pages it would have seen. Documents whose SHA-256 begins with 0 (about 
 from __future__ import annotations
 
 import hashlib
-import io
 import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from microfiche.decoder.readout import LEFT, RIGHT, SQUARES, centres, places_at
 from microfiche.errors import InputError
@@ -23,7 +21,7 @@ from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
 from microfiche.typesetting.draw import draw
 from microfiche.typesetting.layout import break_lines, expand
-from microfiche.typesetting.shrink import shrink_picture
+from microfiche.typesetting.shrink import as_jpeg, shrink_picture
 
 SUFFIXES = (".txt", ".txt.xz", ".md", ".py")
 _N_HANZI = 6763
@@ -209,9 +207,7 @@ def shrunk(ink: NDArray[np.uint8], side: int, rng: np.random.Generator) -> NDArr
         return ink
     small = shrink_picture(ink, side, side)
     if rng.random() < 0.5:
-        file = io.BytesIO()
-        Image.fromarray(255 - small).save(file, "JPEG", quality=int(rng.integers(50, 96)))
-        small = 255 - np.asarray(Image.open(file))
+        small = 255 - as_jpeg(255 - small, int(rng.integers(50, 96)))
     return small
 
 

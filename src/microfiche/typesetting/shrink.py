@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from microfiche.errors import UsageError
 from microfiche.page import PAPER, Page
@@ -32,6 +34,13 @@ def shrink(page: Page, side: int) -> Page:
         setting=page.setting and replace(page.setting, scale=page.setting.scale * scale),
         boxes=None if page.boxes is None else np.rint(page.boxes * scale).astype(np.int32),
     )
+
+
+def as_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) uint8 as it is after it was saved as a JPEG of `quality` 1 to 95."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
 
 
 def shrink_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
