@@ -158,7 +158,7 @@ def pack(
                     pages, tokens, characters = pages + 1, tokens + len(values), characters + len(page.text or "")
                     done(pages, f"{pages / (time.perf_counter() - start):.1f} pages/s")
         err.print(
-            f"{output}: {characters:,} characters on {pages:,} pages, {tokens:,} vision tokens, "
+            f"{output}: {characters:,} characters on {pages:,} page{'s' * (pages != 1)}, {tokens:,} vision tokens, "
             f"{time.perf_counter() - start:.1f} s",
             markup=False,
         )
@@ -213,7 +213,7 @@ def unpack(
         _write(output, pieces())
         if wrong:
             listed = ", ".join(map(str, wrong[:20])) + (", …" if len(wrong) > 20 else "")
-            message = f"{file}: {len(wrong)} of {len(fiche)} pages were read with errors: {listed}"
+            message = f"{file}: pages read with errors, {len(wrong)} of {len(fiche)}: {listed}"
             if not allow_errors:
                 fail(message + " (--allow-errors to accept them)", 1)
             err.print(f"microfiche: {message}", markup=False)
