@@ -62,7 +62,7 @@ def test_a_page_read_wrong_is_named(fiche: Path, tmp_path: Path) -> None:
     bad = changed(fiche, tmp_path / "bad.fiche", **{"manifest.json": json.dumps(manifest).encode()})
     result = CliRunner().invoke(app, ["unpack", str(bad)])
     assert result.exit_code == 1
-    assert "1 of 1 pages were read with errors: 1" in result.stderr
+    assert "pages read with errors, 1 of 1: 1" in result.stderr
     run("unpack", str(bad), "--allow-errors")
 
 
