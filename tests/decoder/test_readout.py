@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microfiche.decoder.readout import SCALES, SQUARE, SQUARES, Readout, _square, centres, places
+from microfiche.decoder.readout import SCALES, SQUARE, SQUARES, Readout, centres, places, square_at
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
 
 densities = st.sampled_from(list(DENSITIES.values()))
@@ -19,19 +19,19 @@ def test_a_character_is_read_from_the_squares_nearest_to_its_centre(
     y, x = np.broadcast_arrays(*centres(density, rows, columns, full, scale))
     x = np.minimum(x, width * TOKEN_SIDE - 1)
     assert at.squares.shape == (rows, columns, 4) and at.place.shape == (rows, columns)
-    assert (at.squares[..., 0] == _square(y, x, height, width)).all() and (at.squares[..., 0] >= 0).all()
+    assert (at.squares[..., 0] == square_at(y, x, height, width)).all() and (at.squares[..., 0] >= 0).all()
     for dy in (-SQUARE // 2, SQUARE // 2 - 1):
         for dx in (-SQUARE // 2, SQUARE // 2 - 1):
-            touched = _square(y + dy, x + dx, height, width)
+            touched = square_at(y + dy, x + dx, height, width)
             assert (touched[..., None] == at.squares).any(-1).all()
 
 
 def test_squares_are_numbered_token_by_token() -> None:
     y, x = np.mgrid[: 2 * TOKEN_SIDE : SQUARE, : 3 * TOKEN_SIDE : SQUARE]
-    squares = _square(y, x, 2, 3)
+    squares = square_at(y, x, 2, 3)
     assert sorted(squares.reshape(-1)) == list(range(6 * SQUARES))
     assert (squares // SQUARES == y // TOKEN_SIDE * 3 + x // TOKEN_SIDE).all()
-    assert (_square(np.array([-1, 128, 0, 0]), np.array([0, 0, -1, 192]), 2, 3) == -1).all()
+    assert (square_at(np.array([-1, 128, 0, 0]), np.array([0, 0, -1, 192]), 2, 3) == -1).all()
 
 
 def test_places_that_two_scales_share_are_told_apart() -> None:

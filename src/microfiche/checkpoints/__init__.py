@@ -11,6 +11,7 @@ from microfiche.checkpoints import nano
 from microfiche.checkpoints.nano import save
 from microfiche.errors import UsageError
 from microfiche.models.nano import Nano
+from microfiche.models.prints import NanoPrint
 
 if TYPE_CHECKING:
     from microfiche.models.deepseek_ocr import DeepSeekOCR
@@ -26,14 +27,21 @@ def load(  # type: ignore[overload-overlap]
     path: str | Path | None = None,
 ) -> DeepSeekOCR: ...
 @overload
+def load(
+    name_or_path: Literal["nano-print"],
+    device: str = "cpu",
+    dtype: torch.dtype | None = None,
+) -> NanoPrint: ...
+@overload
 def load(name_or_path: str | Path = "nano", device: str = "cpu", dtype: torch.dtype | None = None) -> Nano: ...
 def load(
     name_or_path: str | Path = "nano",
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     path: str | Path | None = None,
-) -> Nano | DeepSeekOCR:
-    """A model ready to read: "nano", which ships, or a file of its kind, or "deepseek-ocr" from the folder `path`.
+) -> Nano | NanoPrint | DeepSeekOCR:
+    """A model ready to read: "nano", which ships, or a file of its kind; "nano-print", which ships too and reads
+    printed pages; or "deepseek-ocr" from the folder `path`.
 
     `dtype` is float32 or bfloat16, for deepseek-ocr also int8; None takes what the device is fast in. Without `path`
     deepseek-ocr is fetched from its hub. Raises CheckpointError where a checkpoint is missing, damaged or another's.
@@ -44,4 +52,6 @@ def load(
         return deepseek_ocr.load(path, device, dtype)
     if path is not None:
         raise UsageError(f"path=… goes with deepseek-ocr only; load({str(path)!r}) takes a nano checkpoint")
-    return nano.load(name_or_path, device, dtype)
+    if str(name_or_path) == nano.SHIPPED[NanoPrint]:
+        return nano.load(NanoPrint, None, device, dtype)
+    return nano.load(Nano, name_or_path, device, dtype)

@@ -26,7 +26,7 @@ SQUARES = (TOKEN_SIDE // SQUARE) ** 2
 #: Classes of a half-width cell: every half-width glyph, then the left and the right half of a full-width one.
 LEFT, RIGHT = N_HALF, N_HALF + 1
 HALF_CLASSES = N_HALF + 2
-_OFFSETS = SQUARE * SQUARE
+OFFSETS = SQUARE * SQUARE
 #: What a page may have been shrunk to, as shares of its size; the readout's table has a part for each.
 SCALES = (1.0, 0.8, 0.5)
 
@@ -83,17 +83,26 @@ def places_at(
     scale: float = 1.0,
 ) -> Places:
     """Places of the characters whose centres are at pixels (y, x), which broadcast."""
+    squares, offset = around_centres(y, x, height, width)
+    nearest = min(range(len(SCALES)), key=lambda i: abs(math.log(scale / SCALES[i])))
+    kind = list(DENSITIES).index(density.name) + len(DENSITIES) * (full + 2 * nearest)
+    return Places(squares, kind * OFFSETS + offset)
+
+
+def around_centres(
+    y: NDArray[np.int64], x: NDArray[np.int64], height: int, width: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Of centres at pixels (y, x), which broadcast: the indices (..., 4) of the squares as in Places, and (...) where
+    in the first of them each centre lies, row by row."""
     y, x = np.broadcast_arrays(y, x)
     # The square on the side of the centre's square that the centre is nearer to.
     down = y + np.where(y % SQUARE < SQUARE // 2, -SQUARE, SQUARE)
     across = x + np.where(x % SQUARE < SQUARE // 2, -SQUARE, SQUARE)
-    around = [_square(a, b, height, width) for a, b in ((y, x), (y, across), (down, x), (down, across))]
-    nearest = min(range(len(SCALES)), key=lambda i: abs(math.log(scale / SCALES[i])))
-    kind = list(DENSITIES).index(density.name) + len(DENSITIES) * (full + 2 * nearest)
-    return Places(np.stack(around, axis=-1), kind * _OFFSETS + y % SQUARE * SQUARE + x % SQUARE)
+    around = [square_at(a, b, height, width) for a, b in ((y, x), (y, across), (down, x), (down, across))]
+    return np.stack(around, axis=-1), y % SQUARE * SQUARE + x % SQUARE
 
 
-def _square(y: NDArray[np.int64], x: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
+def square_at(y: NDArray[np.int64], x: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
     """The index of the square that pixels (y, x) lie in, −1 where that is no page."""
     inside = (y >= 0) & (x >= 0) & (y < height * TOKEN_SIDE) & (x < width * TOKEN_SIDE)
     token = y // TOKEN_SIDE * width + x // TOKEN_SIDE
@@ -123,11 +132,13 @@ class Decompressor(nn.Module):
         return patches.view(n, PATCHES, -1)
 
 
-class Readout(nn.Module):
-    """Reads half-width cells (`half_logits`) and full-width characters (`full_logits`) of what it can `see` in unfolded
-    tokens (`unfold`)."""
+class Squares(nn.Module):
+    """Unfolds tokens to squares of 8 px (`unfold`) and gathers what there is to `see` at places among them, of which
+    there are `places` kinds."""
 
-    def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
+    def __init__(
+        self, width: int, token_width: int, layers: int, square_width: int, hidden: int, places: int
+    ) -> None:
         super().__init__()
         self.decompressor = Decompressor(width, token_width)
         self.place = nn.Parameter(torch.randn(PATCHES, width) * 0.02)
@@ -139,11 +150,8 @@ class Readout(nn.Module):
         self.around = nn.ModuleList(nn.Linear(3 * square_width, hidden, bias=False) for _ in range(4))
         for parameter in self.around.parameters():
             nn.init.zeros_(parameter)
-        self.table = nn.Parameter(torch.zeros(2 * len(SCALES) * len(DENSITIES) * _OFFSETS, 2 * hidden))
+        self.table = nn.Parameter(torch.zeros(places, 2 * hidden))
         nn.init.normal_(self.table, std=2.0)
-        self.half_head = nn.Linear(hidden, HALF_CLASSES)
-        self.fc2 = nn.Linear(hidden, hidden)
-        self.full_head = nn.Linear(hidden, N_FULL)
 
     def unfold(self, tokens: Tensor) -> Tensor:
         """(B, N, token width) → (B·N·64, square width), the pages' 8-px squares in Places' order."""
@@ -161,13 +169,26 @@ class Readout(nn.Module):
         """(n, square width) squares of `unfold`, (m, 4) indices and (m,) places of Places → (m, hidden)."""
         squares = torch.cat([squares, squares.new_zeros(1, squares.shape[1])])
         x = self.fc1(squares.index_select(0, at[:, 0]))
-        offset = place % _OFFSETS
+        offset = place % OFFSETS
         corner = (offset // SQUARE >= SQUARE // 2) * 2 + (offset % SQUARE >= SQUARE // 2)
         for k, around in enumerate(self.around):
             near = (corner == k).nonzero()[:, 0]
             x = x.index_add(0, near, around(squares[at[near, 1:]].flatten(1)))
         scale, shift = F.embedding(place, self.table).to(squares.dtype).chunk(2, dim=-1)
         return F.gelu(torch.addcmul(shift, x, 1 + scale))
+
+
+class Readout(Squares):
+    """Reads half-width cells (`half_logits`) and full-width characters (`full_logits`) of what it can `see` in unfolded
+    tokens (`unfold`)."""
+
+    def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
+        super().__init__(
+            width, token_width, layers, square_width, hidden, 2 * len(SCALES) * len(DENSITIES) * OFFSETS
+        )
+        self.half_head = nn.Linear(hidden, HALF_CLASSES)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.full_head = nn.Linear(hidden, N_FULL)
 
     def half_logits(self, seen: Tensor) -> Tensor:
         """(..., hidden) what is seen in a half-width cell → (..., HALF_CLASSES) logits."""

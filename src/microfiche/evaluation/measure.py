@@ -15,7 +15,8 @@ from pydantic import BaseModel
 from microfiche.decoder.lines import LineDecoder
 from microfiche.evaluation.precision import errors, fox_precision, text_tokens
 from microfiche.fiche import TokenType, dequantise, quantise
-from microfiche.models.nano import Nano, Reading
+from microfiche.models.encoding import Reading
+from microfiche.models.nano import Nano
 from microfiche.page import Page, VisionTokens
 from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, density, mode
 from microfiche.typesetting.shrink import as_jpeg, shrink

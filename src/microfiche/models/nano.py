@@ -1,97 +1,40 @@
-"""Nano: encoder and readout as one model, pages in, vision tokens, text out. Files are checkpoints' business.
-
-Pages pass one at a time on the CPU and in batches padded to one size elsewhere, so the same page gives the same
-tokens and the same text whatever stands beside it.
+"""Nano, the codec: encoder and readout as one model, typeset pages in, vision tokens, text out. Files are checkpoints'
+business.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby, islice
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from microfiche.decoder.lines import LineDecoder, Lines
-from microfiche.decoder.readout import HALF_CLASSES, LEFT, SQUARES, Places, Readout, centres, places
-from microfiche.encoder.nano import NanoEncoder
-from microfiche.errors import CheckpointError, UsageError
-from microfiche.page import Page, VisionTokens
+from microfiche.decoder.readout import HALF_CLASSES, LEFT, Places, Readout, centres, places
+from microfiche.errors import UsageError
+from microfiche.models.encoding import NanoConfig, NanoModel, Reading
+from microfiche.page import VisionTokens
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import TOKEN_SIDE, Density
 from microfiche.typesetting.layout import boxes, ids_to_text, text_cells
 
-T = TypeVar("T")
-PAGES_AT_ONCE = 32  #: on an accelerator
 EARLY_END = -30.0  #: log-probability that the text ends where more of it follows
-MAX_SIDE = 4096  #: pixels; a larger page is refused
 
 
-@dataclass(frozen=True)
-class NanoConfig:
-    """Widths and depths of a nano model."""
-
-    stem: tuple[int, int, int, int] = (32, 64, 128, 192)
-    local_layers: int = 2
-    token_width: int = 1280
-    global_width: int = 384
-    global_layers: int = 2
-    readout_layers: int = 2
-    square_width: int = 128
-    hidden: int = 256
-
-
-@dataclass(frozen=True)
-class Reading:
-    """The `text` read from a page, and for each of its characters the probability, (T,) float32, and the box of
-    left, top, right, bottom pixels where it was read, (T, 4) int32."""
-
-    text: str
-    confidence: NDArray[np.float32]
-    boxes: NDArray[np.int32]
-
-
-class Nano(nn.Module):
+class Nano(NanoModel):
     """The nano codec: `encoder` makes vision tokens of ink, `readout` makes characters of them."""
 
+    readout: Readout
+
     def __init__(self, config: NanoConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
-        super().__init__()
-        self.config = config
-        self.checkpoint = checkpoint
-        c = asdict(config)
-        self.encoder = NanoEncoder(
-            c["stem"], c["local_layers"], c["token_width"], c["global_width"], c["global_layers"]
-        )
-        self.readout = Readout(
+        readout = Readout(
             config.stem[-1], config.token_width, config.readout_layers, config.square_width, config.hidden
         )
-
-    @property
-    def _device(self) -> torch.device:
-        return self.readout.table.device
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return self.readout.table.dtype
-
-    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page, on the CPU; UsageError for a page that is not set in 64-px squares."""
-        return list(self.encode_each(pages))
-
-    @torch.inference_mode()
-    def encode_each(self, pages: Iterable[Page]) -> Iterator[VisionTokens]:
-        """The same, one after another as pages come."""
-        for batch in self._batches(pages, lambda page: page.image.shape):
-            ink = torch.stack([torch.from_numpy(_ink(page)) for page in batch]).to(self._device, self._dtype)
-            for page, values in zip(batch, self.encoder(self._padded(ink)), strict=False):
-                height, width = page.image.shape[0] // TOKEN_SIDE, page.image.shape[1] // TOKEN_SIDE
-                yield VisionTokens(values.cpu().clone(), height, width, page.setting, self.checkpoint)
+        super().__init__(config, readout, checkpoint)
 
     def read(
         self,
@@ -115,12 +58,7 @@ class Nano(nn.Module):
         CheckpointError for tokens of another checkpoint, UsageError for those of a page that was not typeset.
         """
         for batch in self._batches(tokens, lambda t: (t.height, t.width, t.setting)):
-            for page in batch:
-                if page.checkpoint != self.checkpoint:
-                    raise CheckpointError(
-                        f"tokens of checkpoint {page.checkpoint[0]} ({page.checkpoint[1][:12]}) cannot be read by "
-                        f"{self.checkpoint[0]} ({self.checkpoint[1][:12]})"
-                    )
+            self.own(batch)
             first = batch[0]
             if first.setting is None:
                 raise UsageError("nano reads only pages that Microfiche typeset")
@@ -139,11 +77,6 @@ class Nano(nn.Module):
                 ids = cells.reshape(-1)[where]
                 around = np.rint(boxes(where, ids, cells.shape[1], density) * scale).astype(np.int32)
                 yield Reading(ids_to_text(ids), confidence.reshape(-1)[where], around)
-
-    def _squares(self, values: Tensor) -> Tensor:
-        """(B, N, token width) → (B, N · 64, square width)"""
-        squares = self.readout.unfold(self._padded(values))
-        return squares.view(-1, values.shape[1] * SQUARES, squares.shape[-1])
 
     def lines(
         self,
@@ -211,17 +144,7 @@ class Nano(nn.Module):
             probability[left] *= sure
         return cells.reshape(rows, columns), probability.reshape(rows, columns)
 
-    def _batches(self, items: Iterable[T], key: Callable[[T], object]) -> Iterator[list[T]]:
-        """Lists of items that follow each other and are alike in `key`, as long as the device likes them."""
-        most = 1 if self._device.type == "cpu" else PAGES_AT_ONCE
-        for _, alike in groupby(items, key):
-            while batch := list(islice(alike, most)):
-                yield batch
 
-    def _padded(self, x: Tensor) -> Tensor:
-        if self._device.type == "cpu" or len(x) == PAGES_AT_ONCE:
-            return x
-        return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
 
 
 def grid(density: Density, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
@@ -257,12 +180,3 @@ def _readable(density: Density) -> NDArray[np.bool_]:
     return readable
 
 
-def _ink(page: Page) -> NDArray[np.float32]:
-    """(H, W) ink in [0, 1]: how far each pixel is from white."""
-    image = page.image
-    if max(image.shape[:2]) > MAX_SIDE or image.shape[0] % TOKEN_SIDE or image.shape[1] % TOKEN_SIDE:
-        raise UsageError(
-            f"a page of {image.shape[1]}×{image.shape[0]} px: sides must be multiples of 64, at most {MAX_SIDE}"
-        )
-    grey = image if image.ndim == 2 else image.mean(axis=-1)
-    return np.subtract(1, grey / np.float32(255), dtype=np.float32)

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from microfiche.checkpoints import load, save
 from microfiche.encoder.windows import PATCHES
-from microfiche.models.nano import Nano, NanoConfig
+from microfiche.models.encoding import NanoConfig
+from microfiche.models.nano import Nano
 from microfiche.training import parallel
 from microfiche.training.data import LARGEST, Batch, Corpus, Pages
 from microfiche.training.loop import Loss, Schedule, run

@@ -1,0 +1,212 @@
+"""The print readout: vision tokens → lines of proportional type, wherever they stand, in one parallel pass.
+
+No cell says here where a character is, so tokens are unfolded to 8-px squares and asked twice. Each square says in
+which of its pixel rows the middle of a text line runs, if one does, and how large its type is; such squares that follow
+each other are a line. Along a line, every two pixels, a frame says which character has its centre there, if any. It
+knows nothing of files, nor of the order in which lines are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from microfiche.decoder.readout import OFFSETS, SQUARE, Squares, around_centres, square_at
+from microfiche.typesetting.alphabet import CONTROLS, HALF, N_HALF
+from microfiche.typesetting.density import TOKEN_SIDE
+
+FRAME = 2  #: pixels along a line that one frame stands for
+NONE = N_HALF  #: the class of a frame that no character has its centre in
+FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id that is printed, but for the space
+NO_LINE = SQUARE  #: the class of a square that no line's middle runs through
+MIDDLE = 0.3  #: em from a line's baseline up to its middle
+_DRIFT = 2.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
+_SEEN, _FAINT = 0.5, 0.2  #: least probability of a line's middle where a line begins, and where it goes on
+
+
+@dataclass(frozen=True)
+class TracedLine:
+    """A line's middle from (`left`, `y`) px on, falling `slope` px a px, up to `right`, and the `size` of its type in
+    px an em."""
+
+    left: float
+    right: float
+    y: float
+    slope: float
+    size: float
+
+    def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The height of the line's middle at `x`, px."""
+        return (x - self.left) * self.slope + self.y
+
+
+@dataclass(frozen=True)
+class PrintedLine:
+    """What was read in one line: its `text`, and for each character of it the probability (T,) float32 and the box of
+    left, top, right, bottom pixels (T, 4) int32."""
+
+    text: str
+    confidence: NDArray[np.float32]
+    boxes: NDArray[np.int32]
+    size: float
+
+
+class PrintReadout(Squares):
+    """Reads lines of type of what it can `see` in unfolded tokens."""
+
+    def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
+        super().__init__(width, token_width, layers, square_width, hidden, OFFSETS)
+        self.line_head = nn.Linear(square_width, SQUARE + 2)
+        self.frame_head = nn.Linear(hidden, N_HALF + 1)
+
+    def line_logits(self, squares: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., square width) → (..., 9) logits of the pixel row in which a line's middle runs through each square,
+        the last for none, and (...) the binary logarithm of its type's size in px an em."""
+        found: Tensor = self.line_head(squares)
+        return found[..., : SQUARE + 1], found[..., SQUARE + 1] + 3.5
+
+    def frame_logits(self, squares: Tensor, at: Tensor, offset: Tensor) -> Tensor:
+        """Squares of `unfold`, (m, 4) indices and (m,) offsets of `around_centres` → (m, N_HALF + 1) logits."""
+        logits: Tensor = self.frame_head(self.see(squares, at, offset))
+        return logits
+
+    def read(self, squares: Tensor, height: int, width: int) -> list[PrintedLine]:
+        """The lines of one page of `height` × `width` tokens, from the top, of its (height · width · 64, square width)
+        squares."""
+        rows, size = self.line_logits(squares)
+        y, x = np.mgrid[: height * TOKEN_SIDE : SQUARE, : width * TOKEN_SIDE : SQUARE]
+        grid = square_at(y, x, height, width)
+        chance = rows.float().softmax(-1)[..., :NO_LINE].cpu().numpy()[grid]  # (rows of squares, columns, 8)
+        lines = trace(chance, np.exp2(size.float().cpu().numpy()[grid]))
+        if not lines:
+            return []
+        xs = [frames(line, width * TOKEN_SIDE) for line in lines]
+        ys = [line.at(x) for line, x in zip(lines, xs, strict=True)]
+        y = np.clip(np.floor(np.concatenate(ys)), 0, height * TOKEN_SIDE - 1).astype(np.int64)
+        x = np.floor(np.concatenate(xs)).astype(np.int64)
+        at, offset = (torch.from_numpy(a).to(squares.device) for a in around_centres(y, x, height, width))
+        logits = self.frame_logits(squares, at, offset).float()
+        logits[:, 1:FIRST_PRINTED] = -torch.inf
+        probability = logits.softmax(-1).cpu().numpy()
+        ends = np.cumsum([len(x) for x in xs])
+        read = (
+            characters(line, x, part)
+            for line, x, part in zip(lines, xs, np.split(probability, ends[:-1]), strict=True)
+        )
+        return [line for line in read if line.text.strip()]
+
+
+def frames(line: TracedLine, width: int) -> NDArray[np.float64]:
+    """The middles of the frames of a line, px."""
+    first = max(0, int(line.left) // FRAME - 2)
+    last = min(width // FRAME, int(line.right) // FRAME + 3)
+    return np.arange(first, last) * float(FRAME) + FRAME / 2
+
+
+def trace(chance: NDArray[np.floating], sizes: NDArray[np.floating]) -> list[TracedLine]:
+    """(rows of squares, columns, 8) the probability that a line's middle runs through each pixel row of each square,
+    and (rows, columns) the size of its type → the lines, from the top.
+
+    A line is a chain of columns of squares, each of which has a peak near the one before.
+    """
+    rows, columns, _ = chance.shape
+    ridge = np.pad(chance.transpose(1, 0, 2).reshape(columns, -1), ((0, 0), (2, 2)))  # (columns, pixel rows)
+    near = sum(ridge[:, i : i + rows * SQUARE] for i in range(5))  # over 5 px, which a peak is spread on
+    weights = np.stack([ridge[:, i : i + rows * SQUARE] for i in range(5)])
+    middle = (weights * np.arange(-2, 3)[:, None, None]).sum(0) / np.maximum(near, 1e-9)
+    padded = np.pad(near, ((0, 0), (3, 3)), constant_values=-1.0)
+    around = np.stack([padded[:, i : i + rows * SQUARE] for i in range(7)])
+    peak = (near >= _FAINT) & (around.argmax(0) == 3)  # of rows within 3 px the first of the highest
+    ended: list[list[_Seen]] = []
+    chains: list[list[_Seen]] = []
+    for column in range(columns):
+        ys = np.flatnonzero(peak[column])
+        found = [
+            _Seen(column, y + middle[column, y] + 0.5, sizes[y // SQUARE, column], near[column, y]) for y in ys.tolist()
+        ]
+        going = []
+        for chain in chains:
+            here = min(found, key=lambda seen: abs(seen.y - chain[-1].y), default=None)
+            if here is None or abs(here.y - chain[-1].y) > _DRIFT:
+                ended.append(chain)
+            else:
+                found.remove(here)
+                chain.append(here)
+                going.append(chain)
+        chains = going + [[seen] for seen in found if seen.chance >= _SEEN]
+    return sorted(map(_fitted, ended + chains), key=lambda line: line.y)
+
+
+class _Seen(NamedTuple):
+    """A line's middle in a column of squares: at `y` px, of type of `size` px an em, with a `chance`."""
+
+    column: int
+    y: float
+    size: float
+    chance: float
+
+
+def _fitted(chain: list[_Seen]) -> TracedLine:
+    """The straight line nearest to a chain."""
+    column, y, size, _ = np.array(chain, np.float64).T
+    x = (column + 0.5) * SQUARE
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()) if len(chain) > 6 else 0.0
+    left, right = column[0] * SQUARE, (column[-1] + 1) * SQUARE
+    return TracedLine(left, right, float(y.mean() + slope * (left - x.mean())), slope, float(np.median(size)))
+
+
+def characters(
+    line: TracedLine, x: NDArray[np.float64], probability: NDArray[np.float32]
+) -> PrintedLine:
+    """What stands in a line, of the (F,) middles of its frames and their (F, N_HALF + 1) probabilities.
+
+    A character's centre may lie between two frames, each of which then holds half of it: of frames that follow each
+    other, as many characters are read as they hold together, each from the stretch that holds one.
+    """
+    some = 1 - probability[:, NONE]
+    held = some > 0.05
+    starts = np.flatnonzero(held & ~np.append(False, held[:-1]))
+    stops = np.flatnonzero(held & ~np.append(held[1:], False)) + 1
+    ids, sure, places = [], [], []
+    for start, stop in zip(starts, stops, strict=True):
+        total = some[start:stop].sum()
+        count = round(float(total))
+        reached = np.cumsum(some[start:stop])
+        for k in range(count):
+            # The share of each frame that lies in this character's stretch.
+            low, high = total * k / count, total * (k + 1) / count
+            share = np.clip(np.minimum(reached, high) - np.maximum(reached - some[start:stop], low), 0, None)
+            mass = (probability[start:stop, :NONE] * (share / some[start:stop])[:, None]).sum(0)
+            best = int(mass.argmax())
+            ids.append(best)
+            sure.append(float(mass[best] / max(share.sum(), 1e-9)) * min(1.0, float(share.sum())))
+            places.append(float((x[start:stop] * share).sum() / share.sum()))
+    return _with_boxes(line, np.array(ids, np.int64), np.array(sure, np.float32), np.array(places))
+
+
+def _with_boxes(
+    line: TracedLine, ids: NDArray[np.int64], sure: NDArray[np.float32], places: NDArray[np.float64]
+) -> PrintedLine:
+    kept = slice(*_bounds(ids != 0))
+    ids, sure, places = ids[kept], sure[kept], places[kept]
+    if not len(ids):
+        return PrintedLine("", sure, np.empty((0, 4), np.int32), line.size)
+    between = (places[1:] + places[:-1]) / 2
+    half = between[:1] - places[:1] if len(between) else np.array([line.size / 4])
+    end = places[-1:] - between[-1:] if len(between) else half
+    edges = np.concatenate([places[:1] - half, between, places[-1:] + end])
+    y = line.at(places)
+    boxes = np.stack([edges[:-1], y - 0.6 * line.size, edges[1:], y + 0.6 * line.size], axis=1)
+    text = "".join(HALF[i] for i in ids)
+    return PrintedLine(text, sure, np.rint(boxes).clip(0).astype(np.int32), line.size)
+
+
+def _bounds(kept: NDArray[np.bool_]) -> tuple[int, int]:
+    """From the first to behind the last that is kept."""
+    at = np.flatnonzero(kept)
+    return (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)
