@@ -46,6 +46,12 @@ def documents(file: Path) -> list[str]:
     return [d for d in text.split("\n\f\n") if d.strip()]
 
 
+def text_files(folder: Path) -> list[Path]:
+    """The text files under `folder` in order, without READMEs."""
+    found = (p for p in folder.rglob("*") if p.name.endswith(SUFFIXES) and not p.name.lower().startswith("readme"))
+    return sorted(found)
+
+
 @dataclass(frozen=True)
 class Corpus:
     """Glyph ids of every file, apart for text that is mostly half-width (`narrow`) and mostly full-width."""
@@ -57,9 +63,7 @@ class Corpus:
     def load(cls, folder: Path, validation: bool) -> Corpus:
         """The training documents of every text file under `folder`, or those held out; InputError if none."""
         narrow, wide = [], []
-        for file in sorted(p for p in folder.rglob("*") if p.name.endswith(SUFFIXES)):
-            if file.name.lower().startswith("readme"):
-                continue
+        for file in text_files(folder):
             kept = [d for d in documents(file) if held_out(d) == validation]
             ids = glyphs("\n".join(kept))
             ids = ids[ids != NO_GLYPH]

@@ -30,11 +30,8 @@ class Face:
     def __init__(self, file: Path, size: int, hinted: bool = False) -> None:
         self.size = size
         self._quarters = 1 if hinted else _QUARTERS  # places of a pen within a pixel; glyphs are drawn as much larger
-        self._font, self._measured = (
-            ImageFont.truetype(str(file), em, layout_engine=ImageFont.Layout.BASIC)
-            for em in (size * self._quarters, size if hinted else _EM)
-        )
-        ascent, descent = self._font.getmetrics()
+        self._drawn, self._measured = (file, size * self._quarters), (file, size if hinted else _EM)
+        ascent, descent = _font(*self._drawn).getmetrics()
         self.ascent, self.descent = -(-ascent // self._quarters), -(-descent // self._quarters)
         self._advance: dict[int, float] = {}
         self._slot: dict[int, int] = {}  # code point · _QUARTERS + quarter → slot
@@ -48,7 +45,8 @@ class Face:
         unique, places = np.unique(points, return_inverse=True)
         for point in unique.tolist():
             if point not in self._advance:
-                self._advance[point] = self._measured.getlength(chr(point)) * self.size / self._measured.size
+                font = _font(*self._measured)
+                self._advance[point] = font.getlength(chr(point)) * self.size / font.size
         return np.array([self._advance[point] for point in unique.tolist()])[places]
 
     def draw(
@@ -78,38 +76,55 @@ class Face:
 
     def _slots(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         unique, places = np.unique(keys, return_inverse=True)
-        new = [key for key in unique.tolist() if key not in self._slot]
+        new = {key // _QUARTERS: None for key in unique.tolist() if key not in self._slot}
         if new:
-            self._add(new)
+            self._add(list(new))
         return np.array([self._slot[key] for key in unique.tolist()], np.int64)[places]
 
-    def _add(self, keys: list[int]) -> None:
+    def _add(self, points: list[int]) -> None:
+        """Draws the glyphs of `points`, each once and large, and keeps them at all places of a pen within a pixel."""
+        n, font = self._quarters, _font(*self._drawn)
         down, right, ink, counts = [self._down], [self._right], [self._ink], []
-        extents = np.empty((len(keys), 4), np.int32)
-        margin, scale = 2 * self.size, self._quarters
-        canvas = Image.new("L", (6 * self.size * scale, 5 * self.size * scale))
-        pen = ImageDraw.Draw(canvas)
-        for i, key in enumerate(keys):
-            canvas.paste(0, (0, 0, *canvas.size))
-            point, quarter = divmod(key, _QUARTERS)
-            pen.text((margin * scale + quarter, margin * scale), chr(point), 255, self._font, anchor="ls")
-            glyph = canvas.reduce(scale)
-            picture = np.asarray(glyph)
-            y, x = np.nonzero(picture)
-            down.append((y - margin).astype(np.int16))
-            right.append((x - margin).astype(np.int16))
-            ink.append(picture[y, x])
-            counts.append(len(y))
-            left, top, beyond, bottom = glyph.getbbox() or (margin,) * 4
-            extents[i] = left, min(top, margin - self.ascent), beyond, max(bottom, margin + self.descent)
-        first = len(self._slot)
-        self._slot.update({key: first + i for i, key in enumerate(keys)})
+        extents = np.zeros((len(points) * n, 4), np.int32)
+        extents[:, 1], extents[:, 3] = -self.ascent, self.descent
+        for i, point in enumerate(points):
+            left, top, beyond, bottom = map(int, font.getbbox(chr(point), anchor="ls"))
+            width, height = max(beyond - left, 1), max(bottom - top, 1)
+            large = Image.new("L", (width, height))
+            ImageDraw.Draw(large).text((-left, -top), chr(point), 255, font, anchor="ls")
+            first, above = left // n, top // n
+            shifted = np.zeros((n, (-(-bottom // n) - above + 1) * n, (-(-beyond // n) - first + 1) * n), np.uint16)
+            bitmap, over, aside = np.asarray(large), top - above * n, left - first * n
+            for q in range(n):
+                shifted[q, over : over + height, aside + q : aside + q + width] = bitmap
+            rows, columns = shifted.shape[1] // n, shifted.shape[2] // n
+            pictures = (shifted.reshape(n, rows, n, columns, n).sum((2, 4)) + n * n // 2) // (n * n)
+            place, y, x = np.nonzero(pictures)
+            down.append((y + above).astype(np.int16))
+            right.append((x + first).astype(np.int16))
+            ink.append(pictures[place, y, x].astype(np.uint8))
+            found = np.bincount(place, minlength=n)
+            counts.append(found)
+            for q, (end, count) in enumerate(zip(np.cumsum(found).tolist(), found.tolist(), strict=True)):
+                if count:
+                    here, box = slice(end - count, end), extents[i * n + q]
+                    box[0], box[2] = right[-1][here].min(), right[-1][here].max() + 1
+                    box[1], box[3] = min(box[1], down[-1][end - count]), max(box[3], down[-1][end - 1] + 1)
+        slot = len(self._extent)
+        for i, point in enumerate(points):
+            self._slot.update({point * _QUARTERS + q: slot + i * n + q for q in range(n)})
         self._down, self._right, self._ink = np.concatenate(down), np.concatenate(right), np.concatenate(ink)
-        self._extent = np.concatenate([self._extent, extents - margin])
-        self._first = np.append(self._first, self._first[-1] + np.cumsum(counts))
+        self._extent = np.concatenate([self._extent, extents])
+        self._first = np.append(self._first, self._first[-1] + np.cumsum(np.concatenate(counts)))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=64)
+def _font(file: Path, em: int) -> ImageFont.FreeTypeFont:
+    """FreeType's font, of which few are kept open: one takes up to some MB."""
+    return ImageFont.truetype(str(file), em, layout_engine=ImageFont.Layout.BASIC)
+
+
+@lru_cache(maxsize=4096)
 def face(file: Path, size: int, hinted: bool = False) -> Face:
     """The face of a font file at `size` px, with the glyphs it has drawn so far."""
     return Face(file, size, hinted)
