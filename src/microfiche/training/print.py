@@ -14,23 +14,25 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
 from microfiche.checkpoints import load, save
 from microfiche.decoder.prints import FRAME, MIDDLE, NO_LINE, NONE
-from microfiche.decoder.readout import OFFSETS, SQUARE, SQUARES, around_centres, square_at
+from microfiche.decoder.readout import OFFSETS, SQUARE, SQUARES, around_centres, places_at, square_at
 from microfiche.models.prints import NanoPrint
 from microfiche.training import parallel
 from microfiche.training.loop import Loss, Schedule, run
+from microfiche.training.noise import some, worn
 from microfiche.training.prints import Prints
 from microfiche.typesetting.alphabet import NO_GLYPH, N_HALF, glyphs
-from microfiche.typesetting.density import TOKEN_SIDE
+from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
 from microfiche.typesetting.printed import LARGEST, Print
 
 _FRAMES = 48  #: supervised frames for each vision token, at most
 _SIZE_SHARE = 0.2  #: of the loss on a type's size
+_LIKE = ("7x13", 0.8)  #: the codec's density and scale whose places the frames start from
 
 
 class Recipe(Schedule):
@@ -38,6 +40,8 @@ class Recipe(Schedule):
 
     start: str = "nano"  #: the codec's checkpoint whose encoder and unfolding it goes on from
     page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
+    random_share: float = Field(0.2, ge=0, le=1)  #: pages that hold random strings
+    noise: float = Field(0.3, ge=0, le=1)  #: the chance of each step of noise on a page
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
@@ -162,12 +166,15 @@ def new_model(recipe: Recipe, device: torch.device) -> NanoPrint:
     codec = load(recipe.start, str(device), torch.float32)
     torch.manual_seed(recipe.seed)
     model = NanoPrint(codec.config).to(device)
+    none = np.zeros(1, np.int64)
+    first = int(places_at(DENSITIES[_LIKE[0]], none, none, 1, 1, False, _LIKE[1]).place[0])
     state, own = codec.state_dict(), model.state_dict()
     kept = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
     model.load_state_dict(kept, strict=False)
     with torch.no_grad():
         model.readout.frame_head.weight[:N_HALF] = state["readout.half_head.weight"][:N_HALF]
         model.readout.frame_head.bias[:N_HALF] = state["readout.half_head.bias"][:N_HALF]
+        model.readout.table.copy_(codec.readout.table[first : first + OFFSETS])
     return model.train().requires_grad_(True)
 
 
@@ -198,12 +205,28 @@ def batch_at(prints: Prints, recipe: Recipe, number: int) -> Batch:
     shares = np.array(list(recipe.page_sides.values()))
     side = sides[rng.choice(len(sides), p=shares / shares.sum())]
     count = max(1, round(recipe.tokens_per_batch / (side // TOKEN_SIDE) ** 2))
-    return batch_of([prints.print(rng, side, side) for _ in range(count)], rng)
+    return batch_of([drawn(prints, rng, side, recipe.noise) for _ in range(count)], rng)
+
+
+def drawn(prints: Prints, rng: np.random.Generator, side: int, noise: float) -> Print:
+    """A square page of `side` px, with each step of noise by a chance of `noise`."""
+    one = prints.print(rng, side, side)
+    return worn(one, some(rng, noise), rng)
+
+
+def held_prints(text: Path) -> dict[str, list[Print]]:
+    """Pages of 256 px of held-out text in held-out typefaces: clean, worn, and clean ones of random strings."""
+    kinds = {"clean": (0.0, 0.0), "worn": (0.0, 0.3), "random": (1.0, 0.0)}
+    return {
+        name: [drawn(prints, np.random.default_rng(i), 256, noise) for i in range(16)]
+        for name, (random_share, noise) in kinds.items()
+        for prints in [Prints(text, True, random_share=random_share, wide_share=0.0)]
+    }
 
 
 @torch.no_grad()
 def validate(model: NanoPrint, held: dict[str, list[Print]], device: torch.device) -> dict[str, float]:
-    """For each of several sets of pages the share of characters whose frame is read right, and of squares whose line is."""
+    """For each of several sets of pages the share of characters whose frame is read right."""
     model.eval()
     scores = {}
     for name, prints in held.items():
@@ -227,8 +250,8 @@ def train(
     the steps done. See `loop.run`."""
     recipe = Recipe.read(recipe_file)
     model = new_model(recipe, device)
-    prints = Prints(text)
-    held = held_prints(Prints(text, held_out=True))
+    prints = Prints(text, random_share=recipe.random_share, wide_share=0.0)
+    held = held_prints(text)
 
     def loss(number: int) -> Loss:
         batch = batch_at(prints, recipe, number)
