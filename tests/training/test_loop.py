@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,16 @@ def test_blocks_that_compute_again_train_the_same(corpus: Path) -> None:
     assert far(run(corpus, "plain"), run(corpus, "again", "checkpoint_activations = true\n")) == 0
 
 
-def test_two_processes_train_as_one(corpus: Path) -> None:
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As each of several processes has, so that products are summed in the same order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_two_processes_train_as_one(corpus: Path, one_thread: None) -> None:
     one = run(corpus, "one", "batches_per_step = 2\n")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "microfiche"]
     command += ["train", "codec", "--recipe", str(corpus / "one.toml"), "--text", str(corpus / "text")]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from microfiche.decoder.lines import LineDecoder, Lines
-from microfiche.decoder.readout import HALF_CLASSES, LEFT, Places, Readout, centres, places
+from microfiche.decoder.readout import HALF_CLASSES, LEFT, RIGHT, Places, Readout, centres, places
 from microfiche.errors import UsageError
 from microfiche.models.encoding import NanoConfig, NanoModel, Reading
 from microfiche.page import VisionTokens
@@ -128,11 +128,13 @@ class Nano(NanoModel):
         logits[:, torch.from_numpy(~_readable(density))] = -torch.inf
         probability, half = (t.numpy() for t in logits.softmax(-1).max(-1))
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
-        early = np.flatnonzero(half[:last] == END)  # the text cannot be over where more of it follows
-        if len(early):
-            logits[early, END] = -torch.inf
-            again, ids = (t.numpy() for t in logits[early].softmax(-1).max(-1))
-            probability[early], half[early] = again, ids
+        early = (half == END) & (np.arange(rows * columns) < last)  # the text cannot be over where more of it follows
+        stray = (half == RIGHT) & (np.roll(half, 1) != LEFT)  # nor can there be half a character
+        for wrong, classes in ((early, [END]), (stray, [LEFT, RIGHT])):
+            if wrong.any():
+                others = logits[torch.from_numpy(wrong)]
+                others[:, classes] = -torch.inf
+                probability[wrong], half[wrong] = (t.numpy() for t in others.softmax(-1).max(-1))
         cells = np.where(half < N_HALF, half, 0).astype(np.uint16)
         left = np.flatnonzero((half == LEFT) & (np.arange(rows * columns) % columns < columns - 1))
         if len(left):
