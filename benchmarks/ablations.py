@@ -1,0 +1,254 @@
+"""What decides nano's quality: small nanos that differ in one thing each, trained alike, measured alike.
+
+    python benchmarks/ablations.py CORPUS --out runs/ablations [--steps 800] [--only base no-random …]
+
+Every variant is the recipe below with one change, trained on one core's worth of steps at 7×13 (seed 0) and measured on
+held-out English novels and their random twin. A variant whose weights stand in --out is measured and not trained again;
+one that was broken off goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from microfiche.checkpoints import load
+from microfiche.decoder.lines import LineDecoder, Lines
+from microfiche.decoder.moe import Routing, balance_loss
+from microfiche.decoder.readout import HALF_CLASSES
+from microfiche.encoder.nano import NanoEncoder
+from microfiche.encoder.windows import PATCHES
+from microfiche.evaluation.measure import measure, random_twin
+from microfiche.evaluation.precision import errors
+from microfiche.training import codec, lines
+from microfiche.training.data import Corpus, Pages, documents, held_out
+from microfiche.training.loop import Loss, run
+from microfiche.typesetting import unreadable
+from microfiche.typesetting.alphabet import glyphs
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
+from microfiche.typesetting.draw import draw
+from microfiche.typesetting.layout import break_lines, expand, ids_to_text
+
+DENSITY = DENSITIES["7x13"]
+RECIPE = """
+seed = 0
+steps = {steps}
+local_steps = {local}
+decay_steps = {decay}
+warmup_steps = 50
+learning_rate = 5e-3
+tokens_per_step = 128
+random_share = {random}
+validate_every = {steps}
+page_sides = {{128 = 0.4, 256 = 0.6}}
+densities = {{7x13 = 1}}
+[model]
+stem = [24, 48, 96, 128]
+local_layers = 1
+token_width = {width}
+global_width = 192
+global_layers = 1
+readout_layers = 2
+square_width = 96
+hidden = 192
+"""
+AR_STRIPS, AR_STRIP = 4, (3, 10)  #: strips a step of the variant without dense supervision, and their size in tokens
+
+
+class OneStep(nn.Linear):
+    """A compressor of one linear map over all 16 patches of a window, begun as the two-step one is."""
+
+    def __init__(self, width: int, token_width: int) -> None:
+        super().__init__(PATCHES * width, token_width)
+        self.start_as(torch.eye(token_width // PATCHES, width))
+
+    @torch.no_grad()
+    def start_as(self, projection: Tensor) -> None:
+        self.weight.copy_(torch.block_diag(*[projection] * PATCHES))  # type: ignore[no-untyped-call]
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.flatten(1))
+
+
+class OneStepBack(nn.Module):
+    """Its mirror."""
+
+    def __init__(self, width: int, token_width: int) -> None:
+        super().__init__()
+        self.deconv1 = nn.Linear(token_width, PATCHES * width)
+        self.start_as(torch.eye(width, token_width // PATCHES))
+
+    @torch.no_grad()
+    def start_as(self, projection: Tensor) -> None:
+        self.deconv1.weight.copy_(torch.block_diag(*[projection] * PATCHES))  # type: ignore[no-untyped-call]
+        self.deconv1.bias = nn.Parameter(torch.zeros(4 * len(projection)))  # `start_compressor` fills a quarter
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        bias = self.deconv1.bias.repeat(PATCHES // 4)
+        return F.linear(tokens, self.deconv1.weight, bias).view(len(tokens), PATCHES, -1)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A change of the recipe: its `says` is the row's name."""
+
+    says: str
+    width: int = 768
+    local: float = 0.25  #: share of the steps before there is a compressor
+    random: float = 0.3
+    within: Callable[[], AbstractContextManager[object]] = nullcontext  #: in which its model is built
+
+
+class OneStepPatched(AbstractContextManager[object]):
+    """Builds models with the one-step compressor and its mirror."""
+
+    def __enter__(self) -> None:
+        self.patches = [
+            patch("microfiche.encoder.nano.Compressor", OneStep),
+            patch("microfiche.decoder.readout.Decompressor", OneStepBack),
+        ]
+        for each in self.patches:
+            each.start()
+
+    def __exit__(self, *error: object) -> None:
+        for each in self.patches:
+            each.stop()
+
+
+VARIANTS = {
+    "base": Variant("a small nano: tokens of 768, compressor of two steps, 30 % random strings"),
+    "narrow": Variant("tokens of 384", width=384),
+    "wide": Variant("tokens of 1536", width=1536),
+    "one-step": Variant("compressor of one step, 16 patches at once", within=OneStepPatched),
+    "no-random": Variant("no random strings in training", random=0.0),
+    "no-local": Variant("through the compressor from the first step", local=0.0),
+}
+
+
+def held_text(folder: Path, count: int) -> str:
+    """Held-out English novels, without what 7×13 cannot draw."""
+    (file,) = folder.glob("en-novels*")
+    text = "\n".join(d for d in documents(file) if held_out(d))[:count]
+    return text.translate(dict.fromkeys(map(ord, unreadable([text], DENSITY)[0])))
+
+
+def trained(variant: Variant, name: str, folder: Path, out: Path, steps: int) -> Path:
+    """The weights of a variant, which is trained if they are not there."""
+    weights = out / name / "model.safetensors"
+    if not weights.exists():
+        recipe = out / f"{name}.toml"
+        recipe.parent.mkdir(parents=True, exist_ok=True)
+        local = round(variant.local * steps)
+        recipe.write_text(
+            RECIPE.format(steps=steps, local=local, decay=steps // 2, random=variant.random, width=variant.width)
+        )
+        codec.train(recipe, folder, out / name, torch.device("cpu"), lambda line: None)
+    return weights
+
+
+class Sightless(nn.Module):
+    """The variant without dense supervision: nano's encoder, and a line decoder that sees vision tokens alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = NanoEncoder((24, 48, 96, 128), 1, 768, 192, 1)
+        self.decoder = LineDecoder.for_nano(1, 768)
+
+    def lines(self, cells: np.ndarray) -> Lines:
+        """What the decoder is given of a strip: its rows' tokens, and nothing of what stands in a cell."""
+        height, width = AR_STRIP
+        ink = torch.from_numpy(draw(cells, atlas(DENSITY).cells, height * TOKEN_SIDE, width * TOKEN_SIDE))[None]
+        tokens = self.encoder(ink.float()).view(height, width, -1)
+        rows = (np.arange(len(cells)) * DENSITY.height + DENSITY.height // 2) // TOKEN_SIDE
+        base = torch.zeros(*cells.shape, HALF_CLASSES)
+        return Lines(tokens[torch.from_numpy(rows)], torch.zeros(*cells.shape, 2), base)
+
+
+def without_dense(folder: Path, out: Path, steps: int, text: str) -> tuple[float, float]:
+    """Trains the variant without dense supervision on as many steps, and gives its precision on text and its twin."""
+    torch.manual_seed(0)
+    model = Sightless()
+    recipe_file = out / "no-dense.toml"
+    recipe_file.parent.mkdir(parents=True, exist_ok=True)
+    recipe_file.write_text(
+        f"steps = {steps}\ndecay_steps = {steps // 2}\nwarmup_steps = 50\ntokens_per_step = "
+        f"{AR_STRIPS * AR_STRIP[0] * AR_STRIP[1]}\nvalidate_every = {steps}\ndensities = {{7x13 = 1}}\n"
+    )
+    recipe = lines.Recipe.read(recipe_file)
+    pages = Pages(Corpus.load(folder, False), recipe.densities, 0.3)
+    shape = tuple(n * TOKEN_SIDE // m for n, m in zip(AR_STRIP, (DENSITY.height, DENSITY.width), strict=True))
+
+    def loss(number: int) -> Loss:
+        total, right, count = torch.zeros(()), 0, 0
+        rng = np.random.default_rng([0, number])
+        for _ in range(AR_STRIPS):
+            cells = pages.cells(rng, DENSITY, *shape, bool(rng.random() < 0.3))
+            target = torch.from_numpy(lines.classes(cells))
+            routings: list[Routing] = []
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = model.decoder(model.lines(cells), lines.shifted(target), routings)
+            total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
+            total = total + 0.001 * target.numel() * balance_loss(routings)
+            right, count = right + int((logits.argmax(-1) == target).sum()), count + target.numel()
+        return Loss(total, count, right, AR_STRIPS * AR_STRIP[0] * AR_STRIP[1])
+
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW([{"params": list(model.parameters()), "share": 0.4}], betas=(0.9, 0.98), fused=True)
+    ]
+    run(recipe_file, recipe, out / "no-dense", model, optimisers, loss, lambda step: {}, lambda line: None,
+        lambda step: False)  # fmt: skip
+    model.eval()
+    return read_alone(model, text, shape), read_alone(model, random_twin(text), shape)
+
+
+@torch.inference_mode()
+def read_alone(model: Sightless, text: str, shape: tuple[int, ...]) -> float:
+    """Strict precision of what the line decoder reads, strip by strip."""
+    rows, columns = shape
+    cells, _ = break_lines(expand(glyphs(text)), columns, "dense")
+    wrong = length = 0
+    for first in range(0, len(cells) - rows + 1, rows):
+        truth = cells[first : first + rows]
+        found = model.decoder.greedy(model.lines(truth)).numpy()
+        read = ids_to_text(np.where(found < HALF_CLASSES - 2, found, 0).astype(np.uint16).reshape(-1))
+        distance, longer = errors(read, ids_to_text(truth.reshape(-1)))
+        wrong, length = wrong + distance, length + longer
+    return 1 - wrong / length
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--characters", type=int, default=20_000)
+    parser.add_argument("--only", nargs="*", choices=[*VARIANTS, "no-dense"], default=[*VARIANTS, "no-dense"])
+    args = parser.parse_args()
+    text = held_text(args.folder, args.characters)
+    print(f"| variant, {args.steps:,} steps at 7×13 | precision | random strings |\n|---|---|---|", flush=True)
+    for name in args.only:
+        if name == "no-dense":
+            scores = without_dense(args.folder, args.out, args.steps, text)
+            says = "no dense supervision: a line decoder's loss alone"
+        else:
+            variant = VARIANTS[name]
+            says = variant.says
+            with variant.within():
+                model = load(trained(variant, name, args.folder, args.out, args.steps))
+                scores = tuple(measure(text, model, "7x13", random=r).precision for r in (False, True))  # type: ignore[assignment]
+        print(f"| {says} | {scores[0]:.4f} | {scores[1]:.4f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
