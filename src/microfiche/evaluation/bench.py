@@ -82,7 +82,7 @@ def bench(text: str, model: Nano, rivals: int = 2) -> Bench:
         seconds_per_page=1 / encode + 1 / read,
         error=_error([r.text for r in model.read_each(tokens)], pages),
     )
-    others = _rivals(pages[:rivals]) if rivals else []
+    others = others_on(pages[:rivals]) if rivals else []
     return Bench(
         **_typesetting(text, typesetter),
         encode=encode,
@@ -119,7 +119,9 @@ def _error(read: list[str], pages: list[Page]) -> float:
     return 1 - sum(precision(r, truth) for r, truth in squeezed) / len(pages)
 
 
-def _rivals(pages: list[Page]) -> list[Reader]:
+def others_on(pages: list[Page]) -> list[Reader]:
+    """Tesseract and RapidOCR, as far as they are installed, on `pages` as they are and enlarged three times; what they
+    read is compared without white space."""
     readers: list[tuple[str, Callable[[Image.Image], str]]] = []
     if shutil.which("tesseract"):
         readers.append(("Tesseract", _tesseract))
