@@ -18,9 +18,9 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from microfiche.documents.limits import Limits
 from microfiche.documents.opening import open_document
 from microfiche.documents.pdf import PdfFile
+from microfiche.limits import Limits
 
 PAGES, DPI = 60, 144
 BEST = "it was the best of times, it was the worst of times."

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from microfiche.documents.document import Block, Document, PageRead
-from microfiche.documents.layout import blocks, finish
+from microfiche.documents.finishing import finish
+from microfiche.documents.layout import blocks
 from microfiche.documents.lines import Line, with_markers
 from microfiche.documents.order import reading_order
 from microfiche.documents.regions import Region

@@ -18,9 +18,9 @@ from makers import encoded, encrypted_pdf, one_page, png_header, raw_pdf, stream
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from microfiche.documents.limits import Limits
 from microfiche.documents.opening import Given, Opened, Sheet, documents_in, open_document, page_numbers
 from microfiche.errors import InputError, UsageError
+from microfiche.limits import Limits
 
 DPI = 144
 POINT = DPI / 72

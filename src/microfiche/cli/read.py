@@ -20,8 +20,8 @@ from microfiche.files import whole_file
 
 if TYPE_CHECKING:
     from microfiche.documents.document import Document
-    from microfiche.documents.limits import Limits
     from microfiche.documents.reading import Engine
+    from microfiche.limits import Limits
 
 
 class Format(StrEnum):
@@ -178,7 +178,7 @@ def _model(
 
 def _limits(given: list[str]) -> Limits:
     """The limits, those changed that are `given` as NAME=NUMBER."""
-    from microfiche.documents.limits import Limits
+    from microfiche.limits import Limits
 
     defaults = asdict(Limits())
     changed = {}

@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 from pydantic import ValidationError
 
+from microfiche.documents import opening
 from microfiche.documents.document import Document, PageRead
+from microfiche.documents.fetching import is_url
 from microfiche.documents.reading import Leaf
 from microfiche.files import whole_file
 
@@ -24,7 +27,9 @@ def names_for(documents: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     names = []
     for document in documents:
-        stem = "stdin" if document == "-" else re.sub(r"[^\w. -]", "_", Path(document).stem).strip(". ") or "document"
+        path = Path(unquote(urlsplit(document).path) if is_url(document) else document)
+        stem = path.stem if path.suffix.lower() in opening.SUFFIXES else path.name
+        stem = "stdin" if document == "-" else re.sub(r"[^\w. -]", "_", stem).strip(". ") or "document"
         name, number = stem, 1
         while name.casefold() in taken:
             number += 1
