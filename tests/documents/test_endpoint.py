@@ -28,6 +28,7 @@ class Server:
         self.answers: list[Answer] = []
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.headers: dict[str, str] = {}
         self.at_once = self.most = 0
         self.lock = threading.Lock()
         outer = self
@@ -45,6 +46,8 @@ class Server:
                 with outer.lock:
                     outer.at_once -= 1
                 self.send_response(code)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -132,6 +135,14 @@ def test_a_bad_answer_fails_the_page_with_its_reason(server: Server, answer: Ans
     server.answers = [answer]
     (page,) = EndpointEngine(server.url, pause=0.01).read([sheet()])
     assert page.status == "failed" and reason in page.reason and "\n" not in page.reason
+
+
+def test_a_page_and_its_key_are_not_sent_on_to_another_server(server: Server) -> None:
+    moved = server.url.replace("/v1", "/elsewhere")
+    server.answers, server.headers = [raw(b"", 307)], {"Location": moved}
+    (page,) = EndpointEngine(server.url, key="secret", pause=0.01).read([sheet()])
+    assert (page.status, len(server.asked)) == ("failed", 1)
+    assert page.reason.startswith("the endpoint answered 307")
 
 
 def test_an_endpoint_that_does_not_answer_in_time(server: Server) -> None:

@@ -181,3 +181,36 @@ def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:
     assert [b.kind for b in blocks(lines, [region], picture)] == ["table"]
     draw.ellipse((300, 100, 480, 170), fill="black")
     assert [b.kind for b in blocks(lines, [region], picture)] == ["figure"]
+
+
+def test_small_words_between_a_figure_and_its_caption_are_the_figures() -> None:
+    region = Region("figure", (100, 100, 500, 300), 0.9)
+    label = Line("generation", (250, 305, 350, 320), 14.0)
+    caption = Line("Figure 1. How letters fade.", (100, 330, 420, 350), SIZE)
+    picture = PAGE.copy()
+    ImageDraw.Draw(picture).ellipse((120, 120, 480, 280), fill="black")
+    text = paragraph(FIRST, 100, 500)
+    found = blocks([label, caption, *text], [region], picture)
+    assert [(b.kind, b.text) for b in found[:2]] == [("figure", "generation"), ("caption", caption.text)]
+    assert [b.kind for b in blocks([label, *text], [region], picture)][:2] == ["figure", "text"]
+
+
+def test_a_fraction_is_written_on_one_line() -> None:
+    pieces = {"m": (100, 120), "=": (140, 120), "r h": (180, 105), "q": (195, 140), "(1)": (400, 120)}
+    lines = [Line(text, (x, y, x + 12 * len(text), y + 22), SIZE) for text, (x, y) in pieces.items()]
+    region = Region("formula", (90, 95, 440, 170), 0.9)
+    (formula,) = blocks(lines, [region], PAGE, rules=[(175, 133, 225, 133)])
+    assert (formula.kind, formula.text) == ("formula", "m = (r h)/q (1)")
+    (flat,) = blocks(lines, [region], PAGE)
+    assert "/" not in flat.text
+
+
+def test_two_lines_far_apart_are_two_paragraphs_though_no_third_tells_the_pitch() -> None:
+    lines = [Line("The author of it all", (300, 100, 500, 120), SIZE), Line("What it is", (350, 138, 450, 158), SIZE)]
+    assert len(blocks(lines, [], PAGE)) == 2
+
+
+def test_a_figure_that_was_not_cut_out_keeps_its_words_and_looks_like_a_picture() -> None:
+    figure = Block(kind="figure", box=(0, 0, 1, 1), text="12 point [read]")
+    assert figure.markdown() == "![12 point read]()"
+    assert figure.model_copy(update={"figure": "a/b.png"}).markdown() == "![12 point read](a/b.png)"

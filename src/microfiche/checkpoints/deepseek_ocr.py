@@ -207,9 +207,11 @@ def load(
     return model.eval()
 
 
-def memory(config: DeepSeekOCRConfig | None = None, dtype: torch.dtype = torch.bfloat16) -> int:
+def memory(
+    config: DeepSeekOCRConfig | None = None, dtype: torch.dtype = torch.bfloat16, device: str = "cpu"
+) -> int:
     """Bytes the weights take in memory once loaded."""
-    return _bytes(_empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), dtype, "cpu"))
+    return _bytes(_empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), dtype, device))
 
 
 def _bytes(model: DeepSeekOCR) -> int:

@@ -24,12 +24,13 @@ def is_url(name: str) -> bool:
 def fetched(url: str, limits: Limits = Limits()) -> bytes:
     """The bytes at `url`; InputError, without the address, where they do not come whole and within the limits."""
     end = time.monotonic() + limits.seconds
-    request = urllib.request.Request(url, headers={"User-Agent": "microfiche", "Accept-Encoding": "identity"})
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "microfiche", "Accept-Encoding": "identity"})
         with _opener().open(request, timeout=limits.seconds) as answer:
             return _all(answer, limits, end)
     except urllib.error.HTTPError as error:
-        raise InputError(f"the server answered {error.code} {error.reason}") from error
+        error.close()
+        raise InputError(f"the server answered {error.code} {str(error.reason).splitlines()[0]}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, TimeoutError):
@@ -77,5 +78,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after not in SCHEMES or (before == "https" and after == "http"):
+            fp.close()
             raise urllib.error.URLError(f"the server sends on from {before} to {after}")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -96,6 +96,7 @@ class EndpointEngine:
                 with _STAYS.open(request, timeout=self.timeout) as answer:
                     return _content(answer.read(LONGEST + 1))
             except urllib.error.HTTPError as error:
+                error.close()
                 if error.code not in AGAIN or last:
                     raise InputError(f"the endpoint answered {error.code} {error.reason}") from error
                 wait = error.headers.get("Retry-After", "")
