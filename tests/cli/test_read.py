@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from makers import CATALOG, encrypted_pdf, endless_second_page, raw_pdf, text_pd
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from microfiche.cli import app
+from microfiche.cli import app, console
 from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.reading import Leaf
 from microfiche.documents.writing import Shelf, names_for
@@ -176,12 +177,12 @@ def test_what_cannot_be_opened_is_one_line_and_leaves_no_file(
         assert not (tmp_path / "out").exists()
 
 
-def test_an_encrypted_pdf_opens_with_its_password_alone(tmp_path: Path) -> None:
+def test_an_encrypted_pdf_opens_with_its_password_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "x.pdf").write_bytes(encrypted_pdf("sesame"))
     assert "not its password" in run(str(tmp_path / "x.pdf"), "--password", "open", code=1).stderr
     assert "First page" in run(str(tmp_path / "x.pdf"), "--password", "sesame", "--engine", "text").stdout
-    given = CliRunner().invoke(app, ["read", str(tmp_path / "x.pdf"), "--engine", "text"], env={"MICROFICHE_PASSWORD": "sesame"})
-    assert given.exit_code == 0
+    monkeypatch.setenv("MICROFICHE_PASSWORD", "sesame")
+    run(str(tmp_path / "x.pdf"), "--engine", "text")
 
 
 def test_pages_and_dpi_are_those_asked_for(tmp_path: Path) -> None:
@@ -189,6 +190,14 @@ def test_pages_and_dpi_are_those_asked_for(tmp_path: Path) -> None:
     options = ["--pages", "7,1-3", "--dpi", "72", "--format", "json", "--engine", "text"]
     found = Document.model_validate_json(run(str(tmp_path / "x.pdf"), *options).stdout)
     assert [(p.number, p.width, p.height) for p in found.pages] == [(n, 200, 100) for n in (1, 2, 3, 7)]
+
+
+def test_without_a_terminal_progress_comes_in_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "EVERY", 0.0)
+    (tmp_path / "x.pdf").write_bytes(text_pdf())
+    told = run(str(tmp_path / "x.pdf"), "--engine", "text").stderr
+    assert re.search(r"^x\.pdf: 1 of 3, [\d.]+ pages/s, \d+ s left$", told, re.MULTILINE)
+    assert re.search(r"x\.pdf: 3 pages in [\d.]+ s, read by text \(3\)$", told, re.MULTILINE)
 
 
 def test_limits_are_on_and_can_be_raised(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def read(
                                 with whole_file(file) as beside:
                                     drawn(leaf.picture, leaf.page).save(beside, "PNG")
                             fresh = len(found) - len(begun)
-                            done(len(found), f"{fresh / (time.perf_counter() - start):.1f} pages/s")
+                            done(len(found), f"{fresh / (time.perf_counter() - start):.3g} pages/s")
                     document = document_of(opened, settings, found)
             except (InputError, UsageError) as error:
                 if len(given) == 1:
@@ -218,6 +218,7 @@ def _limits(given: list[str]) -> Limits:
 
 
 def _summary(document: Document, seconds: float) -> str:
-    by = Counter(page.engine or "no engine" for page in document.pages)
-    return (f"{document.name}: {len(document.pages)} pages in {seconds:.1f} s, read by "
+    by = Counter(page.engine or {"ok": "blank"}.get(page.status, "not opened") for page in document.pages)
+    pages = f"{len(document.pages)} page{'s' * (len(document.pages) != 1)}"
+    return (f"{document.name}: {pages} in {seconds:.1f} s, read by "
             + ", ".join(f"{engine} ({count})" for engine, count in by.most_common()))
