@@ -179,6 +179,9 @@ def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:
     for line in lines:
         draw.rectangle(line.box, fill="black")
     assert [b.kind for b in blocks(lines, [region], picture)] == ["table"]
+    for y in (92, 135, 178):  # the rules of a table are no drawing
+        draw.line((90, y, 500, y), fill="black", width=3)
+    assert [b.kind for b in blocks(lines, [region], picture)] == ["table"]
     draw.ellipse((300, 100, 480, 170), fill="black")
     assert [b.kind for b in blocks(lines, [region], picture)] == ["figure"]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.documents.document import Kind
@@ -16,6 +18,8 @@ from microfiche.documents.sheet import Box
 from microfiche.documents.tables import ruled, width
 
 CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
+RULE = 0.6  #: of a row or a column of pixels, from which it is a rule across the whole
+THICK = 6  #: px: what is thicker is no rule
 SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
 
 
@@ -61,15 +65,21 @@ def _with_labels(box: Box, lines: Sequence[Line], body: float) -> Box:
 
 
 def _drawn(picture: Image.Image, box: Box, lines: Sequence[Line]) -> bool:
-    """Whether something stands in `box` beside `lines`."""
+    """Whether something stands in `box` beside `lines` and the rules between them."""
     left, top, right, bottom = map(round, box)
     grey = np.asarray(picture.convert("L").crop((left, top, right, bottom))) < 200
-    ink = int(grey.sum())
+    whole = int(grey.sum())
+    ink = grey & ~_thin(grey.mean(axis=1) > RULE)[:, None] & ~_thin(grey.mean(axis=0) > RULE)[None]
     for line in lines:
         left, top, right, bottom = (round(v - box[k % 2]) for k, v in enumerate(line.box))
-        grey = grey.copy() if not grey.flags.writeable else grey
-        grey[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = False
-    return int(grey.sum()) > 0.15 * ink
+        ink[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = False
+    return int(ink.sum()) > 0.15 * whole
+
+
+def _thin(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) the same without runs of more than THICK marks."""
+    runs = [list(run) for _, run in groupby(marks.tolist())]
+    return np.array([mark and len(run) <= THICK for run in runs for mark in run], np.bool_)
 
 
 def with_fractions(lines: Sequence[Line], rules: Sequence[Box]) -> list[Line]:
