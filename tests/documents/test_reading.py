@@ -139,6 +139,19 @@ def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
     assert [(p.status, p.reason) for p in pages] == [("failed", "damaged"), ("ok", "")]
 
 
+def test_a_text_layer_that_is_asked_for_though_unsound_is_no_success() -> None:
+    class Shown:
+        def sheets(self, numbers: object) -> list[Sheet]:
+            noise = Image.effect_noise((600, 800), 90).convert("RGB")
+            garbled = layer(WORDS.translate(str.maketrans("aeiouy", "bcdfgh")))
+            return [Sheet(1, noise), Sheet(2, noise, garbled), Sheet(3, PICTURE)]
+
+    pages = [leaf.page for leaf in leaves(Shown(), engines("text"))]  # type: ignore[arg-type]
+    assert [(p.status, p.reason) for p in pages] == [
+        ("failed", "no text layer"), ("partial", "its text is garbled"), ("ok", ""),
+    ]
+
+
 def test_engines_are_chosen_page_by_page_or_forced() -> None:
     echo = Echo()
     sound, scan = Sheet(1, PICTURE, layer(WORDS)), Sheet(2, PICTURE)

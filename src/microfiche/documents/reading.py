@@ -21,6 +21,7 @@ from microfiche.documents.sheet import Sheet
 from microfiche.errors import MicroficheError, UsageError
 from microfiche.limits import Limits
 
+SOUND = "a sound text layer"
 BLANK = 12  #: a page whose lightest and darkest pixels (0 to 255, shrunk) are nearer than this holds nothing
 
 
@@ -49,7 +50,7 @@ class Engines:
         wrong = unsound(sheet)
         if self.forced:
             return self.text, "asked for" + (f", though {wrong}" if wrong else "")
-        return (self.pictures, wrong) if wrong else (self.text, "a sound text layer")
+        return (self.pictures, wrong) if wrong else (self.text, SOUND)
 
 
 def engines(name: str | None = None, pictures: Engine | None = None) -> Engines:
@@ -91,7 +92,7 @@ def _read(sheets: Sequence[Sheet], at_hand: Engines) -> dict[int, PageRead]:
             read[sheet.number] = PageRead(number=sheet.number, status="failed", reason=sheet.error or "no picture")
             continue
         engine, why = at_hand.choose(sheet)
-        if engine.name != "text" and _blank(sheet.picture):
+        if why != SOUND and _blank(sheet.picture):
             width, height = sheet.picture.size
             read[sheet.number] = PageRead(number=sheet.number, width=width, height=height, chosen="a blank page")
             continue
