@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
@@ -12,7 +14,7 @@ from microfiche.documents.layout import blocks
 from microfiche.documents.lines import Line, with_markers
 from microfiche.documents.order import reading_order
 from microfiche.documents.regions import Region
-from microfiche.documents.tables import Cell, ruled, table, written
+from microfiche.documents.tables import Cell, merged, ruled, table, written
 
 PAGE = Image.new("RGB", (1000, 1400), "white")
 SIZE, PITCH = 20.0, 25.0
@@ -165,6 +167,37 @@ def test_a_cell_over_several_columns_makes_the_table_html() -> None:
     found = table([wide, *grid(CELLS)], [], (90, 50, 700, 260))
     assert '<td colspan="2">over both columns of it</td>' in found
     assert found.startswith("<table><tr><td></td>") and found.count("<tr>") == 5
+
+
+def test_missing_rules_make_cells_over_columns_and_rows() -> None:
+    x, y = [90.0, 290.0, 490.0, 690.0], [90.0, 130.0, 170.0, 210.0]
+    level = [(x[0], v, x[3], v) for v in (y[0], y[1], y[3])] + [(x[1], y[2], x[3], y[2])]
+    upright = [(v, y[0], v, y[3]) for v in (x[0], x[1], x[3])] + [(x[2], y[1], x[2], y[3])]
+    rows = grid([["", "b", "c"], ["", "d", "e"]], y=140)
+    both, every = Line("Both", (460, 100, 500, 122), SIZE), Line("all", (100, 160, 130, 182), SIZE)
+    lines = [*grid([["Kind"]]), both, every, *rows]
+    assert table(lines, level + upright, (90, 90, 690, 210)) == (
+        '<table><tr><td>Kind</td><td colspan="2">Both</td></tr>'
+        '<tr><td rowspan="2">all</td><td>b</td><td>c</td></tr><tr><td>d</td><td>e</td></tr></table>'
+    )
+
+
+def test_a_grid_is_known_when_each_cell_has_borders_of_its_own() -> None:
+    rules = []
+    for x, y in [(90.0 + 200 * j, 90.0 + 40 * i) for i in range(4) for j in range(3)]:
+        right, below = x + 199, y + 39
+        rules += [(x, y, right, y), (x, below, right, below), (x, y, x, below), (right, y, right, below)]
+    assert len(merged(rules)) == 9
+    assert ruled(rules) == [(90, 90, 689, 249)]
+    assert table(grid(CELLS), rules, (90, 90, 690, 250)) == MARKDOWN
+
+
+def test_a_drawing_of_thousands_of_lines_is_no_table_and_costs_no_time() -> None:
+    level = [(0.0, 4.0 * i, 9000.0, 4.0 * i) for i in range(4000)]
+    upright = [(4.0 * i, 0.0, 4.0 * i, 9000.0) for i in range(4000)]
+    began = time.monotonic()
+    assert ruled(level + upright) == []
+    assert time.monotonic() - began < 2
 
 
 def test_bars_in_cells_are_escaped() -> None:
