@@ -1,16 +1,19 @@
 """Pages a second from a PDF: open_document with 1 and 2 workers, against pypdfium2 used directly in one process.
 
-    python benchmarks/opening.py            needs reportlab
+    python benchmarks/opening.py [--pages 60]           needs reportlab
+    python benchmarks/opening.py --pages 3000 --stream  open_document alone, and the memory that it takes
 
-The PDF is made here: 60 A4 pages of 48 lines of text, a table's lines and a photograph, drawn at 144 dpi. "pictures"
+The PDF is made here: A4 pages of 48 lines of text, a table's lines and a photograph, drawn at 144 dpi. "pictures"
 is what pypdfium2 takes to give RGB pictures alone; everything else gives the text layer, rules and image boxes too.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import time
 from collections.abc import Callable
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 
 import numpy as np
 import pypdfium2
@@ -18,20 +21,20 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from microfiche.documents.limits import Limits
 from microfiche.documents.opening import open_document
 from microfiche.documents.pdf import PdfFile
+from microfiche.limits import Limits
 
-PAGES, DPI = 60, 144
+DPI = 144
 BEST = "it was the best of times, it was the worst of times."
 
 
-def generated_pdf() -> bytes:
+def generated_pdf(pages: int) -> bytes:
     file = io.BytesIO()
     canvas = Canvas(file, pagesize=(595, 842))
     noise = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
     photograph = ImageReader(Image.fromarray(noise))
-    for page in range(PAGES):
+    for page in range(pages):
         canvas.setFont("Times-Roman", 11)
         for line in range(48):
             canvas.drawString(50, 790 - 12 * line, f"Page {page}, line {line}: {BEST}")
@@ -62,18 +65,29 @@ def opened(workers: int) -> Callable[[bytes], None]:
     return run
 
 
+def peak(who: int) -> str:
+    return f"{getrusage(who).ru_maxrss / 1024:,.0f} MB"
+
+
 def main() -> None:
-    data = generated_pdf()
-    print(f"{PAGES} pages, {len(data):,} bytes, {DPI} dpi")
-    for name, run in {
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pages", type=int, default=60)
+    parser.add_argument("--stream", action="store_true")
+    args = parser.parse_args()
+    data = generated_pdf(args.pages)
+    print(f"{args.pages} pages, {len(data):,} bytes, {DPI} dpi")
+    every: dict[str, Callable[[bytes], None]] = {
         "pypdfium2, pictures": pictures,
         "pypdfium2 in process, all": in_process,
         "open_document, 1 worker": opened(1),
         "open_document, 2 workers": opened(2),
-    }.items():
-        began = time.perf_counter()
-        run(data)
-        print(f"{name:28} {PAGES / (time.perf_counter() - began):6.1f} pages/s")
+    }
+    for name in list(every)[3:] if args.stream else every:
+        before, began = peak(RUSAGE_SELF), time.perf_counter()
+        every[name](data)
+        print(f"{name:28} {args.pages / (time.perf_counter() - began):6.1f} pages/s")
+        if args.stream:
+            print(f"most memory: {before} before, {peak(RUSAGE_SELF)} after, {peak(RUSAGE_CHILDREN)} in a worker")
 
 
 if __name__ == "__main__":

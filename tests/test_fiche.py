@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import zipfile
 from pathlib import Path
 
@@ -130,6 +131,23 @@ def test_tokens_of_another_shape(fiche: Path, tmp_path: Path, stored: dict[str, 
     entries = {"manifest.json": json.dumps(manifest).encode(), "tokens/0001.safetensors": data}
     with pytest.raises(FicheError, match=r"tokens/0001\.safetensors"):
         Fiche(changed(fiche, tmp_path / "x.fiche", **entries)).tokens(1)
+
+
+@pytest.mark.parametrize(
+    ("packed", "message"),
+    [
+        (lzma.compress(bytes(70 << 20), preset=0), "unpacks to over 67,108,864 bytes; the limit ratio is 1,000"),
+        (lzma.compress(b"words")[:-8], "text.xz is cut off"),
+        (b"no xz at all", "text.xz cannot be unpacked"),
+    ],
+    ids=["bomb", "cut off", "junk"],
+)
+def test_a_stored_text_that_cannot_be_trusted(fiche: Path, tmp_path: Path, packed: bytes, message: str) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"text": sha256(packed)}
+    entries = {"text.xz": packed, "manifest.json": json.dumps(manifest).encode()}
+    with Fiche(changed(fiche, tmp_path / "x.fiche", **entries)) as opened, pytest.raises(FicheError, match=message):
+        for _ in opened.text():
+            pass
 
 
 def test_quantised_tokens_are_near() -> None:

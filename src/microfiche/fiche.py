@@ -26,6 +26,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
 from microfiche.errors import FicheError
+from microfiche.limits import Limits
 from microfiche.page import Page, Setting, VisionTokens
 
 MAX_MANIFEST = 256 << 20
@@ -181,8 +182,9 @@ class Fiche:
     Raises FicheError, saying what and where, if anything is not as it should be.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits = Limits()) -> None:
         self.path = path
+        self._ratio = limits.ratio
         try:
             self._zip = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError) as error:
@@ -251,13 +253,24 @@ class Fiche:
             return Page(np.asarray(image.convert("L")), self.setting)
 
     def text(self) -> Iterator[bytes]:
-        """The stored text in pieces of UTF-8; FicheError if none was stored."""
+        """The stored text in pieces of UTF-8; FicheError if none was stored, or it unpacks beyond the limit ratio."""
         if self.manifest.text is None:
             raise FicheError(f"{self.path}: holds no text; it was packed without --text")
-        unpacker = lzma.LZMADecompressor()
+        unpacker = lzma.LZMADecompressor(memlimit=4 * MAX_ENTRY)
         data = self._checked("text.xz", self.manifest.text, limit=1 << 30)
+        most, unpacked = max(MAX_ENTRY, self._ratio * len(data)), 0
         while not unpacker.eof:
-            yield unpacker.decompress(data, 1 << 20)
+            try:
+                piece = unpacker.decompress(data, 1 << 20)
+            except lzma.LZMAError as error:
+                raise FicheError(f"{self.path}: text.xz cannot be unpacked ({error})") from error
+            unpacked += len(piece)
+            if unpacked > most:
+                told = f"text.xz unpacks to over {most:,} bytes; the limit ratio is {self._ratio:,}"
+                raise FicheError(f"{self.path}: {told}")
+            if not piece and unpacker.needs_input and not unpacker.eof:
+                raise FicheError(f"{self.path}: text.xz is cut off")
+            yield piece
             data = b""
 
     def _checked(self, name: str, digest: str, limit: int = MAX_ENTRY) -> bytes:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +22,7 @@ from tokenizers.models import BPE
 import microfiche
 from microfiche.checkpoints import deepseek_ocr
 from microfiche.checkpoints.deepseek_ocr import INDEX, Slot, load, memory, official_tensors, slots
+from microfiche.decoder.moe import MoEConfig
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.models.int8 import quantised
@@ -180,9 +185,54 @@ def test_microfiche_load_knows_it(folder: Path, monkeypatch: pytest.MonkeyPatch)
         microfiche.load("deepseek-ocr", path=folder)
     with pytest.raises(UsageError, match="goes with deepseek-ocr only"):
         microfiche.load("nano", path=folder)  # type: ignore[call-overload]
+
+
+def test_a_name_that_is_no_folder_is_asked_of_the_hub(
+    folder: Path, small: DeepSeekOCRConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def snapshot_download(name: str, allow_patterns: list[str]) -> str:
+        asked.append(name)
+        if name != "deepseek-ai/DeepSeek-OCR":
+            raise OSError("no such repository\nsecond line")
+        return str(folder)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    for path in ("deepseek-ai/DeepSeek-OCR", None):
+        assert load(path, config=small).config == small
+    with pytest.raises(CheckpointError, match=r"some/body cannot be fetched \(no such repository\)$"):
+        microfiche.load("deepseek-ocr", path="some/body")
+    assert asked == ["deepseek-ai/DeepSeek-OCR"] * 2 + ["some/body"]
+    for path in ("nowhere", "/no/where", "a/b/c"):  # these can be folders only
+        with pytest.raises(CheckpointError, match="no checkpoint there"):
+            microfiche.load("deepseek-ocr", path=path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(CheckpointError, match="pip install huggingface_hub"):
         microfiche.load("deepseek-ocr")
+
+
+LOADS = """
+import pathlib, pickle, sys, torch
+from resource import RUSAGE_SELF, getrusage
+from microfiche.checkpoints import deepseek_ocr
+config = pickle.loads(bytes.fromhex(sys.argv[2]))
+before = getrusage(RUSAGE_SELF).ru_maxrss
+model = deepseek_ocr.load(sys.argv[1], dtype=torch.float32, config=config)
+print(1024 * (getrusage(RUSAGE_SELF).ru_maxrss - before) / sum(p.nbytes for p in model.parameters()))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is counted in KiB here")
+def test_loading_needs_little_more_memory_than_the_model(
+    folder: Path, small: DeepSeekOCRConfig, tmp_path: Path
+) -> None:
+    sizes = MoEConfig(512, width=256, layers=4, heads=4, dense=96, experts=64, chosen=3, expert=256)
+    config = replace(small, decoder=sizes)  # 150 MB
+    _changed(folder, tmp_path, {name: torch.zeros(shape) for name, shape in official_tensors(config).items()})
+    command = [sys.executable, "-c", LOADS, str(tmp_path), pickle.dumps(config).hex()]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert float(told) < 1.3
 
 
 @pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from makers import CATALOG, encrypted_pdf, endless_second_page, raw_pdf, text_pdf
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from microfiche.cli import app
+from microfiche.cli import app, console
 from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.reading import Leaf
 from microfiche.documents.writing import Shelf, names_for
@@ -56,7 +58,7 @@ def test_a_bad_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     (folder / "bad.pdf").write_bytes(b"%PDF-1.7\nnothing follows")
     result = run(str(folder), "-o", str(tmp_path / "out"), code=1)
     assert "bad.pdf: damaged or cut short" in result.stderr
-    assert "1 of 2 documents were not read whole" in result.stderr
+    assert "1 of 2 documents were not read whole: " in result.stderr
     assert (tmp_path / "out/good.md").exists() and not (tmp_path / "out/bad.md").exists()
 
 
@@ -71,6 +73,31 @@ def test_resuming_reads_only_what_changed(tmp_path: Path) -> None:
     assert "read before" not in run(str(folder), "-o", str(out), "--resume", "--dpi", "100").stderr
     (folder / "a.pdf").write_bytes(Path(PAPER).read_bytes() + b"\n% changed\n")
     assert "read before" not in run(str(folder), "-o", str(out), "--resume", "--dpi", "100").stderr
+
+
+def test_resuming_reads_again_only_the_pages_that_failed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "x.pdf").write_bytes(endless_second_page())
+    command = [str(tmp_path / "x.pdf"), "-o", str(out), "--engine", "text"]
+    result = run(*command, "--limit", "seconds=4", code=1)
+    assert "page 2 failed: took longer than 4 seconds, which is the limit seconds" in result.stderr
+    assert result.stderr.splitlines()[-1] == (
+        f"microfiche: 1 of 1 document was not read whole: {tmp_path / 'x.pdf'} (page 2)"
+    )
+    saved = Document.model_validate_json((out / "x.json").read_bytes())
+    assert [page.status for page in saved.pages] == ["ok", "failed", "ok"]
+    assert "<!-- page 2 failed: took longer" in (out / "x.md").read_text()
+    marked = saved.model_copy(update={"pages": [p.model_copy(update={"chosen": "before"}) for p in saved.pages]})
+    (out / "x.json").write_text(marked.model_dump_json())
+    run(*command, "--limit", "seconds=4", "--resume", code=1)
+    again = Document.model_validate_json((out / "x.json").read_bytes())
+    assert [page.chosen for page in again.pages] == ["before", "", "before"]
+
+
+def test_resuming_writes_another_form_from_what_was_read(tmp_path: Path) -> None:
+    run(PAPER, "-o", str(tmp_path))
+    assert "read before" in run(PAPER, "-o", str(tmp_path), "--resume", "--format", "text").stderr
+    assert (tmp_path / "paper.txt").read_text() == run(PAPER, "--format", "text").stdout
 
 
 def test_a_run_that_broke_off_goes_on_after_its_last_page(tmp_path: Path) -> None:
@@ -120,6 +147,57 @@ def test_names_are_safe_and_differ() -> None:
 )
 def test_what_does_not_fit_together_is_said(args: tuple[str, ...], message: str) -> None:
     assert message in run(*args, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("encrypted.pdf", encrypted_pdf("sesame"), "encrypted; give its password"),
+        ("truncated.pdf", text_pdf()[:400], "damaged or cut short: not a whole PDF"),
+        ("no-pages.pdf", raw_pdf(CATALOG, b"<</Type/Pages/Kids[]/Count 0>>"), "has no pages"),
+        (
+            "million.pdf",
+            raw_pdf(CATALOG, b"<</Type/Pages/Kids[3 0 R]/Count 1000000>>", b"<</Type/Page/Parent 2 0 R>>"),
+            "says it has 1,000,000 pages; the limit pages is 10,000",
+        ),
+        ("empty.png", b"", "empty"),
+        ("cut.jpg", b"\xff\xd8\xff\xe0", "damaged or cut short: not a whole JPEG picture"),
+        ("page.pdf", b"<html><body>Sign in", "an HTML page, whatever its name says"),
+        ("words.tif", b"Dear Sir or Madam", "not a PDF, PNG, JPEG, TIFF or WebP file"),
+    ],
+)
+def test_what_cannot_be_opened_is_one_line_and_leaves_no_file(
+    name: str, data: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    for given, stdin in ((str(tmp_path / name), None), ("-", data)):
+        result = run(given, "-o", str(tmp_path / "out"), code=1, stdin=stdin)
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"microfiche: {given}: {message}")
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_encrypted_pdf_opens_with_its_password_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.pdf").write_bytes(encrypted_pdf("sesame"))
+    assert "not its password" in run(str(tmp_path / "x.pdf"), "--password", "open", code=1).stderr
+    assert "First page" in run(str(tmp_path / "x.pdf"), "--password", "sesame", "--engine", "text").stdout
+    monkeypatch.setenv("MICROFICHE_PASSWORD", "sesame")
+    run(str(tmp_path / "x.pdf"), "--engine", "text")
+
+
+def test_pages_and_dpi_are_those_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "x.pdf").write_bytes(text_pdf([f"Page {n}" for n in range(1, 10)]))
+    options = ["--pages", "7,1-3", "--dpi", "72", "--format", "json", "--engine", "text"]
+    found = Document.model_validate_json(run(str(tmp_path / "x.pdf"), *options).stdout)
+    assert [(p.number, p.width, p.height) for p in found.pages] == [(n, 200, 100) for n in (1, 2, 3, 7)]
+
+
+def test_without_a_terminal_progress_comes_in_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "EVERY", 0.0)
+    (tmp_path / "x.pdf").write_bytes(text_pdf())
+    told = run(str(tmp_path / "x.pdf"), "--engine", "text").stderr
+    assert re.search(r"^x\.pdf: 1 of 3, [\d.]+ pages/s, \d+ s left$", told, re.MULTILINE)
+    assert re.search(r"x\.pdf: 3 pages in [\d.]+ s, read by text \(3\)$", told, re.MULTILINE)
 
 
 def test_limits_are_on_and_can_be_raised(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
-"""Small documents for tests: sound ones, and broken ones named after how they fail."""
+"""Small documents for tests: sound ones, and broken ones named after how they fail; and what opening makes of them."""
 
 from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
+import numpy as np
 import pikepdf
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
+
+from microfiche.documents.opening import Sheet, open_document
 
 SMALL = (200.0, 100.0)
 
@@ -122,3 +126,25 @@ def png_header(width: int, height: int) -> bytes:
     data = encoded(Image.new("L", (1, 1)), "PNG")
     body = b"IHDR" + width.to_bytes(4, "big") + height.to_bytes(4, "big") + data[24:29]
     return data[:12] + body + zlib.crc32(body).to_bytes(4, "big") + data[33:]
+
+
+def sheets(data: bytes | Path, **options: object) -> list[Sheet]:
+    """Every page of a document."""
+    with open_document(data, "a file", **options) as document:  # type: ignore[arg-type]
+        return list(document.sheets())
+
+
+def drawn(draw: Callable[[Canvas], None], size: tuple[float, float] = SMALL) -> Sheet:
+    """A PDF's page on which `draw` has drawn."""
+    file = io.BytesIO()
+    canvas = Canvas(file, pagesize=size)
+    draw(canvas)
+    canvas.showPage()
+    canvas.save()
+    return sheets(file.getvalue())[0]
+
+
+def pixels(sheet: Sheet) -> np.ndarray:
+    """(H, W, 3) of a page that could be opened."""
+    assert sheet.error is None and sheet.picture is not None and sheet.picture.mode == "RGB"
+    return np.asarray(sheet.picture).astype(int)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
+from typer.testing import CliRunner
 
+from microfiche.cli import app
+from microfiche.documents.document import Document
 from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
 from microfiche.documents.sheet import Sheet
 from microfiche.models.deepseek_ocr import DeepSeekOCR, Reading
@@ -39,3 +44,23 @@ def test_a_small_model_of_random_weights_reads_something_from_a_real_page(model:
     (page,) = DeepSeekEngine(model, mode="tiny").read([Sheet(1, Image.effect_noise((300, 200), 80).convert("RGB"))])
     assert (page.engine, page.width, page.height) == ("deepseek-ocr", 300, 200)
     assert page.status in ("ok", "partial") and (page.status == "ok" or page.reason)
+
+
+def test_the_command_reads_with_weights_and_says_what_they_need(
+    model: DeepSeekOCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Any] = []
+
+    def load(*given: Any) -> DeepSeekOCR:
+        loaded.append(given)
+        return model
+
+    monkeypatch.setattr("microfiche.checkpoints.load", load)
+    Image.effect_noise((300, 200), 80).save(tmp_path / "x.png")
+    options = ["--weights", "deepseek-ai/DeepSeek-OCR", "--dtype", "int8", "--mode", "tiny", "--format", "json"]
+    result = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), *options])
+    assert result.exit_code == 0, result.output
+    assert loaded == [("deepseek-ocr", "cpu", torch.int8, "deepseek-ai/DeepSeek-OCR")]
+    assert "deepseek-ocr: 3.5 GB of weights on cpu" in result.stderr
+    (page,) = Document.model_validate_json(result.stdout).pages
+    assert (page.engine, page.chosen) == ("deepseek-ocr", "no text layer")

@@ -9,11 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from microfiche.cli import app
 from microfiche.documents.engines.endpoint import EndpointEngine
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import UsageError
@@ -28,6 +31,7 @@ class Server:
         self.answers: list[Answer] = []
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
+        self.headers: dict[str, str] = {}
         self.at_once = self.most = 0
         self.lock = threading.Lock()
         outer = self
@@ -45,6 +49,8 @@ class Server:
                 with outer.lock:
                     outer.at_once -= 1
                 self.send_response(code)
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
 
@@ -134,6 +140,14 @@ def test_a_bad_answer_fails_the_page_with_its_reason(server: Server, answer: Ans
     assert page.status == "failed" and reason in page.reason and "\n" not in page.reason
 
 
+def test_a_page_and_its_key_are_not_sent_on_to_another_server(server: Server) -> None:
+    moved = server.url.replace("/v1", "/elsewhere")
+    server.answers, server.headers = [raw(b"", 307)], {"Location": moved}
+    (page,) = EndpointEngine(server.url, key="secret", pause=0.01).read([sheet()])
+    assert (page.status, len(server.asked)) == ("failed", 1)
+    assert page.reason.startswith("the endpoint answered 307")
+
+
 def test_an_endpoint_that_does_not_answer_in_time(server: Server) -> None:
     server.answers = [lambda asked: (time.sleep(0.6), (200, b""))[1]]
     (page,) = EndpointEngine(server.url, timeout=0.1, pause=0.01, tries=2).read([sheet()])
@@ -174,3 +188,21 @@ def test_tasks_are_the_official_prompts(server: Server) -> None:
             EndpointEngine(server.url, task=task)
     with pytest.raises(UsageError, match="http"):
         EndpointEngine("file:///etc/passwd")
+
+
+def test_the_command_asks_the_endpoint_that_is_configured(server: Server, tmp_path: Path, monkeypatch: Any) -> None:
+    server.answers = [says("<|ref|>image<|/ref|><|det|>[[100, 100, 500, 500]]<|/det|>"), raw(b"down", 400)]
+    Image.effect_noise((400, 300), 80).save(
+        tmp_path / "x.tif", save_all=True, append_images=[Image.effect_noise((400, 300), 90)]
+    )
+    monkeypatch.setenv("MICROFICHE_ENDPOINT", server.url)
+    monkeypatch.setenv("MICROFICHE_ENDPOINT_KEY", "secret")
+    command = ["read", str(tmp_path / "x.tif"), "-o", str(tmp_path / "out"), "--task", "describe"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and "page 2 failed: the endpoint answered 400" in result.stderr
+    assert server.keys == ["Bearer secret"] * 2
+    assert server.asked[0]["messages"][0]["content"][1]["text"] == "Describe this image in detail."
+    text = (tmp_path / "out/x.md").read_text()
+    assert text.startswith("![](x/figures/page-0001-1.png)") and "<!-- page 2 failed" in text
+    with Image.open(tmp_path / "out/x/figures/page-0001-1.png") as figure:
+        assert figure.size == (168, 128)  # 401 of 999 of the page, and 4 px on every side

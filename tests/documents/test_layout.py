@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from microfiche.documents.document import Block, Document, PageRead
-from microfiche.documents.layout import blocks, finish
+from microfiche.documents.finishing import finish
+from microfiche.documents.layout import blocks
 from microfiche.documents.lines import Line, with_markers
 from microfiche.documents.order import reading_order
 from microfiche.documents.regions import Region
-from microfiche.documents.tables import Cell, ruled, table, written
+from microfiche.documents.tables import Cell, merged, ruled, table, written
 
 PAGE = Image.new("RGB", (1000, 1400), "white")
 SIZE, PITCH = 20.0, 25.0
@@ -166,6 +169,37 @@ def test_a_cell_over_several_columns_makes_the_table_html() -> None:
     assert found.startswith("<table><tr><td></td>") and found.count("<tr>") == 5
 
 
+def test_missing_rules_make_cells_over_columns_and_rows() -> None:
+    x, y = [90.0, 290.0, 490.0, 690.0], [90.0, 130.0, 170.0, 210.0]
+    level = [(x[0], v, x[3], v) for v in (y[0], y[1], y[3])] + [(x[1], y[2], x[3], y[2])]
+    upright = [(v, y[0], v, y[3]) for v in (x[0], x[1], x[3])] + [(x[2], y[1], x[2], y[3])]
+    rows = grid([["", "b", "c"], ["", "d", "e"]], y=140)
+    both, every = Line("Both", (460, 100, 500, 122), SIZE), Line("all", (100, 160, 130, 182), SIZE)
+    lines = [*grid([["Kind"]]), both, every, *rows]
+    assert table(lines, level + upright, (90, 90, 690, 210)) == (
+        '<table><tr><td>Kind</td><td colspan="2">Both</td></tr>'
+        '<tr><td rowspan="2">all</td><td>b</td><td>c</td></tr><tr><td>d</td><td>e</td></tr></table>'
+    )
+
+
+def test_a_grid_is_known_when_each_cell_has_borders_of_its_own() -> None:
+    rules = []
+    for x, y in [(90.0 + 200 * j, 90.0 + 40 * i) for i in range(4) for j in range(3)]:
+        right, below = x + 199, y + 39
+        rules += [(x, y, right, y), (x, below, right, below), (x, y, x, below), (right, y, right, below)]
+    assert len(merged(rules)) == 9
+    assert ruled(rules) == [(90, 90, 689, 249)]
+    assert table(grid(CELLS), rules, (90, 90, 690, 250)) == MARKDOWN
+
+
+def test_a_drawing_of_thousands_of_lines_is_no_table_and_costs_no_time() -> None:
+    level = [(0.0, 4.0 * i, 9000.0, 4.0 * i) for i in range(4000)]
+    upright = [(4.0 * i, 0.0, 4.0 * i, 9000.0) for i in range(4000)]
+    began = time.monotonic()
+    assert ruled(level + upright) == []
+    assert time.monotonic() - began < 2
+
+
 def test_bars_in_cells_are_escaped() -> None:
     assert written([Cell(0, 0, 1, "a|b"), Cell(0, 1, 1, "c")], 2).splitlines()[0] == "| a\\|b | c |"
 
@@ -178,5 +212,41 @@ def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:
     for line in lines:
         draw.rectangle(line.box, fill="black")
     assert [b.kind for b in blocks(lines, [region], picture)] == ["table"]
+    for y in (92, 135, 178):  # the rules of a table are no drawing
+        draw.line((90, y, 500, y), fill="black", width=3)
+    assert [b.kind for b in blocks(lines, [region], picture)] == ["table"]
     draw.ellipse((300, 100, 480, 170), fill="black")
     assert [b.kind for b in blocks(lines, [region], picture)] == ["figure"]
+
+
+def test_small_words_between_a_figure_and_its_caption_are_the_figures() -> None:
+    region = Region("figure", (100, 100, 500, 300), 0.9)
+    label = Line("generation", (250, 305, 350, 320), 14.0)
+    caption = Line("Figure 1. How letters fade.", (100, 330, 420, 350), SIZE)
+    picture = PAGE.copy()
+    ImageDraw.Draw(picture).ellipse((120, 120, 480, 280), fill="black")
+    text = paragraph(FIRST, 100, 500)
+    found = blocks([label, caption, *text], [region], picture)
+    assert [(b.kind, b.text) for b in found[:2]] == [("figure", "generation"), ("caption", caption.text)]
+    assert [b.kind for b in blocks([label, *text], [region], picture)][:2] == ["figure", "text"]
+
+
+def test_a_fraction_is_written_on_one_line() -> None:
+    pieces = {"m": (100, 120), "=": (140, 120), "r h": (180, 105), "q": (195, 140), "(1)": (400, 120)}
+    lines = [Line(text, (x, y, x + 12 * len(text), y + 22), SIZE) for text, (x, y) in pieces.items()]
+    region = Region("formula", (90, 95, 440, 170), 0.9)
+    (formula,) = blocks(lines, [region], PAGE, rules=[(175, 133, 225, 133)])
+    assert (formula.kind, formula.text) == ("formula", "m = (r h)/q (1)")
+    (flat,) = blocks(lines, [region], PAGE)
+    assert "/" not in flat.text
+
+
+def test_two_lines_far_apart_are_two_paragraphs_though_no_third_tells_the_pitch() -> None:
+    lines = [Line("The author of it all", (300, 100, 500, 120), SIZE), Line("What it is", (350, 138, 450, 158), SIZE)]
+    assert len(blocks(lines, [], PAGE)) == 2
+
+
+def test_a_figure_that_was_not_cut_out_keeps_its_words_and_looks_like_a_picture() -> None:
+    figure = Block(kind="figure", box=(0, 0, 1, 1), text="12 point [read]")
+    assert figure.markdown() == "![12 point read]()"
+    assert figure.model_copy(update={"figure": "a/b.png"}).markdown() == "![12 point read](a/b.png)"

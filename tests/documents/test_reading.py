@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import text_pdf
 from PIL import Image
 
 import microfiche
@@ -78,14 +81,44 @@ def tiff(pages: int) -> bytes:
     return out.getvalue()
 
 
-def test_pages_pass_in_batches_and_one_that_fails_costs_its_batch_alone() -> None:
+def test_pages_pass_in_batches_and_one_that_fails_costs_no_other() -> None:
     echo = Echo(fails=[4])
     with open_document(tiff(7), "x.tif") as opened:
         pages = [leaf.page for leaf in leaves(opened, Engines(echo, None, forced=True))]
     assert [p.number for p in pages] == list(range(1, 8))
-    assert echo.calls == [[1, 2, 3], [4, 5, 6], [7]]
-    assert [p.status for p in pages] == ["ok"] * 3 + ["failed"] * 3 + ["ok"]
+    assert echo.calls == [[1, 2, 3], [4, 5, 6], [4], [5], [6], [7]]
+    assert [p.status for p in pages] == ["ok"] * 3 + ["failed"] + ["ok"] * 3
     assert pages[3].reason == "echo failed: RuntimeError: out of paper"
+
+
+READS = """
+import sys
+from resource import RUSAGE_SELF, getrusage
+from pathlib import Path
+from microfiche.documents.document import PageRead
+from microfiche.documents.opening import open_document
+from microfiche.documents.reading import Engines, leaves
+
+class Echo:
+    name, batch = "echo", 4
+    def read(self, sheets):
+        return [PageRead(number=s.number, engine="echo") for s in sheets]
+
+with open_document(Path(sys.argv[1]), "x") as opened:
+    stream = leaves(opened, Engines(Echo(), None, forced=True))
+    for _ in range(20):
+        next(stream)
+    before = getrusage(RUSAGE_SELF).ru_maxrss
+    print(20 + sum(1 for _ in stream), (getrusage(RUSAGE_SELF).ru_maxrss - before) >> 10)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is counted in KiB here")
+def test_the_memory_for_many_pages_is_that_for_few(tmp_path: Path) -> None:
+    (tmp_path / "many.pdf").write_bytes(text_pdf(["Words"] * 200, (595, 842)))  # 6 MB a page when drawn, 1.2 GB in all
+    command = [sys.executable, "-c", READS, str(tmp_path / "many.pdf")]
+    pages, grown = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+    assert pages == 200 and grown < 60
 
 
 def test_a_blank_page_gives_no_text_and_asks_no_engine() -> None:
@@ -104,6 +137,19 @@ def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
 
     pages = [leaf.page for leaf in leaves(Broken(), Engines(Echo(), None))]  # type: ignore[arg-type]
     assert [(p.status, p.reason) for p in pages] == [("failed", "damaged"), ("ok", "")]
+
+
+def test_a_text_layer_that_is_asked_for_though_unsound_is_no_success() -> None:
+    class Shown:
+        def sheets(self, numbers: object) -> list[Sheet]:
+            noise = Image.effect_noise((600, 800), 90).convert("RGB")
+            garbled = layer(WORDS.translate(str.maketrans("aeiouy", "bcdfgh")))
+            return [Sheet(1, noise), Sheet(2, noise, garbled), Sheet(3, PICTURE)]
+
+    pages = [leaf.page for leaf in leaves(Shown(), engines("text"))]  # type: ignore[arg-type]
+    assert [(p.status, p.reason) for p in pages] == [
+        ("failed", "no text layer"), ("partial", "its text is garbled"), ("ok", ""),
+    ]
 
 
 def test_engines_are_chosen_page_by_page_or_forced() -> None:
@@ -131,6 +177,8 @@ def test_the_example_paper_becomes_markdown() -> None:
         "*Figure 1. Letters read after copies of copies, for three sizes of type.*",
     ):
         assert line in text.splitlines()
+    assert "m = (r h)/q (1)" in text and "The Microfiche Project\n\nA paper made to be read back" in text
+    assert "generation of the copy" in next(b.text for b in document.pages[0].blocks if b.kind == "figure")
     assert "for three sizes clerks could still read" not in text
     assert "how many letters of three sizes clerks could still read" in text
     assert text.index("Film does not fail at once") < text.index("It is tempting to keep only a summary")

@@ -31,6 +31,10 @@ def test_every_part_gives_the_oracles_numbers(model: DeepSeekOCR, oracle: Any) -
     torch.testing.assert_close(model.encoder.sam(x), local, atol=CLOSE, rtol=0)
     seen = tower.vision_encoder(local).last_hidden_state[:, 1:]
     torch.testing.assert_close(model.encoder.clip(local), seen, atol=CLOSE, rtol=0)
+    both = torch.cat([seen, local.flatten(2).transpose(1, 2)], dim=-1)
+    projected = oracle.model.multi_modal_projector(both)
+    torch.testing.assert_close(model.encoder.projector(both), projected, atol=CLOSE, rtol=0)
+    torch.testing.assert_close(model.encoder.features(x).flatten(1, 2), projected, atol=CLOSE, rtol=0)
 
 
 @pytest.mark.parametrize(("side", "count"), [(512, 73), (640, 111), (1024, 273), (1280, 421)])
@@ -44,7 +48,9 @@ def test_a_square_page_gives_the_oracles_sequence(model: DeepSeekOCR, oracle: An
     torch.testing.assert_close(sequence, theirs, atol=CLOSE, rtol=0)
 
 
-@pytest.mark.parametrize(("side", "tile", "grid"), [(1024, 640, (1, 2)), (256, 128, (3, 2)), (128, 256, (2, 3))])
+@pytest.mark.parametrize(
+    ("side", "tile", "grid"), [(1024, 640, (3, 2)), (256, 128, (3, 3)), (128, 256, (1, 2)), (128, 128, (9, 1))]
+)
 @torch.inference_mode()
 def test_a_tiled_page_gives_the_oracles_sequence(
     model: DeepSeekOCR, oracle: Any, side: int, tile: int, grid: tuple[int, int]

@@ -41,10 +41,11 @@ def load(
     path: str | Path | None = None,
 ) -> Nano | NanoPrint | DeepSeekOCR:
     """A model ready to read: "nano", which ships, or a file of its kind; "nano-print", which ships too and reads
-    printed pages; or "deepseek-ocr" from the folder `path`.
+    printed pages; or "deepseek-ocr" from `path`.
 
-    `dtype` is float32 or bfloat16, for deepseek-ocr also int8; None takes what the device is fast in. Without `path`
-    deepseek-ocr is fetched from its hub. Raises CheckpointError where a checkpoint is missing, damaged or another's.
+    `path` is a folder or a name on the hub; without it, deepseek-ai/DeepSeek-OCR. `dtype` is float32 or bfloat16, for
+    deepseek-ocr also int8; None takes what the device is fast in. Raises CheckpointError where a checkpoint is missing,
+    damaged or another's, UsageError where it does not fit into the device's memory.
     """
     if str(name_or_path) == "deepseek-ocr":
         from microfiche.checkpoints import deepseek_ocr

@@ -1,6 +1,6 @@
 """The published DeepSeek-OCR checkpoint: its tensors under their own names, into our modules, one at a time.
 
-All names, shapes and byte ranges are checked before the first tensor is read; each goes from the file straight to
+All names, shapes and byte ranges are checked before the first tensor is mapped; each goes from the file straight to
 its place, so memory holds the model once and the largest tensor beside it.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
+import mmap
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -26,6 +28,7 @@ from microfiche.models.devices import fast_dtype, free_memory
 from microfiche.models.int8 import hold_in_int8, quantised
 
 HUB = "deepseek-ai/DeepSeek-OCR"
+NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  #: of a repository on the hub
 INDEX = "model.safetensors.index.json"
 FLOATS = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 ROWS_AT_ONCE = 4096  #: that are made int8
@@ -43,11 +46,15 @@ class Stored:
     size: int
     whole: bool
 
-    def read(self) -> Tensor:
+    def mapped(self) -> Tensor:
+        """The tensor as it lies in the file, mapped for as long as it is in use."""
+        before = self.begin % mmap.ALLOCATIONGRANULARITY
         with self.file.open("rb") as file:
-            file.seek(self.begin)
-            data = bytearray(file.read(self.size))
-        return torch.frombuffer(data, dtype=FLOATS[self.dtype]).view(self.shape)
+            data = mmap.mmap(
+                file.fileno(), before + self.size, access=mmap.ACCESS_COPY, offset=self.begin - before
+            )
+        dtype = FLOATS[self.dtype]
+        return torch.frombuffer(data, dtype=dtype, offset=before, count=prod(self.shape)).view(self.shape)
 
 
 @dataclass(frozen=True)
@@ -176,14 +183,15 @@ def load(
     dtype: torch.dtype | None = None,
     config: DeepSeekOCRConfig | None = None,
 ) -> DeepSeekOCR:
-    """The model from the folder `path`, or from the hub's cache or the hub itself where that is None.
+    """The model from `path`, a folder or a name on the hub (OWNER/NAME; None: the published one), of which the hub's
+    cache is asked first.
 
     `dtype` is float32, bfloat16, or int8 for matrices held in int8; None takes bfloat16 where the device computes in
     it. Raises CheckpointError, naming the first offending tensor or file, for a checkpoint that is damaged or of
     another shape, and UsageError, saying how much is needed, where the device's free memory cannot hold it.
     """
     config = config or DeepSeekOCRConfig()
-    folder = Path(path) if path is not None else _from_hub()
+    folder = _folder(HUB if path is None else path)
     dtype = dtype or fast_dtype(device)
     if dtype not in (torch.float32, torch.bfloat16, torch.int8):
         raise UsageError(f"deepseek-ocr: {dtype} is not one of float32, bfloat16, int8")
@@ -195,13 +203,15 @@ def load(
     places = dict(model.named_parameters())
     for name in sorted(expected, key=lambda name: (stored[name].file, stored[name].begin)):
         if expected[name].parameter is not None:
-            _place(stored[name].read(), expected[name], places)
+            _place(stored[name].mapped(), expected[name], places)
     return model.eval()
 
 
-def memory(config: DeepSeekOCRConfig | None = None, dtype: torch.dtype = torch.bfloat16) -> int:
+def memory(
+    config: DeepSeekOCRConfig | None = None, dtype: torch.dtype = torch.bfloat16, device: str = "cpu"
+) -> int:
     """Bytes the weights take in memory once loaded."""
-    return _bytes(_empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), dtype, "cpu"))
+    return _bytes(_empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), dtype, device))
 
 
 def _bytes(model: DeepSeekOCR) -> int:
@@ -237,17 +247,21 @@ def _place(tensor: Tensor, slot: Slot, places: Mapping[str, Tensor]) -> None:
         scale[rows] = scales
 
 
-def _from_hub() -> Path:
+def _folder(path: str | Path) -> Path:
+    """`path` itself where it is a folder or can only be one, else what the hub has under that name."""
+    name = str(path)
+    if Path(path).exists() or not NAME.fullmatch(name):
+        return Path(path)
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise CheckpointError(
-            f"deepseek-ocr: give the folder of the weights as path=…, or `pip install huggingface_hub` to fetch {HUB}"
+            f"deepseek-ocr: no folder {name}; give that of the weights, or `pip install huggingface_hub` to fetch them"
         ) from error
     try:
-        return Path(snapshot_download(HUB, allow_patterns=["*.safetensors", INDEX, "tokenizer.json"]))
+        return Path(snapshot_download(name, allow_patterns=["*.safetensors", INDEX, "tokenizer.json"]))
     except Exception as error:  # the hub's own family of errors, of OSError and of ValueError
-        raise CheckpointError(f"deepseek-ocr: {HUB} cannot be fetched ({str(error).splitlines()[0]})") from error
+        raise CheckpointError(f"deepseek-ocr: {name} cannot be fetched ({str(error).splitlines()[0]})") from error
 
 
 def _tokenizer(folder: Path, config: DeepSeekOCRConfig) -> Tokenizer:

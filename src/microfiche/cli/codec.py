@@ -68,6 +68,9 @@ def texts_of(files: list[str], encoding: str) -> list[Source]:
         document = read(path)
         if document.failed:
             raise InputError(f"{name}: page {document.failed[0].number} was not read: {document.failed[0].reason}")
+        for page in document.pages:
+            if page.status != "ok":
+                err.print(f"{name}: page {page.number} {page.status}: {page.reason}", markup=False)
         found.append(Source(name, document.markdown().encode()))
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from microfiche.errors import MicroficheError
 
+EVERY = 10.0  #: seconds between two lines of progress where there is no terminal
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -60,14 +62,24 @@ def interrupts() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Any]:
-    """A bar on a terminal, nothing elsewhere; gives a function that takes how much is done."""
+    """A bar on a terminal, elsewhere a line every `EVERY` seconds; gives a function that takes how much is done."""
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
     with Progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=not err.is_terminal, transient=True
     ) as bar:
         task = bar.add_task(what, total=total, rate="")
+        start = said = time.monotonic()
+        first: int | None = None
 
         def done(count: int, rate: str = "") -> None:
+            nonlocal said, first
             bar.update(task, completed=count, rate=rate)
+            first = count - 1 if first is None else first
+            now = time.monotonic()
+            if not err.is_terminal and now - said >= EVERY:
+                said = now
+                told = f"{count} of {total}" if total else f"{count}"
+                left = f"{(now - start) / (count - first) * (total - count):.0f} s left" if total else ""
+                err.print(f"{what}: {', '.join(filter(None, (told, rate, left)))}", markup=False)
 
         yield done

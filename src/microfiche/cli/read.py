@@ -20,8 +20,8 @@ from microfiche.files import whole_file
 
 if TYPE_CHECKING:
     from microfiche.documents.document import Document
-    from microfiche.documents.limits import Limits
     from microfiche.documents.reading import Engine
+    from microfiche.limits import Limits
 
 
 class Format(StrEnum):
@@ -41,8 +41,16 @@ class EngineName(StrEnum):
     endpoint = "endpoint"
 
 
+class DType(StrEnum):
+    """How weights can be held."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    int8 = "int8"
+
+
 def read(
-    files: Annotated[list[str], typer.Argument(help="PDF, PNG, JPEG, TIFF or WebP, folders of them, or -.")],
+    files: Annotated[list[str], typer.Argument(help="PDF, PNG, JPEG, TIFF or WebP, folders or URLs of them, or -.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for NAME.md, NAME.json, NAME/figures/.")
     ] = None,
@@ -59,10 +67,13 @@ def read(
         str, typer.Option("--task", help="For models: markdown, ocr, free, figure, describe, locate:WORDS.")
     ] = "markdown",
     weights: Annotated[
-        Path | None,
-        typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="Folder of the DeepSeek-OCR checkpoint."),
+        str | None,
+        typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="DeepSeek-OCR's folder, or its name on the hub."),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="For --weights: cpu, cuda or mps.")] = "cpu",
+    dtype: Annotated[
+        DType | None, typer.Option("--dtype", help="For --weights: how they are held; what the device is fast in.")
+    ] = None,
     mode: Annotated[str, typer.Option("--mode", help="For --weights: tiny, small, base, large, gundam.")] = "gundam",
     endpoint: Annotated[
         str | None,
@@ -97,18 +108,22 @@ def read(
         given = documents_in(files, limits)
         if output is None and (len(given) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
-        pictures = _model(engine, weights, device, mode, endpoint, endpoint_model, task)
+        pictures = _model(engine, weights, device, dtype, mode, endpoint, endpoint_model, task)
         at_hand = engines(engine or (pictures.name if pictures and task != "markdown" else None), pictures)
         settings = {"engine": engine or "", "pages": pages or "", "dpi": f"{dpi:g}", "task": task,
                     "pictures": at_hand.pictures.name, "microfiche": __version__}
-        failures = 0
+        if pictures:
+            settings["model"] = f"{weights} {mode}" if pictures.name == "deepseek-ocr" else endpoint_model
+        failures: list[str] = []
         for one, name in zip(given, names_for([g.name for g in given]), strict=True):
             try:
                 if one.error:
                     raise InputError(f"{one.name}: {one.error}")
                 with open_document(one.origin, one.name, dpi=dpi, password=password, limits=limits) as opened:
                     shelf = Shelf(output, name, opened.sha256, settings) if output else None
-                    if shelf and resume and shelf.finished():
+                    if shelf and resume and (before := shelf.finished()):
+                        if not shelf.file(form).exists():
+                            shelf.write(before, form)
                         err.print(f"{one.name}: read before", markup=False)
                         continue
                     numbers = page_numbers(pages, opened.pages) if pages else range(1, opened.pages + 1)
@@ -124,19 +139,22 @@ def read(
                                 with whole_file(file) as beside:
                                     drawn(leaf.picture, leaf.page).save(beside, "PNG")
                             fresh = len(found) - len(begun)
-                            done(len(found), f"{fresh / (time.perf_counter() - start):.1f} pages/s")
+                            done(len(found), f"{fresh / (time.perf_counter() - start):.3g} pages/s")
                     document = document_of(opened, settings, found)
             except (InputError, UsageError) as error:
                 if len(given) == 1:
                     raise
-                failures += 1
+                failures.append(one.name)
                 err.print(f"microfiche: {error}", markup=False)
                 continue
             if shelf:
                 shelf.write(document, form)
             else:
                 sys.stdout.write(written(document, form))
-            failures += bool(document.failed)
+            if document.failed:
+                listed = ", ".join(str(page.number) for page in document.failed[:20])
+                more = ", …" if len(document.failed) > 20 else ""
+                failures.append(f"{one.name} (page{'s' * (len(document.failed) > 1)} {listed}{more})")
             for note in document.notes:
                 err.print(f"{one.name}: {note}", markup=False)
             for page in document.pages:
@@ -144,13 +162,15 @@ def read(
                     err.print(f"{one.name}: page {page.number} {page.status}: {page.reason}", markup=False)
             err.print(_summary(document, time.perf_counter() - start), markup=False)
         if failures:
-            fail(f"{failures} of {len(given)} documents were not read whole", 1)
+            documents = f"{len(given)} documents were" if len(given) > 1 else "1 document was"
+            fail(f"{len(failures)} of {documents} not read whole: {', '.join(failures)}", 1)
 
 
 def _model(
     engine: EngineName | None,
-    weights: Path | None,
+    weights: str | None,
     device: str,
+    dtype: DType | None,
     mode: str,
     endpoint: str | None,
     endpoint_model: str,
@@ -162,14 +182,21 @@ def _model(
     if endpoint and engine != EngineName.deepseek:
         return EndpointEngine(endpoint, endpoint_model, os.environ.get("MICROFICHE_ENDPOINT_KEY"), task)
     if weights:
+        import torch
+
         from microfiche.checkpoints import load
+        from microfiche.checkpoints.deepseek_ocr import memory
         from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
         from microfiche.encoder import views
+        from microfiche.models.devices import fast_dtype
         from microfiche.models.prompts import prompt
 
         prompt(task)
         views.mode(mode)
-        return DeepSeekEngine(load("deepseek-ocr", device, path=weights), mode, task)
+        held: torch.dtype = getattr(torch, dtype) if dtype else fast_dtype(device)
+        needed = memory(dtype=held, device=device) / 1e9
+        err.print(f"deepseek-ocr: {needed:.1f} GB of weights on {device}", markup=False)
+        return DeepSeekEngine(load("deepseek-ocr", device, held, weights), mode, task)
     if engine in (EngineName.endpoint, EngineName.deepseek) or task != "markdown":
         what = f"--engine {engine}" if engine else f"--task {task}"
         raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")
@@ -178,7 +205,7 @@ def _model(
 
 def _limits(given: list[str]) -> Limits:
     """The limits, those changed that are `given` as NAME=NUMBER."""
-    from microfiche.documents.limits import Limits
+    from microfiche.limits import Limits
 
     defaults = asdict(Limits())
     changed = {}
@@ -191,6 +218,7 @@ def _limits(given: list[str]) -> Limits:
 
 
 def _summary(document: Document, seconds: float) -> str:
-    by = Counter(page.engine or "no engine" for page in document.pages)
-    return (f"{document.name}: {len(document.pages)} pages in {seconds:.1f} s, read by "
+    by = Counter(page.engine or {"ok": "blank"}.get(page.status, "not opened") for page in document.pages)
+    pages = f"{len(document.pages)} page{'s' * (len(document.pages) != 1)}"
+    return (f"{document.name}: {pages} in {seconds:.1f} s, read by "
             + ", ".join(f"{engine} ({count})" for engine, count in by.most_common()))

@@ -44,6 +44,8 @@ class Block(BaseModel):
                 return f"{'#' * (self.level or 2)} {self.text}"
             case "figure" | "formula" if self.figure:
                 return f"![{_alternative(self.text)}]({self.figure})"
+            case "figure":  # not cut out, as nobody gave a folder for it
+                return f"![{_alternative(self.text)}]()" if self.text else ""
             case "caption":
                 return f"*{self.text}*" if self.text else ""
             case _:

@@ -6,30 +6,28 @@ The same for a PDF's own text and for what OCR found. Regions are hints; without
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import pairwise
 from statistics import median
 
-import numpy as np
 from PIL import Image
 
-from microfiche.documents.document import FURNITURE, Block, Kind, PageRead, continued
-from microfiche.documents.lines import BULLETS, MARKER, Line, union
+from microfiche.documents.document import FURNITURE, Block, Kind, continued
+from microfiche.documents.lines import BULLETS, MARKER, Line, part, union
 from microfiche.documents.order import columns
 from microfiche.documents.regions import Region
 from microfiche.documents.sheet import Box
-from microfiche.documents.tables import ruled, table, width
+from microfiche.documents.solids import CAPTION, solids, with_fractions
+from microfiche.documents.tables import table
 
-CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
-NUMBERED = re.compile(r"^(\d+(?:\.\d+)*)\.?\s+\S")
 PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\s*\d{1,4})?[\W_]*$", re.IGNORECASE)
 LEADER = re.compile(r"(\.\s?){5,}")
 FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
 WIDEST_SPACE = 2.2  #: ems between two words of a justified line
 GUTTER = 0.5  #: ems between two columns, at least
+FEW = 3  #: steps from line to line, with fewer of which a column does not tell how far apart its lines stand
 MARGIN = 0.08  #: of the page's height: where a number alone is the page's
 
 
@@ -52,7 +50,8 @@ def blocks(
     """The blocks of a page that looks like `picture` and on which `lines` stand."""
     lines = _whole_rows(_parted(lines, regions), regions)
     body, size = _body_size(lines), picture.size
-    items = _items(lines, _solid(lines, regions, rules, images, picture), regions, rules, size, body)
+    solid = solids(lines, regions, rules, images, picture, body)
+    items = _items(lines, solid, regions, rules, size, body)
     furniture = [_block([item], body) for item in items if item.kind in FURNITURE]
     main = [item for item in items if item.kind not in FURNITURE]
     out: list[Block] = []
@@ -68,7 +67,7 @@ def _parted(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
     out = []
     texts = [r.box for r in regions if r.kind == "text"]
     for line in lines:
-        over = sorted(box for box in texts if _part(line.box, box) > 0.15 and box[1] < line.middle < box[3])
+        over = sorted(box for box in texts if part(line.box, box) > 0.15 and box[1] < line.middle < box[3])
         spaces = [m.start() for m in re.finditer(" ", line.text)]
         if len(over) == 2 and over[0][2] < over[1][0] and spaces:
             left, top, right, bottom = line.box
@@ -87,7 +86,7 @@ def _whole_rows(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
     for region in regions:
         if region.kind in ("table", "figure", "formula"):
             continue
-        inside = sorted((line for line in out if _part(line.box, region.box) > 0.5), key=lambda line: line.box[0])
+        inside = sorted((line for line in out if part(line.box, region.box) > 0.5), key=lambda line: line.box[0])
         for line in inside:
             before = [
                 x for x in out
@@ -115,46 +114,6 @@ def _body_size(lines: Sequence[Line]) -> float:
     return 20.0
 
 
-def _solid(
-    lines: Sequence[Line], regions: Sequence[Region], rules: Sequence[Box], images: Sequence[Box], picture: Image.Image
-) -> list[tuple[Kind, Box]]:
-    """Tables, figures and formulas: what is one block whatever stands in it."""
-    page = picture.width * picture.height
-    found: list[tuple[Kind, Box]] = [("table", box) for box in ruled(rules)]
-    found += [
-        ("figure", box) for box in images if 0.01 * page < (box[2] - box[0]) * (box[3] - box[1]) < 0.85 * page
-    ]
-    for region in regions:
-        if region.kind not in ("table", "figure", "formula") or any(_part(region.box, box) > 0.5 for _, box in found):
-            continue
-        kind, box = region.kind, region.box
-        within = [line for line in lines if _part(line.box, box) > 0.5]
-        if kind == "figure" and within and not _drawn(picture, box, lines):
-            kind = "table"
-        if kind == "table" and width(within, box) == 1:  # its other columns may not have been seen
-            others = [r.box for r in regions if r is not region]
-            free = [line for line in lines if not any(_part(line.box, other) > 0.5 for other in others)]
-            rows = [line for line in free if any(abs(line.middle - x.middle) < 0.4 * x.size for x in within)]
-            box = union([box, *(line.box for line in rows)])
-            if width(rows, box) == 1:
-                continue
-        inside = [f for f in found if _part(f[1], box) > 0.8]
-        found = [f for f in found if f not in inside] + [(kind, union([box, *(b for _, b in inside)]))]
-    return found
-
-
-def _drawn(picture: Image.Image, box: Box, lines: Sequence[Line]) -> bool:
-    """Whether something stands in `box` beside `lines`."""
-    left, top, right, bottom = map(round, box)
-    grey = np.asarray(picture.convert("L").crop((left, top, right, bottom))) < 200
-    ink = int(grey.sum())
-    for line in lines:
-        left, top, right, bottom = (round(v - box[k % 2]) for k, v in enumerate(line.box))
-        grey = grey.copy() if not grey.flags.writeable else grey
-        grey[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = False
-    return int(grey.sum()) > 0.15 * ink
-
-
 def _items(
     lines: Sequence[Line],
     solid: Sequence[tuple[Kind, Box]],
@@ -166,7 +125,7 @@ def _items(
     held: list[list[Line]] = [[] for _ in solid]
     items: list[_Item] = []
     for line in lines:
-        into = [k for k, (_, box) in enumerate(solid) if _part(line.box, box) > 0.5]
+        into = [k for k, (_, box) in enumerate(solid) if part(line.box, box) > 0.5]
         beside = [
             k for k, (kind, box) in enumerate(solid)
             if kind == "formula" and FORMULA_NUMBER.match(line.text) and box[1] < line.middle < box[3]
@@ -180,19 +139,26 @@ def _items(
         if kind == "table" and not inside:
             kind = "figure"
         items.append(_Item(around, kind, tuple(inside)))
-    return [_with_table(item, rules) if item.kind == "table" else item for item in items]
+    return [_set(item, rules) for item in items]
 
 
-def _with_table(item: _Item, rules: Sequence[Box]) -> _Item:
-    line = Line(table(item.lines, rules, item.box), item.box, item.lines[0].size,
-                confidence=_confidence(item.lines))
-    return _Item(item.box, "table", (line,))
+def _set(item: _Item, rules: Sequence[Box]) -> _Item:
+    """The same, the pieces of a table put into one, those of a formula where they belong."""
+    match item.kind:
+        case "table":
+            text = table(item.lines, rules, item.box)
+            whole = Line(text, item.box, item.lines[0].size, confidence=_confidence(item.lines))
+            return replace(item, lines=(whole,))
+        case "formula":
+            return replace(item, lines=tuple(with_fractions(item.lines, rules)))
+        case _:
+            return item
 
 
 def _kind(
     line: Line, regions: Sequence[Region], solid: Sequence[tuple[Kind, Box]], size: tuple[int, int], body: float
 ) -> Kind:
-    over = [r for r in regions if _part(line.box, r.box) > 0.5]
+    over = [r for r in regions if part(line.box, r.box) > 0.5]
     said = max(over, key=lambda r: r.score).kind if over else "text"
     edge = line.box[3] < MARGIN * size[1] or line.box[1] > (1 - MARGIN) * size[1]
     outer = line.box[3] < 1.5 * MARGIN * size[1] or line.box[1] > (1 - 1.5 * MARGIN) * size[1]
@@ -227,6 +193,8 @@ def _paragraphs(column: Sequence[_Item], body: float) -> list[Block]:
     steps = [b.lines[0].middle - a.lines[0].middle for a, b in pairwise(texts)]
     steps = sorted(s for s in steps if 0.5 * body < s < 3 * body) or [1.3 * body]
     pitch = steps[len(steps) // 4]
+    if len(steps) < FEW:
+        pitch = min(pitch, 1.3 * body)
     for item in rows:
         if group and _breaks(group, item, left, right, pitch):
             out.append(_block(group, body))
@@ -318,59 +286,3 @@ def _lists(found: Sequence[Block]) -> list[Block]:
 def joined(lines: Sequence[str]) -> str:
     """Lines as running text."""
     return reduce(continued, lines, "").replace("\u00ad", "")
-
-
-def finish(pages: Sequence[PageRead]) -> list[PageRead]:
-    """The pages of a document with what only all of them together tell: running heads, and the levels of titles."""
-    return _levelled(_headed(pages))
-
-
-def _headed(pages: Sequence[PageRead]) -> list[PageRead]:
-    def key(block: Block, height: int) -> str | None:
-        top, bottom = block.box[1] < 0.12 * height, block.box[3] > 0.88 * height
-        if block.kind in ("text", "title") and (top or bottom) and len(block.text) < 120:
-            return ("top " if top else "bottom ") + re.sub(r"\d+", "0", block.text)
-        return None
-
-    seen = Counter(k for page in pages for k in {key(b, page.height) for b in page.blocks} if k)
-    out = []
-    for page in pages:
-        found = []
-        for block in page.blocks:
-            k = key(block, page.height)
-            if k and seen[k] >= 3:
-                block = block.model_copy(update={"kind": "header" if k.startswith("top") else "footer"})
-            found.append(block)
-        out.append(page.model_copy(update={"blocks": found}))
-    return out
-
-
-def _levelled(pages: Sequence[PageRead]) -> list[PageRead]:
-    """Titles by size: the largest is level 1, a tenth smaller the next; a number such as 2.1 says its level itself."""
-    sizes = sorted({b.size for p in pages for b in p.blocks if b.kind == "title" and b.size}, reverse=True)
-    ranks: dict[float, int] = {}
-    rank, start = 0, 0.0
-    for size in sizes:
-        if size < 0.9 * start or not rank:
-            rank, start = rank + 1, size
-        ranks[size] = rank
-
-    def level(block: Block) -> int:
-        numbered = NUMBERED.match(block.text)
-        if numbered and rank > 1:
-            return min(6, 2 + numbered[1].count("."))
-        return min(6, ranks.get(block.size or 0, 2))
-
-    return [
-        page.model_copy(update={"blocks": [
-            b.model_copy(update={"level": level(b)}) if b.kind == "title" and b.level is None else b
-            for b in page.blocks
-        ]})
-        for page in pages
-    ]
-
-
-def _part(a: Box, b: Box) -> float:
-    """The share of box `a` that lies in box `b`."""
-    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    return max(0.0, across) * max(0.0, down) / max(1.0, (a[2] - a[0]) * (a[3] - a[1]))

@@ -44,6 +44,12 @@ def union(boxes: list[Box]) -> Box:
     return min(left), min(top), max(right), max(bottom)
 
 
+def part(a: Box, b: Box) -> float:
+    """The share of box `a` that lies in box `b`."""
+    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, across) * max(0.0, down) / max(1.0, (a[2] - a[0]) * (a[3] - a[1]))
+
+
 def lines_of(layer: TextLayer, width: int, height: int) -> list[Line]:
     """The upright lines of a text layer that can be seen on a page of `width` × `height` px.
 

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from microfiche.documents.limits import Limits
+from microfiche.documents.fetching import fetched, is_url
 from microfiche.documents.pictures import PictureFile
 from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
 from microfiche.documents.workers import Workers
 from microfiche.errors import InputError, UsageError
+from microfiche.limits import Limits
 
 __all__ = [
     "Box",
@@ -45,10 +46,11 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Given:
-    """A document to open: a file, or bytes from standard input. `error` says why one that was found is left out."""
+    """A document to open: a file, bytes from standard input, or the URL of a file. `error` says why one that was found
+    is left out."""
 
     name: str
-    origin: Path | bytes
+    origin: Path | bytes | str
     error: str | None = None
 
 
@@ -82,7 +84,7 @@ class Opened:
 
 
 def open_document(
-    source: Path | bytes,
+    source: Path | bytes | str,
     name: str,
     *,
     dpi: float = 144,
@@ -90,13 +92,19 @@ def open_document(
     limits: Limits = Limits(),
     workers: int = 2,
 ) -> Opened:
-    """Opens a PDF, PNG, JPEG, TIFF or WebP, told by its content; a PDF is drawn at `dpi` by `workers` processes.
+    """Opens a PDF, PNG, JPEG, TIFF or WebP, told by its content; a PDF is drawn at `dpi` by `workers` processes. A str
+    is the URL of one.
 
     InputError, beginning with `name`, for what cannot be opened at all; a page that cannot be is a Sheet with its
     error, and the pages after it come all the same.
     """
     if not (dpi > 0 and workers > 0):
         raise UsageError(f"{dpi:g} dpi, {workers} workers: both must be more than 0")
+    if isinstance(source, str):
+        try:
+            source = fetched(source, limits)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
     kind, sha256 = _examine(source, name, limits)
     try:
         if kind == "pdf":
@@ -162,7 +170,7 @@ def page_numbers(spec: str, count: int) -> list[int]:
 
 
 def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]:
-    """The documents that `names` mean: files, folders (all below them with a known suffix, 2 before 10), "-".
+    """The documents that `names` mean: files, folders (all below them with a known suffix, 2 before 10), URLs, "-".
 
     What a folder holds is left out, with an `error`, if it is a link to somewhere outside the folder; hidden files
     and folders are passed over. InputError for what does not exist, or a folder without documents.
@@ -174,6 +182,8 @@ def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]
             if any(isinstance(given.origin, bytes) for given in found):
                 raise UsageError("- stands there twice, but there is one standard input")
             found.append(Given("-", _read_all(sys.stdin.buffer, limits)))
+        elif is_url(name):
+            found.append(Given(name, name))
         elif path.is_dir():
             inside = _below(path)
             if not inside:

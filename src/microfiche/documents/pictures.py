@@ -16,9 +16,9 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from microfiche.documents.limits import Limits
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import InputError
+from microfiche.limits import Limits
 
 # The plug-ins themselves, not Image.open, which has a limit of its own that warns.
 READERS: dict[str, Callable[[IO[bytes]], Image.Image]] = {

@@ -14,12 +14,14 @@ from PIL import Image
 from microfiche.documents.document import Document, PageRead
 from microfiche.documents.engines.rapid import RapidEngine
 from microfiche.documents.engines.text import TextEngine, unsound
-from microfiche.documents.layout import finish
-from microfiche.documents.limits import Limits
+from microfiche.documents.fetching import is_url
+from microfiche.documents.finishing import finish
 from microfiche.documents.opening import Opened, open_document, page_numbers
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import MicroficheError, UsageError
+from microfiche.limits import Limits
 
+SOUND = "a sound text layer"
 BLANK = 12  #: a page whose lightest and darkest pixels (0 to 255, shrunk) are nearer than this holds nothing
 
 
@@ -48,7 +50,7 @@ class Engines:
         wrong = unsound(sheet)
         if self.forced:
             return self.text, "asked for" + (f", though {wrong}" if wrong else "")
-        return (self.pictures, wrong) if wrong else (self.text, "a sound text layer")
+        return (self.pictures, wrong) if wrong else (self.text, SOUND)
 
 
 def engines(name: str | None = None, pictures: Engine | None = None) -> Engines:
@@ -90,22 +92,29 @@ def _read(sheets: Sequence[Sheet], at_hand: Engines) -> dict[int, PageRead]:
             read[sheet.number] = PageRead(number=sheet.number, status="failed", reason=sheet.error or "no picture")
             continue
         engine, why = at_hand.choose(sheet)
-        if engine.name != "text" and _blank(sheet.picture):
+        if why != SOUND and _blank(sheet.picture):
             width, height = sheet.picture.size
             read[sheet.number] = PageRead(number=sheet.number, width=width, height=height, chosen="a blank page")
             continue
         chosen.setdefault(engine.name, (engine, []))[1].append((sheet, why))
     for engine, given in chosen.values():
-        try:
-            pages = engine.read([sheet for sheet, _ in given])
-        except MicroficheError:
-            raise
-        except Exception as error:  # a library's fault with this page is this page's loss
-            reason = f"{engine.name} failed: {type(error).__name__}: {error}".splitlines()[0]
-            pages = [PageRead(number=s.number, engine=engine.name, status="failed", reason=reason) for s, _ in given]
+        pages = _by(engine, [sheet for sheet, _ in given])
         for (sheet, why), page in zip(given, pages, strict=True):
             read[sheet.number] = page.model_copy(update={"chosen": why})
     return read
+
+
+def _by(engine: Engine, sheets: Sequence[Sheet]) -> list[PageRead]:
+    """The sheets read together; one by one where that fails, so that a page which cannot be read costs no other."""
+    try:
+        return engine.read(sheets)
+    except MicroficheError:
+        raise
+    except Exception as error:  # a library's fault with a page is that page's loss
+        if len(sheets) > 1:
+            return [page for sheet in sheets for page in _by(engine, [sheet])]
+        reason = f"{engine.name} failed: {type(error).__name__}: {error}".splitlines()[0]
+        return [PageRead(number=sheets[0].number, engine=engine.name, status="failed", reason=reason)]
 
 
 def _blank(picture: Image.Image) -> bool:
@@ -128,15 +137,16 @@ def read(
     dpi: float = 144,
     password: str | None = None,
     limits: Limits = Limits(),
+    pictures: Engine | None = None,
 ) -> Document:
-    """The Document in a PDF or picture, given by its path or as bytes.
+    """The Document in a PDF or picture, given by its path or URL or as bytes.
 
-    Pages are numbered from 1 ("1-3,7"); `engine` forces text or rapid. InputError for what cannot be opened; a page
-    that cannot be read has the status failed.
+    Pages are numbered from 1 ("1-3,7"); `pictures` reads scans in place of RapidOCR; `engine` forces text, rapid or,
+    by its name, `pictures`. InputError for what cannot be opened; a page that cannot be read has the status failed.
     """
     name = "-" if isinstance(source, bytes) else str(source)
-    at_hand = engines(engine)
-    origin = source if isinstance(source, bytes) else Path(source)
+    at_hand = engines(engine, pictures)
+    origin = source if isinstance(source, bytes) or is_url(name) else Path(source)
     with open_document(origin, name, dpi=dpi, password=password, limits=limits) as opened:
         numbers = page_numbers(pages, opened.pages) if pages else None
         found = [leaf.page for leaf in leaves(opened, at_hand, numbers)]

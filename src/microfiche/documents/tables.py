@@ -8,26 +8,51 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from microfiche.documents.lines import Line, union
 from microfiche.documents.sheet import Box
 
+MOST = 400  #: rules of a page's tables
 JOIN = 3.0  #: px: rules nearer than this are one
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell from `row` and `column`, both from 0, over so many columns to the right."""
+    """A cell from `row` and `column`, both from 0, over so many columns to the right and rows down."""
 
     row: int
     column: int
     across: int
     text: str
+    down: int = 1
+
+
+def merged(rules: Sequence[Box]) -> list[Box]:
+    """The rules, those put together that lie in one line and touch, as the borders of cells drawn one by one do."""
+    out: list[Box] = []
+    for axis in (0, 1):  # upright ones, by x; level ones, by y
+        along = sorted((r for r in rules if r[axis] == r[axis + 2]), key=lambda r: r[axis])
+        while along:
+            at = along[0][axis]
+            line = [r for r in takewhile(lambda r: r[axis] - at <= JOIN, along)]  # noqa: B023
+            along = along[len(line) :]
+            ends = sorted((r[1 - axis], r[3 - axis]) for r in line)
+            low, high = ends[0]
+            for start, end in [*ends[1:], (float("inf"), 0.0)]:
+                if start > high + JOIN:
+                    out.append((at, low, at, high) if axis == 0 else (low, at, high, at))
+                    low, high = start, end
+                high = max(high, end)
+    return out
 
 
 def ruled(rules: Sequence[Box]) -> list[Box]:
-    """The boxes of the grids that rules draw: two rows and two columns at least."""
+    """The boxes of the grids that rules draw: two rows and two columns at least. A page of more than MOST rules is a
+    drawing, not tables."""
+    rules = merged(rules)
+    if len(rules) > MOST:
+        return []
     groups: list[list[Box]] = []
     for rule in rules:
         near = [g for g in groups if any(_touch(rule, other) for other in g)]
@@ -41,10 +66,12 @@ def ruled(rules: Sequence[Box]) -> list[Box]:
 
 
 def table(lines: Sequence[Line], rules: Sequence[Box], box: Box) -> str:
-    """The table in `box` that `lines` make up, as Markdown; as HTML if a cell spans columns."""
-    inside = [r for r in rules if _inside(r, box)]
+    """The table in `box` that `lines` make up, as Markdown; as HTML if a cell spans columns or rows."""
+    inside = merged([r for r in rules if _inside(r, box)])
     columns = _positions(inside, 0)
     rows = _positions(inside, 1)
+    if len(columns) >= 3 and len(rows) >= 3 and len(inside) <= MOST and not _crowded(lines, rows):
+        return written(_ruled_cells(lines, inside, columns, rows), len(columns) - 1)
     if len(columns) < 3:
         columns = _gaps(lines, box)
     if len(rows) < 3 or _crowded(lines, rows):
@@ -56,25 +83,66 @@ def table(lines: Sequence[Line], rules: Sequence[Box], box: Box) -> str:
     return written([Cell(*key, text=_text(held)) for key, held in sorted(cells.items())], len(columns) - 1)
 
 
+def _ruled_cells(
+    lines: Sequence[Line], rules: Sequence[Box], columns: Sequence[float], rows: Sequence[float]
+) -> list[Cell]:
+    """The cells of a grid of rules; where the rule between two is missing, they are one."""
+
+    def parted(row: int, column: int, axis: int) -> bool:
+        """Whether a rule parts a place from the next to the right (axis 0) or below it (axis 1)."""
+        border = columns[column + 1] if axis == 0 else rows[row + 1]
+        middle = (rows[row] + rows[row + 1]) / 2 if axis == 0 else (columns[column] + columns[column + 1]) / 2
+        return any(
+            abs(r[axis] - border) <= JOIN and abs(r[axis + 2] - border) <= JOIN
+            and r[1 - axis] <= middle <= r[3 - axis]
+            for r in rules
+        )
+
+    held: dict[tuple[int, int], list[Line]] = {}
+    for line in lines:
+        held.setdefault((_at(line.middle, rows), _at((line.box[0] + line.box[2]) / 2, columns)), []).append(line)
+    cells: list[Cell] = []
+    taken: set[tuple[int, int]] = set()
+    for row in range(len(rows) - 1):
+        for column in range(len(columns) - 1):
+            if (row, column) in taken:
+                continue
+            right, below = column + 1, row + 1
+            while right < len(columns) - 1 and not parted(row, right - 1, 0) and (row, right) not in taken:
+                right += 1
+            while below < len(rows) - 1 and not parted(below - 1, column, 1):
+                below += 1
+            places = [(i, j) for i in range(row, below) for j in range(column, right)]
+            taken.update(places)
+            text = _text([line for place in places for line in held.get(place, [])])
+            cells.append(Cell(row, column, right - column, text, below - row))
+    return cells
+
+
 def width(lines: Sequence[Line], box: Box) -> int:
     """How many columns the gaps between `lines` make in `box`."""
     return len(_gaps(lines, box)) - 1
 
 
 def written(cells: Sequence[Cell], columns: int) -> str:
-    """Cells as a Markdown table, or as HTML where one spans columns."""
+    """Cells as a Markdown table, or as HTML where one spans columns or rows."""
     numbers = sorted({cell.row for cell in cells})
-    if any(cell.across > 1 for cell in cells):
+    if any(cell.across > 1 or cell.down > 1 for cell in cells):
         out = ["<table>"]
+        taken: set[tuple[int, int]] = set()
         for number in numbers:
             out.append("<tr>")
-            at = 0
-            for cell in (c for c in cells if c.row == number):
-                out += ["<td></td>"] * (cell.column - at)
-                span = f' colspan="{cell.across}"' if cell.across > 1 else ""
-                out.append(f"<td{span}>{html.escape(cell.text, quote=False)}</td>")
-                at = cell.column + cell.across
-            out += ["<td></td>"] * (columns - at) + ["</tr>"]
+            begin = {cell.column: cell for cell in cells if cell.row == number}
+            for column in range(columns):
+                if cell := begin.get(column):
+                    spans = "".join(
+                        f' {name}="{n}"' for name, n in (("colspan", cell.across), ("rowspan", cell.down)) if n > 1
+                    )
+                    out.append(f"<td{spans}>{html.escape(cell.text, quote=False)}</td>")
+                    taken |= {(number + i, column + j) for i in range(cell.down) for j in range(cell.across)}
+                elif (number, column) not in taken:
+                    out.append("<td></td>")
+            out.append("</tr>")
         return "".join([*out, "</table>"])
     rows = []
     for number in numbers:

@@ -13,11 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from microfiche.documents.limits import Limits
 from microfiche.documents.pdf import PdfFile
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.wire import receive, send, send_sheet
 from microfiche.errors import InputError
+from microfiche.limits import Limits
 
 REOPEN = 100  # pages, after which the file is opened anew: PDFium keeps what it has read, to the size of the file
 

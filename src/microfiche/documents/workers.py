@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.documents.limits import Limits
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.wire import receive, send, sheet_from
 from microfiche.errors import InputError
+from microfiche.limits import Limits
 
 WORTH = 8  # pages for each process more: starting one takes about as long as drawing these
 

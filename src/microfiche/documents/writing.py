@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 from pydantic import ValidationError
 
+from microfiche.documents import opening
 from microfiche.documents.document import Document, PageRead
+from microfiche.documents.fetching import is_url
 from microfiche.documents.reading import Leaf
 from microfiche.files import whole_file
 
@@ -24,7 +27,9 @@ def names_for(documents: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     names = []
     for document in documents:
-        stem = "stdin" if document == "-" else re.sub(r"[^\w. -]", "_", Path(document).stem).strip(". ") or "document"
+        path = Path(unquote(urlsplit(document).path) if is_url(document) else document)
+        stem = path.stem if path.suffix.lower() in opening.SUFFIXES else path.name
+        stem = "stdin" if document == "-" else re.sub(r"[^\w. -]", "_", stem).strip(". ") or "document"
         name, number = stem, 1
         while name.casefold() in taken:
             number += 1
@@ -46,24 +51,34 @@ class Shelf:
         self._journal = folder / f".{name}.journal"
         self._figures = folder / name / "figures"
 
+    def file(self, form: str) -> Path:
+        """Where `form` (md, json or text) is written."""
+        return self.folder / f"{self.name}.{SUFFIXES[form]}"
+
     def finished(self) -> Document | None:
         """The document as an earlier run left it, whole and without failed pages; None if there is none."""
-        with suppress(OSError, ValidationError):
-            found = Document.model_validate_json((self.folder / f"{self.name}.json").read_bytes())
-            same = {"sha256": found.sha256, "settings": found.settings} == self._head
-            return found if same and not found.failed else None
-        return None
+        found = self._left()
+        return found if found and not found.failed else None
 
     def begun(self) -> dict[int, PageRead]:
-        """The pages that a run which was broken off has read, by number."""
-        pages: dict[int, PageRead] = {}
+        """The pages that an earlier run has read, by number, whether it was broken off or only some of them failed."""
+        pages = self._noted() or (found.pages if (found := self._left()) else [])
+        return {page.number: page for page in pages if page.status != "failed"}
+
+    def _left(self) -> Document | None:
+        with suppress(OSError, ValidationError):
+            found = Document.model_validate_json(self.file("json").read_bytes())
+            if {"sha256": found.sha256, "settings": found.settings} == self._head:
+                return found
+        return None
+
+    def _noted(self) -> list[PageRead]:
+        pages: list[PageRead] = []
         with suppress(OSError, ValueError):
             head, *lines = self._journal.read_text("utf-8").split("\n")
             if json.loads(head) == self._head:
                 for line in lines[:-1]:  # the last is empty, or was cut short
-                    page = PageRead.model_validate_json(line)
-                    if page.status != "failed":
-                        pages[page.number] = page
+                    pages.append(PageRead.model_validate_json(line))
         return pages
 
     def kept(self, leaves: Iterator[Leaf], begun: dict[int, PageRead]) -> Iterator[Leaf]:
@@ -81,7 +96,7 @@ class Shelf:
     def write(self, document: Document, form: str) -> None:
         """Writes NAME.json, and beside it what `form` (md, json or text) says; the journal has served."""
         for kind in {form, "json"}:
-            with whole_file(self.folder / f"{self.name}.{SUFFIXES[kind]}") as beside:
+            with whole_file(self.file(kind)) as beside:
                 beside.write_text(written(document, kind), "utf-8")
         self._journal.unlink(missing_ok=True)
 

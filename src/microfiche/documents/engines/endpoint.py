@@ -93,9 +93,10 @@ class EndpointEngine:
         for attempt in range(self.tries):
             last = attempt == self.tries - 1
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as answer:
+                with _STAYS.open(request, timeout=self.timeout) as answer:
                     return _content(answer.read(LONGEST + 1))
             except urllib.error.HTTPError as error:
+                error.close()
                 if error.code not in AGAIN or last:
                     raise InputError(f"the endpoint answered {error.code} {error.reason}") from error
                 wait = error.headers.get("Retry-After", "")
@@ -110,6 +111,14 @@ class EndpointEngine:
                 wait = ""
             time.sleep(min(60.0, float(wait) if wait.isdigit() else self.pause * 2**attempt))
         raise AssertionError("the last try returns or raises")
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Nothing: the page and the key go to the server that was named and to no other."""
+
+
+_STAYS = urllib.request.build_opener(_NoRedirects)
 
 
 def _content(answer: bytes) -> tuple[str, bool]:

@@ -67,7 +67,7 @@ class TextEngine:
     batch = 4
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
-        """The blocks of each sheet, which has a picture and a text layer."""
+        """The blocks of each sheet, which has a picture; partial or failed where its text layer is unsound or empty."""
         return [self._read(sheet) for sheet in sheets]
 
     def _read(self, sheet: Sheet) -> PageRead:
@@ -76,4 +76,13 @@ class TextEngine:
         lines = lines_of(sheet.text, *size) if sheet.text else []
         hints = regions(sheet.picture) if lines else []
         found = blocks(lines, hints, sheet.picture, sheet.rules, sheet.image_boxes)
-        return PageRead(number=sheet.number, width=size[0], height=size[1], engine=self.name, blocks=found)
+        wrong = unsound(sheet)
+        return PageRead(
+            number=sheet.number,
+            width=size[0],
+            height=size[1],
+            engine=self.name,
+            status="failed" if wrong and not found else "partial" if wrong else "ok",
+            reason=wrong,
+            blocks=found,
+        )
