@@ -27,7 +27,7 @@ def load(  # type: ignore[overload-overlap]
     path: str | Path | None = None,
 ) -> DeepSeekOCR: ...
 @overload
-def load(
+def load(  # type: ignore[overload-overlap]
     name_or_path: Literal["nano-print"],
     device: str = "cpu",
     dtype: torch.dtype | None = None,

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.checkpoints import load, save
@@ -129,7 +129,7 @@ def losses(model: Nano, batch: Batch, device: torch.device, local: bool = False)
     return total, len(batch.half[0]) + len(batch.full[0]), right[0], right[1]
 
 
-def optimisers(model: Nano, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the windows' blocks and of the readout, AdamW for everything else.
 
     What mixes patches and tokens starts as an identity and learns at a tenth of the rate, lest it be shaken apart.
@@ -142,14 +142,13 @@ def optimisers(model: Nano, recipe: Recipe) -> list[torch.optim.Optimizer]:
             matrices.append(parameter)
         else:
             others.append(parameter)
-    decay = recipe.weight_decay
     groups = [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}]
     return [
-        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=decay, fused=True),
+        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True),
         torch.optim.Muon(
             [{"params": matrices, "share": 1.0}],
             momentum=0.95,
-            weight_decay=decay,
+            weight_decay=weight_decay,
             adjust_lr_fn="match_rms_adamw",
         ),
     ]
@@ -218,7 +217,7 @@ def train(
     def measured(step: int) -> dict[str, float]:
         return validate(model, held, device, step <= recipe.local_steps)
 
-    step = run(recipe_file, recipe, out, model, optimisers(model, recipe), loss, measured, progress, stop)
+    step = run(recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop)
     if step == recipe.steps and parallel.rank() == 0:
         save(model, out / "model.safetensors")
     return step

@@ -1,7 +1,7 @@
 """Trains nano for print: from the codec's weights, on pages in outline typefaces with the noise of the world.
 
-Three losses, all dense: the pixel row of a line's middle in every square, the size of its type, and the character in the
-frames along every line.
+Three losses, all dense: the pixel row of a line's middle in every square, the size of its type, and the character in
+the frames along every line.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from microfiche.decoder.prints import FRAME, MIDDLE, NO_LINE, NONE
 from microfiche.decoder.readout import OFFSETS, SQUARE, SQUARES, around_centres, places_at, square_at
 from microfiche.models.prints import NanoPrint
 from microfiche.training import parallel
+from microfiche.training.codec import optimisers
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.noise import some, worn
 from microfiche.training.prints import Prints
-from microfiche.typesetting.alphabet import NO_GLYPH, N_HALF, glyphs
+from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
 from microfiche.typesetting.printed import LARGEST, Print
 
@@ -130,10 +131,8 @@ def frames_of(
         inside = (frame >= 0) & (frame < len(x))
         target[frame[inside]] = ids[chosen[inside]]
         kept = target >= 0
-        found.append((np.floor(y).astype(np.int64).clip(0, height - 1)[kept], x[kept], target[kept]))
-    if not found:
-        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64)
-    y, x, target = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        found.append(np.stack([np.floor(y).astype(np.int64).clip(0, height - 1), x, target])[:, kept])
+    y, x, target = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
     return y, x, target
 
 
@@ -176,26 +175,6 @@ def new_model(recipe: Recipe, device: torch.device) -> NanoPrint:
         model.readout.frame_head.bias[:N_HALF] = state["readout.half_head.bias"][:N_HALF]
         model.readout.table.copy_(codec.readout.table[first : first + OFFSETS])
     return model.train().requires_grad_(True)
-
-
-def optimisers(model: NanoPrint, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices, AdamW for everything else; what mixes patches and tokens at a tenth of the rate."""
-    matrices, others, mixing = [], [], []
-    for name, parameter in model.named_parameters():
-        if name.startswith(("encoder.compressor", "encoder.page", "readout.decompressor")):
-            mixing.append(parameter)
-        elif parameter.ndim == 2 and min(parameter.shape) >= 64 and "head" not in name and "table" not in name:
-            matrices.append(parameter)
-        else:
-            others.append(parameter)
-    decay = recipe.weight_decay
-    groups = [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}]
-    return [
-        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=decay, fused=True),
-        torch.optim.Muon(
-            [{"params": matrices, "share": 1.0}], momentum=0.95, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
-        ),
-    ]
 
 
 def batch_at(prints: Prints, recipe: Recipe, number: int) -> Batch:
@@ -261,7 +240,7 @@ def train(
     def measured(step: int) -> dict[str, float]:
         return validate(model, held, device)
 
-    step = run(recipe_file, recipe, out, model, optimisers(model, recipe), loss, measured, progress, stop)
+    step = run(recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop)
     if step == recipe.steps and parallel.rank() == 0:
         save(model, out / "model.safetensors")
     return step
