@@ -176,6 +176,12 @@ def _mark(start: re.Match[str]) -> str:
     return start[0] + "\\" if start[0][0].isdigit() else "\\" + start[0]
 
 
+def between(block: Block, first: tuple[int, int] | None, last: tuple[int, int] | None) -> tuple[Block, ...]:
+    """What of a block stands between two (part, offset), or its ends where they are None; see `cut`."""
+    before = [block] if last is None else cut(block, *last)[0]
+    return tuple(before if first is None else cut(before[0], *first)[1])
+
+
 def cut(block: Block, part: int, offset: int) -> tuple[list[Block], list[Block]]:
     """What of a block stands before and what after character `offset` of its item, row or line `part`."""
     if isinstance(block, Heading):

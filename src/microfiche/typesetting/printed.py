@@ -19,7 +19,7 @@ from microfiche.typesetting.alphabet import FULL, HALF, code_points
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import Typeface
 from microfiche.typesetting.galleys import Galley, Kind, Look, drop, galley
-from microfiche.typesetting.markdown import Block, Heading, cut, parse, written
+from microfiche.typesetting.markdown import Block, Heading, Paragraph, between, cut, parse, written
 
 LARGEST = 1280  #: px along a page's side
 SIZES = range(8, 17)  #: px of the body
@@ -42,12 +42,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Region:
-    """What of a block stands in one column: characters `start` to `stop` in a box (left, top, right, bottom) px."""
+    """What of a block stands in one column: characters `start` to `stop` in a box (left, top, right, bottom) px, and
+    the same as `content`."""
 
     kind: Kind
     box: tuple[int, int, int, int]
     start: int
     stop: int
+    content: tuple[Block, ...]
+
+    @property
+    def markdown(self) -> str:
+        """The Markdown that stands in this region."""
+        return written(self.content)
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ class _Sheet:
         self.galleys: list[Galley] = []
         self.at = 0  # characters so far
         self.lines: list[NDArray[np.float64]] = []  # start, stop, left, baseline, size
-        self.regions: list[tuple[Kind, int, int]] = []  # kind, and its lines
+        self.regions: list[tuple[Kind, int, int, tuple[Block, ...]]] = []  # kind, first line, lines, content
 
     def set(self, blocks: list[Block]) -> Print:
         look = self.look
@@ -150,13 +157,12 @@ class _Sheet:
         if look.columns == 2 and blocks and isinstance(blocks[0], Heading) and blocks[0].level == 1:
             title, y = galley(blocks[0], look, whole), top
             if top + sum(title.heights) < foot - look.pitch():
-                top = self._place(title, 0, len(title.heights), _Column(left, whole, y, foot), y) + look.pitch() // 2
+                column = _Column(left, whole, y, foot)
+                top = self._place(title, 0, len(title.heights), column, y, (blocks[0],)) + look.pitch() // 2
                 content.append(blocks[0])
                 blocks = blocks[1:]
         across = (whole - (look.columns - 1) * look.gutter) // look.columns
-        columns = [
-            _Column(left + i * (across + look.gutter), across, top, foot) for i in range(look.columns)
-        ]  # fmt: skip
+        columns = [_Column(left + i * (across + look.gutter), across, top, foot) for i in range(look.columns)]
         rest = self._flow(blocks, columns, content)
         if look.foot or look.number:
             baseline_row = edge - look.pitch()
@@ -180,7 +186,9 @@ class _Sheet:
                     end += piece.heights[fits]
                     fits += 1
                 if fits > row:
-                    self._place(piece, row, fits, column, start)
+                    cuts = [*piece.cuts, None]
+                    here = between(block, cuts[row] if row else None, cuts[fits])
+                    self._place(piece, row, fits, column, start, here)
                     row, y = fits, end
                 if row < rows:
                     if number + 1 < len(columns):
@@ -199,7 +207,9 @@ class _Sheet:
                 content.append(block)
         return []
 
-    def _place(self, piece: Galley, first: int, last: int, column: _Column, top: int) -> int:
+    def _place(
+        self, piece: Galley, first: int, last: int, column: _Column, top: int, content: tuple[Block, ...]
+    ) -> int:
         """Puts rows of a galley below `top`; the rows of one galley come in order. Gives the y where they end."""
         rows = piece.lines[:, 2]
         chosen = slice(int(np.searchsorted(rows, first)), int(np.searchsorted(rows, last)))
@@ -214,7 +224,7 @@ class _Sheet:
         placed[:, 2] = piece.lefts[chosen] + column.left
         placed[:, 3] = tops[lines[:, 2] - first] + piece.drop + piece.downs[chosen]
         placed[:, 4] = piece.fonts[0].size
-        self.regions.append((piece.kind, sum(map(len, self.lines)), len(lines)))
+        self.regions.append((piece.kind, sum(map(len, self.lines)), len(lines), content))
         self.lines.append(placed)
         if piece.kind == "code" and self.look.shade:
             self.image[top : tops[-1], column.left : column.left + column.width] = PAPER - self.look.shade
@@ -251,7 +261,7 @@ class _Sheet:
             np.array([share * (room - advances.sum())]), np.zeros(1, np.int64), [pitch], drop(pitch, look.size),
             [(0, 0)],
         )  # fmt: skip
-        return self._place(piece, 0, 1, _Column(left, room, top, top + pitch), top)
+        return self._place(piece, 0, 1, _Column(left, room, top, top + pitch), top, (Paragraph(text),))
 
     def _drawn(self, content: tuple[Block, ...], rest: tuple[Block, ...]) -> Print:
         text = "\n".join(self.text)
@@ -287,9 +297,9 @@ class _Sheet:
             )
         )  # fmt: skip
         regions = []
-        for kind, first, count in self.regions:
+        for kind, first, count, parts in self.regions:
             start, stop = int(starts[first]), int(stops[first + count - 1])
             inside = boxes[start:stop][standing[start:stop]]
             box = np.concatenate([inside[:, :2].min(0), inside[:, 2:].max(0)]) if len(inside) else np.zeros(4, np.int32)
-            regions.append(Region(kind, tuple(box.tolist()), start, stop))
+            regions.append(Region(kind, tuple(box.tolist()), start, stop, parts))
         return Print(Page(self.image, None, text, boxes), found, tuple(regions), content, rest)
