@@ -45,7 +45,8 @@ def test_blocks_that_are_written_are_read_back(blocks: list[Block]) -> None:
 
 
 def test_what_people_write() -> None:
-    assert parse("# A *b*\n\ntwo\nlines of **one** text\n- not a list\n\n1. x\n2. y\n   more\n```py\n  z = 1\n\n```\n") == [
+    text = "# A *b*\n\ntwo\nlines of **one** text\n- not a list\n\n1. x\n2. y\n   more\n```py\n  z = 1\n\n```\n"
+    assert parse(text) == [
         Heading("A b", 1),
         Paragraph("two lines of one text - not a list", ((13, 16, "bold"),)),
         Items(("x", "y more"), 1),
