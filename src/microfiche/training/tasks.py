@@ -111,8 +111,11 @@ def _locate(page: Print, rng: np.random.Generator) -> Task | None:
 
 def _continue(page: Print, rng: np.random.Generator) -> Task | None:
     text = _text(page)
-    at = text.find(" ", int(rng.integers(max(len(text), 1)))) + 1
-    return Task("continue", PROMPTS["free"], text[at:], text[:at]) if 0 < at < len(text) else None
+    last = text.rstrip(" ").rfind(" ")
+    if last < 0:
+        return None
+    at = text.index(" ", int(rng.integers(last + 1))) + 1
+    return Task("continue", PROMPTS["free"], text[at:], text[:at])
 
 
 _TASKS: dict[Name, Callable[[Print, np.random.Generator], Task | None]] = {
