@@ -93,23 +93,22 @@ class Face:
             large = Image.new("L", (width, height))
             ImageDraw.Draw(large).text((-left, -top), chr(point), 255, font, anchor="ls")
             first, above = left // n, top // n
-            shifted = np.zeros((n, (-(-bottom // n) - above + 1) * n, (-(-beyond // n) - first + 1) * n), np.uint16)
-            bitmap, over, aside = np.asarray(large), top - above * n, left - first * n
+            rows, columns = -(-bottom // n) - above + 1, -(-beyond // n) - first + 1
+            shifted = Image.new("L", (columns * n, n * rows * n))
             for q in range(n):
-                shifted[q, over : over + height, aside + q : aside + q + width] = bitmap
-            rows, columns = shifted.shape[1] // n, shifted.shape[2] // n
-            pictures = (shifted.reshape(n, rows, n, columns, n).sum((2, 4)) + n * n // 2) // (n * n)
+                shifted.paste(large, (left - first * n + q, top - above * n + q * rows * n))
+            pictures = np.asarray(shifted.reduce(n)).reshape(n, rows, columns)
             place, y, x = np.nonzero(pictures)
             down.append((y + above).astype(np.int16))
             right.append((x + first).astype(np.int16))
-            ink.append(pictures[place, y, x].astype(np.uint8))
-            found = np.bincount(place, minlength=n)
-            counts.append(found)
-            for q, (end, count) in enumerate(zip(np.cumsum(found).tolist(), found.tolist(), strict=True)):
-                if count:
-                    here, box = slice(end - count, end), extents[i * n + q]
-                    box[0], box[2] = right[-1][here].min(), right[-1][here].max() + 1
-                    box[1], box[3] = min(box[1], down[-1][end - count]), max(box[3], down[-1][end - 1] + 1)
+            ink.append(pictures[place, y, x])
+            counts.append(np.bincount(place, minlength=n))
+            if len(place):
+                across, along = pictures.max(1) > 0, pictures.max(2) > 0
+                box = extents[i * n : (i + 1) * n]
+                box[:, 0], box[:, 2] = first + across.argmax(1), first + columns - across[:, ::-1].argmax(1)
+                box[:, 1] = np.minimum(box[:, 1], above + along.argmax(1))
+                box[:, 3] = np.maximum(box[:, 3], above + rows - along[:, ::-1].argmax(1))
         slot = len(self._extent)
         for i, point in enumerate(points):
             self._slot.update({point * _QUARTERS + q: slot + i * n + q for q in range(n)})
@@ -118,7 +117,7 @@ class Face:
         self._first = np.append(self._first, self._first[-1] + np.cumsum(np.concatenate(counts)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _font(file: Path, em: int) -> ImageFont.FreeTypeFont:
     """FreeType's font, of which few are kept open: one takes up to some MB."""
     return ImageFont.truetype(str(file), em, layout_engine=ImageFont.Layout.BASIC)
