@@ -128,7 +128,7 @@ class Prints:
             if u < 0.14 and not (blocks and isinstance(blocks[-1], Items)):
                 blocks.append(_items(rng, paragraph, wide))
             elif u < 0.24 and across > 12 * look.size:
-                blocks += [_table(rng, paragraph, int(across / look.size), wide), Paragraph(paragraph)]
+                blocks += [Paragraph(paragraph), _table(rng, paragraph, int(across / look.size), wide)]
             elif u < 0.32 and self._code and not random:
                 blocks.append(self._listing(rng, look, across))
                 blocks.append(Paragraph(paragraph))
