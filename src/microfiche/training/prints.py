@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 
@@ -143,7 +144,8 @@ class Prints:
         letters = int((across - look.size) / (0.62 * max(round(0.9 * look.size), 8)))
         assert look.code is not None
         piece = settable_text(text[start : start + 1200], drawable(look.code))
-        lines = [line[:letters].rstrip() for line in piece.split("\n")[: int(rng.integers(2, 14))]]
+        piece = dedent("\n".join(piece.split("\n")[: int(rng.integers(2, 14))]))
+        lines = [line[:letters].rstrip() for line in piece.split("\n")]
         return Code("\n".join(lines).strip("\n") or "pass")
 
 

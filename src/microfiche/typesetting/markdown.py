@@ -185,8 +185,7 @@ def between(block: Block, first: tuple[int, int] | None, last: tuple[int, int] |
 def cut(block: Block, part: int, offset: int) -> tuple[list[Block], list[Block]]:
     """What of a block stands before and what after character `offset` of its item, row or line `part`."""
     if isinstance(block, Heading):
-        before, after = block.text[:offset].rstrip(" "), block.text[offset:]
-        return [Heading(before, block.level)], [Heading(after, block.level)]
+        return [Heading(block.text[:offset].rstrip(" "), block.level)], [Heading(block.text[offset:], block.level)]
     if isinstance(block, Paragraph):
         text = block.text[:offset].rstrip(" ")
         first = tuple((a, min(b, len(text)), s) for a, b, s in block.spans if a < len(text))

@@ -24,10 +24,10 @@ from microfiche.typesetting.markdown import Block, Heading, Paragraph, between, 
 LARGEST = 1280  #: px along a page's side
 SIZES = range(8, 17)  #: px of the body
 _LEAST = 2.5  #: em across a column
-_STAND_IN: dict[int, str | int | None] = str.maketrans({
+_STAND_IN = {ord(sign): plain for sign, plain in {
     "’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "…": "...",
     "\t": " ", "\xa0": " ", "\u2009": " ", "\u202f": " ", "\u3000": " ", "\xad": "", "\u200b": "", "\ufeff": "",
-})  # fmt: skip
+}.items()}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,8 @@ def settable_text(text: str, table: NDArray[np.bool_]) -> str:
     good = table[np.minimum(points, 0xFFFF)] & (points < 0x10000) | (points == 0x0A)
     if good.all():
         return text
-    wrong = {chr(point) for point in np.unique(points[~good]).tolist()}
-    kept = {sign: "".join(s for s in sign.translate(_STAND_IN) if s != sign and table[ord(s)]) for sign in wrong}
-    return text.translate(str.maketrans(kept))
+    wrong = np.unique(points[~good]).tolist()
+    return text.translate({sign: "".join(s for s in _STAND_IN.get(sign, "") if table[ord(s)]) for sign in wrong})
 
 
 def printed(blocks: str | Sequence[Block], look: Look, height: int, width: int) -> Print:
