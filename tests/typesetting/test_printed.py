@@ -205,6 +205,13 @@ def test_impossible_pages_are_refused(change: dict[str, object], side: int, mess
         printed("words", replace(Look(SERIF, 12), **change), side, side)  # type: ignore[arg-type]
 
 
+def test_empty_cells_rows_and_lines_of_code_stand_for_nothing() -> None:
+    print_ = printed("| a | b |\n| --- | --- |\n| | |\n| | d |\n\n```\n\nx\n\n```", Look(SERIF), 256, 192)
+    assert [print_.page.text[line.start : line.stop] for line in print_.lines] == list("abdx")  # type: ignore[index]
+    assert kinds(print_) == ["table", "code"] and print_.rest == ()
+    assert printed("```\n\n```", Look(SERIF), 128, 128).lines == ()
+
+
 def test_an_empty_page() -> None:
     print_ = printed("", Look(SERIF), 128, 128)
     assert print_.page.text == "" and print_.lines == () and (print_.page.image == PAPER).all()

@@ -146,29 +146,25 @@ class _Sheet:
         look = self.look
         left, top, right, bottom = look.margins
         height, width = self.image.shape
-        edge, foot = height - bottom, height - bottom
         whole = width - left - right
+        last = height - bottom - look.pitch()  # where foot and number stand
+        floor = last - look.pitch() // 2 if look.foot or look.number else height - bottom
         if look.head:
             top = self._margin_line("header", look.head, left, top) + look.pitch() // 2
-        if look.foot or look.number:
-            foot -= round(1.5 * look.pitch())
         content: list[Block] = []
         if look.columns == 2 and blocks and isinstance(blocks[0], Heading) and blocks[0].level == 1:
-            title, y = galley(blocks[0], look, whole), top
-            if top + sum(title.heights) < foot - look.pitch():
-                column = _Column(left, whole, y, foot)
-                top = self._place(title, 0, len(title.heights), column, y, (blocks[0],)) + look.pitch() // 2
+            title, across = galley(blocks[0], look, whole), _Column(left, whole, top, floor)
+            if top + sum(title.heights) < floor - look.pitch():
+                top = self._place(title, 0, len(title.heights), across, top, (blocks[0],)) + look.pitch() // 2
                 content.append(blocks[0])
                 blocks = blocks[1:]
-        across = (whole - (look.columns - 1) * look.gutter) // look.columns
-        columns = [_Column(left + i * (across + look.gutter), across, top, foot) for i in range(look.columns)]
+        width = (whole - (look.columns - 1) * look.gutter) // look.columns
+        columns = [_Column(left + i * (width + look.gutter), width, top, floor) for i in range(look.columns)]
         rest = self._flow(blocks, columns, content)
-        if look.foot or look.number:
-            baseline_row = edge - look.pitch()
-            if look.foot:
-                self._margin_line("footer", look.foot, left, baseline_row)
-            if look.number:
-                self._margin_line("page number", look.number, left, baseline_row, 1.0 if look.foot else 0.5)
+        if look.foot:
+            self._margin_line("footer", look.foot, left, last)
+        if look.number:
+            self._margin_line("page number", look.number, left, last, 1.0 if look.foot else 0.5)
         return self._drawn(tuple(content), tuple(rest))
 
     def _flow(self, blocks: list[Block], columns: list[_Column], content: list[Block]) -> list[Block]:
@@ -294,11 +290,12 @@ class _Sheet:
                 starts.tolist(), stops.tolist(), lines[:, 2].tolist(), lines[:, 3].tolist(), ends.tolist(),
                 lines[:, 4].tolist(), strict=True,
             )
+            if stop > start
         )  # fmt: skip
         regions = []
         for kind, first, count, parts in self.regions:
             start, stop = int(starts[first]), int(stops[first + count - 1])
-            inside = boxes[start:stop][standing[start:stop]]
-            box = np.concatenate([inside[:, :2].min(0), inside[:, 2:].max(0)]) if len(inside) else np.zeros(4, np.int32)
-            regions.append(Region(kind, tuple(box.tolist()), start, stop, parts))
+            if len(inside := boxes[start:stop][standing[start:stop]]):
+                (left, top), (right, bottom) = inside[:, :2].min(0).tolist(), inside[:, 2:].max(0).tolist()
+                regions.append(Region(kind, (left, top, right, bottom), start, stop, parts))
         return Print(Page(self.image, None, text, boxes), found, tuple(regions), content, rest)
