@@ -1,17 +1,20 @@
 """How fast training pages are made, and a sheet of them to look at.
 
     python benchmarks/data.py FOLDER [--pages 150] [--sides 256 640 1280]
+    python benchmarks/data.py FOLDER --long 5000
     python benchmarks/data.py FOLDER --sheet docs/data.png
 
 FOLDER is a corpus of UTF-8 text. Times are CPU time of one process that uses one thread, so other work on the machine
 disturbs them little. Prints are drawn twice with the same seeds: the first time glyphs that no earlier page had are
 drawn by FreeType as well, the second time all are kept. A long training begins like the first and ends like the
-second. What each step of noise costs is on the printed pages of that size.
+second; --long shows how it goes from one to the other on pages of 256 px. What each step of noise costs is on the
+printed pages of that size.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +86,15 @@ def table(folder: Path, sides: list[int], pages: int) -> None:
         print(f"| {name} | " + " | ".join(cells) + " |")
 
 
+def long(folder: Path, pages: int, every: int = 500) -> None:
+    """Prints what a page of 256 px costs, and the memory taken, as more and more glyphs are kept."""
+    prints = Prints(folder)
+    for first in range(0, pages, every):
+        page = seconds(lambda n, first=first: prints.print(np.random.default_rng([1, first + n]), 256, 256), every)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(f"pages {first} to {first + every}: {1000 * page:.1f} ms a page, {memory} MiB", flush=True)
+
+
 def sheet(folder: Path, file: Path) -> None:
     """Eight pages: boxes of characters, lines and blocks, and each step of noise with blocks and lines after it."""
     prints = Prints(folder, random_share=0.1)
@@ -114,10 +126,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pages", type=int, default=150)
     parser.add_argument("--sides", type=int, nargs="+", default=[256, 640, 1280])
+    parser.add_argument("--long", type=int)
     parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     if options.sheet:
         sheet(options.folder, options.sheet)
+    elif options.long:
+        long(options.folder, options.long)
     else:
         table(options.folder, options.sides, options.pages)
 
