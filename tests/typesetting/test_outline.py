@@ -44,9 +44,10 @@ def test_every_inked_pixel_is_in_a_box_and_every_letter_has_ink(
 def test_a_line_is_the_same_whatever_was_drawn_before() -> None:
     file = TYPEFACES["DejaVu Sans"].file("regular")
     used = Face(file, 12)
-    drawn(used, "zebra, quick", 3.3, 20)
-    for one, other in zip(drawn(used, "a quiz", 0.5, 20), drawn(Face(file, 12), "a quiz", 0.5, 20), strict=True):
-        np.testing.assert_array_equal(one, other)
+    drawn(used, "zebra, quick 中", 3.3, 20)
+    for text in ("a quiz", "a 中, 中 or 文"):  # the typeface draws a box for a Chinese sign
+        for one, other in zip(drawn(used, text, 0.5, 20), drawn(Face(file, 12), text, 0.5, 20), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("hinted", [False, True])

@@ -1,4 +1,4 @@
-"""train codec, train lines, train print."""
+"""train codec, train lines, train print, train data."""
 
 from __future__ import annotations
 
@@ -57,6 +57,31 @@ def print_(
     from microfiche.training.print import train
 
     _train(train, recipe, text, out, device)
+
+
+@app.command()
+def data(
+    text: TextOption,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for pages and examples.jsonl.")],
+    count: Annotated[int, typer.Option("--count", min=1, help="How many examples.")] = 8,
+    first: Annotated[int, typer.Option("--first", min=0, help="The number of the first one.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed is another stream.")] = 0,
+    side: Annotated[int, typer.Option("--side", help="Sides of the square pages, a multiple of 64.")] = 640,
+    held_out: Annotated[bool, typer.Option("--held-out", help="Documents and typefaces of validation.")] = False,
+    font: Annotated[list[str] | None, typer.Option("--font", help="Only this typeface (may be repeated).")] = None,
+) -> None:
+    """Writes examples of the training stream to look at: pages as PNG, and text, boxes and task as a line of JSON."""
+    from microfiche.training.stream import Stream
+    from microfiche.training.stream import write as write_examples
+    from microfiche.typesetting.fonts import named
+
+    with reported():
+        if not text.is_dir():
+            raise UsageError(f"{text}: not a folder of text")
+        faces = named(font) if font else None
+        stream = Stream(text, seed, held_out, {(side, side): 1.0}, faces=faces)
+        write_examples(stream, range(first, first + count), out)
+    err.print(f"{out / 'examples.jsonl'} has {count} examples", markup=False)
 
 
 def _train(train: Callable[..., int], recipe: str, text: Path, out: Path, device: str) -> None:

@@ -42,7 +42,7 @@ class TracedLine:
 
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The height of the line's middle at `x`, px."""
-        return (x - self.left) * self.slope + self.y
+        return np.asarray((x - self.left) * self.slope + self.y, np.float64)
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ def trace(chance: NDArray[np.floating], sizes: NDArray[np.floating]) -> list[Tra
     """
     rows, columns, _ = chance.shape
     ridge = np.pad(chance.transpose(1, 0, 2).reshape(columns, -1), ((0, 0), (2, 2)))  # (columns, pixel rows)
-    near = sum(ridge[:, i : i + rows * SQUARE] for i in range(5))  # over 5 px, which a peak is spread on
-    weights = np.stack([ridge[:, i : i + rows * SQUARE] for i in range(5)])
-    middle = (weights * np.arange(-2, 3)[:, None, None]).sum(0) / np.maximum(near, 1e-9)
+    spread = np.stack([ridge[:, i : i + rows * SQUARE] for i in range(5)])  # over 5 px, which a peak is spread on
+    near = spread.sum(0)
+    middle = (spread * np.arange(-2, 3)[:, None, None]).sum(0) / np.maximum(near, 1e-9)
     padded = np.pad(near, ((0, 0), (3, 3)), constant_values=-1.0)
     around = np.stack([padded[:, i : i + rows * SQUARE] for i in range(7)])
     peak = (near >= _FAINT) & (around.argmax(0) == 3)  # of rows within 3 px the first of the highest

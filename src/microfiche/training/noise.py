@@ -33,9 +33,9 @@ def blur(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 
 
 def rescale(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Smaller or larger, 60 to 140 %, and back to the same size, by one of three filters."""
+    """Smaller or larger, 70 to 140 %, and back to the same size, by one of three filters."""
     height, width = picture.shape
-    scale = float(rng.uniform(0.6, 1.4))
+    scale = float(rng.uniform(0.7, 1.4))
     filters = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
     there, back = (filters[int(i)] for i in rng.integers(3, size=2))
     small = Image.fromarray(picture).resize((max(round(width * scale), 1), max(round(height * scale), 1)), there)

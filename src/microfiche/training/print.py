@@ -132,8 +132,8 @@ def frames_of(
         target[frame[inside]] = ids[chosen[inside]]
         kept = target >= 0
         found.append(np.stack([np.floor(y).astype(np.int64).clip(0, height - 1), x, target])[:, kept])
-    y, x, target = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
-    return y, x, target
+    together = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
+    return together[0], together[1], together[2]
 
 
 def losses(model: NanoPrint, batch: Batch, device: torch.device) -> tuple[Tensor, int, Tensor]:

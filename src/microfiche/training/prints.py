@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 
@@ -61,22 +62,18 @@ class Prints:
         """A page of `height` × `width` px, full but for what one of the last blocks leaves free."""
         wide = rng.random() < self.wide_share
         typeface = _one(rng, self._faces[wide])
-        look = self._look(rng, typeface, height, width)
+        random = rng.random() < self.random_share
+        look = self._look(rng, typeface, height, width, random)
         pitch, across = look.pitch(), _column(look, width)
         rows = (height - look.margins[1] - look.margins[3]) / pitch
         count = int(rows * look.columns * across / (look.size * (1.0 if wide else 0.42))) + 80
-        if rng.random() < self.random_share:
-            text = _random_text(rng, typeface, wide, count)
-            paragraphs = text.split("\n")
-        else:
-            paragraphs = self._paragraphs(rng, typeface, wide, count)
-        plain = rng.random() < 0.4
-        blocks: list[Block] = [Paragraph(p) for p in paragraphs] if plain else self._structured(
-            rng, paragraphs, look, across, wide
-        )  # fmt: skip
+        paragraphs = self._paragraphs(rng, typeface, wide, count, random)
+        blocks: list[Block] = [Paragraph(p) for p in paragraphs]
+        if rng.random() < 0.6:
+            blocks = self._structured(rng, paragraphs, look, across, wide, random)
         return printed(blocks, look, height, width)
 
-    def _look(self, rng: np.random.Generator, typeface: Typeface, height: int, width: int) -> Look:
+    def _look(self, rng: np.random.Generator, typeface: Typeface, height: int, width: int, random: bool) -> Look:
         size = int(rng.integers(8, 17))
         u = rng.random(12)
         largest = max(0.1 * min(height, width), size / 2 + 2)
@@ -92,18 +89,22 @@ class Prints:
             leading=1.1 + 0.5 * u[4] ** 1.5, justified=u[5] < 0.6, indent=(0.0, 0.0, 1.0, 1.8)[int(4 * u[6])],
             gap=0.2 + 0.8 * u[7], centred=u[8] < 0.3, rules=_RULES[int(3 * u[9])], code=_one(rng, self._mono),
             shade=int(rng.integers(8, 40)) if u[10] < 0.5 else 0,
-            head=self._few_words(rng, typeface) if tall and u[11] < 0.3 else "",
-            foot=self._few_words(rng, typeface) if tall and 0.25 < u[11] < 0.4 else "",
+            head=self._few_words(rng, typeface, random) if tall and u[11] < 0.3 else "",
+            foot=self._few_words(rng, typeface, random) if tall and 0.25 < u[11] < 0.4 else "",
             number=str(rng.integers(1, 1000)) if tall and 0.15 < u[11] < 0.6 else "",
         )  # fmt: skip
 
-    def _few_words(self, rng: np.random.Generator, typeface: Typeface) -> str:
+    def _few_words(self, rng: np.random.Generator, typeface: Typeface, random: bool) -> str:
         wide = typeface.kind == "cjk"
-        words = " ".join(self._paragraphs(rng, typeface, wide, 60)).split()[:5]
+        words = " ".join(self._paragraphs(rng, typeface, wide, 60, random)).split()[:5]
         return " ".join(words)[: 16 if wide else 60]
 
-    def _paragraphs(self, rng: np.random.Generator, typeface: Typeface, wide: bool, count: int) -> list[str]:
-        """About `count` characters of running text from one file, by the root of its length."""
+    def _paragraphs(
+        self, rng: np.random.Generator, typeface: Typeface, wide: bool, count: int, random: bool
+    ) -> list[str]:
+        """About `count` characters of running text from one file, by the root of its length, or of random strings."""
+        if random:
+            return _random_text(rng, typeface, wide, count).split("\n")
         texts = self._wide if wide else self._prose or self._code
         text = texts.one(rng)
         start = int(rng.integers(max(1, len(text) - count)))
@@ -115,8 +116,9 @@ class Prints:
         return [p for p in (" ".join(line.split()) for line in piece.split("\n")) if p] or ["1"]
 
     def _structured(
-        self, rng: np.random.Generator, paragraphs: list[str], look: Look, across: float, wide: bool
+        self, rng: np.random.Generator, paragraphs: list[str], look: Look, across: float, wide: bool, random: bool
     ) -> list[Block]:
+        """Paragraphs with headings, lists, tables and, unless they are random, code between."""
         blocks: list[Block] = []
         if rng.random() < 0.3:
             blocks.append(Heading(_start(rng, paragraphs[0], wide), 1))
@@ -127,8 +129,8 @@ class Prints:
             if u < 0.14 and not (blocks and isinstance(blocks[-1], Items)):
                 blocks.append(_items(rng, paragraph, wide))
             elif u < 0.24 and across > 12 * look.size:
-                blocks += [_table(rng, paragraph, int(across / look.size), wide), Paragraph(paragraph)]
-            elif u < 0.32 and self._code:
+                blocks += [Paragraph(paragraph), _table(rng, paragraph, int(across / look.size), wide)]
+            elif u < 0.32 and self._code and not random:
                 blocks.append(self._listing(rng, look, across))
                 blocks.append(Paragraph(paragraph))
             else:
@@ -142,7 +144,8 @@ class Prints:
         letters = int((across - look.size) / (0.62 * max(round(0.9 * look.size), 8)))
         assert look.code is not None
         piece = settable_text(text[start : start + 1200], drawable(look.code))
-        lines = [line[:letters].rstrip() for line in piece.split("\n")[: int(rng.integers(2, 14))]]
+        piece = dedent("\n".join(piece.split("\n")[: int(rng.integers(2, 14))]))
+        lines = [line[:letters].rstrip() for line in piece.split("\n")]
         return Code("\n".join(lines).strip("\n") or "pass")
 
 

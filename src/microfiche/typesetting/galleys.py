@@ -243,7 +243,7 @@ def _table(block: Table, look: Look, width: int) -> Galley:
         row, column = divmod(i, columns)
         room = natural[column] - 2 * padding
         if wide[i] <= room + 1e-6:
-            bounds = [(0, stop - start)] if stop > start else []
+            bounds = [(0, stop - start)]
         else:
             bounds = break_lines(text[start:stop], advances[start:stop], max(room, 1.0))
         heights[row] = max(heights[row], pitch * len(bounds) + 4)

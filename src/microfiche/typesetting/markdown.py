@@ -176,11 +176,16 @@ def _mark(start: re.Match[str]) -> str:
     return start[0] + "\\" if start[0][0].isdigit() else "\\" + start[0]
 
 
+def between(block: Block, first: tuple[int, int] | None, last: tuple[int, int] | None) -> tuple[Block, ...]:
+    """What of a block stands between two (part, offset), or its ends where they are None; see `cut`."""
+    before = [block] if last is None else cut(block, *last)[0]
+    return tuple(before if first is None else cut(before[0], *first)[1])
+
+
 def cut(block: Block, part: int, offset: int) -> tuple[list[Block], list[Block]]:
     """What of a block stands before and what after character `offset` of its item, row or line `part`."""
     if isinstance(block, Heading):
-        before, after = block.text[:offset].rstrip(" "), block.text[offset:]
-        return [Heading(before, block.level)], [Heading(after, block.level)]
+        return [Heading(block.text[:offset].rstrip(" "), block.level)], [Heading(block.text[offset:], block.level)]
     if isinstance(block, Paragraph):
         text = block.text[:offset].rstrip(" ")
         first = tuple((a, min(b, len(text)), s) for a, b, s in block.spans if a < len(text))

@@ -19,6 +19,7 @@ from microfiche.page import PAPER
 from microfiche.typesetting.alphabet import code_points
 
 _QUARTERS = 4
+_SMALL = 32  #: px an em of faces whose pixels are within ±127 of the pen
 _EM = 1024  #: px an em, at which advances are measured that do not depend on hinting
 _CLOSING = "，。、；：？！）》」』】〉〕”’…"  # no line begins with one of these
 _FIRST_CJK = 0x2E80
@@ -36,7 +37,8 @@ class Face:
         self._advance: dict[int, float] = {}
         self._slot: dict[int, int] = {}  # code point · _QUARTERS + quarter → slot
         self._first = np.zeros(1, np.int64)  # pixels of slot s are first[s] … first[s + 1]
-        self._down, self._right = np.empty(0, np.int16), np.empty(0, np.int16)
+        self._places = np.int8 if size <= _SMALL else np.int16
+        self._down, self._right = np.empty(0, self._places), np.empty(0, self._places)
         self._ink = np.empty(0, np.uint8)
         self._extent = np.empty((0, 4), np.int32)  # of the ink, from the whole pixel left of the pen
 
@@ -76,49 +78,52 @@ class Face:
 
     def _slots(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
         unique, places = np.unique(keys, return_inverse=True)
-        new = {key // _QUARTERS: None for key in unique.tolist() if key not in self._slot}
+        new: dict[int, list[int]] = {}
+        for point, quarter in (divmod(key, _QUARTERS) for key in unique.tolist() if key not in self._slot):
+            new.setdefault(point, []).append(quarter)
         if new:
-            self._add(list(new))
+            # Chinese signs are many, and most stand at whole pixels as their advances are whole.
+            self._add({p: found if p >= _FIRST_CJK else list(range(self._quarters)) for p, found in new.items()})
         return np.array([self._slot[key] for key in unique.tolist()], np.int64)[places]
 
-    def _add(self, points: list[int]) -> None:
-        """Draws the glyphs of `points`, each once and large, and keeps them at all places of a pen within a pixel."""
+    def _add(self, points: dict[int, list[int]]) -> None:
+        """Draws the glyphs of `points`, each once and large, and keeps it at the quarters of a pixel it is given."""
         n, font = self._quarters, _font(*self._drawn)
         down, right, ink, counts = [self._down], [self._right], [self._ink], []
-        extents = np.zeros((len(points) * n, 4), np.int32)
+        slot = first_slot = len(self._extent)
+        extents = np.zeros((sum(map(len, points.values())), 4), np.int32)
         extents[:, 1], extents[:, 3] = -self.ascent, self.descent
-        for i, point in enumerate(points):
+        for point, quarters in points.items():
+            several = len(quarters)
             left, top, beyond, bottom = map(int, font.getbbox(chr(point), anchor="ls"))
             width, height = max(beyond - left, 1), max(bottom - top, 1)
             large = Image.new("L", (width, height))
             ImageDraw.Draw(large).text((-left, -top), chr(point), 255, font, anchor="ls")
             first, above = left // n, top // n
-            shifted = np.zeros((n, (-(-bottom // n) - above + 1) * n, (-(-beyond // n) - first + 1) * n), np.uint16)
-            bitmap, over, aside = np.asarray(large), top - above * n, left - first * n
-            for q in range(n):
-                shifted[q, over : over + height, aside + q : aside + q + width] = bitmap
-            rows, columns = shifted.shape[1] // n, shifted.shape[2] // n
-            pictures = (shifted.reshape(n, rows, n, columns, n).sum((2, 4)) + n * n // 2) // (n * n)
+            rows, columns = -(-bottom // n) - above + 1, -(-beyond // n) - first + 1
+            shifted = Image.new("L", (columns * n, several * rows * n))
+            for i, quarter in enumerate(quarters):
+                shifted.paste(large, (left - first * n + quarter, top - above * n + i * rows * n))
+                self._slot[point * _QUARTERS + quarter] = slot + i
+            pictures = np.asarray(shifted.reduce(n)).reshape(several, rows, columns)
             place, y, x = np.nonzero(pictures)
-            down.append((y + above).astype(np.int16))
-            right.append((x + first).astype(np.int16))
-            ink.append(pictures[place, y, x].astype(np.uint8))
-            found = np.bincount(place, minlength=n)
-            counts.append(found)
-            for q, (end, count) in enumerate(zip(np.cumsum(found).tolist(), found.tolist(), strict=True)):
-                if count:
-                    here, box = slice(end - count, end), extents[i * n + q]
-                    box[0], box[2] = right[-1][here].min(), right[-1][here].max() + 1
-                    box[1], box[3] = min(box[1], down[-1][end - count]), max(box[3], down[-1][end - 1] + 1)
-        slot = len(self._extent)
-        for i, point in enumerate(points):
-            self._slot.update({point * _QUARTERS + q: slot + i * n + q for q in range(n)})
+            down.append((y + above).astype(self._places))
+            right.append((x + first).astype(self._places))
+            ink.append(pictures[place, y, x])
+            counts.append(np.bincount(place, minlength=several))
+            if len(place):
+                across, along = pictures.max(1) > 0, pictures.max(2) > 0
+                box = extents[slot - first_slot : slot - first_slot + several]
+                box[:, 0], box[:, 2] = first + across.argmax(1), first + columns - across[:, ::-1].argmax(1)
+                box[:, 1] = np.minimum(box[:, 1], above + along.argmax(1))
+                box[:, 3] = np.maximum(box[:, 3], above + rows - along[:, ::-1].argmax(1))
+            slot += several
         self._down, self._right, self._ink = np.concatenate(down), np.concatenate(right), np.concatenate(ink)
         self._extent = np.concatenate([self._extent, extents])
         self._first = np.append(self._first, self._first[-1] + np.cumsum(np.concatenate(counts)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _font(file: Path, em: int) -> ImageFont.FreeTypeFont:
     """FreeType's font, of which few are kept open: one takes up to some MB."""
     return ImageFont.truetype(str(file), em, layout_engine=ImageFont.Layout.BASIC)

@@ -19,15 +19,15 @@ from microfiche.typesetting.alphabet import FULL, HALF, code_points
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import Typeface
 from microfiche.typesetting.galleys import Galley, Kind, Look, drop, galley
-from microfiche.typesetting.markdown import Block, Heading, cut, parse, written
+from microfiche.typesetting.markdown import Block, Heading, Paragraph, between, cut, parse, written
 
 LARGEST = 1280  #: px along a page's side
 SIZES = range(8, 17)  #: px of the body
 _LEAST = 2.5  #: em across a column
-_STAND_IN: dict[int, str | int | None] = str.maketrans({
+_STAND_IN = {ord(sign): plain for sign, plain in {
     "’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "…": "...",
     "\t": " ", "\xa0": " ", "\u2009": " ", "\u202f": " ", "\u3000": " ", "\xad": "", "\u200b": "", "\ufeff": "",
-})  # fmt: skip
+}.items()}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Region:
-    """What of a block stands in one column: characters `start` to `stop` in a box (left, top, right, bottom) px."""
+    """What of a block stands in one column: characters `start` to `stop` in a box (left, top, right, bottom) px, and
+    the same as `content`."""
 
     kind: Kind
     box: tuple[int, int, int, int]
     start: int
     stop: int
+    content: tuple[Block, ...]
+
+    @property
+    def markdown(self) -> str:
+        """The Markdown that stands in this region."""
+        return written(self.content)
 
 
 @dataclass(frozen=True)
@@ -87,9 +94,8 @@ def settable_text(text: str, table: NDArray[np.bool_]) -> str:
     good = table[np.minimum(points, 0xFFFF)] & (points < 0x10000) | (points == 0x0A)
     if good.all():
         return text
-    wrong = {chr(point) for point in np.unique(points[~good]).tolist()}
-    kept = {sign: "".join(s for s in sign.translate(_STAND_IN) if s != sign and table[ord(s)]) for sign in wrong}
-    return text.translate(str.maketrans(kept))
+    wrong = np.unique(points[~good]).tolist()
+    return text.translate({sign: "".join(s for s in _STAND_IN.get(sign, "") if table[ord(s)]) for sign in wrong})
 
 
 def printed(blocks: str | Sequence[Block], look: Look, height: int, width: int) -> Print:
@@ -134,36 +140,31 @@ class _Sheet:
         self.galleys: list[Galley] = []
         self.at = 0  # characters so far
         self.lines: list[NDArray[np.float64]] = []  # start, stop, left, baseline, size
-        self.regions: list[tuple[Kind, int, int]] = []  # kind, and its lines
+        self.regions: list[tuple[Kind, int, int, tuple[Block, ...]]] = []  # kind, first line, lines, content
 
     def set(self, blocks: list[Block]) -> Print:
         look = self.look
         left, top, right, bottom = look.margins
         height, width = self.image.shape
-        edge, foot = height - bottom, height - bottom
         whole = width - left - right
+        last = height - bottom - look.pitch()  # where foot and number stand
+        floor = last - look.pitch() // 2 if look.foot or look.number else height - bottom
         if look.head:
             top = self._margin_line("header", look.head, left, top) + look.pitch() // 2
-        if look.foot or look.number:
-            foot -= round(1.5 * look.pitch())
         content: list[Block] = []
         if look.columns == 2 and blocks and isinstance(blocks[0], Heading) and blocks[0].level == 1:
-            title, y = galley(blocks[0], look, whole), top
-            if top + sum(title.heights) < foot - look.pitch():
-                top = self._place(title, 0, len(title.heights), _Column(left, whole, y, foot), y) + look.pitch() // 2
+            title, across = galley(blocks[0], look, whole), _Column(left, whole, top, floor)
+            if top + sum(title.heights) < floor - look.pitch():
+                top = self._place(title, 0, len(title.heights), across, top, (blocks[0],)) + look.pitch() // 2
                 content.append(blocks[0])
                 blocks = blocks[1:]
-        across = (whole - (look.columns - 1) * look.gutter) // look.columns
-        columns = [
-            _Column(left + i * (across + look.gutter), across, top, foot) for i in range(look.columns)
-        ]  # fmt: skip
+        width = (whole - (look.columns - 1) * look.gutter) // look.columns
+        columns = [_Column(left + i * (width + look.gutter), width, top, floor) for i in range(look.columns)]
         rest = self._flow(blocks, columns, content)
-        if look.foot or look.number:
-            baseline_row = edge - look.pitch()
-            if look.foot:
-                self._margin_line("footer", look.foot, left, baseline_row)
-            if look.number:
-                self._margin_line("page number", look.number, left, baseline_row, 1.0 if look.foot else 0.5)
+        if look.foot:
+            self._margin_line("footer", look.foot, left, last)
+        if look.number:
+            self._margin_line("page number", look.number, left, last, 1.0 if look.foot else 0.5)
         return self._drawn(tuple(content), tuple(rest))
 
     def _flow(self, blocks: list[Block], columns: list[_Column], content: list[Block]) -> list[Block]:
@@ -180,7 +181,9 @@ class _Sheet:
                     end += piece.heights[fits]
                     fits += 1
                 if fits > row:
-                    self._place(piece, row, fits, column, start)
+                    cuts = [*piece.cuts, None]
+                    here = between(block, cuts[row] if row else None, cuts[fits])
+                    self._place(piece, row, fits, column, start, here)
                     row, y = fits, end
                 if row < rows:
                     if number + 1 < len(columns):
@@ -199,7 +202,9 @@ class _Sheet:
                 content.append(block)
         return []
 
-    def _place(self, piece: Galley, first: int, last: int, column: _Column, top: int) -> int:
+    def _place(
+        self, piece: Galley, first: int, last: int, column: _Column, top: int, content: tuple[Block, ...]
+    ) -> int:
         """Puts rows of a galley below `top`; the rows of one galley come in order. Gives the y where they end."""
         rows = piece.lines[:, 2]
         chosen = slice(int(np.searchsorted(rows, first)), int(np.searchsorted(rows, last)))
@@ -214,7 +219,7 @@ class _Sheet:
         placed[:, 2] = piece.lefts[chosen] + column.left
         placed[:, 3] = tops[lines[:, 2] - first] + piece.drop + piece.downs[chosen]
         placed[:, 4] = piece.fonts[0].size
-        self.regions.append((piece.kind, sum(map(len, self.lines)), len(lines)))
+        self.regions.append((piece.kind, sum(map(len, self.lines)), len(lines), content))
         self.lines.append(placed)
         if piece.kind == "code" and self.look.shade:
             self.image[top : tops[-1], column.left : column.left + column.width] = PAPER - self.look.shade
@@ -251,7 +256,7 @@ class _Sheet:
             np.array([share * (room - advances.sum())]), np.zeros(1, np.int64), [pitch], drop(pitch, look.size),
             [(0, 0)],
         )  # fmt: skip
-        return self._place(piece, 0, 1, _Column(left, room, top, top + pitch), top)
+        return self._place(piece, 0, 1, _Column(left, room, top, top + pitch), top, (Paragraph(text),))
 
     def _drawn(self, content: tuple[Block, ...], rest: tuple[Block, ...]) -> Print:
         text = "\n".join(self.text)
@@ -285,11 +290,12 @@ class _Sheet:
                 starts.tolist(), stops.tolist(), lines[:, 2].tolist(), lines[:, 3].tolist(), ends.tolist(),
                 lines[:, 4].tolist(), strict=True,
             )
+            if stop > start
         )  # fmt: skip
         regions = []
-        for kind, first, count in self.regions:
+        for kind, first, count, parts in self.regions:
             start, stop = int(starts[first]), int(stops[first + count - 1])
-            inside = boxes[start:stop][standing[start:stop]]
-            box = np.concatenate([inside[:, :2].min(0), inside[:, 2:].max(0)]) if len(inside) else np.zeros(4, np.int32)
-            regions.append(Region(kind, tuple(box.tolist()), start, stop))
+            if len(inside := boxes[start:stop][standing[start:stop]]):
+                (left, top), (right, bottom) = inside[:, :2].min(0).tolist(), inside[:, 2:].max(0).tolist()
+                regions.append(Region(kind, (left, top, right, bottom), start, stop, parts))
         return Print(Page(self.image, None, text, boxes), found, tuple(regions), content, rest)

@@ -1,0 +1,178 @@
+"""The endless stream of examples: pages that are printed or set densely, noise on the printed ones, a task for each.
+
+Example t of seed s is always the same, whatever was drawn before it, so a training goes on by number alone, and
+workers share a stream by taking every n-th. Documents and typefaces that are held out are in the other stream.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from microfiche.errors import UsageError
+from microfiche.files import whole_file
+from microfiche.page import INK, PAPER, Page, Setting
+from microfiche.training.data import Corpus, Pages
+from microfiche.training.noise import some, worn
+from microfiche.training.prints import Prints
+from microfiche.training.tasks import NAMES, Name, Task, task
+from microfiche.typesetting.alphabet import END
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density, Layout
+from microfiche.typesetting.draw import draw
+from microfiche.typesetting.fonts import Typeface
+from microfiche.typesetting.layout import boxes, break_lines, expand, ids_to_text, text_cells
+from microfiche.typesetting.printed import LARGEST, Line, Print, Region
+
+T = TypeVar("T")
+EVEN = dict.fromkeys(NAMES, 1.0)
+
+
+@dataclass(frozen=True)
+class Example:
+    """Number `number` of a stream: a page with its text and boxes, all else that is known of it, and a task."""
+
+    number: int
+    print: Print
+    task: Task
+
+    @property
+    def page(self) -> Page:
+        """Its `image`, `text` and `boxes`."""
+        return self.print.page
+
+
+class Stream:
+    """Examples from the text files under `folder`; `held_out` gives those that no training sees.
+
+    `sides` are heights and widths of pages with their shares, `tasks` tasks with theirs. `dense_share` of the pages
+    are set in cells; each step of noise (noise.STEPS) is done to `noise` of the printed ones; `random_share` hold
+    random strings. `faces` are typefaces to take instead of the fixed lists. InputError where there is no text or a
+    font is missing, UsageError for shares and sides that are impossible.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int = 0,
+        held_out: bool = False,
+        sides: Mapping[tuple[int, int], float] | None = None,
+        tasks: Mapping[Name, float] = EVEN,
+        dense_share: float = 0.3,
+        noise: float = 0.35,
+        random_share: float = 0.2,
+        faces: Sequence[Typeface] | None = None,
+    ) -> None:
+        sides = {(640, 640): 1.0} if sides is None else sides
+        for side in itertools.chain(*sides):
+            if side % TOKEN_SIDE or not 0 < side <= LARGEST:
+                raise UsageError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE} up to {LARGEST}")
+        for name in tasks:
+            if name not in NAMES:
+                raise UsageError(f"no task {name!r}; there are {', '.join(NAMES)}")
+        for shares in (sides, tasks):
+            if min(shares.values(), default=0) < 0 or not sum(shares.values()):
+                raise UsageError("shares must be 0 or more, and not all 0")
+        self.seed, self.noise, self.dense_share, self.random_share = seed, noise, dense_share, random_share
+        self._sides, self._tasks = dict(sides), dict(tasks)
+        self._prints = Prints(folder, held_out, faces, random_share)
+        self._dense = Pages(Corpus.load(folder, held_out), dict.fromkeys(DENSITIES, 1.0), random_share)
+
+    def __getitem__(self, number: int) -> Example:
+        """The example of that number: a function of the seed, the arguments, the text and nothing else."""
+        rng = np.random.default_rng([self.seed, number])
+        height, width = _one(rng, self._sides)
+        if rng.random() < self.dense_share:
+            page = self.dense(rng, height, width)
+        else:
+            page = worn(self._prints.print(rng, height, width), some(rng, self.noise), rng)
+        chosen = task(_one(rng, self._tasks), page, rng) or task("free", page, rng)
+        assert chosen is not None
+        return Example(number, page, chosen)
+
+    def examples(self, first: int = 0, step: int = 1) -> Iterator[Example]:
+        """Every `step`-th example from number `first` on, without end."""
+        return (self[number] for number in itertools.count(first, step))
+
+    def dense(self, rng: np.random.Generator, height: int, width: int) -> Print:
+        """A page in cells, as the codec's: full, dense or with line ends, at any density."""
+        pages = self._dense
+        density = pages.densities[int(rng.integers(len(pages.densities)))]
+        layout: Layout = "dense" if rng.random() < 0.8 else "lines"
+        rows, columns = height // density.height, width // density.width
+        random = rng.random() < self.random_share
+        ids = (pages.random if random else pages.language)(rng, density, rows * columns)
+        if rng.random() < 0.1:
+            ids = np.append(ids[: int(rng.integers(len(ids)))], np.uint16(END))
+        return cells_print(break_lines(expand(ids), columns, layout)[0][:rows], density, layout, height, width)
+
+
+def cells_print(
+    cells: np.ndarray[tuple[int, ...], np.dtype[np.uint16]], density: Density, layout: Layout, height: int, width: int
+) -> Print:
+    """(rows, columns) cells as a page. Their lines lie on the cells' lower edges; the one block has no Markdown."""
+    pictures = np.where(atlas(density).cells == 1, np.uint8(INK), np.uint8(PAPER))
+    where = text_cells(cells, layout)
+    ids = cells.reshape(-1)[where]
+    columns = cells.shape[1]
+    found = boxes(where, ids, columns, density)
+    page = Page(draw(cells, pictures, height, width), Setting(density.name, layout), ids_to_text(ids), found)
+    bounds = np.searchsorted(where, np.arange(len(cells) + 1) * columns).tolist()
+    lines = tuple(
+        Line(
+            start,
+            stop,
+            (float(found[start, 0]), float(found[start, 3]), float(found[stop - 1, 2]), float(found[start, 3])),
+            float(density.height),
+        )
+        for start, stop in itertools.pairwise(bounds)
+        if stop > start
+    )
+    if not lines:
+        return Print(page, (), (), (), ())
+    left, top = found[:, :2].min(0).tolist()
+    right, bottom = found[:, 2:].max(0).tolist()
+    return Print(page, lines, (Region("text", (left, top, right, bottom), 0, len(ids), ()),), (), ())
+
+
+def write(stream: Stream, numbers: Iterable[int], folder: Path) -> None:
+    """Writes examples to look at: NNNNNN.png each, and its text, boxes, lines, blocks and task in examples.jsonl."""
+    with whole_file(folder / "examples.jsonl") as beside, beside.open("w", encoding="utf-8") as lines:
+        for number in numbers:
+            example = stream[number]
+            name = f"{number:06d}.png"
+            with whole_file(folder / name) as picture:
+                Image.fromarray(example.page.image).save(picture, "PNG")
+            lines.write(json.dumps({"page": name, **described(example)}, ensure_ascii=False) + "\n")
+
+
+def described(example: Example) -> dict[str, object]:
+    """What is known of an example's page, and its task, as JSON has it."""
+    page, task = example.page, example.task
+    assert page.boxes is not None
+    return {
+        "text": page.text,
+        "boxes": page.boxes.tolist(),
+        "lines": [
+            {"start": line.start, "stop": line.stop, "baseline": line.baseline, "size": line.size}
+            for line in example.print.lines
+        ],
+        "blocks": [
+            {"kind": b.kind, "box": b.box, "start": b.start, "stop": b.stop, "markdown": b.markdown}
+            for b in example.print.blocks
+        ],
+        "density": page.setting.density if page.setting else None,
+        "task": {"name": task.name, "prompt": task.prompt, "prefix": task.prefix, "answer": task.answer},
+    }
+
+
+def _one(rng: np.random.Generator, shares: Mapping[T, float]) -> T:
+    up_to = np.cumsum(list(shares.values()))
+    return list(shares)[int(np.searchsorted(up_to, rng.random() * up_to[-1], "right"))]
