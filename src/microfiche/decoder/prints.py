@@ -42,7 +42,8 @@ class TracedLine:
 
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """The height of the line's middle at `x`, px."""
-        return np.asarray((x - self.left) * self.slope + self.y, np.float64)
+        heights: NDArray[np.float64] = (x - self.left) * self.slope + self.y
+        return heights
 
 
 @dataclass(frozen=True)
