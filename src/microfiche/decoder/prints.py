@@ -40,10 +40,9 @@ class TracedLine:
     slope: float
     size: float
 
-    def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def at(self, x: NDArray[np.float64]) -> NDArray[np.floating]:
         """The height of the line's middle at `x`, px."""
-        heights: NDArray[np.float64] = (x - self.left) * self.slope + self.y
-        return heights
+        return (x - self.left) * self.slope + self.y
 
 
 @dataclass(frozen=True)
