@@ -9,7 +9,7 @@ knows nothing of files, nor of the order in which lines are read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class TracedLine:
     slope: float
     size: float
 
-    def at(self, x: NDArray[np.float64]) -> NDArray[np.floating]:
+    def at(self, x: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
         """The height of the line's middle at `x`, px."""
         return (x - self.left) * self.slope + self.y
 
@@ -105,10 +105,10 @@ def frames(line: TracedLine, width: int) -> NDArray[np.float64]:
     """The middles of the frames of a line, px."""
     first = max(0, int(line.left) // FRAME - 2)
     last = min(width // FRAME, int(line.right) // FRAME + 3)
-    return np.arange(first, last) * float(FRAME) + FRAME / 2
+    return np.arange(first, last, dtype=np.float64) * FRAME + FRAME / 2
 
 
-def trace(chance: NDArray[np.floating], sizes: NDArray[np.floating]) -> list[TracedLine]:
+def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -> list[TracedLine]:
     """(rows of squares, columns, 8) the probability that a line's middle runs through each pixel row of each square,
     and (rows, columns) the size of its type → the lines, from the top.
 
@@ -165,28 +165,34 @@ def characters(
 ) -> PrintedLine:
     """What stands in a line, of the (F,) middles of its frames and their (F, N_HALF + 1) probabilities.
 
-    A character's centre may lie between two frames, each of which then holds half of it: of frames that follow each
-    other, as many characters are read as they hold together, each from the stretch that holds one.
+    A frame that likely holds a character's centre holds one; it may lie on the border to the next frame, so what that
+    one lacks to certainty is taken from its neighbours. Of the rest, two neighbours that together likely hold one do.
     """
     some = 1 - probability[:, NONE]
-    held = some > 0.05
-    starts = np.flatnonzero(held & ~np.append(False, held[:-1]))
-    stops = np.flatnonzero(held & ~np.append(held[1:], False)) + 1
-    ids, sure, places = [], [], []
-    for start, stop in zip(starts, stops, strict=True):
-        total = some[start:stop].sum()
-        count = round(float(total))
-        reached = np.cumsum(some[start:stop])
-        for k in range(count):
-            # The share of each frame that lies in this character's stretch.
-            low, high = total * k / count, total * (k + 1) / count
-            share = np.clip(np.minimum(reached, high) - np.maximum(reached - some[start:stop], low), 0, None)
-            mass = (probability[start:stop, :NONE] * (share / some[start:stop])[:, None]).sum(0)
-            best = int(mass.argmax())
-            ids.append(best)
-            sure.append(float(mass[best] / max(share.sum(), 1e-9)) * min(1.0, float(share.sum())))
-            places.append(float((x[start:stop] * share).sum() / share.sum()))
-    return _with_boxes(line, np.array(ids, np.int64), np.array(sure, np.float32), np.array(places))
+    rest = np.append(some, 0.0)  # what no character has taken yet; beyond the last frame is nothing
+    found = []
+    for i in np.flatnonzero(some > 0.5).tolist():
+        lack, rest[i] = 1 - some[i], 0.0
+        for beside in sorted((i - 1, i + 1), key=lambda j: -rest[j]):
+            taken = min(lack, rest[beside]) if some[beside : beside + 1].sum() <= 0.5 else 0.0
+            rest[beside] -= taken
+            lack -= taken
+        found.append((i, i))
+    pairs = rest[:-2] + rest[1:-1]
+    for i in np.argsort(-pairs, kind="stable").tolist():
+        if rest[i] + rest[i + 1] <= 0.5:
+            if pairs[i] <= 0.5:
+                break
+            continue
+        rest[i] = rest[i + 1] = 0.0
+        found.append((i, i + 1))
+    found.sort()
+    first, last = np.array(found, np.int64).reshape(-1, 2).T
+    mass = probability[first, :NONE] + np.where((first < last)[:, None], probability[last, :NONE], 0)
+    ids = mass.argmax(-1)
+    weight = some[first], np.where(first < last, some[last], 0)
+    places = (x[first] * weight[0] + x[last] * weight[1]) / np.maximum(weight[0] + weight[1], 1e-9)
+    return _with_boxes(line, ids, np.minimum(mass.max(-1, initial=0), 1).astype(np.float32), places)
 
 
 def _with_boxes(
