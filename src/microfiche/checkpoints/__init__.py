@@ -24,6 +24,7 @@ def load(  # type: ignore[overload-overlap]
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     path: str | Path | None = None,
+    adapter: str | Path | None = None,
 ) -> DeepSeekOCR: ...
 @overload
 def load(name_or_path: str | Path = "nano", device: str = "cpu", dtype: torch.dtype | None = None) -> Nano: ...
@@ -32,8 +33,10 @@ def load(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     path: str | Path | None = None,
+    adapter: str | Path | None = None,
 ) -> Nano | DeepSeekOCR:
-    """A model ready to read: "nano", which ships, or a file of its kind, or "deepseek-ocr" from the folder `path`.
+    """A model ready to read: "nano", which ships, or a file of its kind, or "deepseek-ocr" from the folder `path`,
+    changed by what the `adapter` in another folder learned.
 
     `dtype` is float32 or bfloat16, for deepseek-ocr also int8; None takes what the device is fast in. Without `path`
     deepseek-ocr is fetched from its hub. Raises CheckpointError where a checkpoint is missing, damaged or another's.
@@ -41,7 +44,9 @@ def load(
     if str(name_or_path) == "deepseek-ocr":
         from microfiche.checkpoints import deepseek_ocr
 
-        return deepseek_ocr.load(path, device, dtype)
+        return deepseek_ocr.load(path, device, dtype, adapter=adapter)
     if path is not None:
         raise UsageError(f"path=… goes with deepseek-ocr only; load({str(path)!r}) takes a nano checkpoint")
+    if adapter is not None:
+        raise UsageError("adapter=… goes with deepseek-ocr only")
     return nano.load(name_or_path, device, dtype)

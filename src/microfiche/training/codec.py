@@ -22,7 +22,7 @@ from microfiche.encoder.windows import PATCHES
 from microfiche.models.nano import Nano, NanoConfig
 from microfiche.training import parallel
 from microfiche.training.data import LARGEST, Batch, Corpus, Pages
-from microfiche.training.loop import Loss, Schedule, run
+from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
@@ -48,7 +48,7 @@ class Recipe(Schedule):
         for given, right in ((self.densities, set(DENSITIES)), (self.model, known)):
             for name in given:
                 if name not in right:
-                    raise ValueError(f"{name!r} is none of {', '.join(sorted(right))}")
+                    raise ValueError(unknown(name, right))
         for side in self.page_sides:
             if side % TOKEN_SIDE or not 0 < side <= LARGEST:
                 raise ValueError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE}, at most {LARGEST}")

@@ -25,7 +25,7 @@ from microfiche.decoder.readout import HALF_CLASSES, RIGHT
 from microfiche.models.nano import Nano
 from microfiche.training import parallel
 from microfiche.training.data import Corpus, Pages
-from microfiche.training.loop import Loss, Schedule, run
+from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
@@ -48,7 +48,7 @@ class Recipe(Schedule):
         for given, right in ((self.densities, set(DENSITIES)), (self.decoder, known)):
             for name in given:
                 if name not in right:
-                    raise ValueError(f"{name!r} is none of {', '.join(sorted(right))}")
+                    raise ValueError(unknown(name, right))
         if min(self.densities.values(), default=0) < 0 or not sum(self.densities.values()):
             raise ValueError("densities: the shares are not all ≥ 0 with one above")
         return self
