@@ -31,13 +31,12 @@ RECIPE = """
 steps = 4
 decay_steps = 2
 warmup_steps = 1
-learning_rate = 2e-3
+learning_rate = 4e-3
 mode = "tiny"
-pages_per_batch = 2
 batches_per_step = 2
 held_out = 0.0
 save_every = 100
-log_every = 2
+log_every = 1
 bf16 = false
 """
 
@@ -48,7 +47,7 @@ Run = Callable[..., dict[str, Any]]
 def pages(tmp_path: Path) -> Path:
     folder = tmp_path / "pages"
     folder.mkdir()
-    for i in range(5):
+    for i in range(3):
         values = np.random.default_rng(i).integers(0, 256, (6, 8, 3), dtype=np.uint8)
         Image.fromarray(values).resize((160, 120)).save(folder / f"{i}.png")
         (folder / f"{i}.txt").write_text(" ".join(f"w{20 * i + j}" for j in range(5, 9 + i)))
@@ -74,7 +73,8 @@ def losses(out: Path) -> list[float]:
 @torch.inference_mode()
 def logits(model: DeepSeekOCR, pages: Path) -> torch.Tensor:
     mode = views.mode("tiny")
-    return model([example(model, page, views.views(page.picture(), mode)) for page in taught_pages(pages)])
+    given, _ = model([example(model, page, views.views(page.picture(), mode)) for page in taught_pages(pages)])
+    return given
 
 
 def test_an_adapter_learns_is_written_and_loads_back(
@@ -83,10 +83,10 @@ def test_an_adapter_learns_is_written_and_loads_back(
     tuned: list[DeepSeekOCR] = []
     ours = tuning.add_adapters
     monkeypatch.setattr(tuning, "add_adapters", lambda model, *args: tuned.append(model) or ours(model, *args))
-    state = tune("out", 4, recipe=RECIPE.replace("steps = 4", "steps = 16", 1))
+    state = tune("out", 4, recipe=RECIPE.replace("steps = 4", "steps = 12", 1))
     out = pages.parent / "out"
     found = losses(out)
-    assert found[-1] < 0.5 * found[0]
+    assert found[-1] < 0.6 * found[0]
     assert all(".lora_" in name for name in state)
     assert {p.split(".layers.")[1].split(".lora")[0] for p in state if ".layers.1." in p} == {
         f"1.{name}" for name in ("self_attn.qkv", "self_attn.o_proj", "mlp.experts.gate_up", "mlp.experts.down",
@@ -94,7 +94,6 @@ def test_an_adapter_learns_is_written_and_loads_back(
     }  # fmt: skip
     loaded = deepseek_ocr.load(folder, dtype=torch.float32, config=small, adapter=out / "adapter")
     before = deepseek_ocr.load(folder, dtype=torch.float32, config=small)
-    print(found)
     expected = logits(tuned[0].eval(), pages)
     assert (logits(loaded, pages) - expected).abs().max() < 1e-3 * expected.abs().max()
     assert (logits(before, pages) - expected).abs().max() > 0.1 * expected.abs().max()
@@ -103,3 +102,111 @@ def test_an_adapter_learns_is_written_and_loads_back(
 
     theirs = PeftModel.from_pretrained(before, out / "adapter")  # type: ignore[arg-type]
     assert (logits(theirs, pages) - expected).abs().max() < 1e-3 * expected.abs().max()
+
+
+def test_what_was_broken_off_ends_the_same_and_knows_what_it_was(tune: Run, pages: Path) -> None:
+    unbroken = tune("unbroken", 2, "ema = 0.5\ncheckpoint_activations = true\n")
+    tune("broken", 2, "ema = 0.5\ncheckpoint_activations = true\n", stop_at=3)
+    with pytest.raises(UsageError, match="was begun with --lora 2; go on with that"):
+        tune("broken", 3, "ema = 0.5\ncheckpoint_activations = true\n")
+    again = tune("broken", 2, "ema = 0.5\ncheckpoint_activations = true\n")
+    assert unbroken.keys() == again.keys()
+    assert all(torch.equal(unbroken[name], again[name]) for name in unbroken)
+    assert losses(pages.parent / "broken") == losses(pages.parent / "unbroken")
+
+
+def test_the_whole_model_learns_but_sam_and_loads_under_the_published_names(
+    tune: Run, pages: Path, small: DeepSeekOCRConfig, tensors: dict[str, torch.Tensor]
+) -> None:
+    state = tune("out", 0)
+    out = pages.parent / "out"
+    loaded = deepseek_ocr.load(out / "checkpoint", dtype=torch.float32, config=small)
+    for name, parameter in loaded.named_parameters():
+        if ".sam." in name:
+            assert f"model/{name}" not in state
+        else:
+            assert torch.equal(parameter, state[f"model/{name}"].bfloat16().float()), name
+    stored = load_file(out / "checkpoint/model.safetensors")
+    for name, value in stored.items():
+        frozen = "sam_model" in name
+        assert torch.equal(value, tensors[name].bfloat16()) == frozen, name
+    found = losses(out)
+    assert found[-1] < found[0]
+
+
+SCRIPT = """
+import shutil, sys
+from pathlib import Path
+import torch
+from microfiche.decoder.moe import MoEConfig
+from microfiche.encoder.clip import CLIPConfig
+from microfiche.encoder.sam import SAMConfig
+from microfiche.models.deepseek_ocr import DeepSeekOCRConfig
+from microfiche.training import parallel
+from microfiche.training.deepseek_ocr import train
+
+here, weights = map(Path, sys.argv[1:])
+config = eval(Path(here / "config").read_text())
+with parallel.processes("cpu") as device:
+    for stop in (1, 4):
+        train(here / "one.toml", here / "pages", here / "two", device, print, lambda step: step >= stop,
+              rank=0, weights=weights, config=config)
+        if parallel.rank() == 0 and stop == 1:
+            shutil.copytree(here / "two", here / "half")
+"""
+
+
+def test_two_processes_share_the_model_and_train_as_one(
+    tune: Run, pages: Path, folder: Path, small: DeepSeekOCRConfig
+) -> None:
+    here = pages.parent
+    # A low rate, for what is rounded otherwise moves a weight by a whole step of AdamW where its gradient is nothing.
+    recipe = "ema = 0.5\n" + RECIPE.replace("4e-3", "1e-5")
+    first, one = tune("one", 0, recipe=recipe, stop_at=1), tune("one", 0, recipe=recipe)
+    (here / "script.py").write_text(SCRIPT)
+    (here / "config").write_text(repr(small))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "script.py"]
+    done = subprocess.run(
+        [*command, str(here), str(folder)],
+        cwd=here, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    two = load_file(here / "two/state.safetensors")
+    (here / "half.toml").write_bytes((here / "one.toml").read_bytes())
+    both_first = load_file(here / "half/state.safetensors")
+    half = tune("half", 0, recipe=recipe)
+    for ours, theirs, near in ((first, both_first, 1e-4), (one, two, 1e-2), (one, half, 1e-2)):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            far = (theirs[name] - value).abs().max()
+            assert far <= near * value.abs().max() + 8e-5 * name.startswith("m"), (name, far)
+    assert losses(here / "two") == pytest.approx(losses(here / "one"), rel=1e-4)
+    loaded = deepseek_ocr.load(here / "two/checkpoint", dtype=torch.float32, config=small)
+    weight = loaded.decoder.layers[1].mlp.experts.down.weight
+    assert torch.equal(weight, two["mean/decoder.layers.1.mlp.experts.down.weight"].bfloat16().float())
+
+
+def test_memory_is_told_and_refused_before_anything_is_loaded(
+    tune: Run, small: DeepSeekOCRConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = DeepSeekOCRConfig()
+    everything, sam = 3_336_106_240 - 602_112, 95_569_152
+    full = needs(published, 0)
+    assert full == Needs(4 * everything, 4 * (everything - sam), 8 * (everything - sam), 0, 4 * everything)
+    assert str(full) == "52.2 GB (13.3 weights, 13.0 gradients, 25.9 moments)"
+    eight = needs(published, 0, processes=8, mean=True)
+    assert eight.loading == 4 * everything < eight.total < 14e9
+    assert eight.weights < 4e9 and eight.moments < 6e9 and eight.mean == eight.gradients
+    lora = needs(published, 16)
+    assert 6.6e9 < lora.weights < 7e9 and lora.moments == 2 * lora.gradients < 1e9
+    assert needs(published, 32).gradients == 2 * lora.gradients
+    monkeypatch.setattr(tuning, "free_memory", lambda device: 1000)
+    monkeypatch.setattr(deepseek_ocr, "load", None)
+    with pytest.raises(UsageError, match=r"tuning needs 0\.0 GB \(.* weights, .*0\.0 GB are free; --lora needs less"):
+        tune("out", 0)
+
+
+def test_the_count_of_adapters_is_what_they_hold(tune: Run, small: DeepSeekOCRConfig) -> None:
+    state = tune("out", 2, stop_at=1)
+    held = sum(value.numel() for name, value in state.items() if name.startswith("model/"))
+    assert needs(small, 2).gradients == 4 * held

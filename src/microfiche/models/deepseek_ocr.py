@@ -84,11 +84,11 @@ class DeepSeekOCR(nn.Module):
         self.encoder = DeepEncoder(config.sam, config.clip, config.decoder.width)
         self.decoder = MoEDecoder(config.decoder)
 
-    def forward(self, examples: Sequence[Example], routings: list[Routing] | None = None) -> Tensor:
-        """(n, vocabulary) float32 logits of the n ids of all answers, each after the true ones before it; for training.
-
-        Sequences are padded on the right to the longest; the (B, T) in `routings` are these.
+    def forward(self, examples: Sequence[Example]) -> tuple[Tensor, list[Routing]]:
+        """(n, vocabulary) float32 logits of the n ids of all answers, each after the true ones before it, and where
+        each layer sent the (B, T) positions of the sequences, padded on the right to the longest; for training.
         """
+        routings: list[Routing] = []
         device = self.encoder.newline.device
         rows, asked = [], []
         for example, page in zip(examples, self.encoder([e.views for e in examples]), strict=True):
@@ -97,7 +97,7 @@ class DeepSeekOCR(nn.Module):
             rows.append(torch.cat([before, page.to(before), after]))
             asked.append(torch.arange(len(example), device=device) >= len(example) - len(example.answer))
         hidden = self.decoder(nn.utils.rnn.pad_sequence(rows, batch_first=True), routings=routings)
-        return self.decoder.logits(hidden[nn.utils.rnn.pad_sequence(asked, batch_first=True)])
+        return self.decoder.logits(hidden[nn.utils.rnn.pad_sequence(asked, batch_first=True)]), routings
 
     def prompt(self, task: str, prompt: str | None = None) -> tuple[list[int], list[int]]:
         """Ids before the image, the first of all included, and after it, of a task or of a `prompt` in its place."""

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.checkpoints import adapter, deepseek_ocr
-from microfiche.decoder.moe import Routing, balance_loss
+from microfiche.decoder.moe import balance_loss
 from microfiche.encoder import views
 from microfiche.errors import InputError, UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig, Example
@@ -128,7 +128,7 @@ def add_adapters(model: DeepSeekOCR, rank: int, weights: Path | None) -> Callabl
             parameter.data = parameter.data.float()
 
     def write(folder: Path) -> None:
-        adapter.save(config.to_dict(), get_peft_model_state_dict(model, save_embedding_layers=False), folder)
+        adapter.save(config.to_dict(), get_peft_model_state_dict(model, save_embedding_layers=False), folder)  # type: ignore[no-untyped-call]
 
     return write
 
@@ -160,14 +160,12 @@ def losses(
     model: DeepSeekOCR, examples: Sequence[Example], device: torch.device, bf16: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The summed cross-entropy of the answers' ids, whether each (n,) is the likeliest, and the balance loss."""
-    routings: list[Routing] = []
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        logits = model(examples, routings)
+        logits, routings = model(examples)
     target = torch.tensor([id for e in examples for id in e.answer], device=device)
     lengths = torch.tensor([len(e) for e in examples], device=device)
     real = torch.arange(int(lengths.max()), device=device) < lengths[:, None]
-    balance = balance_loss(routings, real) if routings else torch.zeros((), device=device)
-    return F.cross_entropy(logits, target, reduction="sum"), logits.argmax(-1) == target, balance
+    return F.cross_entropy(logits, target, reduction="sum"), logits.argmax(-1) == target, balance_loss(routings, real)
 
 
 def optimiser(model: nn.Module, recipe: Recipe, share: float) -> torch.optim.Optimizer:
