@@ -14,18 +14,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
+from safetensors.torch import load_file
 
 from microfiche.checkpoints import deepseek_ocr
-from microfiche.checkpoints.adapter import CONFIG, WEIGHTS
 from microfiche.encoder import views
-from microfiche.errors import CheckpointError, InputError, UsageError
+from microfiche.errors import UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.training import deepseek_ocr as tuning
-from microfiche.training.deepseek_ocr import Needs, Recipe, example, needs, train
-from microfiche.training.loop import recipe_file
-from microfiche.training.pages import TaughtPage, taught_pages
+from microfiche.training.deepseek_ocr import Needs, example, needs, train
+from microfiche.training.pages import taught_pages
 
 RECIPE = """
 steps = 4

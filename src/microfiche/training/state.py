@@ -47,6 +47,7 @@ def save_state(
         values[f"model/{name}"] = parameter
         values |= {f"{key}/{name}": value for key, value in moments.get(parameter, {}).items()}
     values |= {f"mean/{name}": value for name, value in mean.items()}
+    values = dict(sorted(values.items()))
     specs = {name: (value.dtype, tuple(value.shape)) for name, value in values.items()}
     tensors.write(path, specs, values.values(), {"step": str(step)})
 
