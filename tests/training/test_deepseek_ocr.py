@@ -14,14 +14,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 from microfiche.checkpoints import deepseek_ocr
+from microfiche.checkpoints.adapter import CONFIG, WEIGHTS
+from microfiche.cli import app
 from microfiche.encoder import views
-from microfiche.errors import UsageError
+from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.training import deepseek_ocr as tuning
-from microfiche.training.deepseek_ocr import Needs, example, needs, train
+from microfiche.training.deepseek_ocr import Needs, Recipe, example, needs, train
+from microfiche.training.loop import recipe_file
 from microfiche.training.pages import taught_pages
 
 RECIPE = """
@@ -207,3 +211,130 @@ def test_the_count_of_adapters_is_what_they_hold(tune: Run, small: DeepSeekOCRCo
     state = tune("out", 2, stop_at=1)
     held = sum(value.numel() for name, value in state.items() if name.startswith("model/"))
     assert needs(small, 2).gradients == 4 * held
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("w5 <image>", r"0\.png: its answer holds the special token <image>"),
+        ("w5 w511", r"0\.png: its answer holds the special token w511"),
+        ("w5 " * 2000, r"0\.png: 2077 tokens, 73 of them for the page in mode tiny; the context holds 2048; cut"),
+    ],
+)
+def test_an_answer_that_cannot_be_taught_is_told_with_its_page(tune: Run, pages: Path, answer: str, said: str) -> None:
+    (pages / "0.txt").write_text(answer)
+    with pytest.raises(InputError, match=said):
+        tune("out", 2)
+
+
+def test_a_loss_that_is_no_number_names_its_pages(tune: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = tune("out", 2, stop_at=2)
+    ours = tuning.losses
+
+    def losses(*args: Any) -> Any:
+        total, *rest = ours(*args)
+        return total * float("nan"), *rest
+
+    monkeypatch.setattr(tuning, "losses", losses)
+    with pytest.raises(TrainingError, match=r"loss is nan at step 3 \(batch 4, .*\.png; batch 5, .*of step 2"):
+        tune("out", 2)
+    monkeypatch.undo()
+    again = tune("out", 2, stop_at=2)
+    assert all(torch.equal(good[name], again[name]) for name in good)
+
+
+def test_held_out_pages_are_measured_and_never_all_held(tune: Run, pages: Path) -> None:
+    share = "held_out = 0.5"
+    held = [page.held_out(0.5) for page in taught_pages(pages)]
+    assert 0 < sum(held) < 3
+    tune("out", 2, recipe=RECIPE.replace("held_out = 0.0", share))
+    last = json.loads((pages.parent / "out/log.jsonl").read_text().splitlines()[-1])
+    assert last["held_out"].keys() == {"free", "free, probability"}
+    assert 0 < last["held_out"]["free, probability"] < 1
+    with pytest.raises(InputError, match="all 3 pages are held out"):
+        tune("none", 2, recipe=RECIPE.replace("held_out = 0.0", "held_out = 0.9999"))
+
+
+def test_adapters_without_peft_are_refused_at_once(tune: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"adapters need peft: pip install 'microfiche\[train\]'"):
+        tune("out", 2)
+
+
+@pytest.fixture
+def adapter(tune: Run, pages: Path) -> Path:
+    tune("out", 2, recipe=RECIPE.replace("\nsteps = 4", "\nsteps = 2", 1))
+    return pages.parent / "out/adapter"
+
+
+def test_an_adapter_that_is_damaged_or_anothers_is_refused(
+    adapter: Path, folder: Path, small: DeepSeekOCRConfig, tmp_path: Path
+) -> None:
+    def refused(said: str) -> None:
+        with pytest.raises(CheckpointError, match=said):
+            deepseek_ocr.load(folder, config=small, adapter=adapter)
+
+    tensors, config = load_file(adapter / WEIGHTS), json.loads((adapter / CONFIG).read_text())
+    (adapter / CONFIG).write_text(json.dumps({**config, "use_rslora": True}))
+    refused("use_rslora is not supported")
+    (adapter / CONFIG).write_text(json.dumps({**config, "r": 0}))
+    refused("r is 0 and lora_alpha 2; both must be numbers above 0")
+    (adapter / CONFIG).write_text(json.dumps({**config, "r": 3}))
+    refused(r"lora_A\.weight is \(\d+, 64\) of F32, not \(\d+, 64\) floats")
+    (adapter / CONFIG).write_text("[]")
+    refused("not the configuration of an adapter")
+    (adapter / CONFIG).write_text(json.dumps(config))
+    name = "base_model.model.decoder.layers.0.self_attn.qkv.lora_A.weight"
+    save_file({key: value for key, value in tensors.items() if key != name}, adapter / WEIGHTS)
+    refused(f"{name} is missing")
+    save_file({**tensors, "x.lora_A.weight": torch.zeros(2, 2)}, adapter / WEIGHTS)
+    refused(r"x\.lora_A\.weight belongs to no part")
+    save_file(tensors, adapter / WEIGHTS)
+    data = (adapter / WEIGHTS).read_bytes()
+    (adapter / WEIGHTS).write_bytes(data[: len(data) // 2])
+    refused("floats|not a whole safetensors file")
+    (adapter / WEIGHTS).unlink()
+    refused("no adapter there")
+
+
+def test_an_adapter_is_read_into_int8_weights_too(adapter: Path, folder: Path, small: DeepSeekOCRConfig) -> None:
+    tensors = load_file(adapter / WEIGHTS)
+    save_file({name: value + 0.1 for name, value in tensors.items()}, adapter / WEIGHTS)
+    plain, changed = (
+        deepseek_ocr.load(folder, dtype=torch.int8, config=small, adapter=a).decoder.layers[1].mlp.experts.down
+        for a in (None, adapter)
+    )
+    expected = deepseek_ocr.load(folder, dtype=torch.float32, config=small, adapter=adapter)
+    weight = expected.decoder.layers[1].mlp.experts.down.weight
+    assert not torch.equal(plain.weight, changed.weight)
+    assert (changed.weight * changed.scale[..., None] - weight).abs().max() < 1e-2 * weight.abs().max()
+
+
+def test_the_command_tunes_says_what_it_needs_and_where_it_is(
+    pages: Path, folder: Path, small: DeepSeekOCRConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "DeepSeekOCRConfig", lambda: small)
+    file, out = pages.parent / "recipe.toml", pages.parent / "out"
+    file.write_text(RECIPE.replace("\nsteps = 4", "\nsteps = 2", 1))
+    command = ["train", "deepseek-ocr", "--stage", "b", "--pages", str(pages), "--out", str(out)]
+    command += ["--weights", str(folder), "--recipe", str(file)]
+    done = CliRunner().invoke(app, [*command, "--lora", "2"])
+    assert done.exit_code == 0, done.output
+    said = done.stderr.splitlines()
+    assert said[0] == "3 pages to learn, 0 held out; nothing will be measured"
+    assert said[1].startswith("needs 0.0 GB (") and said[1].endswith("and activations on cpu")
+    assert said[-1] == f"{out / 'adapter'} is done"
+    assert (out / "curve.png").exists()
+    for more, said_instead in (
+        (["--stage", "a"], "no stage 'a'; pages are tuned on in stage b"),
+        (["--full", "--lora", "2"], "--lora and --full exclude each other"),
+        (["--pages", "none"], "none: not a folder of pages"),
+    ):
+        failed = CliRunner().invoke(app, [*command, *more])
+        assert failed.exit_code == 2
+        assert failed.stderr.strip() == f"microfiche: {said_instead}"
+
+
+def test_the_recipe_that_ships_is_one() -> None:
+    recipe = Recipe.read(recipe_file("deepseek-ocr"))
+    assert (recipe.learning_rate, recipe.mode) == (3e-5, "gundam")

@@ -110,9 +110,8 @@ def test_a_process_that_dies_ends_all_and_the_last_state_goes_on(corpus: Path) -
         os.kill(max(children(launcher.pid)), signal.SIGKILL)
         _, said = launcher.communicate(timeout=60)
     assert launcher.returncode != 0
-    assert re.search(
-        r"^microfiche: process \d lost another of the 2; the same command goes on from the last state saved$", said, re.M
-    )
+    line = r"^microfiche: process \d lost another of the 2; the same command goes on from the last state saved$"
+    assert re.search(line, said, re.M)
     with safe_open(corpus / "out/state.safetensors", "pt") as state:
         step = int(state.metadata()["step"])
     assert 0 < step < 400 and step % 2 == 0
