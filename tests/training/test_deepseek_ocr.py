@@ -255,6 +255,14 @@ def test_held_out_pages_are_measured_and_never_all_held(tune: Run, pages: Path) 
         tune("none", 2, recipe=RECIPE.replace("held_out = 0.0", "held_out = 0.9999"))
 
 
+@pytest.mark.parametrize("rank", [2, 0])
+def test_in_bfloat16_it_learns_as_well(tune: Run, pages: Path, rank: int) -> None:
+    tune("out", rank, "checkpoint_activations = true\n", recipe=RECIPE.replace("bf16 = false", "bf16 = true"))
+    tune("wide", rank)
+    assert losses(pages.parent / "out") == pytest.approx(losses(pages.parent / "wide"), rel=0.1)
+    assert losses(pages.parent / "out") != losses(pages.parent / "wide")
+
+
 def test_adapters_without_peft_are_refused_at_once(tune: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"adapters need peft: pip install 'microfiche\[train\]'"):

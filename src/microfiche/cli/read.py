@@ -62,6 +62,9 @@ def read(
         Path | None,
         typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="Folder of the DeepSeek-OCR checkpoint."),
     ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option("--adapter", help="For --weights: folder of what `train deepseek-ocr` learned.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="For --weights: cpu, cuda or mps.")] = "cpu",
     mode: Annotated[str, typer.Option("--mode", help="For --weights: tiny, small, base, large, gundam.")] = "gundam",
     endpoint: Annotated[
@@ -97,7 +100,7 @@ def read(
         given = documents_in(files, limits)
         if output is None and (len(given) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
-        pictures = _model(engine, weights, device, mode, endpoint, endpoint_model, task)
+        pictures = _model(engine, weights, adapter, device, mode, endpoint, endpoint_model, task)
         at_hand = engines(engine or (pictures.name if pictures and task != "markdown" else None), pictures)
         settings = {"engine": engine or "", "pages": pages or "", "dpi": f"{dpi:g}", "task": task,
                     "pictures": at_hand.pictures.name, "microfiche": __version__}
@@ -150,6 +153,7 @@ def read(
 def _model(
     engine: EngineName | None,
     weights: Path | None,
+    adapter: Path | None,
     device: str,
     mode: str,
     endpoint: str | None,
@@ -169,7 +173,9 @@ def _model(
 
         prompt(task)
         views.mode(mode)
-        return DeepSeekEngine(load("deepseek-ocr", device, path=weights), mode, task)
+        return DeepSeekEngine(load("deepseek-ocr", device, path=weights, adapter=adapter), mode, task)
+    if adapter:
+        raise UsageError("--adapter goes with --weights")
     if engine in (EngineName.endpoint, EngineName.deepseek) or task != "markdown":
         what = f"--engine {engine}" if engine else f"--task {task}"
         raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")

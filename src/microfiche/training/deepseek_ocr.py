@@ -160,7 +160,7 @@ def losses(
     model: DeepSeekOCR, examples: Sequence[Example], device: torch.device, bf16: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The summed cross-entropy of the answers' ids, whether each (n,) is the likeliest, and the balance loss."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):  # copies go with their block
         logits, routings = model(examples)
     target = torch.tensor([id for e in examples for id in e.answer], device=device)
     lengths = torch.tensor([len(e) for e in examples], device=device)
