@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from microfiche.checkpoints.tensors import header, write
+from microfiche.checkpoints.tensors import first, header, write
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
 
@@ -84,8 +84,9 @@ def save(config: Mapping[str, Any], factors: Mapping[str, Tensor], folder: Path)
     """Writes an adapter that peft and `Adapter.read` read; `factors` by peft's names without their prefix."""
     named = {f"{PREFIX}{name}": factors[name] for name in sorted(factors)}
     write(folder / WEIGHTS, {name: (torch.float32, tuple(t.shape)) for name, t in named.items()}, named.values())
-    with whole_file(folder / CONFIG) as beside:
-        beside.write_text(json.dumps(config, indent=2, sort_keys=True, default=sorted) + "\n")
+    if first():
+        with whole_file(folder / CONFIG) as beside:
+            beside.write_text(json.dumps(config, indent=2, sort_keys=True, default=sorted) + "\n")
 
 
 def _config(path: Path) -> tuple[int, float]:

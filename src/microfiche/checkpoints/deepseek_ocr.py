@@ -20,7 +20,7 @@ from tokenizers.models import BPE
 from torch import Tensor
 
 from microfiche.checkpoints.adapter import Adapter
-from microfiche.checkpoints.tensors import FLOATS, Stored, header, whole, write
+from microfiche.checkpoints.tensors import FLOATS, Stored, first, header, whole, write
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.files import whole_file
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
@@ -208,8 +208,9 @@ def save(model: DeepSeekOCR, folder: Path, dtype: torch.dtype = torch.bfloat16) 
             yield _part(gathered, slot)
 
     write(folder / "model.safetensors", {name: (dtype, slot.shape) for name, slot in expected.items()}, values())
-    with whole_file(folder / "tokenizer.json") as beside:
-        model.tokenizer.save(str(beside))
+    if first():
+        with whole_file(folder / "tokenizer.json") as beside:
+            model.tokenizer.save(str(beside))
 
 
 def empty(config: DeepSeekOCRConfig | None = None) -> DeepSeekOCR:
@@ -243,8 +244,8 @@ def _place(tensor: Tensor, slot: Slot, places: Mapping[str, Tensor]) -> None:
         target.copy_(tensor)
         return
     scale = _part(places[f"{name.removesuffix('weight')}scale"], slot)
-    for first in range(0, len(tensor), ROWS_AT_ONCE):
-        rows = slice(first, first + ROWS_AT_ONCE)
+    for top in range(0, len(tensor), ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
         values, scales = quantised(tensor[rows].to(target.device))
         target[rows] = values
         scale[rows] = scales

@@ -68,6 +68,11 @@ def _stored(path: Path, entry: dict[str, Any], data: int, file_size: int) -> Sto
     return Stored(path, entry["dtype"], tuple(entry["shape"]), data + begin, end - begin, whole)
 
 
+def first() -> bool:
+    """Whether this process is the one that writes files, where there are several."""
+    return not (dist.is_initialized() and dist.get_rank())
+
+
 def whole(tensor: Tensor) -> Tensor:
     """The tensor, gathered where each process holds a part of it; then all of them must call."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
@@ -84,7 +89,7 @@ def write(
     Where there are several processes all must call; the first writes, the others help it to gather what is sharded.
     Raises InputError where the file cannot be written, which then is as it was.
     """
-    if dist.is_initialized() and dist.get_rank():
+    if not first():
         for value in values:
             whole(value)
         return
