@@ -305,6 +305,18 @@ def test_an_adapter_that_is_damaged_or_anothers_is_refused(
     refused("no adapter there")
 
 
+def test_an_adapter_merges_into_a_checkpoint(
+    adapter: Path, folder: Path, small: DeepSeekOCRConfig, tmp_path: Path
+) -> None:
+    changed = deepseek_ocr.load(folder, dtype=torch.float32, config=small, adapter=adapter)
+    deepseek_ocr.save(changed, tmp_path / "merged", torch.float32)
+    merged = deepseek_ocr.load(tmp_path / "merged", dtype=torch.float32, config=small)
+    for (name, ours), theirs in zip(changed.named_parameters(), merged.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+    with pytest.raises(UsageError, match="held in int8 is not saved"):
+        deepseek_ocr.save(deepseek_ocr.load(folder, dtype=torch.int8, config=small), tmp_path / "none")
+
+
 def test_an_adapter_is_read_into_int8_weights_too(adapter: Path, folder: Path, small: DeepSeekOCRConfig) -> None:
     tensors = load_file(adapter / WEIGHTS)
     save_file({name: value + 0.1 for name, value in tensors.items()}, adapter / WEIGHTS)

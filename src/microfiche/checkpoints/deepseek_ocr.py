@@ -192,9 +192,11 @@ def save(model: DeepSeekOCR, folder: Path, dtype: torch.dtype = torch.bfloat16) 
     """Writes `folder`/model.safetensors under the published names, and tokenizer.json, for `load` or anyone else.
 
     The patch convolution of CLIP, which is in the checkpoint but in no computation, is zeros. All processes that hold
-    a part of a sharded model must call.
+    a part of a sharded model must call. UsageError for a model whose matrices are held in int8.
     """
     places = dict(model.named_parameters())
+    if any(parameter.dtype is torch.int8 for parameter in places.values()):
+        raise UsageError("deepseek-ocr: a model held in int8 is not saved; load it in bfloat16 or float32")
     expected = slots(model.config)
 
     def values() -> Iterator[Tensor]:
