@@ -110,7 +110,6 @@ def test_weights_of_the_chosen_are_not_renormalised() -> None:
         for parameter in layer.shared_experts.parameters():
             parameter.zero_()
         x = torch.randn(1, 1, 16)
-        routings: list[Routing] = []
-        out = layer(x, routings)
-        one = layer.experts(x[0], torch.ones(1, 2), routings[0].chosen[0])
+        out, routing = layer(x)
+        one = layer.experts(x[0], torch.ones(1, 2), routing.chosen[0])
         torch.testing.assert_close(out[0] * 8, one, atol=1e-5, rtol=1e-4)

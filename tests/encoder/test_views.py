@@ -77,6 +77,7 @@ def test_views_are_what_the_rules_say(width: int, height: int, name: str) -> Non
     assert seen.page.min() >= -1 and seen.page.max() <= 1
     local = 10 * h * (10 * w + 1) if w else 0
     assert len(seen) == {"tiny": 73, "small": 111, "base": 273, "large": 421, "gundam": 273}[name] + local
+    assert len(seen) == views.vectors(mode.side, mode.tile or mode.side, views.tiling(mode, width, height))
 
 
 def test_token_counts_of_the_paper() -> None:

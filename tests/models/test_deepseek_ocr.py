@@ -123,8 +123,8 @@ def test_a_page_that_fails_is_read_again_and_marked(model: DeepSeekOCR, monkeypa
 
 
 def test_prompts_begin_once_and_are_split_at_the_image(model: DeepSeekOCR) -> None:
-    assert model._prompt("markdown", " w4 <image>\nw5 w6 ") == ([0, 4], [5, 6])
-    assert model._prompt("free", None)[0] == [0]
+    assert model.prompt("markdown", " w4 <image>\nw5 w6 ") == ([0, 4], [5, 6])
+    assert model.prompt("free", None)[0] == [0]
 
 
 def test_what_cannot_be_read_is_refused(model: DeepSeekOCR) -> None:

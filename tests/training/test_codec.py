@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import torch
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.training import codec
 from microfiche.training.codec import Recipe, train
-from microfiche.training.data import Corpus, held_out
+from microfiche.training.data import Corpus, documents, held_out
 
 RECIPE = """
 steps = 8
@@ -105,8 +106,17 @@ def test_held_out_documents_are_never_trained_on(corpus: Path) -> None:
     [
         ("steps = 8", "steps = 'many'", "steps: Input should be a valid integer"),
         ("tokens_per_step", "token_per_step", "'token_per_step' is no key; 'tokens_per_step' is"),
-        ("7x13", "7x12", "'7x12' is none of"),
-        ("stem =", "stems =", "'stems' is none of"),
+        ("tokens_per_step = 4", "tokens_per_step = 0", "tokens_per_step: Input should be greater than or equal to 1"),
+        ("save_every = 2", "save_every = 0", "save_every: Input should be greater than or equal to 1"),
+        ("7x13", "7x12", "'7x12' is no key; '7x13' is"),
+        ("stem =", "stems =", "'stems' is no key; 'stem' is"),
+        ("[8, 8, 16, 32]", "[8, 16, 32]", "stem is [8, 16, 32]; it has four widths"),
+        ("[8, 8, 16, 32]", "[8, 8, 16, 30]", "stem's last width is 30; it must be a multiple of 32"),
+        ("local_layers = 1", "local_layers = -1", "local_layers is -1; whole numbers from 0 to 64 are possible"),
+        ("hidden = 32", "hidden = 'wide'", "hidden is 'wide'; whole numbers"),
+        ("token_width = 64", "token_width = 100", "token_width is 100; it must be a multiple of 16"),
+        ("token_width = 64", "token_width = 1024", "token_width is 1024; 16 patches of stem's last width, 32, hold"),
+        ("global_width = 64", "global_width = 32", "global_width is 32; it must be a multiple of 64"),
         ("64 = 0.5", "65 = 0.5", "a page side of 65 px"),
         ("64 = 0.5, 128 = 0.5", "64 = 0", "page_sides: the shares"),
         ("local_steps = 3", "local_steps = 9", "local_steps must lie within steps"),
@@ -143,7 +153,55 @@ def test_a_training_is_not_resumed_with_another_recipe(corpus: Path) -> None:
         run(corpus, "out")
 
 
-def test_folders_without_text_are_named(corpus: Path) -> None:
-    (corpus / "none").mkdir()
-    with pytest.raises(InputError, match="no training text"):
-        Corpus.load(corpus / "none", False)
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.pdf", b"not text", "no training text in it: looked in .txt, .txt.xz, .md, .py"),
+        ("a.txt", b"too short", "for files of 1000 characters or more"),
+        ("a.txt", b"\x89PNG\r\n\x1a\n" * 1000, "a.txt: not UTF-8 at byte 0"),
+        ("a.txt", b"text and \0\0\0" * 1000, "a.txt: NUL at character 9; this is not a text file"),
+        ("a.txt.xz", b"\xfd7zXZ\0 cut", "a.txt.xz: not a whole .xz file"),
+    ],
+)
+def test_folders_without_text_are_named(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=re.escape(said)) as error:
+        Corpus.load(tmp_path, False)
+    assert "\n" not in str(error.value)
+
+
+def test_of_one_long_book_some_is_held_out(tmp_path: Path) -> None:
+    book = "\n".join(f"Line {i} of a book that has no chapters." for i in range(30_000))
+    (tmp_path / "book.txt").write_text(book)
+    trained, held = Corpus.load(tmp_path, False), Corpus.load(tmp_path, True)
+    assert "".join(documents(tmp_path / "book.txt")) == book
+    assert 0 < len(held.narrow[0]) < 0.3 * len(trained.narrow[0])
+
+
+def test_a_gradient_that_is_no_number_spoils_no_weight(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = run(corpus, "out", 4)
+    ours = codec.losses
+
+    def losses(*args: Any) -> Any:
+        total, *rest = ours(*args)
+        return total + (0 * total).sqrt(), *rest  # finite, its slope is not
+
+    monkeypatch.setattr(codec, "losses", losses)
+    with pytest.raises(TrainingError, match=r"its gradient (nan|inf) at step 5 \(batches 4 to 4\); .*of step 4"):
+        run(corpus, "out")
+    assert (corpus / "out/state.safetensors").read_bytes() == good
+
+
+def test_a_full_disk_keeps_the_last_state_and_the_same_command_goes_on(corpus: Path) -> None:
+    unbroken = run(corpus, "unbroken")
+    good = run(corpus, "out", 4)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, limits[1]))
+    try:
+        with pytest.raises(TrainingError, match=r"state\.safetensors: cannot be written .*holds step 4"):
+            run(corpus, "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (corpus / "out/state.safetensors").read_bytes() == good
+    assert not list((corpus / "out").glob(".*"))
+    assert run(corpus, "out") == unbroken

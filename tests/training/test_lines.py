@@ -56,7 +56,7 @@ def test_the_loss_falls_and_what_was_broken_off_ends_the_same(corpus: Path) -> N
         run(corpus, "broken", stop)
     assert run(corpus, "broken") == unbroken
     stored.load(load("nano"), corpus / "broken/model.safetensors")
-    (corpus / "recipe.toml").write_text(RECIPE.replace("steps = 12", "steps = 75", 1))
+    (corpus / "recipe.toml").write_text(RECIPE.replace("steps = 12", "steps = 75", 1).replace("= 6", "= 75", 1))
     run(corpus, "longer")
     log = [json.loads(line) for line in (corpus / "longer/log.jsonl").read_text().splitlines()]
     assert log[-1]["loss"] < 0.9 * log[0]["loss"]
@@ -65,7 +65,14 @@ def test_the_loss_falls_and_what_was_broken_off_ends_the_same(corpus: Path) -> N
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
-    [("width =", "wideness =", "'wideness' is none of"), ("4x6", "4x7", "'4x7' is none of"), ("0.7", "-1", "shares")],
+    [
+        ("width =", "widths =", "'widths' is no key; 'width' is"),
+        ("4x6", "4x7", "'4x7' is no key; '4x6' is"),
+        ("0.7", "-1", "shares"),
+        ("width = 32", "width = 33", "width is 33; it must be a multiple of 4"),
+        ("experts = 4", "experts = 1", "chosen is 2 of 1 experts"),
+        ("[1, 2]", "[0, 2]", "strip is (0, 2); its sides are from 1 to 20 vision tokens"),
+    ],
 )
 def test_bad_recipes_are_named(corpus: Path, old: str, new: str, said: str) -> None:
     (corpus / "recipe.toml").write_text(RECIPE.replace(old, new, 1))

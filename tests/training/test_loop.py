@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from microfiche.errors import UsageError
@@ -44,9 +49,11 @@ def corpus(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(corpus: Path, out: str, more: str = "", stop_at: int = 6) -> dict[str, torch.Tensor]:
+def run(
+    corpus: Path, out: str, more: str = "", stop_at: int = 6, base: str = RECIPE
+) -> dict[str, torch.Tensor]:
     recipe = corpus / f"{out}.toml"
-    recipe.write_text(more + RECIPE)
+    recipe.write_text(more + base)
     train(recipe, corpus / "text", corpus / out, torch.device("cpu"), lambda line: None, lambda step: step >= stop_at)
     return load_file(corpus / out / "state.safetensors")
 
@@ -97,6 +104,41 @@ def test_two_processes_train_as_one(corpus: Path, one_thread: None) -> None:
     assert done.stderr.count("is done") == 1
     assert far(one, load_file(corpus / "two/state.safetensors")) < 1e-4
     assert (corpus / "two/log.jsonl").read_text().count("\n") == 1
+
+
+def test_a_process_that_dies_ends_all_and_the_last_state_goes_on(corpus: Path) -> None:
+    more = "batches_per_step = 2\nlog_every = 2\n"
+    long = RECIPE.replace("steps = 6", "steps = 400", 1)
+    (corpus / "out.toml").write_text(more + long)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "microfiche"]
+    command += ["train", "codec", "--recipe", "out.toml", "--text", "text", "--out", "out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, cwd=corpus, env=environment, stderr=subprocess.PIPE, text=True) as launcher:
+        while not (corpus / "out/state.safetensors").exists():
+            assert launcher.poll() is None
+            time.sleep(0.01)
+        os.kill(max(children(launcher.pid)), signal.SIGKILL)
+        _, said = launcher.communicate(timeout=60)
+    assert launcher.returncode != 0
+    line = r"^microfiche: process \d lost another of the 2; the same command goes on from the last state saved$"
+    assert re.search(line, said, re.M)
+    with safe_open(corpus / "out/state.safetensors", "pt") as state:
+        step = int(state.metadata()["step"])
+    assert 0 < step < 400 and step % 2 == 0
+    assert not [p for p in (corpus / "out").glob(".*")]
+    again = run(corpus, "out", more, step + 4, long)
+    unbroken = run(corpus, "unbroken", more, step + 4, long)
+    assert far(again, unbroken) < 1e-3
+    ours, theirs = ((corpus / out / "log.jsonl").read_text().splitlines() for out in ("out", "unbroken"))
+    assert [json.loads(line)["loss"] for line in ours] == pytest.approx(
+        [json.loads(line)["loss"] for line in theirs], rel=1e-3
+    )
+
+
+def children(pid: int) -> list[int]:
+    """Processes whose parent is `pid`."""
+    listing = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True)
+    return [int(line) for line in listing.stdout.split()]
 
 
 def test_more_processes_than_batches_are_refused(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ def load(  # type: ignore[overload-overlap]
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     path: str | Path | None = None,
+    adapter: str | Path | None = None,
 ) -> DeepSeekOCR: ...
 @overload
 def load(  # type: ignore[overload-overlap]
@@ -39,9 +40,10 @@ def load(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     path: str | Path | None = None,
+    adapter: str | Path | None = None,
 ) -> Nano | NanoPrint | DeepSeekOCR:
     """A model ready to read: "nano", which ships, or a file of its kind; "nano-print", which ships too and reads
-    printed pages; or "deepseek-ocr" from `path`.
+    printed pages; or "deepseek-ocr" from `path`, changed by what the `adapter` in a folder learned.
 
     `path` is a folder or a name on the hub; without it, deepseek-ai/DeepSeek-OCR. `dtype` is float32 or bfloat16, for
     deepseek-ocr also int8; None takes what the device is fast in. Raises CheckpointError where a checkpoint is missing,
@@ -50,9 +52,11 @@ def load(
     if str(name_or_path) == "deepseek-ocr":
         from microfiche.checkpoints import deepseek_ocr
 
-        return deepseek_ocr.load(path, device, dtype)
+        return deepseek_ocr.load(path, device, dtype, adapter=adapter)
     if path is not None:
         raise UsageError(f"path=… goes with deepseek-ocr only; load({str(path)!r}) takes a nano checkpoint")
+    if adapter is not None:
+        raise UsageError("adapter=… goes with deepseek-ocr only")
     if str(name_or_path) == nano.SHIPPED[NanoPrint]:
         return nano.load(NanoPrint, None, device, dtype)
     return nano.load(Nano, name_or_path, device, dtype)

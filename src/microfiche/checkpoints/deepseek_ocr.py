@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 import logging
-import mmap
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from torch import Tensor
 
+from microfiche.checkpoints.adapter import Adapter
+from microfiche.checkpoints.tensors import FLOATS, Stored, first, header, whole, write
 from microfiche.errors import CheckpointError, UsageError
+from microfiche.files import whole_file
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.models.devices import fast_dtype, free_memory
 from microfiche.models.int8 import hold_in_int8, quantised
@@ -30,31 +31,8 @@ from microfiche.models.int8 import hold_in_int8, quantised
 HUB = "deepseek-ai/DeepSeek-OCR"
 NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  #: of a repository on the hub
 INDEX = "model.safetensors.index.json"
-FLOATS = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 ROWS_AT_ONCE = 4096  #: that are made int8
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What a file's header says of a tensor: its `size` bytes from byte `begin` on, `whole` if the file has them."""
-
-    file: Path
-    dtype: str
-    shape: tuple[int, ...]
-    begin: int
-    size: int
-    whole: bool
-
-    def mapped(self) -> Tensor:
-        """The tensor as it lies in the file, mapped for as long as it is in use."""
-        before = self.begin % mmap.ALLOCATIONGRANULARITY
-        with self.file.open("rb") as file:
-            data = mmap.mmap(
-                file.fileno(), before + self.size, access=mmap.ACCESS_COPY, offset=self.begin - before
-            )
-        dtype = FLOATS[self.dtype]
-        return torch.frombuffer(data, dtype=dtype, offset=before, count=prod(self.shape)).view(self.shape)
 
 
 @dataclass(frozen=True)
@@ -182,13 +160,15 @@ def load(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
     config: DeepSeekOCRConfig | None = None,
+    adapter: str | Path | None = None,
 ) -> DeepSeekOCR:
     """The model from `path`, a folder or a name on the hub (OWNER/NAME; None: the published one), of which the hub's
     cache is asked first.
 
     `dtype` is float32, bfloat16, or int8 for matrices held in int8; None takes bfloat16 where the device computes in
-    it. Raises CheckpointError, naming the first offending tensor or file, for a checkpoint that is damaged or of
-    another shape, and UsageError, saying how much is needed, where the device's free memory cannot hold it.
+    it. What the low-rank `adapter` in a folder learned is added to the weights as they are read. Raises
+    CheckpointError, naming the first offending tensor or file, for a checkpoint that is damaged or of another shape,
+    and UsageError, saying how much is needed, where the device's free memory cannot hold it.
     """
     config = config or DeepSeekOCRConfig()
     folder = _folder(HUB if path is None else path)
@@ -198,13 +178,49 @@ def load(
     expected = slots(config)
     stored = _checked(folder, expected)
     model = _empty(config, _tokenizer(folder, config), dtype, device)
+    learned = Adapter.read(Path(adapter), model) if adapter is not None else None
     _room(model, device)
     model.to_empty(device=device)
     places = dict(model.named_parameters())
     for name in sorted(expected, key=lambda name: (stored[name].file, stored[name].begin)):
-        if expected[name].parameter is not None:
-            _place(stored[name].mapped(), expected[name], places)
+        slot = expected[name]
+        if slot.parameter is not None:
+            tensor = stored[name].mapped()
+            change = learned.change(slot.parameter, slot.expert, slot.rows) if learned else None
+            _place(tensor if change is None else tensor.float() + change, slot, places)
     return model.eval()
+
+
+def save(model: DeepSeekOCR, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """Writes `folder`/model.safetensors under the published names, and tokenizer.json, for `load` or anyone else.
+
+    The patch convolution of CLIP, which is in the checkpoint but in no computation, is zeros. All processes that hold
+    a part of a sharded model must call. UsageError for a model whose matrices are held in int8.
+    """
+    places = dict(model.named_parameters())
+    if any(parameter.dtype is torch.int8 for parameter in places.values()):
+        raise UsageError("deepseek-ocr: a model held in int8 is not saved; load it in bfloat16 or float32")
+    expected = slots(model.config)
+
+    def values() -> Iterator[Tensor]:
+        name, gathered = "", torch.empty(0)
+        for slot in expected.values():
+            if slot.parameter is None:
+                yield torch.zeros(slot.shape)
+                continue
+            if slot.parameter != name:
+                name, gathered = slot.parameter, whole(places[slot.parameter]).detach()
+            yield _part(gathered, slot)
+
+    write(folder / "model.safetensors", {name: (dtype, slot.shape) for name, slot in expected.items()}, values())
+    if first():
+        with whole_file(folder / "tokenizer.json") as beside:
+            model.tokenizer.save(str(beside))
+
+
+def empty(config: DeepSeekOCRConfig | None = None) -> DeepSeekOCR:
+    """The model of these sizes without memory for its weights, for counting them."""
+    return _empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), torch.float32, "cpu")
 
 
 def memory(
@@ -229,22 +245,22 @@ def _empty(config: DeepSeekOCRConfig, tokenizer: Tokenizer, dtype: torch.dtype, 
 
 @torch.no_grad()
 def _place(tensor: Tensor, slot: Slot, places: Mapping[str, Tensor]) -> None:
-    def part(parameter: str) -> Tensor:
-        whole = places[parameter]
-        whole = whole if slot.expert is None else whole[slot.expert]
-        return whole[slice(*(slot.rows or (None,)))]
-
     name = slot.parameter or ""
-    target = part(name)
+    target = _part(places[name], slot)
     if target.dtype is not torch.int8:
         target.copy_(tensor)
         return
-    scale = part(f"{name.removesuffix('weight')}scale")
-    for first in range(0, len(tensor), ROWS_AT_ONCE):
-        rows = slice(first, first + ROWS_AT_ONCE)
+    scale = _part(places[f"{name.removesuffix('weight')}scale"], slot)
+    for top in range(0, len(tensor), ROWS_AT_ONCE):
+        rows = slice(top, top + ROWS_AT_ONCE)
         values, scales = quantised(tensor[rows].to(target.device))
         target[rows] = values
         scale[rows] = scales
+
+
+def _part(parameter: Tensor, slot: Slot) -> Tensor:
+    matrix = parameter if slot.expert is None else parameter[slot.expert]
+    return matrix[slice(*(slot.rows or (None,)))]
 
 
 def _folder(path: str | Path) -> Path:
@@ -288,7 +304,7 @@ def _room(model: DeepSeekOCR, device: str) -> None:
 
 def _checked(folder: Path, expected: dict[str, Slot]) -> dict[str, Stored]:
     """Every tensor that the files hold, which are all those expected, whole and of their shape, and no others."""
-    stored = {name: tensor for path in _files(folder) for name, tensor in _header(path).items()}
+    stored = {name: tensor for path in _files(folder) for name, tensor in header(path).items()}
     for name, slot in expected.items():
         if name not in stored:
             raise CheckpointError(f"{folder}: {name} is missing")
@@ -320,23 +336,3 @@ def _files(folder: Path) -> list[Path]:
         if not file.is_file():
             raise CheckpointError(f"{file}: not there, and {name} should be in it")
     return sorted(set(named.values()))
-
-
-def _header(path: Path) -> dict[str, Stored]:
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            if not 0 < length <= size - 8:
-                raise ValueError(f"a header of {length} bytes in a file of {size}")
-            entries = json.loads(file.read(length))
-        entries.pop("__metadata__", None)
-        return {name: _stored(path, entry, 8 + length, size) for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
-
-
-def _stored(path: Path, entry: dict[str, Any], data: int, file_size: int) -> Stored:
-    begin, end = entry["data_offsets"]
-    whole = 0 <= begin <= end <= file_size - data
-    return Stored(path, entry["dtype"], tuple(entry["shape"]), data + begin, end - begin, whole)

@@ -44,8 +44,8 @@ def fail(message: str, code: int) -> None:
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C was pressed, for work that ends by itself at a good place; a
-    second Ctrl-C ends it at once."""
+    """Gives a function that says whether Ctrl-C was pressed or the process was asked to end (SIGTERM, as a scheduler or
+    torchrun does), for work that ends by itself at a good place; a second time ends it at once."""
     pressed: list[int] = []
 
     def press(number: int, frame: FrameType | None) -> None:
@@ -53,11 +53,12 @@ def interrupts() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         pressed.append(number)
 
-    before = signal.signal(signal.SIGINT, press)
+    before = {number: signal.signal(number, press) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(pressed)
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -70,6 +70,9 @@ def read(
         str | None,
         typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="DeepSeek-OCR's folder, or its name on the hub."),
     ] = None,
+    adapter: Annotated[
+        Path | None, typer.Option("--adapter", help="For --weights: folder of what `train deepseek-ocr` learned.")
+    ] = None,
     device: Annotated[str, typer.Option("--device", help="For --weights: cpu, cuda or mps.")] = "cpu",
     dtype: Annotated[
         DType | None, typer.Option("--dtype", help="For --weights: how they are held; what the device is fast in.")
@@ -108,7 +111,7 @@ def read(
         given = documents_in(files, limits)
         if output is None and (len(given) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
-        pictures = _model(engine, weights, device, dtype, mode, endpoint, endpoint_model, task)
+        pictures = _model(engine, weights, adapter, device, dtype, mode, endpoint, endpoint_model, task)
         at_hand = engines(engine or (pictures.name if pictures and task != "markdown" else None), pictures)
         settings = {"engine": engine or "", "pages": pages or "", "dpi": f"{dpi:g}", "task": task,
                     "pictures": at_hand.pictures.name, "microfiche": __version__}
@@ -169,6 +172,7 @@ def read(
 def _model(
     engine: EngineName | None,
     weights: str | None,
+    adapter: Path | None,
     device: str,
     dtype: DType | None,
     mode: str,
@@ -196,7 +200,9 @@ def _model(
         held: torch.dtype = getattr(torch, dtype) if dtype else fast_dtype(device)
         needed = memory(dtype=held, device=device) / 1e9
         err.print(f"deepseek-ocr: {needed:.1f} GB of weights on {device}", markup=False)
-        return DeepSeekEngine(load("deepseek-ocr", device, held, weights), mode, task)
+        return DeepSeekEngine(load("deepseek-ocr", device, held, weights, adapter), mode, task)
+    if adapter:
+        raise UsageError("--adapter goes with --weights")
     if engine in (EngineName.endpoint, EngineName.deepseek) or task != "markdown":
         what = f"--engine {engine}" if engine else f"--task {task}"
         raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")

@@ -1,9 +1,10 @@
-"""train codec, train lines, train print, train data."""
+"""train codec, train lines, train print, train deepseek-ocr, train data."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import typer
 from microfiche.cli.console import err, fail, interrupts, reported
 from microfiche.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Train a model from text.")
+app = typer.Typer(no_args_is_help=True, help="Train a model.")
 
 
 TextOption = Annotated[Path, typer.Option("--text", help="Folder of UTF-8 text (.txt, .txt.xz, .md, .py).")]
@@ -30,7 +31,8 @@ def codec(
     """Trains nano's encoder and readout; Ctrl-C stops it and the same command goes on."""
     from microfiche.training.codec import train
 
-    _train(train, recipe, text, out, device)
+    _folder(text, "text")
+    _train(train, recipe, text, out, device, "model.safetensors")
 
 
 @app.command()
@@ -43,7 +45,8 @@ def lines(
     """Trains nano's line decoder on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
     from microfiche.training.lines import train
 
-    _train(train, recipe, text, out, device)
+    _folder(text, "text")
+    _train(train, recipe, text, out, device, "model.safetensors")
 
 
 @app.command(name="print")
@@ -56,7 +59,8 @@ def print_(
     """Trains nano for printed pages, from the codec's weights; Ctrl-C stops it and the same command goes on."""
     from microfiche.training.print import train
 
-    _train(train, recipe, text, out, device)
+    _folder(text, "text")
+    _train(train, recipe, text, out, device, "model.safetensors")
 
 
 @app.command()
@@ -75,16 +79,58 @@ def data(
     from microfiche.training.stream import write as write_examples
     from microfiche.typesetting.fonts import named
 
+    _folder(text, "text")
     with reported():
-        if not text.is_dir():
-            raise UsageError(f"{text}: not a folder of text")
         faces = named(font) if font else None
         stream = Stream(text, seed, held_out, {(side, side): 1.0}, faces=faces)
         write_examples(stream, range(first, first + count), out)
     err.print(f"{out / 'examples.jsonl'} has {count} examples", markup=False)
 
 
-def _train(train: Callable[..., int], recipe: str, text: Path, out: Path, device: str) -> None:
+@app.command("deepseek-ocr")
+def deepseek_ocr(
+    pages: Annotated[Path, typer.Option("--pages", help="Folder of pages, each with its NAME.md or NAME.txt.")],
+    out: OutOption,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="Folder of the checkpoint; else the hub's."),
+    ] = None,
+    stage: Annotated[str, typer.Option("--stage", help="b: SAM frozen, the rest learns, as published.")] = "b",
+    lora: Annotated[
+        int | None, typer.Option("--lora", min=1, help="Rank of adapters on the decoder; 16 if --full is not given.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="The weights themselves instead of adapters.")] = False,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "deepseek-ocr",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Tunes DeepSeek-OCR on your own pages; Ctrl-C stops it and the same command goes on."""
+    with reported():
+        if stage != "b":
+            raise UsageError(f"no stage {stage!r}; pages are tuned on in stage b")
+        if full and lora is not None:
+            raise UsageError("--lora and --full exclude each other")
+    _folder(pages, "pages")
+    rank = 0 if full else lora or 16
+    from microfiche.training.deepseek_ocr import ADAPTER, CHECKPOINT, train
+
+    tune = partial(train, rank=rank, weights=weights, say=_say)
+    _train(tune, recipe, pages, out, device, ADAPTER if rank else CHECKPOINT)
+
+
+def _folder(path: Path, what: str) -> None:
+    with reported():
+        if not path.is_dir():
+            raise UsageError(f"{path}: not a folder of {what}")
+
+
+def _say(line: str) -> None:
+    from microfiche.training import parallel
+
+    if parallel.rank() == 0:
+        err.print(line, markup=False)
+
+
+def _train(train: Callable[..., int], recipe: str, data: Path, out: Path, device: str, made: str) -> None:
     from microfiche.evaluation.figures import curve
     from microfiche.training import parallel
     from microfiche.training.loop import recipe_file
@@ -98,17 +144,15 @@ def _train(train: Callable[..., int], recipe: str, text: Path, out: Path, device
             f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left {held}",
             markup=False,
         )
-        if held:
+        if "held_out" in line:
             with contextlib.suppress(OSError):
                 curve(out / "log.jsonl", out / "curve.png")
 
     with reported():
-        if not text.is_dir():
-            raise UsageError(f"{text}: not a folder of text")
         with parallel.processes(device) as mine, interrupts() as interrupted:
             first = parallel.rank() == 0
-            step = train(recipe_file(recipe), text, out, mine, progress, lambda step: interrupted())
+            step = train(recipe_file(recipe), data, out, mine, progress, lambda step: interrupted())
         if interrupted():
             fail(f"stopped after step {step}; the same command goes on from there", 130)
         if first:
-            err.print(f"{out / 'model.safetensors'} is done", markup=False)
+            err.print(f"{out / made} is done", markup=False)

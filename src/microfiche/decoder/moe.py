@@ -139,7 +139,11 @@ class GroupedLinear(nn.Module):
 
     def forward(self, x: Tensor, ends: Tensor) -> Tensor:
         """(N, in) rows → (N, out); the rows of expert e end before row `ends[e]`, (experts,) int32."""
-        return F.grouped_mm(x, self.weight.transpose(1, 2), offs=ends)
+        weight: Tensor = self.weight
+        if torch.is_autocast_enabled(x.device.type):  # which leaves grouped products as they are
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, weight = x.to(dtype), weight.to(dtype)
+        return F.grouped_mm(x, weight.transpose(1, 2), offs=ends)
 
 
 class Experts(nn.Module):
@@ -169,13 +173,11 @@ class MoE(nn.Module):
         self.experts = Experts(config.experts, config.width, config.expert)
         self.shared_experts = GatedMLP(config.width, config.shared * config.expert)
 
-    def forward(self, x: Tensor, routings: list[Routing] | None) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Routing]:
         probability = F.linear(x.float(), self.gate.float()).softmax(-1)
         weight, chosen = probability.topk(self.chosen, dim=-1)  # not renormalised
-        if routings is not None:
-            routings.append(Routing(probability, chosen))
         routed = self.experts(x.flatten(0, 1), weight.flatten(0, 1), chosen.flatten(0, 1))
-        return routed.view_as(x) + self.shared_experts(x)
+        return routed.view_as(x) + self.shared_experts(x), Routing(probability, chosen)
 
 
 class Layer(nn.Module):
@@ -187,11 +189,14 @@ class Layer(nn.Module):
         self.mlp: GatedMLP | MoE = GatedMLP(config.width, config.dense) if dense else MoE(config)
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int, routings: list[Routing] | None
-    ) -> Tensor:
+        self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int
+    ) -> tuple[Tensor, Routing | None]:
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, layer)
         normed = self.post_attention_layernorm(x)
-        return x + (self.mlp(normed, routings) if isinstance(self.mlp, MoE) else self.mlp(normed))
+        if not isinstance(self.mlp, MoE):
+            return x + self.mlp(normed), None
+        y, routing = self.mlp(normed)
+        return x + y, routing
 
 
 class MoEDecoder(nn.Module):
@@ -217,7 +222,9 @@ class MoEDecoder(nn.Module):
             positions = cache.start(t)
         cos, sin = rotary(positions, self.config.head_width, self.config.theta, x.dtype)
         for i, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, cache, i, routings)
+            x, routing = layer(x, cos, sin, cache, i)
+            if routings is not None and routing is not None:
+                routings.append(routing)
         return self.norm(x)
 
     def logits(self, x: Tensor) -> Tensor:

@@ -61,9 +61,7 @@ class Views:
 
     def __len__(self) -> int:
         """Vectors these views become for the decoder, newlines and the separator counted."""
-        g, q, (w, h) = self.page.shape[-1] // TOKEN_SIDE, self.tiles.shape[-1] // TOKEN_SIDE, self.grid
-        local = h * q * (w * q + 1) if w else 0
-        return local + g * (g + 1) + 1
+        return vectors(self.page.shape[-1], self.tiles.shape[-1], self.grid)
 
 
 def mode(name: str) -> Mode:
@@ -94,11 +92,16 @@ def grid(width: int, height: int, tile: int = 640) -> tuple[int, int]:
     return best
 
 
+def tiling(mode: Mode, width: int, height: int) -> tuple[int, int]:
+    """(w, h) tiles that a mode cuts an image of `width`×`height` pixels into, (0, 0) where it does not."""
+    return grid(width, height, mode.tile) if mode.tile else (0, 0)
+
+
 def views(image: Image.Image | Page, mode: Mode) -> Views:
     """The views of one image in a mode: turned as its EXIF says, made RGB, then fitted; InputError if PIL cannot."""
     picture = _rgb(image)
     tile = mode.tile or mode.side
-    w, h = grid(*picture.size, tile) if mode.tile else (0, 0)
+    w, h = tiling(mode, *picture.size)
     if w:
         stretched = _pixels(picture.resize((tile * w, tile * h)))
         tiles = stretched.view(3, h, tile, w, tile).permute(1, 3, 0, 2, 4).reshape(w * h, 3, tile, tile)
@@ -107,6 +110,13 @@ def views(image: Image.Image | Page, mode: Mode) -> Views:
     if mode.tile is None and mode.side <= STRETCHED_UP_TO:
         picture = picture.resize((mode.side, mode.side))
     return Views(_pixels(ImageOps.pad(picture, (mode.side, mode.side), color=PAD)), tiles, (w, h))
+
+
+def vectors(side: int, tile: int, grid: tuple[int, int]) -> int:
+    """Vectors that a view of `side` px and a grid of tiles of `tile` px become, newlines and the separator counted."""
+    g, q, (w, h) = side // TOKEN_SIDE, tile // TOKEN_SIDE, grid
+    local = h * q * (w * q + 1) if w else 0
+    return local + g * (g + 1) + 1
 
 
 def paper_tokens(mode: Mode, grid: tuple[int, int] = (0, 0)) -> int:
@@ -121,8 +131,7 @@ def valid_tokens(mode: Mode, width: int, height: int) -> int:
     seen = g * g
     if mode.side > STRETCHED_UP_TO:
         seen = math.ceil(seen * min(width, height) / max(width, height))
-    w, h = grid(width, height, mode.tile) if mode.tile else (0, 0)
-    return seen + paper_tokens(mode, (w, h)) - g * g
+    return seen + paper_tokens(mode, tiling(mode, width, height)) - g * g
 
 
 def _rgb(image: Image.Image | Page) -> Image.Image:

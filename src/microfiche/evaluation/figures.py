@@ -101,7 +101,8 @@ def curve(log: Path, out: Path) -> None:
         style = ":" if name.endswith("random") else "-"
         held.plot([x["step"] for x in measured], [x["held_out"][name] for x in measured], style, label=name)
     held.set(xlabel="step", ylabel="held-out characters read right", ylim=(0, 1.01))
-    held.legend(fontsize=6, ncols=2)
+    if held.lines:
+        held.legend(fontsize=6, ncols=2)
     for axes in (loss, held):
         axes.grid(alpha=0.3)
     figure.savefig(out, format="png", dpi=110)

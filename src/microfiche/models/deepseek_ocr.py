@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from microfiche.decoder.generation import IMAGE, Generated, NoRepeat, Status, generate
-from microfiche.decoder.moe import MoEConfig, MoEDecoder
+from microfiche.decoder.moe import MoEConfig, MoEDecoder, Routing
 from microfiche.encoder import views
 from microfiche.encoder.clip import CLIPConfig
 from microfiche.encoder.deepencoder import DeepEncoder
@@ -60,6 +60,20 @@ class Reading:
     tokens: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Example:
+    """A page as it is seen, the prompt's ids `before` and `after` it, and the ids of the `answer` with its end."""
+
+    views: views.Views
+    before: list[int]
+    after: list[int]
+    answer: list[int]
+
+    def __len__(self) -> int:
+        """Positions that the decoder is given: all but the answer's last, which is only to be foretold."""
+        return len(self.before) + len(self.views) + len(self.after) + len(self.answer) - 1
+
+
 class DeepSeekOCR(nn.Module):
     """The published model; `tokenizer` is its own, of tokenizer.json."""
 
@@ -69,6 +83,30 @@ class DeepSeekOCR(nn.Module):
         self.tokenizer = tokenizer
         self.encoder = DeepEncoder(config.sam, config.clip, config.decoder.width)
         self.decoder = MoEDecoder(config.decoder)
+
+    def forward(self, examples: Sequence[Example]) -> tuple[Tensor, list[Routing]]:
+        """(n, vocabulary) float32 logits of the n ids of all answers, each after the true ones before it, and where
+        each layer sent the (B, T) positions of the sequences, padded on the right to the longest; for training.
+        """
+        routings: list[Routing] = []
+        device = self.encoder.newline.device
+        rows, asked = [], []
+        for example, page in zip(examples, self.encoder([e.views for e in examples]), strict=True):
+            ids = torch.tensor(example.before + example.after + example.answer[:-1], device=device)
+            before, after = self.decoder.embed_tokens(ids).split([len(example.before), len(ids) - len(example.before)])
+            rows.append(torch.cat([before, page.to(before), after]))
+            asked.append(torch.arange(len(example), device=device) >= len(example) - len(example.answer))
+        hidden = self.decoder(nn.utils.rnn.pad_sequence(rows, batch_first=True), routings=routings)
+        return self.decoder.logits(hidden[nn.utils.rnn.pad_sequence(asked, batch_first=True)]), routings
+
+    def prompt(self, task: str, prompt: str | None = None) -> tuple[list[int], list[int]]:
+        """Ids before the image, the first of all included, and after it, of a task or of a `prompt` in its place."""
+        prompt = prompt or prompt_for(task)
+        parts = prompt.strip().split("<image>")
+        if len(parts) != 2:
+            raise UsageError(f"a prompt holds <image> once, this one {len(parts) - 1} times: {prompt!r}")
+        before, after = (self.tokenizer.encode(part, add_special_tokens=False).ids for part in parts)
+        return [self.config.begin, *before], after
 
     @torch.inference_mode()
     def encode(self, images: Sequence[Image.Image | Page], mode: str = "gundam") -> list[Tensor]:
@@ -100,7 +138,7 @@ class DeepSeekOCR(nn.Module):
         another mode. Raises UsageError for an unknown mode or task or a prompt without its `<image>`, InputError for
         an image that cannot be decoded.
         """
-        before, after = self._prompt(task, prompt)
+        before, after = self.prompt(task, prompt)
         views.mode(mode)
         readings = [self._reading(one, mode) for one in self._generate(images, mode, before, after, limit, no_repeat)]
         failed = [i for i, reading in enumerate(readings) if reading.status != "ok"]
@@ -147,12 +185,3 @@ class DeepSeekOCR(nn.Module):
         page = 2 * c.layers * c.width * c.context * weight.element_size()
         free = free_memory(weight.device)
         return PAGES_AT_ONCE // 4 if free is None else max(1, min(PAGES_AT_ONCE, free * 4 // 5 // page))
-
-    def _prompt(self, task: str, prompt: str | None) -> tuple[list[int], list[int]]:
-        """Ids before the image, the first of all included, and after it."""
-        prompt = prompt or prompt_for(task)
-        parts = prompt.strip().split("<image>")
-        if len(parts) != 2:
-            raise UsageError(f"a prompt holds <image> once, this one {len(parts) - 1} times: {prompt!r}")
-        before, after = (self.tokenizer.encode(part, add_special_tokens=False).ids for part in parts)
-        return [self.config.begin, *before], after

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from microfiche.checkpoints import load, save
 from microfiche.encoder.windows import PATCHES
 from microfiche.models.encoding import NanoConfig
 from microfiche.models.nano import Nano
-from microfiche.training import parallel
+from microfiche.training import parallel, sizes
 from microfiche.training.data import LARGEST, Batch, Corpus, Pages
-from microfiche.training.loop import Loss, Schedule, run
+from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
@@ -45,11 +44,10 @@ class Recipe(Schedule):
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        known = {f.name for f in fields(NanoConfig)}
-        for given, right in ((self.densities, set(DENSITIES)), (self.model, known)):
-            for name in given:
-                if name not in right:
-                    raise ValueError(f"{name!r} is none of {', '.join(sorted(right))}")
+        sizes.nano(self.model)
+        for name in self.densities:
+            if name not in DENSITIES:
+                raise ValueError(unknown(name, DENSITIES))
         for side in self.page_sides:
             if side % TOKEN_SIDE or not 0 < side <= LARGEST:
                 raise ValueError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE}, at most {LARGEST}")
@@ -200,7 +198,7 @@ def train(
     if recipe.start:
         model = load(recipe.start, str(device), torch.float32).train().requires_grad_(True)
     else:
-        model = new_model(NanoConfig(**recipe.model), recipe.seed).to(device)
+        model = new_model(sizes.nano(recipe.model), recipe.seed).to(device)
     pages, held = (
         Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share, recipe.scales)
         for validation in (False, True)

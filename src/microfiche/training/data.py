@@ -27,6 +27,8 @@ SUFFIXES = (".txt", ".txt.xz", ".md", ".py")
 _N_HANZI = 6763
 SMALLEST, SMALLEST_WIDE = 6, 12  #: pixels in the height of a cell, half-width and full-width
 LARGEST = 1280  #: pixels along the side of the largest page
+FEWEST = 1000  #: characters of a file that can be drawn, or it is passed over
+LONGEST, EXCERPT = 100_000, 20_000  #: characters of a document; and of what a longer one is cut into
 #: Indices (n, 4) of squares, place (n,), and class (n,) of some characters.
 Cells = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
@@ -37,13 +39,30 @@ def held_out(document: str) -> bool:
 
 
 def documents(file: Path) -> list[str]:
-    """The documents of a text file: those between lines that hold one form feed, or the whole of it."""
-    data = lzma.decompress(file.read_bytes()) if file.suffix == ".xz" else file.read_bytes()
+    """The documents of a text file: those between lines that hold one form feed. What is longer than LONGEST is cut
+    at line ends into excerpts, so that of a book, too, some is held out. InputError for what is no text."""
     try:
+        data = lzma.decompress(file.read_bytes()) if file.suffix == ".xz" else file.read_bytes()
         text = data.decode("utf-8")
+    except (lzma.LZMAError, EOFError) as error:
+        raise InputError(f"{file}: not a whole .xz file ({error})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{file}: not UTF-8 at byte {error.start}") from error
-    return [d for d in text.split("\n\f\n") if d.strip()]
+    if "\0" in text:
+        raise InputError(f"{file}: NUL at character {text.index(chr(0))}; this is not a text file")
+    whole = [d for d in text.split("\n\f\n") if d.strip()]
+    return [part for document in whole for part in (_excerpts(document) if len(document) > LONGEST else [document])]
+
+
+def _excerpts(document: str) -> list[str]:
+    """Pieces of about EXCERPT characters, each ending with a line's end if it has any."""
+    pieces, first = [], 0
+    while first < len(document):
+        end = document.find("\n", first + EXCERPT) + 1 or len(document)
+        end = min(end, first + LONGEST)
+        pieces.append(document[first:end])
+        first = end
+    return [piece for piece in pieces if piece.strip()]
 
 
 def text_files(folder: Path) -> list[Path]:
@@ -67,15 +86,19 @@ class Corpus:
             kept = [d for d in documents(file) if held_out(d) == validation]
             ids = glyphs("\n".join(kept))
             ids = ids[ids != NO_GLYPH]
-            if len(ids) < 1000:
+            if len(ids) < FEWEST:
                 continue
             if (ids >= N_HALF).mean() > 0.3:
                 wide.append(ids)
             else:
                 narrow.append(ids[ids < N_HALF])
         if not narrow and not wide:
-            raise InputError(f"{folder}: no {'held-out' if validation else 'training'} text in it "
-                             f"(looked for {', '.join(SUFFIXES)})")
+            kind = "held-out" if validation else "training"
+            where = " in the 1 of 16 documents whose SHA-256 begins with 0; give more text" if validation else ""
+            raise InputError(
+                f"{folder}: no {kind} text in it: looked in {', '.join(SUFFIXES)} for files of {FEWEST} characters or "
+                f"more{where}"
+            )
         return cls(narrow or wide, wide or narrow)
 
 

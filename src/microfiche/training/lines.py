@@ -6,7 +6,6 @@ One loss, the cross-entropy of each cell's class after the true one before it, p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ from torch.nn import functional as F
 from microfiche.checkpoints import load
 from microfiche.checkpoints.lines import save
 from microfiche.decoder.lines import BEGIN, LineDecoder, Lines
-from microfiche.decoder.moe import MoEConfig, Routing, balance_loss
+from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.decoder.readout import HALF_CLASSES, RIGHT
 from microfiche.models.nano import Nano
-from microfiche.training import parallel
-from microfiche.training.data import Corpus, Pages
-from microfiche.training.loop import Loss, Schedule, run
+from microfiche.training import parallel, sizes
+from microfiche.training.data import LARGEST, Corpus, Pages
+from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
@@ -38,17 +37,18 @@ class Recipe(Schedule):
     encoder: str = "nano"  #: the checkpoint whose tokens it reads
     strip: tuple[int, int] = (3, 10)  #: height and width in vision tokens of the pieces of pages it is shown
     densities: dict[str, float]  #: density → its share of the strips
-    random_share: float = 0.25  #: strips that hold random strings
-    balance: float = 0.001  #: factor of the experts' balance loss
+    random_share: float = Field(0.25, ge=0, le=1)  #: strips that hold random strings
+    balance: float = Field(0.001, ge=0)  #: factor of the experts' balance loss
     decoder: dict[str, Any] = Field(default_factory=dict)  #: fields of NANO_LINES that differ
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        known = {f.name for f in fields(MoEConfig)} - {"vocabulary"}
-        for given, right in ((self.densities, set(DENSITIES)), (self.decoder, known)):
-            for name in given:
-                if name not in right:
-                    raise ValueError(f"{name!r} is none of {', '.join(sorted(right))}")
+        sizes.lines(self.decoder)
+        for name in self.densities:
+            if name not in DENSITIES:
+                raise ValueError(unknown(name, DENSITIES))
+        if not all(1 <= side * TOKEN_SIDE <= LARGEST for side in self.strip):
+            raise ValueError(f"strip is {self.strip}; its sides are from 1 to {LARGEST // TOKEN_SIDE} vision tokens")
         if min(self.densities.values(), default=0) < 0 or not sum(self.densities.values()):
             raise ValueError("densities: the shares are not all ≥ 0 with one above")
         return self

@@ -11,8 +11,7 @@ import json
 import math
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -21,33 +20,32 @@ from typing import Any, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from safetensors import safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from microfiche.errors import CheckpointError, TrainingError, UsageError
+from microfiche.errors import TrainingError, UsageError
 from microfiche.files import whole_file
 from microfiche.training import parallel
+from microfiche.training.state import load_state, saved
 
 
-class Schedule(BaseModel):
-    """What every recipe has: how long, how fast, and how often it is saved and measured."""
+class Plan(BaseModel):
+    """What every recipe has: how long, how fast, and how often it is logged, saved and measured."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    seed: int = 0
-    steps: int  #: optimiser steps in all
+    seed: int = Field(0, ge=0)
+    steps: int = Field(ge=1)  #: optimiser steps in all
     decay_steps: int  #: the last of them, in which the learning rate falls to nothing
-    warmup_steps: int = 100
-    learning_rate: float = 5e-3
-    weight_decay: float = 0.01
-    tokens_per_step: int = 256  #: vision tokens
+    warmup_steps: int = Field(100, ge=0)
+    learning_rate: float = Field(5e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
     batches_per_step: int = Field(1, ge=1)  #: parts of a step, whose gradients are summed; processes share them
     ema: float = Field(0.0, ge=0, lt=1)  #: what a step keeps of the mean weights, which are measured and saved; 0: none
     checkpoint_activations: bool = False  #: compute each block again on the way back instead of keeping what it had
-    save_every: int = 250
-    validate_every: int = 250
+    log_every: int = Field(25, ge=1)
+    save_every: int = Field(250, ge=1)
+    validate_every: int = Field(250, ge=1)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -59,22 +57,28 @@ class Schedule(BaseModel):
         except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: not a recipe: {error}") from error
 
-    @property
-    def tokens_per_batch(self) -> float:
-        """Vision tokens of one part of a step."""
-        return self.tokens_per_step / self.batches_per_step
-
     @model_validator(mode="after")
     def _possible_schedule(self) -> Self:
-        if self.steps < 1 or not 0 <= self.decay_steps <= self.steps:
+        if not 0 <= self.decay_steps <= self.steps:
             raise ValueError("decay_steps must lie within steps")
         return self
 
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up, a plateau, and a fall along 1 − √t over the last `decay_steps`."""
-        warm = min(1.0, (step + 1) / self.warmup_steps)
+        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
         into_decay = max(0.0, (step - (self.steps - self.decay_steps)) / max(1, self.decay_steps))
         return self.learning_rate * warm * (1 - math.sqrt(into_decay))
+
+
+class Schedule(Plan):
+    """What recipes have whose steps are counted in vision tokens."""
+
+    tokens_per_step: int = Field(256, ge=1)  #: vision tokens
+
+    @property
+    def tokens_per_batch(self) -> float:
+        """Vision tokens of one part of a step."""
+        return self.tokens_per_step / self.batches_per_step
 
 
 def _first(error: ValidationError, known: list[str]) -> str:
@@ -82,9 +86,15 @@ def _first(error: ValidationError, known: list[str]) -> str:
     found = error.errors()[0]
     key = ".".join(map(str, found["loc"]))
     if found["type"] == "extra_forbidden":
-        near = get_close_matches(key, known, 1)
-        return f"{key!r} is no key" + (f"; {near[0]!r} is" if near else f"; there are {', '.join(known)}")
+        return unknown(key, known)
     return f"{key}: {found['msg']}" if key else str(found["msg"]).removeprefix("Value error, ")
+
+
+def unknown(key: str, known: Iterable[str]) -> str:
+    """That there is no such key, with the one that was likely meant."""
+    keys = sorted(known)
+    near = get_close_matches(key, keys, 1)
+    return f"{key!r} is no key" + (f"; {near[0]!r} is" if near else f"; there are {', '.join(keys)}")
 
 
 def recipe_file(name: str) -> Path:
@@ -98,23 +108,24 @@ def recipe_file(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Loss:
-    """Of one batch: the summed loss, over how many characters, how many of them were read right, and how many
-    vision tokens the batch took."""
+    """Of one batch: the summed loss, over how many characters (or text tokens), how many of them were read right, how
+    many tokens the batch took, and what it was made of, if that has a name."""
 
     total: Tensor
     characters: int
     right: int
     tokens: int
+    name: str = ""
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """Characters, those read right, vision tokens."""
+        """Characters, those read right, tokens."""
         return self.characters, self.right, self.tokens
 
 
 def run(
     recipe_file: Path,
-    recipe: Schedule,
+    recipe: Plan,
     out: Path,
     model: nn.Module,
     optimisers: Sequence[torch.optim.Optimizer],
@@ -128,13 +139,14 @@ def run(
 
     `losses(batch)` is the loss on a batch, which depends on the recipe and its number alone: step s takes those from
     s · batches_per_step on. `validate(step)` is what is measured after a step; `stop(step)` is asked before each.
-    Parameter groups of the optimisers have a `share` of the learning rate. Raises TrainingError if the loss is no
-    number, UsageError if `out` was begun by another recipe or there are more processes than batches.
+    Parameter groups of the optimisers have a `share` of the learning rate. All processes measure, all must have
+    batches, and as many where the model is sharded. Raises TrainingError if loss or gradient is no number or the state
+    cannot be written, UsageError if `out` was begun by another recipe or the processes cannot share the batches.
     """
-    if parallel.world() > recipe.batches_per_step:
+    processes, parts = parallel.world(), recipe.batches_per_step
+    if processes > parts or (parts % processes and any(map(parallel.sharded, model.parameters()))):
         raise UsageError(
-            f"{parallel.world()} processes cannot share {recipe.batches_per_step} batches a step; "
-            "set batches_per_step in the recipe"
+            f"{processes} processes cannot share {parts} batches a step; set batches_per_step in the recipe"
         )
     state, log, kept = out / "state.safetensors", out / "log.jsonl", out / "recipe.toml"
     if state.exists() and kept.exists() and type(recipe).read(kept) != recipe:
@@ -142,7 +154,7 @@ def run(
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     device = next(iter(trained.values())).device
     mean = {name: p.detach().clone() for name, p in trained.items()} if recipe.ema else {}
-    step = load_state(state, model, optimisers, mean) if state.exists() else 0
+    step = last = load_state(state, model, optimisers, mean) if state.exists() else 0
     first = parallel.rank() == 0
     if first:
         with whole_file(kept) as beside:
@@ -153,35 +165,38 @@ def run(
     board = _board(out, step) if first else None
     if recipe.checkpoint_activations:
         _checkpoint_blocks(model)
-    since, seen = time.perf_counter(), 0
+    since, began, seen = time.perf_counter(), step, 0
     loss_sum, characters, right = 0.0, 0, 0
     while step < recipe.steps and not any(parallel.summed([stop(step)], device)):
         for group in (g for o in optimisers for g in o.param_groups):
             group["lr"] = recipe.learning_rate_at(step) * group["share"]
         model.zero_grad()
-        done = [0.0, 0.0, 0.0, 0.0]
-        for part in range(parallel.rank(), recipe.batches_per_step, parallel.world()):
-            loss = losses(step * recipe.batches_per_step + part)
+        done, bad = [0.0, 0.0, 0.0, 0.0], []
+        for part in range(parallel.rank(), parts, processes):
+            loss = losses(step * parts + part)
             loss.total.backward()  # type: ignore[no-untyped-call]
             done = [a + b for a, b in zip(done, (loss.total.item(), *loss.counts), strict=True)]
+            if not math.isfinite(loss.total.item()):
+                bad.append(f"batch {step * parts + part}" + (f", {loss.name}" if loss.name else ""))
         total, *counts = parallel.summed(done, device)
-        if not math.isfinite(total):
-            last = f"{state} holds the last good state" if state.exists() else "no state was saved yet"
-            raise TrainingError(
-                f"the loss is {total} at step {step + 1} (batch of seed {recipe.seed}, step {step}); {last}"
-            )
         parallel.sum_gradients(list(trained.values()))
         for gradient in (p.grad for p in trained.values() if p.grad is not None):
             gradient /= counts[0]
-        torch.nn.utils.clip_grad_norm_(trained.values(), 1.0)
+        norm = parallel.clip(list(trained.values()), 1.0)
+        if not (math.isfinite(total) and math.isfinite(norm)):
+            what = f"loss is {total}" if not math.isfinite(total) else f"loss is {total}, its gradient {norm}"
+            where = "; ".join(bad) or f"batches {step * parts} to {step * parts + parts - 1}"
+            good = f"{state} holds the last good state, of step {last}" if last else "no state was saved yet"
+            raise TrainingError(f"the {what} at step {step + 1} ({where}); {good}")
         for each in optimisers:
             each.step()
         for name, value in mean.items():
-            value.lerp_(trained[name].detach(), 1 - recipe.ema)
+            parallel.mine(value).lerp_(parallel.mine(trained[name].detach()), 1 - recipe.ema)
         step += 1
         loss_sum += total
         characters, right, seen = (a + int(b) for a, b in zip((characters, right, seen), counts, strict=True))
-        if step % 25 == 0 or step == recipe.steps:
+        measured = step % recipe.validate_every == 0 or step == recipe.steps
+        if measured or step % recipe.log_every == 0:
             line: dict[str, Any] = {
                 "step": step,
                 "loss": round(loss_sum / characters, 5),
@@ -189,38 +204,39 @@ def run(
                 "lr": recipe.learning_rate_at(step - 1),
                 "tokens_per_second": round(seen / (time.perf_counter() - since), 1),
             }
-            if first and (step % recipe.validate_every == 0 or step == recipe.steps):
-                with _swapped(trained, mean):
-                    line["held_out"] = validate(step)
+            left = (recipe.steps - step) * (time.perf_counter() - since) / (step - began)
+            if measured:
+                _exchange(trained, mean)
+                line["held_out"] = validate(step)
+                _exchange(trained, mean)
             if first:
-                with log.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
-                _show(board, line)
-                left = (recipe.steps - step) * recipe.tokens_per_step / line["tokens_per_second"]
+                try:
+                    with log.open("a") as file:
+                        file.write(json.dumps(line) + "\n")
+                    _show(board, line)
+                except OSError as error:
+                    good = f"{state} holds step {last}" if last else "no state was saved yet"
+                    raise TrainingError(f"{log}: cannot be written ({error.strerror or error}); {good}") from error
                 progress({**line, "seconds_left": round(left)})
-            since, seen, loss_sum, characters, right = time.perf_counter(), 0, 0.0, 0, 0
-        if first and step % recipe.save_every == 0:
-            save_state(state, model, optimisers, step, mean)
-    if first:
-        save_state(state, model, optimisers, step, mean)
+            since, began, seen = time.perf_counter(), step, 0
+            loss_sum, characters, right = 0.0, 0, 0
+        if step % recipe.save_every == 0:
+            last = saved(state, model, optimisers, step, mean, last)
+    if step != last:
+        saved(state, model, optimisers, step, mean, last)
     if step == recipe.steps:
-        with torch.no_grad():
-            for name, value in mean.items():
-                trained[name].copy_(value)
+        _exchange(trained, mean)
     return step
 
 
-@contextmanager
-def _swapped(trained: dict[str, nn.Parameter], mean: dict[str, Tensor]) -> Iterator[None]:
-    """The mean weights in the model's place, for a while."""
-    raw = {name: trained[name].data for name in mean}
+@torch.no_grad()
+def _exchange(trained: Mapping[str, nn.Parameter], mean: Mapping[str, Tensor]) -> None:
+    """Puts the mean weights into the model's place and the model's into theirs, one after another."""
     for name, value in mean.items():
-        trained[name].data = value
-    try:
-        yield
-    finally:
-        for name, value in raw.items():
-            trained[name].data = value
+        ours, theirs = parallel.mine(trained[name]), parallel.mine(value)
+        kept = ours.clone()
+        ours.copy_(theirs)
+        theirs.copy_(kept)
 
 
 def _checkpoint_blocks(model: nn.Module) -> None:
@@ -247,47 +263,6 @@ def _show(board: Any, line: dict[str, Any]) -> None:
     for name, score in line.get("held_out", {}).items():
         board.add_scalar(f"held out/{name}", score, line["step"])
     board.flush()
-
-
-def save_state(
-    path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], step: int, mean: Mapping[str, Tensor]
-) -> None:
-    """Writes weights, their mean and the optimisers' moments after `step` steps to one safetensors file."""
-    moments = {p: state for optimiser in optimisers for p, state in optimiser.state.items()}
-    tensors = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        tensors[f"model/{name}"] = parameter.detach().contiguous()
-        for key, value in moments.get(parameter, {}).items():
-            tensors[f"{key}/{name}"] = value.contiguous()
-    tensors |= {f"mean/{name}": value for name, value in mean.items()}
-    with whole_file(path) as beside:
-        beside.write_bytes(to_bytes(tensors, {"step": str(step)}))
-
-
-def load_state(
-    path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], mean: Mapping[str, Tensor]
-) -> int:
-    """Reads what `save_state` wrote into `model`, `optimisers` and `mean`; returns the step. CheckpointError if it is
-    damaged or of another model."""
-    owner = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
-    parameters = dict(model.named_parameters())
-    try:
-        with safe_open(path, "pt") as file, torch.no_grad():
-            for key in file.keys():  # noqa: SIM118
-                kind, name = key.split("/")
-                value, parameter = file.get_tensor(key), parameters[name]
-                if kind == "model":
-                    parameter.copy_(value)
-                elif kind == "mean":
-                    mean[name].copy_(value)
-                else:
-                    value = value if kind == "step" else value.to(parameter.device)
-                    owner[parameter].state[parameter][kind] = value
-            return int(file.metadata()["step"])
-    except Exception as error:
-        raise CheckpointError(f"{path}: cannot resume from it: {error}") from error
 
 
 def _read_log(log: Path) -> list[dict[str, Any]]:

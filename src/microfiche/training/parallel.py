@@ -1,7 +1,9 @@
-"""Data-parallel training under torchrun: every process takes its share of a step's batches, and gradients are summed.
+"""Training on several processes under torchrun: each takes its share of a step's batches, and gradients are summed.
 
 Which batches a step has does not depend on how many processes there are, so one recipe gives the same training on
-one and on many, up to the order of additions. Without torchrun there is one process, and all of this does nothing.
+one and on many, up to the order of additions. A model too large for one device can be sharded (FSDP2, Zhao et al.
+2023, arXiv 2304.11277): each process then holds a part of each sharded parameter, its gradient and its moments.
+Without torchrun there is one process, and all of this does nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +15,19 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from microfiche.errors import TrainingError
 
 
 @contextmanager
 def processes(device: str) -> Iterator[torch.device]:
-    """Joins the processes that torchrun started, if it did; gives the device of this one (cuda: one for each)."""
+    """Joins the processes that torchrun started, if it did; gives the device of this one (cuda: one for each).
+
+    Raises TrainingError if another of them ends while they work together.
+    """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield torch.device(device)
         return
@@ -27,6 +37,12 @@ def processes(device: str) -> Iterator[torch.device]:
     dist.init_process_group("nccl" if mine.type == "cuda" else "gloo")
     try:
         yield mine
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        raise TrainingError(
+            f"process {rank()} lost another of the {world()}; the same command goes on from the last state saved"
+        ) from error
     finally:
         dist.destroy_process_group()
 
@@ -41,6 +57,11 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def here() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if dist.is_initialized() else 1
+
+
 def summed(values: Sequence[float], device: torch.device) -> list[float]:
     """The sums of `values` over all processes."""
     if world() == 1:
@@ -50,9 +71,43 @@ def summed(values: Sequence[float], device: torch.device) -> list[float]:
     return total.tolist()
 
 
+def shard(model: nn.Module, blocks: Sequence[nn.Module], kept: nn.Module, device: torch.device) -> None:
+    """Shards the parameters of `model` over all processes, those of `kept` excepted: of each of `blocks`, which are
+    gathered one after another, and of all that is left, which is gathered for the whole pass."""
+    mesh = init_device_mesh(device.type, (world(),))
+    for block in blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh, ignored_params=set(kept.parameters()))
+    for module in model.modules():
+        if isinstance(module, FSDPModule):  # gradients are sums over all examples, as everywhere here
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)
+
+
+def sharded(tensor: Tensor) -> bool:
+    """Whether other processes hold parts of it."""
+    return isinstance(tensor, DTensor)
+
+
+def mine(tensor: Tensor) -> Tensor:
+    """The part of it that this process holds: all, unless it is sharded."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def sharded_as(value: Tensor, other: Tensor) -> Tensor:
+    """`value`, which every process holds whole, sharded as `other` is."""
+    if not isinstance(other, DTensor):
+        return value
+    return distribute_tensor(value, other.device_mesh, other.placements, src_data_rank=None)
+
+
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Sums the gradients over all processes, in one message; a parameter without one in any of them keeps none."""
-    if world() == 1:
+    """Sums the gradients over all processes, in one message; a parameter without one in any of them keeps none.
+
+    Those of sharded parameters are summed already, as FSDP2 does while it computes them.
+    """
+    parameters = [p for p in parameters if not sharded(p)]
+    if world() == 1 or not parameters:
         return
     has = torch.tensor([p.grad is not None for p in parameters], dtype=torch.float32, device=parameters[0].device)
     dist.all_reduce(has)
@@ -62,3 +117,16 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     parts: Sequence[Tensor] = torch.split(flat, [p.numel() for p in used])
     for parameter, part in zip(used, parts, strict=True):
         parameter.grad = part.view_as(parameter)
+
+
+def clip(parameters: Sequence[nn.Parameter], largest: float) -> float:
+    """Scales the gradients, which are summed, so that their norm is at most `largest`; gives what it was."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm([g for g in gradients if not sharded(g)])
+    if parts := [mine(g) for g in gradients if sharded(g)]:
+        others = torch.nn.utils.get_total_norm(parts).square()
+        dist.all_reduce(others)
+        norm = (norm.square() + others).sqrt()
+    factor = (largest / (norm + 1e-6)).clamp(max=1)
+    torch._foreach_mul_([mine(g) for g in gradients], factor)
+    return norm.item()
