@@ -65,7 +65,7 @@ class Adapter:
                 found = stored[key]
                 if found.shape != shape or not found.floats:
                     raise CheckpointError(f"{file}: {key} is {found.shape} of {found.dtype}, not {shape} floats")
-            up, down = stored.pop(b).mapped().float(), stored.pop(a).read().float()
+            up, down = stored.pop(b).mapped().float(), stored.pop(a).mapped().float()
             # B holds the experts of each of its r columns side by side, A the r rows of each expert below each other.
             factors[name] = (up.view(rows, rank, experts).permute(2, 0, 1), down.view(experts, rank, columns))
         if stored:
