@@ -266,7 +266,7 @@ def main() -> None:
         print(f"| {says} | {scores[0]:.4f} | {scores[1]:.4f} |", flush=True)
         if name == "base":
             scores = precisions(as_trained(args.out / name), text)
-            print(f"| the same, its weights in float32 instead of int8 | {scores[0]:.4f} | {scores[1]:.4f} |", flush=True)
+            print(f"| its weights in float32 instead of int8 | {scores[0]:.4f} | {scores[1]:.4f} |", flush=True)
 
 
 if __name__ == "__main__":

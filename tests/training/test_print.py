@@ -139,7 +139,7 @@ def test_a_model_for_print_comes_back_and_reads_its_own_tokens_alone(corpus: Pat
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [("noise = 2", "noise"), ("page_side = 1", "'page_side' is no key; 'page_sides' is"), ("random_share = 2", "share")],
+    [("noise = 2", "noise"), ("page_side = 1", "'page_side' is no key; 'page_sides'"), ("random_share = 2", "random")],
 )
 def test_bad_recipes_are_named(corpus: Path, more: str, said: str) -> None:
     (corpus / "bad.toml").write_text(more + RECIPE.format(start="nano"))

@@ -9,7 +9,7 @@ knows nothing of files, nor of the order in which lines are read.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,40 +122,34 @@ def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -
     padded = np.pad(near, ((0, 0), (3, 3)), constant_values=-1.0)
     around = np.stack([padded[:, i : i + rows * SQUARE] for i in range(7)])
     peak = (near >= _FAINT) & (around.argmax(0) == 3)  # of rows within 3 px the first of the highest
-    ended: list[list[_Seen]] = []
-    chains: list[list[_Seen]] = []
+    parts: list[NDArray[np.float64]] = []  # of each column: line, column, y, size
+    lines, ys = np.empty(0, np.int64), np.empty(0)  # that are followed, and where they were last
+    count = 0
     for column in range(columns):
-        ys = np.flatnonzero(peak[column])
-        found = [
-            _Seen(column, y + middle[column, y] + 0.5, sizes[y // SQUARE, column], near[column, y]) for y in ys.tolist()
-        ]
-        going = []
-        for chain in chains:
-            here = min(found, key=lambda seen: abs(seen.y - chain[-1].y), default=None)
-            if here is None or abs(here.y - chain[-1].y) > _DRIFT:
-                ended.append(chain)
-            else:
-                found.remove(here)
-                chain.append(here)
-                going.append(chain)
-        chains = going + [[seen] for seen in found if seen.chance >= _SEEN]
-    return sorted(map(_fitted, ended + chains), key=lambda line: line.y)
+        row = np.flatnonzero(peak[column])
+        y = row + middle[column, row] + 0.5
+        line = np.full(len(row), -1)
+        if len(row) and len(ys):
+            apart = np.abs(y[:, None] - ys)
+            nearest, back = apart.argmin(1), apart.argmin(0)
+            same = (back[nearest] == np.arange(len(row))) & (apart[np.arange(len(row)), nearest] <= _DRIFT)
+            line[same] = lines[nearest[same]]
+        new = (line < 0) & (near[column, row] >= _SEEN)
+        line[new] = count + np.arange(new.sum())
+        count += int(new.sum())
+        kept = line >= 0
+        lines, ys = line[kept], y[kept]
+        parts.append(np.stack([lines, np.full(len(ys), column), ys, sizes[row[kept] // SQUARE, column]]))
+    seen = np.concatenate(parts, axis=1)
+    seen = seen[:, np.argsort(seen[0], kind="stable")]
+    chains = np.split(seen[1:], np.flatnonzero(np.diff(seen[0])) + 1, axis=1) if seen.shape[1] else []
+    return sorted((_fitted(*chain) for chain in chains), key=lambda line: line.y)
 
 
-class _Seen(NamedTuple):
-    """A line's middle in a column of squares: at `y` px, of type of `size` px an em, with a `chance`."""
-
-    column: int
-    y: float
-    size: float
-    chance: float
-
-
-def _fitted(chain: list[_Seen]) -> TracedLine:
-    """The straight line nearest to a chain."""
-    column, y, size, _ = np.array(chain, np.float64).T
+def _fitted(column: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[np.float64]) -> TracedLine:
+    """The straight line nearest to a chain of columns, heights and sizes."""
     x = (column + 0.5) * SQUARE
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()) if len(chain) > 6 else 0.0
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()) if len(x) > 6 else 0.0
     left, right = column[0] * SQUARE, (column[-1] + 1) * SQUARE
     return TracedLine(left, right, float(y.mean() + slope * (left - x.mean())), slope, float(np.median(size)))
 
@@ -169,23 +163,20 @@ def characters(
     one lacks to certainty is taken from its neighbours. Of the rest, two neighbours that together likely hold one do.
     """
     some = 1 - probability[:, NONE]
-    rest = np.append(some, 0.0)  # what no character has taken yet; beyond the last frame is nothing
+    likely = some > 0.5
+    rest = [*np.where(likely, 0, some).tolist(), 0.0]  # what no character has taken; beyond the last frame is nothing
     found = []
-    for i in np.flatnonzero(some > 0.5).tolist():
-        lack, rest[i] = 1 - some[i], 0.0
-        for beside in sorted((i - 1, i + 1), key=lambda j: -rest[j]):
-            taken = min(lack, rest[beside]) if some[beside : beside + 1].sum() <= 0.5 else 0.0
+    for i, lack in zip(np.flatnonzero(likely).tolist(), (1 - some[likely]).tolist(), strict=True):
+        for beside in (i - 1, i + 1) if rest[i - 1] > rest[i + 1] else (i + 1, i - 1):
+            taken = min(lack, rest[beside])
             rest[beside] -= taken
             lack -= taken
         found.append((i, i))
-    pairs = rest[:-2] + rest[1:-1]
-    for i in np.argsort(-pairs, kind="stable").tolist():
-        if rest[i] + rest[i + 1] <= 0.5:
-            if pairs[i] <= 0.5:
-                break
-            continue
-        rest[i] = rest[i + 1] = 0.0
-        found.append((i, i + 1))
+    pairs = np.add(rest[:-2], rest[1:-1])
+    for i in np.argsort(-pairs, kind="stable")[: (pairs > 0.5).sum()].tolist():
+        if rest[i] + rest[i + 1] > 0.5:
+            rest[i] = rest[i + 1] = 0.0
+            found.append((i, i + 1))
     found.sort()
     first, last = np.array(found, np.int64).reshape(-1, 2).T
     mass = probability[first, :NONE] + np.where((first < last)[:, None], probability[last, :NONE], 0)
