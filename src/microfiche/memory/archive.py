@@ -7,6 +7,7 @@ picture. It knows nothing of fading or budgets.
 from __future__ import annotations
 
 import sqlite3
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -119,10 +120,14 @@ class Archive:
             ).fetchone()
             return Clock(pages, turns, time.time())
 
-    def records(self) -> list[PageRecord]:
-        """The pages that make up what is remembered now, in the order they came."""
+    def records(self, retired_after: int | None = None) -> list[PageRecord]:
+        """The pages that make up what is remembered now, in the order they came; also those that were retired when
+        there were more than `retired_after` pages."""
+        after = sys.maxsize if retired_after is None else retired_after
         with self.reading() as connection:
-            return page_records(connection, "WHERE retired IS NULL AND id IN (SELECT page FROM place)")
+            return page_records(
+                connection, "WHERE (retired IS NULL OR retired > ?) AND id IN (SELECT page FROM place)", (after,)
+            )
 
     def record(self, page: int) -> PageRecord:
         """A page of the log; UsageError if there is none of that number."""

@@ -76,6 +76,12 @@ def set_pages(text: str, typesetter: Typesetter) -> Iterator[SetPage]:
         yield SetPage(page, own, undrawn, digest(own, page.setting, typesetter.mode.side))
 
 
+def undrawn(text: str, at: str) -> list[str]:
+    """The characters of a text for which UNDRAWN stands at the density `at`, in order; UNDRAWN itself among them."""
+    ids = atlas(density.density(at)).glyphs(text)
+    return [c for c, missing in zip(text, ids == NO_GLYPH, strict=True) if missing or c == UNDRAWN]
+
+
 def digest(text: str, setting: Setting, side: int) -> str:
     """The name of a page."""
     head = json.dumps([setting.density, setting.layout, side])

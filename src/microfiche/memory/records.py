@@ -99,14 +99,14 @@ def chunked(ids: Iterable[int]) -> Iterator[tuple[str, list[int]]]:
 
 
 def places(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Place]:
-    """Where each page stands: in its newest version that is current, or else the newest."""
+    """Where each page stands: in the version that it was set for, so that this never changes."""
     found: dict[int, Place] = {}
     for marks, part in chunked(ids):
         rows = connection.execute(
             "SELECT place.page, source.name, source.kind, version.number, place.part, place.number, (SELECT count(*)"
             " FROM place AS p WHERE p.version = version.id AND p.part = place.part), place.start, version.untrusted"
             " FROM place JOIN version ON version.id = place.version JOIN source ON source.id = version.source"
-            f" WHERE place.page IN {marks} ORDER BY version.retired IS NULL, version.id",
+            f" WHERE place.page IN {marks} ORDER BY version.id DESC",
             part,
         )
         found |= {row[0]: Place(*row) for row in rows}

@@ -15,10 +15,14 @@ from typing import Any
 
 from microfiche.errors import InputError, MicroficheError, UsageError
 from microfiche.memory.archive import Archive
+from microfiche.memory.billing import Shape
+from microfiche.memory.context import Context, context, schedule_of
+from microfiche.memory.fades import Faded, fade
+from microfiche.memory.fading import HalfLife, Pinned, Steps
 from microfiche.memory.folders import DOCUMENTS, files_in
 from microfiche.memory.messages import Message, message_of
 from microfiche.memory.paper import encoded, plain
-from microfiche.memory.records import Version
+from microfiche.memory.records import Clock, Version
 from microfiche.memory.writer import Added, Writer
 
 LARGEST = 1 << 30  #: bytes of one text
@@ -124,6 +128,16 @@ class Memory(Archive):
                 "SELECT name, kind FROM source WHERE id IN (SELECT source FROM version WHERE retired IS NULL)"
                 " ORDER BY id"
             ).fetchall()
+
+    def context(
+        self, budget: int, query: str = "", model: str = "openai-tiles", shape: Shape | None = None
+    ) -> Context:
+        """Messages of at most `budget` tokens, recent pages first and what `query` needs sharp; see context.py."""
+        return context(self, budget, query, model, shape)
+
+    def fade(self, by: HalfLife | Steps | Pinned | None = None, now: Clock | None = None) -> Faded:
+        """Gives pages the size due to their age by a schedule, the memory's own if None; see fades.py."""
+        return fade(self, by or schedule_of(self), now)
 
     def recall(self, pages: Iterable[int]) -> None:
         """Pages that were needed: they age from now on, and are sharp again in the next fading."""
