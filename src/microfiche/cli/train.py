@@ -1,4 +1,4 @@
-"""train codec, train lines."""
+"""train codec, train lines, train index."""
 
 from __future__ import annotations
 
@@ -42,6 +42,19 @@ def lines(
 ) -> None:
     """Trains nano's line decoder on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
     from microfiche.training.lines import train
+
+    _train(train, recipe, text, out, device)
+
+
+@app.command()
+def index(
+    text: TextOption,
+    out: OutOption,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-index",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Trains the memory's indexer on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
+    from microfiche.training.index import train
 
     _train(train, recipe, text, out, device)
 

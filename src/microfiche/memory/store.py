@@ -19,6 +19,7 @@ from microfiche.memory.billing import Shape
 from microfiche.memory.context import Context, context, schedule_of
 from microfiche.memory.fades import Faded, fade
 from microfiche.memory.fading import HalfLife, Pinned, Steps
+from microfiche.memory.finding import By, Hit, search
 from microfiche.memory.folders import DOCUMENTS, files_in
 from microfiche.memory.messages import Message, message_of
 from microfiche.memory.paper import encoded, plain
@@ -138,6 +139,10 @@ class Memory(Archive):
     def fade(self, by: HalfLife | Steps | Pinned | None = None, now: Clock | None = None) -> Faded:
         """Gives pages the size due to their age by a schedule, the memory's own if None; see fades.py."""
         return fade(self, by or schedule_of(self), now)
+
+    def search(self, query: str, count: int = 10, by: By = "text", index: Path | None = None) -> list[Hit]:
+        """The best passages for a query, read from the tokens, with page and line; see finding.py."""
+        return search(self, query, count, by, index)
 
     def recall(self, pages: Iterable[int]) -> None:
         """Pages that were needed: they age from now on, and are sharp again in the next fading."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 _HAN = re.compile("([\u3400-\u9fff\uf900-\ufaff])")
 _WORD = re.compile(r"\w+")
+LONGEST_WORD = 24
 _COMMON = """a an and are as at be by did do does for from had has have how in is it its of on or that the their there
 they this to was were what when where which who whom whose why will with you your"""
 COMMON = frozenset(_COMMON.split())
@@ -59,10 +60,15 @@ def passage(text: str, query: str, width: int = 240) -> tuple[int, int]:
             best, found = score, (hits[first][0], end)
     spare = max(0, width - (found[1] - found[0])) // 2
     start, end = max(0, found[0] - spare), min(len(text), found[1] + spare)
-    while start > 0 and found[0] > start and not text[start - 1].isspace():
-        start += 1
-    while end < len(text) and end > found[1] and not text[end].isspace():
-        end -= 1
+    # To the nearest space within a word's length: Chinese has none.
+    for at in range(start, min(start + LONGEST_WORD, found[0])):
+        if at == 0 or text[at - 1].isspace():
+            start = at
+            break
+    for at in range(end, max(end - LONGEST_WORD, found[1]), -1):
+        if at == len(text) or text[at].isspace():
+            end = at
+            break
     return start, end
 
 

@@ -1,0 +1,78 @@
+"""What was hidden in a memory is found by its words, read from the tokens, with page and line."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microfiche.checkpoints import index
+from microfiche.errors import UsageError
+from microfiche.memory import Memory
+from microfiche.memory.finding import rank
+from microfiche.memory.indexer import update
+from microfiche.memory.messages import Message
+from microfiche.memory.words import passage, words_of
+from microfiche.models.indexer import Indexer, IndexerConfig
+
+NEEDLE = "The keeper of the northern lighthouse hides his key beneath the blue xylophone."
+
+
+@pytest.fixture
+def hidden(memory: Memory, alice: str) -> Memory:
+    memory.add(alice[:6000] + NEEDLE + " " + alice[6000:], name="alice")
+    memory.add("Something else entirely, about ships and sealing wax. " * 40, name="ships")
+    return memory
+
+
+def test_a_needle_is_found_by_its_words_and_read_from_the_tokens(hidden: Memory) -> None:
+    hit, *others = hidden.search("Where does the keeper of the lighthouse hide his key?", 3)
+    assert (hit.source, hit.number) == ("alice", 3) and "beneath the blue xylophone" in hit.text and hit.exact
+    page, columns = hidden.text(hit.page or 0), 512 // 7
+    assert hit.line == 1 + page.index(hit.text) // columns
+    assert all(hit.score >= other.score for other in others)
+
+
+def test_an_open_page_is_found_too(hidden: Memory) -> None:
+    hidden.add([Message("user", "remember: the piano tuner comes on Thursday")])
+    hit = hidden.search("when does the piano tuner come?")[0]
+    assert hit.page is None and "comes on Thursday" in hit.text and (hit.source, hit.number) == ("chat", 1)
+
+
+def test_retired_pages_are_not_found(hidden: Memory, alice: str) -> None:
+    hidden.add(alice, name="alice")
+    pages = [page for page, _ in rank(hidden, ["xylophone"], 5, "text")[0]]
+    assert [hidden.places([p])[p].part for p in pages] == ["diff"], "only the page that says it went"
+
+
+def test_chinese_is_found_by_its_characters(memory: Memory) -> None:
+    memory.add("微縮膠片把文字保存为图片。" + "天下大势分久必合。" * 30, name="zh")
+    assert "保存为图片" in memory.search("文字保存", 1)[0].text
+
+
+def test_odd_queries(hidden: Memory) -> None:
+    assert hidden.search('"unclosed AND OR NOT near( * ^', 2) is not None
+    assert hidden.search("zzzzqqqq") == []
+    for query in ("", " ?!", "__"):
+        with pytest.raises(UsageError, match="no word"):
+            hidden.search(query)
+
+
+def test_pixels_and_both(hidden: Memory, tmp_path_factory: pytest.TempPathFactory) -> None:
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("index") / "index.safetensors"
+    index.save(Indexer(IndexerConfig(hidden=32, width=16, heads=2)), hidden.model.checkpoint, file)
+    update(hidden, index.load(file, hidden.model.checkpoint))
+    for by in ("pixels", "both"):
+        hits = hidden.search("northern lighthouse", 3, by, file)  # type: ignore[arg-type]
+        assert len(hits) == 3 and [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+    assert "xylophone" in " ".join(hit.text for hit in hidden.search("northern lighthouse xylophone", 3, "both", file))
+
+
+@given(st.text(), st.text("abc xyz"), st.integers(1, 50))
+def test_a_passage_lies_in_its_text(text: str, query: str, width: int) -> None:
+    start, end = passage(text, query, width)
+    assert 0 <= start <= end <= len(text)
+    if words_of(query) and end and len(text.lower()) == len(text):
+        assert any(word in text[start:end].lower() for word in words_of(query))
