@@ -35,7 +35,7 @@ class Endpoint:
             raise UsageError(f"endpoint {self.url!r} is not an http:// or https:// address")
 
     def chat(self, body: dict[str, Any]) -> tuple[str, bool]:
-        """The text of the answer to a chat completion's `body`, and whether it was cut short; InputError if none came."""
+        """The text that answers a chat completion's `body`, and whether it was cut short; InputError if none came."""
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"

@@ -38,8 +38,7 @@ def ask(
 ) -> Answer:
     """The answer of the model at `server` to a question, from a context of at most `budget` tokens; the pages that it
     cites are recalled if the memory can be written to. InputError if no answer comes."""
-    asked = INSTRUCTION + question
-    made = context(archive, budget, asked, model, shape="openai")
+    made = context(archive, budget, question, model, "openai", INSTRUCTION)
     body = {"model": model_name, "temperature": 0, "max_tokens": ANSWER, "messages": made.messages}
     text, cut = server.chat(body)
     if not text.strip():

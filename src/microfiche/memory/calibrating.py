@@ -25,6 +25,7 @@ PROMPT = (
     "nothing else."
 )
 DENSITIES = ("4x6", "5x8", "6x10", "6x12", "7x13")
+SHORTEST = 500
 _Read = Callable[[Page], str]
 
 
@@ -72,8 +73,10 @@ def probes(
     read: _Read, text: str, billing: str, densities: Sequence[str] = DENSITIES, modes: Sequence[str] = tuple(MODES),
     layout: Layout = "dense",
 ) -> Iterator[Probe]:
-    """Every density on one full page of each mode, measured; UsageError if `text` does not fill a page, or cannot be
-    drawn."""
+    """Every density on a page of each mode, as much of `text` as fits, measured; UsageError if the text is shorter than
+    SHORTEST or cannot be drawn."""
+    if len(text) < SHORTEST:
+        raise UsageError(f"the text for the probes is {len(text)} characters; give one of {SHORTEST} or more")
     by = provider(billing)
     for mode_name in modes:
         for name in densities:
@@ -82,9 +85,6 @@ def probes(
             if missing:
                 raise UsageError(f"the text for the probes holds {next(iter(missing))!r}, which {name} cannot draw")
             page = next(setter.pages([text]))
-            if page.image.shape[0] < setter.mode.side:
-                raise UsageError(f"the text for the probes is too short: {len(text)} characters do not fill a {mode_name} "
-                                 f"page at {name}")
             assert page.text is not None
             random = next(setter.pages([random_twin(page.text)]))
             cost = by.cost(*page.image.shape[::-1]).tokens

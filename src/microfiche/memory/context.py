@@ -73,14 +73,20 @@ class _Page:
 
 
 def context(
-    archive: Archive, budget: int, query: str = "", model: str = "openai-tiles", shape: Shape | None = None
+    archive: Archive,
+    budget: int,
+    query: str = "",
+    model: str = "openai-tiles",
+    shape: Shape | None = None,
+    instruction: str = "",
 ) -> Context:
-    """The context for a question, of at most `budget` tokens. `model` is a provider of `billing`.
+    """The context for a question, of at most `budget` tokens. `model` is a provider of `billing`; an `instruction`
+    stands before the question.
 
     UsageError where the budget does not even hold the question. A damaged page is left out and named in the notes.
     """
     by = provider(model)
-    words = text_tokens(INTRODUCTION) + text_tokens(plain(query))
+    words = text_tokens(INTRODUCTION) + text_tokens(plain(instruction + query))
     if budget < words:
         raise UsageError(f"a budget of {budget} tokens does not hold the question, which takes {words}")
     notes: list[str] = []
@@ -94,7 +100,7 @@ def context(
     if missing:
         notes.append(f"{missing} of {len(pages)} pages do not go in: the budget is {budget}")
     return Context(
-        messages=messages_of(whole, query, shape or by.shape, stable),
+        messages=messages_of(whole, instruction + query, shape or by.shape, stable),
         tokens=words + sum(sheet.tokens for sheet in whole),
         text_tokens=words + sum({sheet.caption: sheet.text_tokens for sheet in whole}.values()),
         sheets=whole,
