@@ -11,8 +11,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keeps text as pictures: sets it on pages, encodes each to a few vision tokens, reads them back.",
 )
-for command in (memory_tuning.show, memory_tuning.fade, memory_tuning.calibrate):
-    memory.app.command()(command)
+for tuning in (memory_tuning.show, memory_tuning.fade, memory_tuning.calibrate):
+    memory.app.command()(tuning)
 for command in (codec.render, codec.pack, codec.unpack, codec.measure, read.read, serve.serve):
     app.command()(command)
 app.add_typer(train.app, name="train")

@@ -21,7 +21,7 @@ def serve(
     layout: Annotated[LayoutName, typer.Option("--layout", help="dense, or lines: a new line at each line end.")]
     = LayoutName.dense,
     half_life: Annotated[
-        float | None, typer.Option("--half-life", min=0.1, help="Pages after which half is left; never fades if not given.")
+        float | None, typer.Option("--half-life", min=0.1, help="Pages after which half is left; all, if not given.")
     ] = None,
     billing: Annotated[str, typer.Option("--billing", help="Whose formula counts what is saved.")] = "openai-tiles",
     host: Annotated[str, typer.Option("--host")] = "127.0.0.1",

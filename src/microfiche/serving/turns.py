@@ -124,8 +124,7 @@ class Rewriter:
 
 def pictures_of(message: Body) -> list[Body]:
     """The pictures of an old message, which go on as they came."""
-    content = message.get("content")
-    return [p for p in content if isinstance(p, dict) and p.get("type") == "image_url"] if isinstance(content, list) else []
+    return [p for p in parts_of(message.get("content")) if isinstance(p, dict) and p.get("type") == "image_url"]
 
 
 def parts_of(content: object) -> list[Body]:
