@@ -198,7 +198,7 @@ def test_a_pdf_is_read_once(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> 
     paper = Path(__file__).parent.parent.parent / "examples/paper.pdf"
     memory.add(paper)
     assert "Notes on Small Pages" in memory.version_text(str(paper))
-    monkeypatch.setattr("microfiche.documents.reading.read", lambda *a: pytest.fail("read again"))
+    monkeypatch.setattr("microfiche.memory.store.read_document", lambda *a: pytest.fail("read again"))
     assert memory.add(paper).unchanged == 1
 
 

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from microfiche.errors import InputError, MicroficheError, UsageError
+from microfiche.errors import InputError, UsageError
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import Shape
 from microfiche.memory.context import Context, context, schedule_of
+from microfiche.memory.documents import read_document
 from microfiche.memory.fades import Faded, fade
 from microfiche.memory.fading import HalfLife, Pinned, Steps
 from microfiche.memory.finding import By, Hit, search
@@ -56,7 +57,7 @@ class Memory(Archive):
                 if not text:
                     raise InputError(f"{name or 'the text'}: empty")
                 digest = hashlib.sha256(encoded(text)).hexdigest()
-                writer.text(name or f"text {digest[:12]}", "text", digest, lambda: text)
+                writer.text(name or f"text {digest[:12]}", "text", digest, lambda: (text, ""))
             else:
                 writer.chat(name or "chat", [message_of(m) for m in what])
             progress(writer.added)
@@ -175,11 +176,11 @@ def _add_file(writer: Writer, path: Path) -> None:
         raise InputError(f"{path}: {error.strerror}") from error
     digest = hashlib.sha256(data).hexdigest()
     if path.suffix.lower() in DOCUMENTS:
-        writer.text(str(path), "document", digest, lambda: _read_document(path))
+        writer.text(str(path), "document", digest, lambda: read_document(path))
         return
     if not data.removeprefix(codecs.BOM_UTF8):
         raise InputError(f"{path}: empty")
-    writer.text(str(path), "file", digest, lambda: _decoded(path, data))
+    writer.text(str(path), "file", digest, lambda: (_decoded(path, data), ""))
 
 
 def _decoded(path: Path, data: bytes) -> str:
@@ -189,16 +190,3 @@ def _decoded(path: Path, data: bytes) -> str:
         return data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
-
-
-def _read_document(path: Path) -> str:
-    from microfiche.documents.reading import read
-
-    try:
-        document = read(path)
-    except MicroficheError as error:
-        raise InputError(str(error)) from error
-    text = document.markdown()
-    if not text.strip():
-        raise InputError(f"{path}: no text was found in it")
-    return text

@@ -63,15 +63,16 @@ class Writer:
         self.added = Added()
         self._begin()
 
-    def text(self, name: str, kind: str, digest: str, read: Callable[[], str], untrusted: str = "") -> None:
+    def text(self, name: str, kind: str, digest: str, read: Callable[[], tuple[str, str]]) -> None:
         """Adds a text, `digest` being that of what it is made from: as it stands, or as a new version where another
-        of that name stands, which is retired and its changes shown on pages of their own."""
+        of that name stands, which is retired and its changes shown on pages of their own. `read` gives the text, and
+        why it is not trusted, if so."""
         source = self._source(name, kind)
         last = self._last(source)
         if last and last[2] == digest and last[3] is None:
             self.added.unchanged += 1
             return
-        text = read()
+        text, untrusted = read()
         old = self._old_pages(last[0]) if last and last[3] is None else []
         cut = stretches(text, old)
         pages: list[tuple[int, int]] = []

@@ -11,6 +11,7 @@ import base64
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from microfiche.errors import InputError
@@ -76,7 +77,7 @@ class Rewriter:
         pages = list(set_pages(text, self.manner.typesetter(text)))
         parts, tokens = self._parts(pages)
         kept_pictures = [part for m in old for part in pictures_of(m)]
-        cost = sum(text_tokens(plain(line)) for line in lines)
+        cost = sum(_counted(plain(line)) for line in lines)
         if tokens >= cost:
             return Rewritten(body)
         stays = [m for m in messages[:first] if m.get("role") in SYSTEM]
@@ -120,6 +121,11 @@ class Rewriter:
         if not page.undrawn or page.page.setting is None:
             return ""
         return f"; {UNDRAWN} stands for {' '.join(undrawn(page.text, page.page.setting.density)[:40])}"
+
+
+@lru_cache(1 << 14)
+def _counted(line: str) -> int:
+    return text_tokens(line)
 
 
 def pictures_of(message: Body) -> list[Body]:
