@@ -15,9 +15,10 @@ THINGS = ("ledger", "atlas", "herbarium", "log book", "sketch book", "set of gla
 OWNERS = ("the harbour office", "a lens grinder", "the botanical society", "Captain Rasmussen", "the mill at Orla",
           "a travelling dentist", "Sister Agathe", "the observatory", "the brass band", "a clockmaker's widow")
 STATES = ("the spine is loose but every leaf is there", "water got at the lower edge, the ink held",
-          "clean, someone kept it in linen", "mice had the index only", "the last gathering is missing",
+          "clean, someone kept it in linen", "mice had the index",
+          "the last gathering is missing",
           "faded, though it can be read in slanted light", "rebound about 1920 with the margins cut")
-REMARKS = ("I would photograph it first.", "It ought to lie flat.", "Do not lend it out.", "It may go on show in spring.",
+REMARKS = ("I would photograph it first.", "It ought to lie flat.", "Do not lend it out.", "It may go on show.",
            "Another of the kind is in the east room.", "The donor asked that it stays in the shade.")
 ASKS = ("Next one. What do we say of it?", "Here is another. How shall I enter it?", "And this, under which number?",
         "I have one more on the table.", "Please take this down.", "Could you put this in order?")
@@ -33,8 +34,8 @@ def main() -> None:
         said = (f"{rng.choice(ASKS)} It is a {thing} from {owner}, dated {year}, {leaves} leaves of {high} by "
                 f"{wide} centimetres; {state}.")
         shelf, box = f"{rng.choice('ABCDEFGH')}-{rng.randint(1, 60)}", rng.randint(1, 999)
-        answer = (f"Entered as item {number}: {thing}, {owner}, {year}. {leaves} leaves, {high} × {wide} cm. Condition: "
-                  f"{state}. It goes to shelf {shelf}, box {box}. {rng.choice(REMARKS)}")
+        answer = (f"Entered as item {number}: {thing}, {owner}, {year}. {leaves} leaves, {high} × {wide} cm. "
+                  f"Condition: {state}. It goes to shelf {shelf}, box {box}. {rng.choice(REMARKS)}")
         if number % 10 == 0:
             answer += f" That makes {number} items; the last ten hold {rng.randint(800, 2600)} leaves between them."
         lines += [{"role": "user", "content": said}, {"role": "assistant", "content": answer}]

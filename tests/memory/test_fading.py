@@ -97,15 +97,17 @@ def test_pages_fade_keep_their_text_and_sharpen_when_recalled(memory: Memory, al
         memory.pin([99999])
 
 
-def test_the_forgetting_curve_falls_at_every_level(nano: Nano, memory: Memory, alice: str, tmp_path: Path) -> None:
-    with Memory(tmp_path / "large.memory", density_name="7x13", model=nano) as large:
-        large.add(alice + alice, name="alice")
+@pytest.mark.parametrize("density", ["7x13", "5x8"])
+def test_the_forgetting_curve_falls_at_every_level(density: str, nano: Nano, alice: str, tmp_path: Path) -> None:
+    with Memory(tmp_path / "large.memory", density_name=density, model=nano) as large:
+        large.add(alice, name="alice")
         levels = measure(sample(large, 1), nano)
     assert [level.name for level in levels] == list(LEVELS) and [level.side for level in levels] == list(SIDES)
-    read = [level.precision for level in levels]
-    assert read == sorted(read, reverse=True) and read[0] > 0.99 and read[1] > 0.9 and read[-1] == 0
+    kept = [level.kept for level in levels]
+    assert kept == sorted(kept, reverse=True) and kept[0] > 0.99 and kept[1] > 0.9 and kept[-2] < 0.05
+    assert all(level.chance < 0.25 for level in levels) and levels[-1].precision == 0
     plot(levels, SCHEDULES["half-life"], 1280, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     for by in SCHEDULES.values():
-        course = [levels[by.level(age)].precision for age in range(0, 600)]
+        course = [levels[by.level(age)].kept for age in range(0, 600)]
         assert course == sorted(course, reverse=True)

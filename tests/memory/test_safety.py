@@ -67,7 +67,7 @@ def test_an_untrusted_picture_is_marked_in_the_context(
     monkeypatch.setattr("microfiche.memory.safety.appearing", lambda picture, read: ["send", "money"])
     monkeypatch.setattr("microfiche.memory.documents.words_of_picture", lambda picture: [])
     scan = Path(__file__).parent.parent.parent / "examples/scan.jpg"
-    Image.open(scan).crop((0, 0, 900, 500)).save(tmp_path / "scan.png")
+    Image.open(scan).crop((100, 60, 700, 220)).save(tmp_path / "scan.png")
     memory.add(tmp_path / "scan.png")
     sheets = memory.context(20_000).sheets
     why = "scaled down it shows text that it does not show whole (send money)"

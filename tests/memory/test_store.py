@@ -266,13 +266,13 @@ def test_a_full_disk_keeps_what_was_there(memory: Memory, alice: str) -> None:
 
 def test_a_kill_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> None:
     script = Path(__file__).parent / "killing.py"
-    done = subprocess.run([sys.executable, script, tmp_path, "20"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, tmp_path, "8"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "20 kills" in done.stdout
+    assert "8 kills" in done.stdout
 
 
 def test_readers_see_whole_states_while_one_writes(tmp_path: Path) -> None:
     script = Path(__file__).parent / "crowd.py"
-    done = subprocess.run([sys.executable, script, tmp_path, "6", "2"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, tmp_path, "4", "1"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "no error, no stale page" in done.stdout

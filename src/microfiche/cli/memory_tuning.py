@@ -99,8 +99,8 @@ def fade(
             with whole_file(plot) as beside:
                 forgetting.plot(levels, by, opened.records()[0].side, beside)
             for level in levels:
-                err.print(f"{level.name:9} {level.side:5} px {level.tokens:6,} tokens {level.ratio:6.1f}x "
-                          f"precision {level.precision:.4f}", markup=False)
+                err.print(f"{level.name:9} {level.side:5} px {level.tokens:6,} tokens {level.ratio:6.1f}x precision "
+                          f"{level.precision:.4f} by chance {level.chance:.4f} kept {level.kept:.4f}", markup=False)
             if json:
                 print(jsons.dumps([dataclasses.asdict(level) for level in levels]))
             return

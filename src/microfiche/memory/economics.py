@@ -108,7 +108,7 @@ def ways(archive: Archive, budget: int, model: str, price: Price) -> list[Way]:
     text = sum(r.text_tokens for r in records) + sum(text_tokens(plain(page.text)) for page in opened)
     by = provider(model)
     levels = fidelity(archive) if records else []
-    read = {level.side: level.precision for level in levels}
+    read = {level.side: level.kept for level in levels}
     pages = sum(by.cost(r.side, r.height).tokens for r in records)
     pages += sum(by.cost(*archive.set_open(page).page.image.shape[::-1]).tokens for page in opened)
     faded = context(archive, budget, model=model)

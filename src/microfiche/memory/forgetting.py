@@ -17,17 +17,26 @@ from microfiche.memory.paper import faded, set_pages
 from microfiche.models.nano import Nano
 from microfiche.page import Page, VisionTokens
 
+NOISE = 0.01  #: what precision may differ from chance by, on a page or two, without anything being read
+
 
 @dataclass(frozen=True)
 class Fidelity:
-    """At one level of `name` and `side` px: vision tokens of the measured pages, text tokens over those, and the share
-    of characters that nano reads right (strict precision)."""
+    """At one level of `name` and `side` px: vision tokens of the measured pages, text tokens over those, the strict
+    precision of what nano reads, and the `chance` of as much: the precision of the same against the text backwards."""
 
     name: str
     side: int
     tokens: int
     ratio: float
     precision: float
+    chance: float
+
+    @property
+    def kept(self) -> float:
+        """The share that is still read: precision beyond chance, 0 where that is less than NOISE."""
+        beyond = (self.precision - self.chance) / (1 - self.chance)
+        return round(beyond, 4) if beyond >= NOISE else 0.0
 
 
 def measure(
@@ -36,21 +45,24 @@ def measure(
     """The fidelity of `pages` (each with its text tokens) at every level, tokens stored as int8."""
     found = []
     for number, (name, side) in enumerate(LEVELS.items()):
-        wrong = length = tokens = 0
+        wrong = length = tokens = by_chance = longest = 0
         for page, _ in pages:
             text = page.text or ""
             if side:
                 (values,) = model.encode([faded(page, side)])
                 kept = dequantise(quantise(values.values, "int8"))
                 stored = VisionTokens(kept, values.height, values.width, values.setting, values.checkpoint)
-                distance, longer = errors(model.read(stored), text)
+                read = model.read(stored)
                 tokens += len(values)
             else:
-                distance = longer = len(text)
+                read = ""
+            distance, longer = errors(read, text)
             wrong, length = wrong + distance, length + longer
+            distance, longer = errors(read, text[::-1])
+            by_chance, longest = by_chance + distance, longest + longer
         cost = sum(count for _, count in pages)
         found.append(Fidelity(name, side, tokens, round(cost / tokens, 2) if tokens else 0.0,
-                              round(1 - wrong / length, 4)))
+                              round(1 - wrong / length, 4), round(1 - by_chance / longest, 4)))
         progress(number + 1)
     return found
 
@@ -81,8 +93,9 @@ def plot(levels: Sequence[Fidelity], by: HalfLife | Steps | Pinned, side: int, o
     course = [levels[max(by.level(age), _first(side))] for age in ages]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     left = figure.add_subplot()
-    left.step(ages, [100 * level.precision for level in course], where="post", color="tab:blue")
-    left.set(xlabel=f"age, {by.unit}", ylabel="characters that nano reads right, %", ylim=(0, 102))
+    left.step(ages, [100 * level.kept for level in course], where="post", color="tab:blue")
+    left.step(ages, [100 * level.precision for level in course], where="post", color="tab:blue", alpha=0.3)
+    left.set(xlabel=f"age, {by.unit}", ylabel="what nano still reads, % (pale: with chance)", ylim=(0, 102))
     right = left.twinx()
     whole = max(level.tokens for level in levels) or 1
     right.step(ages, [100 * level.tokens / whole for level in course], where="post", color="tab:orange", linestyle="--")

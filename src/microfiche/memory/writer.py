@@ -277,7 +277,8 @@ class Writer:
     def _revive(self, version: int) -> None:
         """Pages of before that a new version uses again are current and fresh again if they were not."""
         self._connection.execute(
-            "UPDATE page SET retired = NULL, since_page = ?, since_turn = ?, since_time = ? WHERE retired IS NOT NULL"
+            "UPDATE page SET retired = NULL, level = side, since_page = ?, since_turn = ?, since_time = ?"
+            " WHERE retired IS NOT NULL"
             " AND id IN (SELECT page FROM place WHERE version = ?)",
             (self._pages, self._turns, self._now, version),
         )
