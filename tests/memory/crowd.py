@@ -30,7 +30,7 @@ def write(path: Path, until: float) -> None:
 def read(path: Path, until: float) -> None:
     seen = looked = 0
     with opened(path) as memory:
-        while time.time() < until:
+        while time.time() < until or not looked:
             with memory.reading():
                 versions = memory.history("text")
                 number = versions[-1].number
@@ -40,7 +40,6 @@ def read(path: Path, until: float) -> None:
                     memory.tokens(record)
             assert number >= seen, "an older state"
             seen, looked = number, looked + 1
-    assert looked, "it never came to look"
 
 
 def main(folder: Path, readers: int, seconds: float) -> None:

@@ -19,6 +19,8 @@ import torch
 from microfiche.memory import Memory
 from microfiche.page import Page, VisionTokens
 
+torch.set_num_threads(1)  # its threads would not survive a fork
+
 
 class Noise:
     """A model whose tokens mean nothing."""
@@ -40,7 +42,7 @@ def message(i: int) -> str:
 
 
 def text(i: int) -> str:
-    return f"text {i} " + "something long " * 900 + str(i)
+    return f"text {i} " + "something long " * 500 + str(i)
 
 
 def write(path: Path, first: int, acknowledge: int) -> None:

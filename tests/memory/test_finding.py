@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,11 +12,12 @@ from hypothesis import strategies as st
 from microfiche.checkpoints import index
 from microfiche.errors import UsageError
 from microfiche.memory import Memory
-from microfiche.memory.finding import rank
+from microfiche.memory.finding import boxes_of, rank, read_rows
 from microfiche.memory.indexer import update
 from microfiche.memory.messages import Message
 from microfiche.memory.words import passage, words_of
 from microfiche.models.indexer import Indexer, IndexerConfig
+from microfiche.typesetting.density import DENSITIES
 
 NEEDLE = "The keeper of the northern lighthouse hides his key beneath the blue xylophone."
 
@@ -32,6 +35,22 @@ def test_a_needle_is_found_by_its_words_and_read_from_the_tokens(hidden: Memory)
     page, columns = hidden.text(hit.page or 0), 512 // 7
     assert hit.line == 1 + page.index(hit.text) // columns
     assert all(hit.score >= other.score for other in others)
+
+
+@pytest.mark.parametrize("density", ["5x8", "7x13", "6x10"])
+def test_rows_are_read_as_the_whole_page_is(opened: Callable[..., Memory], alice: str, density: str) -> None:
+    memory = opened(mode_name="base", density_name=density)
+    memory.add(alice * 3, name="alice")
+    record = memory.records()[0]
+    whole = memory.read(record)
+    boxes = boxes_of(record, memory.text(record))
+    top, bottom = int(boxes[5000, 1]), int(boxes[5300, 3])
+    part, above = read_rows(memory, record, top, bottom)
+    assert above % DENSITIES[density].height == 0 and above <= top and part.boxes[-1, 3] + above >= bottom
+    start = whole.text.index(part.text[:40])
+    same = sum(a == b for a, b in zip(part.text, whole.text[start:], strict=False))
+    assert same > 0.99 * len(part.text) and len(part.text) < len(whole.text)
+    assert whole.boxes[start, 1] == part.boxes[0, 1] + above
 
 
 def test_an_open_page_is_found_too(hidden: Memory) -> None:

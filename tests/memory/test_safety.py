@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 import microfiche
+from microfiche.documents.document import Block, PageRead
+from microfiche.documents.reading import Leaf
 from microfiche.memory import Memory
 from microfiche.memory.safety import Picture, Words, appearing, by_area, by_pixel, untrusted
 from microfiche.models.nano import Nano
@@ -64,11 +66,12 @@ def test_area_resampling_does_not_show_the_hidden_face(read: Callable[[Picture],
 def test_an_untrusted_picture_is_marked_in_the_context(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    picture = Image.new("RGB", (300, 200), "white")
+    picture.save(tmp_path / "scan.png")
+    page = PageRead(number=1, engine="rapid", blocks=[Block(kind="text", box=(0, 0, 9, 9), text="An honest letter.")])
+    monkeypatch.setattr("microfiche.documents.reading.leaves", lambda opened, at_hand: [Leaf(page, picture)])
     monkeypatch.setattr("microfiche.memory.safety.appearing", lambda picture, read: ["send", "money"])
-    monkeypatch.setattr("microfiche.memory.documents.words_of_picture", lambda picture: [])
-    scan = Path(__file__).parent.parent.parent / "examples/scan.jpg"
-    Image.open(scan).crop((100, 60, 700, 220)).save(tmp_path / "scan.png")
     memory.add(tmp_path / "scan.png")
-    sheets = memory.context(20_000).sheets
+    assert memory.version_text(str(tmp_path / "scan.png")) == "An honest letter.\n"
     why = "scaled down it shows text that it does not show whole (send money)"
-    assert f"not trusted: page 1: {why}" in sheets[0].caption
+    assert f"not trusted: page 1: {why}" in memory.context(20_000).sheets[0].caption

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from microfiche.errors import StoreError, UsageError
 from microfiche.memory.archive import Archive
+from microfiche.memory.paper import set_pages
 from microfiche.memory.records import PageRecord
 from microfiche.memory.words import find, passage, score_of, words_of
-from microfiche.typesetting import density
+from microfiche.typesetting import Typesetter, density
+from microfiche.typesetting.density import TOKEN_SIDE, Layout, Mode
+
+if TYPE_CHECKING:
+    from microfiche.models.nano import Reading
 
 By = Literal["text", "pixels", "both"]
 FUSED = 60  #: of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
@@ -79,15 +88,43 @@ def search(archive: Archive, query: str, count: int = 10, by: By = "text", index
 
 
 def _hit(archive: Archive, record: PageRecord, query: str, score: float) -> Hit:
-    reading = archive.read(record)
+    """Where the page's text speaks of the query, as nano reads it there."""
+    text = archive.text(record)
+    start, end = passage(text, query)
+    end = end or min(len(text), 240)
+    boxes = boxes_of(record, text)
+    first, last = int(boxes[start, 1]), int(boxes[max(start, end - 1), 3])
+    reading, above = read_rows(archive, record, first, last)
     start, end = passage(reading.text, query)
-    if end == 0:
-        end = min(len(reading.text), 240)
-    place = archive.places([record.id])[record.id]
-    top = int(reading.boxes[start, 1]) if start < len(reading.boxes) else 0
-    line = 1 + top // density.density(record.density).height
+    end = end or min(len(reading.text), 240)
+    top = above + (int(reading.boxes[start, 1]) if start < len(reading.boxes) else 0)
     shown = reading.text[start:end]
-    return Hit(record.id, place.source, place.number, line, shown, shown in archive.text(record), score)
+    place = archive.places([record.id])[record.id]
+    line = 1 + top // density.density(record.density).height
+    return Hit(record.id, place.source, place.number, line, shown, shown in text, score)
+
+
+def boxes_of(record: PageRecord, text: str) -> NDArray[np.int32]:
+    """(T, 4) where each character of a page stands."""
+    assert record.layout in ("dense", "lines")
+    layout: Layout = "lines" if record.layout == "lines" else "dense"
+    setter = Typesetter(density.density(record.density), Mode("", record.side), layout)
+    boxes = next(set_pages(text, setter)).page.boxes
+    assert boxes is not None
+    return boxes
+
+
+def read_rows(archive: Archive, record: PageRecord, top: int, bottom: int) -> tuple[Reading, int]:
+    """What nano reads of a page between two pixel rows, from no more tokens than it takes, and the pixel row at which
+    those begin: one where both a row of tokens and a line of print do."""
+    whole = archive.tokens(record)
+    height = density.density(record.density).height
+    step = height // math.gcd(height, TOKEN_SIDE)
+    first = top // TOKEN_SIDE // step * step
+    last = min(whole.height, -(-bottom // TOKEN_SIDE) + 1)
+    values = whole.values[first * whole.width : last * whole.width]
+    part = replace(whole, values=values, height=last - first)
+    return next(archive.model.read_each([part])), first * TOKEN_SIDE
 
 
 def _fused(lists: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, float]]:
