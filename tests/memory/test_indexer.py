@@ -80,17 +80,19 @@ def test_what_is_added_is_appended_and_another_indexer_begins_anew(
 ) -> None:
     memory.add(alice, name="alice")
     update(memory, indexer)
-    before = keys_file(memory).read_bytes()
-    keys_file(memory).write_bytes(before + b"what a killed writer left")
+    file = keys_file(memory, indexer)
+    before = file.read_bytes()
+    file.write_bytes(before + b"what a killed writer left")
     memory.add("A new text. " * 300, name="new")
     assert update(memory, indexer) == 2
-    after = keys_file(memory).read_bytes()
+    after = file.read_bytes()
     assert after.startswith(before) and len(after) % SMALL.width == 0 and b"killed" not in after
     other = Indexer(SMALL, ("other", "2" * 64)).eval()
     with pytest.raises(StoreError, match="has no keys"):
         search(memory, other, ["x"])
-    assert update(memory, other) == len(memory.records()) and len(keys_file(memory).read_bytes()) == len(after)
-    keys_file(memory).write_bytes(after[: len(after) // 2])
+    assert update(memory, other) == len(memory.records()) and not file.exists()
+    assert len(keys_file(memory, other).read_bytes()) == len(after)
+    keys_file(memory, other).write_bytes(after[: len(after) // 2])
     with pytest.raises(StoreError, match="keys are missing"):
         search(memory, other, ["x"])
 

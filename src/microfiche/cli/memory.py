@@ -159,8 +159,9 @@ def make_index(memory: MemoryOption = DEFAULT, index: IndexOption = None) -> Non
     from microfiche.memory.indexer import keys_file, update
 
     with reported(), opened_memory(memory, read_only=False) as opened, progress("pages") as done:
-        pages = update(opened, load(index, opened.model.checkpoint), lambda n, of: done(n))
-        err.print(f"{keys_file(opened)}: keys of {pages} pages made", markup=False)
+        indexer = load(index, opened.model.checkpoint)
+        pages = update(opened, indexer, lambda n, of: done(n))
+        err.print(f"{keys_file(opened, indexer)}: keys of {pages} pages made", markup=False)
 
 
 @app.command()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,9 @@ class Match:
     token: int
 
 
-def keys_file(archive: Archive) -> Path:
-    """Where the keys lie."""
-    return archive.path.with_name(archive.path.name + ".keys")
+def keys_file(archive: Archive, indexer: Indexer) -> Path:
+    """Where an indexer's keys lie: each has a file of its own, so that none is overwritten that somebody has mapped."""
+    return archive.path.with_name(f"{archive.path.name}.{indexer.checkpoint[1][:8]}.keys")
 
 
 @torch.inference_mode()
@@ -48,6 +49,8 @@ def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], No
         if meta(connection, "index") != name:
             connection.execute("DELETE FROM index_keys")
             set_meta(connection, "index", name)
+            for old in archive.path.parent.glob(f"{escape(archive.path.name)}.*.keys"):
+                old.unlink(missing_ok=True)
         have = {row[0] for row in connection.execute("SELECT page FROM index_keys")}
     missing = [record for record in archive.records() if record.id not in have]
     for at in range(0, len(missing), PAGES):
@@ -55,7 +58,7 @@ def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], No
         made = [to_int8(indexer.keys(archive.tokens(record).values.float())).numpy() for record in batch]
         with archive.writing() as connection:
             (first,) = connection.execute("SELECT coalesce(max(first + count), 0) FROM index_keys").fetchone()
-            _append(keys_file(archive), first * width, made)
+            _append(keys_file(archive, indexer), first * width, made)
             for record, keys in zip(batch, made, strict=True):
                 connection.execute("INSERT OR REPLACE INTO index_keys VALUES (?, ?, ?)", (record.id, first, len(keys)))
                 first += len(keys)
@@ -93,7 +96,7 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
     owners, q, w = _queries(archive, indexer, queries)
     if not len(where) or not len(owners):
         return [[] for _ in queries]
-    path = keys_file(archive)
+    path = keys_file(archive, indexer)
     try:
         keys = np.memmap(path, np.int8, "r").reshape(-1, width)
     except (OSError, ValueError) as error:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 _HAN = re.compile("([\u3400-\u9fff\uf900-\ufaff])")
 _WORD = re.compile(r"\w+")
 LONGEST_WORD = 24
+MOST = 64  #: words of a query that are looked for
 _COMMON = """a an and are as at be by did do does for from had has have how in is it its of on or that the their there
 they this to was were what when where which who whom whose why will with you your"""
 COMMON = frozenset(_COMMON.split())
@@ -24,7 +25,7 @@ def index_words(connection: sqlite3.Connection, page: int, text: str) -> None:
 def words_of(query: str) -> list[str]:
     """The words of a query that say something, in small letters, each once."""
     found = [w.lower() for w in _WORD.findall(_spaced(query)) if w.strip("_")]
-    return list(dict.fromkeys([w for w in found if w not in COMMON] or found))
+    return list(dict.fromkeys([w for w in found if w not in COMMON] or found))[:MOST]
 
 
 def find(connection: sqlite3.Connection, query: str, count: int) -> list[tuple[int, float]]:
