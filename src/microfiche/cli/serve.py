@@ -17,7 +17,7 @@ def serve(
     density: Annotated[
         DensityName, typer.Option("--density", help="How close text stands; memory calibrate says what a model reads.")
     ] = DensityName("7x13"),
-    mode: Annotated[ModeName, typer.Option("--mode", help="Page side: 512, 640, 1024 or 1280 px.")] = ModeName("small"),
+    mode: Annotated[ModeName, typer.Option("--mode", help="Page side: 512, 640, 1024 or 1280 px.")] = ModeName("tiny"),
     layout: Annotated[LayoutName, typer.Option("--layout", help="dense, or lines: a new line at each line end.")]
     = LayoutName.dense,
     half_life: Annotated[
