@@ -22,7 +22,7 @@ from microfiche.memory.writer import meta, set_meta
 from microfiche.models.indexer import KEY_STEP, Indexer, scores, to_int8
 from microfiche.typesetting import density
 
-ROWS = 1 << 15  #: keys that are scored at a time
+SCORES = 1 << 23  #: products of a key and a query that are held at a time
 PAGES = 64  #: pages of a commit
 
 
@@ -105,10 +105,10 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
         raise StoreError(f"{path}: keys are missing from it; remove it and run microfiche memory index")
     best = np.full((len(where), len(owners)), -np.inf, np.float32)
     token = np.zeros((len(where), len(owners)), np.int64)
-    at = 0
+    at, rows = 0, SCORES // (q.shape[0] * q.shape[1])
     while at < len(where):
         until = at + 1
-        while until < len(where) and where[until, 1] + where[until, 2] - where[at, 1] <= ROWS:
+        while until < len(where) and where[until, 1] + where[until, 2] - where[at, 1] <= rows:
             until += 1
         first, last = where[at, 1], where[until - 1, 1] + where[until - 1, 2]
         found = scores(q, w, torch.from_numpy(keys[first:last].astype(np.float32)) * KEY_STEP).numpy()
