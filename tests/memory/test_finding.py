@@ -65,6 +65,16 @@ def test_retired_pages_are_not_found(hidden: Memory, alice: str) -> None:
     assert [hidden.places([p])[p].part for p in pages] == ["diff"], "only the page that says it went"
 
 
+def test_pages_of_an_add_that_was_killed_are_not_found_until_it_is_done_again(memory: Memory, alice: str) -> None:
+    memory.add(alice, name="alice")
+    memory.connection.execute("PRAGMA foreign_keys = OFF")
+    memory.connection.execute("DELETE FROM place")
+    memory.connection.execute("DELETE FROM version")
+    assert memory.search("rabbit") == [] and memory.records() == []
+    again = memory.add(alice, name="alice")
+    assert (again.new, again.pages_set) == (1, 0) and memory.search("rabbit") != []
+
+
 def test_chinese_is_found_by_its_characters(memory: Memory) -> None:
     memory.add("微縮膠片把文字保存为图片。" + "天下大势分久必合。" * 30, name="zh")
     assert "保存为图片" in memory.search("文字保存", 1)[0].text

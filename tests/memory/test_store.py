@@ -148,6 +148,17 @@ def test_chinese_is_set_at_a_density_that_draws_it(memory: Memory) -> None:
     assert record.density == "16x16" and "文字保存为图片" in memory.read(record).text
 
 
+@pytest.mark.parametrize("layout", ["dense", "lines"])
+@pytest.mark.parametrize("words", ["天下大势分久必合", "a line\nand more\n"])
+def test_an_open_page_is_one_page_in_any_language_and_layout(opened: Opened, layout: str, words: str) -> None:
+    memory = opened(layout=layout)
+    for turn in range(12):
+        memory.add([Message("user", words * (10 + 5 * turn))])
+        (page,) = memory.open_pages()
+        assert memory.set_open(page).text == page.text
+    assert memory.version_text("chat") == "".join(f"[user] {words * (10 + 5 * turn)}\n" for turn in range(12))
+
+
 def test_a_chat_and_a_text_cannot_have_one_name(memory: Memory) -> None:
     memory.add([Message("user", "x")], name="talk")
     with pytest.raises(UsageError, match="is a chat"):

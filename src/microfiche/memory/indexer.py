@@ -91,7 +91,8 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
         if meta(connection, "index") != [indexer.checkpoint[1], archive.model.checkpoint[1], width]:
             raise StoreError(f"{archive.path}: has no keys of this indexer; make them with microfiche memory index")
         where = np.array(connection.execute(
-            "SELECT page, first, count FROM index_keys JOIN page ON page.id = page WHERE retired IS NULL ORDER BY first"
+            "SELECT index_keys.page, first, count FROM index_keys JOIN page ON page.id = index_keys.page"
+            " WHERE retired IS NULL AND EXISTS (SELECT 1 FROM place WHERE place.page = page.id) ORDER BY first"
         ).fetchall(), np.int64).reshape(-1, 3)  # fmt: skip
     owners, q, w = _queries(archive, indexer, queries)
     if not len(where) or not len(owners):

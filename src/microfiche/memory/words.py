@@ -29,13 +29,14 @@ def words_of(query: str) -> list[str]:
 
 
 def find(connection: sqlite3.Connection, query: str, count: int) -> list[tuple[int, float]]:
-    """The best pages that are not retired, by BM25, with their scores, best first."""
+    """The best pages of what is remembered now, by BM25, with their scores, best first."""
     words = words_of(query)
     if not words:
         return []
     rows = connection.execute(
         "SELECT words.rowid, -bm25(words) AS score FROM words JOIN page ON page.id = words.rowid"
-        " WHERE words MATCH ? AND page.retired IS NULL ORDER BY score DESC LIMIT ?",
+        " WHERE words MATCH ? AND page.retired IS NULL AND EXISTS (SELECT 1 FROM place WHERE page = words.rowid)"
+        " ORDER BY score DESC LIMIT ?",
         (" OR ".join(f'"{w}"' for w in words), count),
     )
     return [(int(page), float(score)) for page, score in rows]

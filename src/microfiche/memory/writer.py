@@ -111,7 +111,8 @@ class Writer:
         source = self._source(name, "chat")
         found = self._one("SELECT id FROM version WHERE source = ?", source)
         version = found[0] if found else self._version(source, 1, "", 0, "")
-        fits = self._fits()
+        setter = self._manner.typesetter("")
+        fits = setter.columns * setter.rows
         batch: list[Message] = []
         length = 0
         for message in messages:
@@ -137,7 +138,8 @@ class Writer:
         self._turns += len(lines)
         self.added.messages += len(lines)
         text = "".join([text, *lines])
-        if self._manner.layout == "lines" or 2 * len(text) > self._fits():
+        setter = self._manner.typesetter(text)
+        if setter.layout == "lines" or 2 * len(text) > setter.columns * setter.rows:
             done = 0
             for page, characters in self._pages_of(text, all_but_last=True, within=True):
                 number += 1
@@ -149,10 +151,6 @@ class Writer:
         self._connection.execute("INSERT OR REPLACE INTO open VALUES (?, ?, ?)", (source, start, encoded(text)))
         self._connection.execute("UPDATE version SET characters = ? WHERE id = ?", (start + len(text), version))
         self.commit_if_much()
-
-    def _fits(self) -> int:
-        typesetter = self._manner.typesetter("")
-        return typesetter.columns * typesetter.rows
 
     def retire(self, name: str) -> None:
         """A text that is no longer there: its version is retired, with none to follow."""
