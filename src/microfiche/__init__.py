@@ -20,9 +20,10 @@ from microfiche.typesetting import typeset
 if TYPE_CHECKING:
     from microfiche.checkpoints import load
     from microfiche.documents.reading import read
+    from microfiche.memory import Memory
 
 __version__ = "0.1.0"
-__all__ = ["Page", "Setting", "VisionTokens", "load", "read", "typeset"]
+__all__ = ["Memory", "Page", "Setting", "VisionTokens", "load", "read", "typeset"]
 
 
 def __getattr__(name: str) -> Any:
@@ -34,4 +35,8 @@ def __getattr__(name: str) -> Any:
         from microfiche.documents.reading import read
 
         return read
+    if name == "Memory":
+        from microfiche.memory import Memory
+
+        return Memory
     raise AttributeError(name)

@@ -27,6 +27,10 @@ class FicheError(InputError):
     """A .fiche file is damaged, hostile, or of another checkpoint."""
 
 
+class StoreError(InputError):
+    """A memory's file is damaged, locked, full, read-only, or of a newer version."""
+
+
 class CheckpointError(InputError):
     """A checkpoint is missing, damaged, or not of the shape its configuration says."""
 

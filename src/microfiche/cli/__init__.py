@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from microfiche.cli import bench, codec, read, train
+from microfiche.cli import bench, codec, memory, memory_tuning, read, serve, train
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Keeps text as pictures: sets it on pages, encodes each to a few vision tokens, reads them back.",
 )
-for command in (codec.render, codec.pack, codec.unpack, codec.measure, read.read):
+for tuning in (memory_tuning.show, memory_tuning.fade, memory_tuning.calibrate):
+    memory.app.command()(tuning)
+for command in (codec.render, codec.pack, codec.unpack, codec.measure, read.read, serve.serve):
     app.command()(command)
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
+app.add_typer(memory.app, name="memory")
 
 
 def main() -> None:

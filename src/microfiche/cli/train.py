@@ -1,4 +1,4 @@
-"""train codec, train lines, train print, train deepseek-ocr, train data."""
+"""train codec, lines, print, index, deepseek-ocr, data."""
 
 from __future__ import annotations
 
@@ -115,6 +115,20 @@ def deepseek_ocr(
 
     tune = partial(train, rank=rank, weights=weights, say=_say)
     _train(tune, recipe, pages, out, device, ADAPTER if rank else CHECKPOINT)
+
+
+@app.command()
+def index(
+    text: TextOption,
+    out: OutOption,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-index",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Trains the memory's indexer on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
+    from microfiche.training.index import train
+
+    _folder(text, "text")
+    _train(train, recipe, text, out, device, "model.safetensors")
 
 
 def _folder(path: Path, what: str) -> None:

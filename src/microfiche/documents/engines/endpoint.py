@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import io
-import json
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
-from urllib.parse import urlsplit
 
 from PIL import Image
 
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import loop, parse
 from microfiche.documents.sheet import Sheet
-from microfiche.errors import InputError, UsageError
+from microfiche.endpoint import Endpoint
+from microfiche.errors import InputError
 from microfiche.models.prompts import prompt
-
-AGAIN = (408, 425, 429, 500, 502, 503, 504)  #: answers after which asking again may help
-LONGEST = 4 << 20  #: bytes of an answer that are taken
 
 
 @dataclass(frozen=True)
@@ -44,8 +35,7 @@ class EndpointEngine:
 
     def __post_init__(self) -> None:
         prompt(self.task)
-        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
-            raise UsageError(f"endpoint {self.url!r} is not an http:// or https:// address")
+        Endpoint(self.url)
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
         """What the server reads on each sheet; a page that it would not read is failed, with the reason."""
@@ -84,53 +74,5 @@ class EndpointEngine:
                 {"type": "text", "text": words},
             ]}],
         }
-        headers = {"Content-Type": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        request = urllib.request.Request(
-            f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode(), headers, method="POST"
-        )
-        for attempt in range(self.tries):
-            last = attempt == self.tries - 1
-            try:
-                with _STAYS.open(request, timeout=self.timeout) as answer:
-                    return _content(answer.read(LONGEST + 1))
-            except urllib.error.HTTPError as error:
-                error.close()
-                if error.code not in AGAIN or last:
-                    raise InputError(f"the endpoint answered {error.code} {error.reason}") from error
-                wait = error.headers.get("Retry-After", "")
-            except (TimeoutError, urllib.error.URLError, http.client.HTTPException, OSError) as error:
-                reason = getattr(error, "reason", None) or error
-                slow = isinstance(reason, TimeoutError)
-                if last:
-                    raise InputError(
-                        f"the endpoint did not answer within {self.timeout:g} s" if slow
-                        else f"the endpoint cannot be reached: {reason or type(reason).__name__}"
-                    ) from error
-                wait = ""
-            time.sleep(min(60.0, float(wait) if wait.isdigit() else self.pause * 2**attempt))
-        raise AssertionError("the last try returns or raises")
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """Nothing: the page and the key go to the server that was named and to no other."""
-
-
-_STAYS = urllib.request.build_opener(_NoRedirects)
-
-
-def _content(answer: bytes) -> tuple[str, bool]:
-    if len(answer) > LONGEST:
-        raise InputError(f"the endpoint's answer is longer than {LONGEST:,} bytes")
-    try:
-        found: Any = json.loads(answer)
-        choice = found["choices"][0]
-        text, reason = choice["message"]["content"], choice.get("finish_reason")
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        start = answer[:60].decode("utf-8", "replace")
-        raise InputError(f"the endpoint's answer is no chat completion; it begins {start!r}") from error
-    if not isinstance(text, str):
-        raise InputError("the endpoint's answer holds no text")
-    return text, reason == "length"
+        server = Endpoint(self.url, self.key, self.timeout, self.tries, self.pause)
+        return server.chat(body)

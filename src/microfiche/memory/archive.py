@@ -1,0 +1,245 @@
+"""A memory's file opened: its pages read, each checked; transactions; the model that encodes and reads.
+
+What is asked for and not stored (a page at another size, tokens of another checkpoint) is made of the page's own
+picture. It knows nothing of fading or budgets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from microfiche.errors import StoreError, UsageError
+from microfiche.memory.database import connect, told, transaction
+from microfiche.memory.paper import Manner, SetPage, decoded, faded, faded_height, picture, png, set_pages
+from microfiche.memory.records import (
+    Clock,
+    PageRecord,
+    Place,
+    checked,
+    grid_of,
+    page_records,
+    places,
+    text_of,
+    tokens_of,
+)
+from microfiche.memory.writer import meta, set_meta
+from microfiche.page import Page, VisionTokens
+from microfiche.typesetting import density
+from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, mode
+
+if TYPE_CHECKING:
+    from microfiche.models.nano import Nano, Reading
+
+CACHED = 64 << 20  #: bytes of faded pictures that are kept at hand
+
+
+@dataclass(frozen=True)
+class OpenPage:
+    """The last page of a chat, which may yet grow: its `text` begins at character `start` of the chat's."""
+
+    source: str
+    number: int
+    start: int
+    text: str
+
+
+class Archive:
+    """An open memory. StoreError, naming the file, for what is wrong with it; a damaged page is named."""
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        density_name: str | None = None,
+        mode_name: str | None = None,
+        layout: Layout | None = None,
+        model: Nano | None = None,
+        read_only: bool = False,
+        timeout: float = 30.0,
+    ) -> None:
+        self.path, self.timeout, self._model = Path(path), timeout, model
+        self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self._held = 0
+        self.connection, self.read_only = connect(self.path, timeout, read_only)
+        kept = meta(self.connection, "manner") or {"density": DEFAULT_DENSITY, "mode": "large", "layout": "dense"}
+        assert isinstance(kept, dict)
+        given = {"density": density_name, "mode": mode_name, "layout": layout}
+        wanted = {**kept, **{k: v for k, v in given.items() if v is not None}}
+        self.manner = Manner(density.density(wanted["density"]).name, mode(wanted["mode"]).name, wanted["layout"])
+        self.manner.typesetter("")
+        if wanted != meta(self.connection, "manner") and not self.read_only:
+            self.keep("manner", wanted)
+
+    @property
+    def model(self) -> Nano:
+        """Nano, loaded when it is first needed."""
+        if self._model is None:
+            from microfiche.checkpoints import load
+
+            self._model = load()
+        return self._model
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The file as it stands now, and stays so within, whoever writes."""
+        with told(self.path, self.timeout), transaction(self.connection, write=False):
+            yield self.connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """A transaction that writes; one process at a time may."""
+        if self.read_only:
+            raise StoreError(f"{self.path}: cannot be written to: it is read-only")
+        with told(self.path, self.timeout), transaction(self.connection):
+            yield self.connection
+
+    def setting(self, key: str) -> object:
+        """What `keep` kept under a name, None if nothing."""
+        with self.reading() as connection:
+            return meta(connection, key)
+
+    def keep(self, key: str, value: object) -> None:
+        """Keeps a value (JSON) under a name."""
+        with self.writing() as connection:
+            set_meta(connection, key, value)
+
+    def clock(self) -> Clock:
+        """The memory's now."""
+        with self.reading() as connection:
+            pages, turns = connection.execute(
+                "SELECT (SELECT coalesce(max(id), 0) FROM page), (SELECT coalesce(max(id), 0) FROM message)"
+            ).fetchone()
+            return Clock(pages, turns, time.time())
+
+    def records(self, retired_after: int | None = None) -> list[PageRecord]:
+        """The pages that make up what is remembered now, in the order they came; also those that were retired when
+        there were more than `retired_after` pages."""
+        after = sys.maxsize if retired_after is None else retired_after
+        with self.reading() as connection:
+            return page_records(
+                connection, "WHERE (retired IS NULL OR retired > ?) AND id IN (SELECT page FROM place)", (after,)
+            )
+
+    def record(self, page: int) -> PageRecord:
+        """A page of the log; UsageError if there is none of that number."""
+        with self.reading() as connection:
+            found = page_records(connection, "WHERE id = ?", (page,))
+        if not found:
+            raise UsageError(f"{self.path}: there is no page {page}")
+        return found[0]
+
+    def places(self, pages: list[int]) -> dict[int, Place]:
+        """Where each page stands."""
+        with self.reading() as connection:
+            return places(connection, pages)
+
+    def open_pages(self) -> list[OpenPage]:
+        """The open pages of all chats."""
+        with self.reading() as connection:
+            return [OpenPage(name, number, start, decoded(text)) for name, number, start, text in connection.execute(
+                "SELECT name, (SELECT count(*) FROM place JOIN version ON version.id = place.version"
+                " WHERE version.source = source.id) + 1, start, text FROM open JOIN source ON source.id = open.source"
+                " WHERE length(text) ORDER BY source.id")]
+
+    def set_open(self, page: OpenPage) -> SetPage:
+        """An open page, set as it stands."""
+        return next(set_pages(page.text, self.manner.typesetter(page.text)))
+
+    def text(self, page: PageRecord | int) -> str:
+        """The exact text of a page, as it was added."""
+        record = self._record(page)
+        with self._named(record), self.reading() as connection:
+            return text_of(connection, record)
+
+    def png(self, page: PageRecord | int, side: int | None = None) -> bytes:
+        """The picture of a page at `side` px of width (as it was set, if None), always the same bytes."""
+        record = self._record(page)
+        side = min(side or record.side, record.side)
+        with self._named(record):
+            stored = self._picture(record, side)
+            if stored is not None:
+                return stored
+            key = (record.digest, side)
+            if key not in self._cache:
+                data = png(self._faded(record, side).image)
+                self._cache[key] = data
+                self._held += len(data)
+                while self._held > CACHED:
+                    self._held -= len(self._cache.popitem(last=False)[1])
+            return self._cache[key]
+
+    def page(self, page: PageRecord | int, side: int | None = None) -> Page:
+        """The page at `side` px of width."""
+        record = self._record(page)
+        with self._named(record):
+            return self._faded(record, min(side or record.side, record.side))
+
+    def tokens(self, page: PageRecord | int, side: int | None = None) -> VisionTokens:
+        """The vision tokens of a page at `side` px of width; made now if none of this checkpoint are stored."""
+        record = self._record(page)
+        side = min(side or record.side, record.side)
+        checkpoint = self.model.checkpoint
+        setting = replace(record.setting, scale=side / record.side)
+        with self._named(record), self.reading() as connection:
+            row = connection.execute(
+                "SELECT height, width, sha256, data FROM tokens WHERE page = ? AND side = ? AND checkpoint = ?",
+                (record.id, side, checkpoint[1]),
+            ).fetchone()
+            if row is None:
+                (made,) = self.model.encode([self._faded(record, side)])
+                return made
+            height, width, digest, data = row
+            if (height, width) != grid_of(faded_height(record.height, record.side, side), side):
+                raise StoreError("its tokens are damaged (of another size)")
+            return tokens_of(checked(data, digest, "tokens"), height, width, setting, checkpoint)
+
+    def read(self, page: PageRecord | int, side: int | None = None) -> Reading:
+        """What nano reads of a page from its tokens."""
+        return next(self.model.read_each([self.tokens(page, side)]))
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _record(self, page: PageRecord | int) -> PageRecord:
+        return self.record(page) if isinstance(page, int) else page
+
+    def _picture(self, record: PageRecord, side: int) -> bytes | None:
+        with self.reading() as connection:
+            row = connection.execute(
+                "SELECT sha256, png FROM picture WHERE page = ? AND side = ?", (record.id, side)
+            ).fetchone()
+            return checked(row[1], row[0], "picture") if row else None
+
+    def _faded(self, record: PageRecord, side: int) -> Page:
+        whole = self._picture(record, record.side)
+        if whole is None:
+            raise StoreError("its picture is missing")
+        return faded(picture(whole, record.setting, record.side), side)
+
+    @contextmanager
+    def _named(self, record: PageRecord) -> Iterator[None]:
+        """Says which page a fault is in."""
+        try:
+            yield
+        except StoreError as error:
+            if str(error).startswith(str(self.path)):
+                raise
+            raise StoreError(f"{self.path}: page {record.id}: {error}") from error

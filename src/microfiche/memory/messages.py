@@ -1,0 +1,78 @@
+"""Chat messages as a memory takes them: role, time, text; and how they stand on a page.
+
+What an OpenAI or Anthropic message holds besides text (pictures, tool calls and results) is named where it stood.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from microfiche.errors import InputError
+
+
+@dataclass(frozen=True)
+class Message:
+    """Who said what, and when (seconds since 1970), if that is known."""
+
+    role: str
+    text: str
+    time: float | None = None
+
+
+def written(message: Message) -> str:
+    """The message as it stands on a page."""
+    when = "" if message.time is None else datetime.fromtimestamp(message.time, UTC).strftime(", %Y-%m-%d %H:%M")
+    return f"[{message.role}{when}] {message.text}\n"
+
+
+def message_of(given: Message | Mapping[str, Any]) -> Message:
+    """A message from a dict with role, content and perhaps time; InputError if it is none."""
+    if isinstance(given, Message):
+        return given
+    if not isinstance(given, Mapping) or not isinstance(given.get("role"), str):
+        raise InputError(f"a message needs a role and content; this is {str(given)[:60]!r}")
+    return Message(given["role"], text_of_content(given), moment(given.get("time")))
+
+
+def text_of_content(given: Mapping[str, Any]) -> str:
+    """The text of a message's content and tool calls; a picture is named as one."""
+    content = given.get("content")
+    parts = [content] if isinstance(content, str) else []
+    for part in content if isinstance(content, list) else ():
+        parts.append(_part(part) if isinstance(part, Mapping) else str(part))
+    for call in given.get("tool_calls") or ():
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping):
+            parts.append(f"[calls {function.get('name', '?')}({function.get('arguments', '')})]")
+    return "\n".join(part for part in parts if part)
+
+
+def _part(part: Mapping[str, Any]) -> str:
+    match part.get("type"):
+        case "text" | "input_text" | "output_text":
+            return str(part.get("text") or "")
+        case "image_url" | "image" | "input_image":
+            return "[a picture]"
+        case "tool_use":
+            return f"[calls {part.get('name', '?')}({json.dumps(part.get('input'), ensure_ascii=False)})]"
+        case "tool_result":
+            return f"[result: {text_of_content(part)}]"
+        case kind:
+            return f"[{kind}]" if isinstance(kind, str) else ""
+
+
+def moment(given: object) -> float | None:
+    """Seconds since 1970 of a number or an ISO date; InputError if it is neither."""
+    if given is None:
+        return None
+    if isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < 1e11:
+        return float(given)
+    try:
+        when = datetime.fromisoformat(str(given))
+    except ValueError as error:
+        raise InputError(f"a message's time is {given!r}: give seconds since 1970 or an ISO date") from error
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,1 @@
+"""Over HTTP: the proxy that makes pages of old turns."""

@@ -1,0 +1,162 @@
+"""The memory's commands, with and without a model at an endpoint."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from stand_in import Body, parts_of, standing_in
+from typer.testing import CliRunner, Result
+
+from microfiche.checkpoints import load
+from microfiche.cli import app
+from microfiche.memory import Memory
+from microfiche.memory.asking import cited
+from microfiche.memory.calibrating import Probe, densest
+from microfiche.page import Page, Setting
+
+ALICE = Path(__file__).parent.parent.parent / "examples/alice-1.txt"
+
+
+def run(*args: str, code: int = 0, stdin: str | None = None) -> Result:
+    result = CliRunner().invoke(app, ["memory", *args], input=stdin)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A memory of the chapter on Tiny pages, the one that commands take."""
+    path = tmp_path / "m.memory"
+    monkeypatch.setenv("MICROFICHE_MEMORY", str(path))
+    run("add", str(ALICE), "--density", "7x13", "--mode", "tiny")
+    return path
+
+
+def test_every_command_has_help() -> None:
+    for command in ("add", "ask", "search", "index", "show", "history", "fade", "calibrate"):
+        assert run(command, "--help").output
+
+
+def test_add_says_what_it_did(there: Path, tmp_path: Path) -> None:
+    again = run("add", str(ALICE))
+    assert "1 unchanged; 0 pages set" in again.stderr
+    talk = ({"role": "user", "content": "hello"}, {"role": "assistant", "content": "yes"})
+    (tmp_path / "talk.jsonl").write_text("\n\n".join(map(json.dumps, talk)))
+    done = json.loads(run("add", str(tmp_path / "talk.jsonl"), "-", "--json", stdin="from stdin").stdout)
+    assert (done["messages"], done["new"], done["pages_set"]) == (2, 1, 1)
+    assert run("history").stdout.splitlines() == [f"file\t{ALICE.resolve()}", "chat\ttalk", "text\tstdin"]
+    (tmp_path / "bad.jsonl").write_text("{")
+    assert "not a chat" in run("add", str(tmp_path / "bad.jsonl"), code=1).stderr
+    assert "no such file" in run("add", str(tmp_path / "none"), code=1).stderr
+
+
+def test_history_shows_versions_and_their_exact_text(there: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("first\n" * 100)
+    run("add", str(tmp_path / "a.txt"))
+    (tmp_path / "a.txt").write_text("first\n" * 100 + "second\n")
+    run("add", str(tmp_path / "a.txt"))
+    shown = run("history", str(tmp_path / "a.txt")).stdout.splitlines()
+    assert len(shown) == 2 and "retired" in shown[0] and "current" in shown[1] and "what changed: " in shown[1]
+    assert run("history", str(tmp_path / "a.txt"), "--text", "1").stdout == "first\n" * 100
+    assert len(json.loads(run("history", str(tmp_path / "a.txt"), "--json").stdout)) == 2
+    assert "has no version 7" in run("history", str(tmp_path / "a.txt"), "--text", "7", code=2).stderr
+
+
+def test_search_and_ask_without_a_model_give_passages(there: Path) -> None:
+    hits = json.loads(run("search", "orange marmalade", "--json").stdout)
+    assert "ORANGE MARMALADE" in hits[0]["text"] and hits[0]["line"] > 1
+    shown = run("ask", "What stood on the jar of orange marmalade?").stdout
+    assert "ORANGE MARMALADE" in shown and f"{ALICE.resolve()}, page 1, line" in shown
+    assert "nothing found" in run("search", "zzzz").stderr
+    assert "no memory there" in run("search", "x", "-m", "none.memory", code=1).stderr
+
+
+def test_ask_sends_the_context_and_names_what_is_cited(there: Path) -> None:
+    with standing_in() as server:
+        asked = json.loads(run("ask", "Who fell?", "--endpoint", server.url, "--json").stdout)
+        assert asked["answer"].startswith("I was sent 3 pictures") and asked["tokens"] > 765
+        assert list(asked["cited"]) == ["1", "3"] and asked["cited"]["3"] == f"{ALICE.resolve()}, page 3"
+        words, pictures = parts_of(server.asked[0])
+        assert words.endswith("Question: Who fell?")
+        assert [Image.open(io.BytesIO(p)).width for p in pictures] == [512] * 3
+        assert "[page 1]" in run("ask", "Who fell?", "--endpoint", server.url).stdout
+    assert "cannot be reached" in run("ask", "x", "--endpoint", "http://127.0.0.1:9/v1", code=1).stderr
+    with standing_in(lambda body: "It says so. [page 99]") as server:
+        assert "cites pages that it was not shown: 99" in run("ask", "x", "--endpoint", server.url).stderr
+    with standing_in(lambda body: " ") as server:
+        assert "answer is empty" in run("ask", "x", "--endpoint", server.url, code=1).stderr
+
+
+def test_pages_that_an_answer_cites_are_recalled(there: Path) -> None:
+    run("add", "-", stdin="another text")
+    with standing_in(lambda body: "[page 1]") as server:
+        run("ask", "Who?", "--endpoint", server.url)
+    with Memory(there) as memory:
+        assert [r.since_page for r in memory.records()] == [4, 2, 3, 4]
+
+
+def test_citations_are_read_as_they_are_written() -> None:
+    assert cited("So [page 3]. And [pages 4, 7 and 3] or [page 12: notes]; not [3].") == [3, 4, 7, 12]
+
+
+def test_show_and_its_costs(there: Path, tmp_path: Path) -> None:
+    assert json.loads(run("show", "--json").stdout)["pages"] == 3
+    assert "of a context's prefix from call to call" in run("show").stdout
+    costs = json.loads(run("show", "--cost", "--budget", "300", "--billing", "nano", "--json").stdout)
+    assert [way["name"] for way in costs][:2] == ["all text", "cached text"] and costs[-1]["tokens"] <= 300
+    (tmp_path / "p.toml").write_text("[anthropic]\ninput = 1000000.0\ncached = 1.0\n")
+    table = run("show", "--cost", "--billing", "anthropic", "--prices", str(tmp_path / "p.toml")).stdout
+    assert "faded pages" in table and f"{costs[0]['tokens']:.4f}" in table
+    assert "no prices for" in run("show", "--cost", "--billing", "abacus", code=2).stderr
+
+
+def test_fade_by_a_schedule_that_is_kept(there: Path, tmp_path: Path) -> None:
+    with Memory(there) as memory:
+        for i in range(14):
+            memory.add(f"text number {i}", name=f"text {i}")
+    (tmp_path / "s.toml").write_text('kind = "steps"\nsteps = [[0, "large"], [1, "half-tiny"]]\n')
+    done = json.loads(run("fade", "--schedule", str(tmp_path / "s.toml"), "--json").stdout)
+    assert done["smaller"] == 16 and done["first"] == 1
+    assert "a cached prefix holds" in run("fade").stderr, "the schedule was kept"
+    assert "16 sharper" in run("fade", "--schedule", "pinned").stderr
+    assert "there are half-life, steps, pinned" in run("fade", "--schedule", "whim", code=2).stderr
+    run("fade", "--half-life", "8", "--plot", str(tmp_path / "curve.png"))
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "half_life" in run("fade", "--half-life", "-1", code=2).stderr
+
+
+def test_calibrate_with_nano_and_with_a_model_at_an_endpoint(there: Path, tmp_path: Path) -> None:
+    nano = load()
+
+    def reads(body: Body) -> str:
+        """Reads 7x13 and nothing closer."""
+        image = Image.open(io.BytesIO(parts_of(body)[1][0])).convert("L")
+        import numpy as np
+
+        page = Page(np.asarray(image), Setting("7x13"))
+        return next(nano.read_each(nano.encode([page]))).text
+
+    few = ("--text", str(ALICE), "--mode", "tiny", "--density", "5x8", "--density", "7x13", "--billing", "nano")
+    own = json.loads(run("calibrate", *few, "--json").stdout)
+    assert own["best"]["density"] == "5x8" and len(own["tried"]) == 2
+    with standing_in(reads) as server:
+        plot = str(tmp_path / "c.png")
+        done = run("calibrate", *few, "--endpoint", server.url, "--wanted", "0.9", "--plot", plot)
+    assert "pages are set at 7x13, tiny, from now on" in done.stderr and Path(plot).exists()
+    with Memory(there) as memory:
+        assert memory.manner.density == "7x13"
+    with standing_in(lambda body: "no idea") as server:
+        assert "none reaches" in run("calibrate", *few, "--endpoint", server.url, code=1).stderr
+    (tmp_path / "short.txt").write_text("short")
+    assert "give one of 500" in run("calibrate", "--text", str(tmp_path / "short.txt"), code=2).stderr
+
+
+def test_the_densest_is_that_with_the_most_text_a_token_above_what_is_wanted() -> None:
+    tried = [Probe("5x8", "tiny", 0.99, 0.5, 64, 20.0), Probe("7x13", "tiny", 0.98, 0.97, 64, 10.0),
+             Probe("6x10", "tiny", 1.0, 0.99, 64, 15.0), Probe("4x6", "tiny", 1.0, 1.0, 64, 40.0, "failed")]
+    best = densest(tried, 0.97)
+    assert best is not None and best.density == "6x10" and densest(tried, 0.995) is None

@@ -1,0 +1,107 @@
+"""What was hidden in a memory is found by its words, read from the tokens, with page and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microfiche.checkpoints import index
+from microfiche.errors import UsageError
+from microfiche.memory import Memory
+from microfiche.memory.finding import boxes_of, rank, read_rows
+from microfiche.memory.indexer import update
+from microfiche.memory.messages import Message
+from microfiche.memory.words import passage, words_of
+from microfiche.models.indexer import Indexer, IndexerConfig
+from microfiche.typesetting.density import DENSITIES
+
+NEEDLE = "The keeper of the northern lighthouse hides his key beneath the blue xylophone."
+
+
+@pytest.fixture
+def hidden(memory: Memory, alice: str) -> Memory:
+    memory.add(alice[:6000] + NEEDLE + " " + alice[6000:], name="alice")
+    memory.add("Something else entirely, about ships and sealing wax. " * 40, name="ships")
+    return memory
+
+
+def test_a_needle_is_found_by_its_words_and_read_from_the_tokens(hidden: Memory) -> None:
+    hit, *others = hidden.search("Where does the keeper of the lighthouse hide his key?", 3)
+    assert (hit.source, hit.number) == ("alice", 3) and "beneath the blue xylophone" in hit.text and hit.exact
+    page, columns = hidden.text(hit.page or 0), 512 // 7
+    assert hit.line == 1 + page.index(hit.text) // columns
+    assert all(hit.score >= other.score for other in others)
+
+
+@pytest.mark.parametrize("density", ["5x8", "7x13", "6x10"])
+def test_rows_are_read_as_the_whole_page_is(opened: Callable[..., Memory], alice: str, density: str) -> None:
+    memory = opened(mode_name="base", density_name=density)
+    memory.add(alice * 3, name="alice")
+    record = memory.records()[0]
+    whole = memory.read(record)
+    boxes = boxes_of(record, memory.text(record))
+    top, bottom = int(boxes[5000, 1]), int(boxes[5300, 3])
+    part, above = read_rows(memory, record, top, bottom)
+    assert above % DENSITIES[density].height == 0 and above <= top and part.boxes[-1, 3] + above >= bottom
+    start = whole.text.index(part.text[:40])
+    same = sum(a == b for a, b in zip(part.text, whole.text[start:], strict=False))
+    assert same > 0.99 * len(part.text) and len(part.text) < len(whole.text)
+    assert whole.boxes[start, 1] == part.boxes[0, 1] + above
+
+
+def test_an_open_page_is_found_too(hidden: Memory) -> None:
+    hidden.add([Message("user", "remember: the piano tuner comes on Thursday")])
+    hit = hidden.search("when does the piano tuner come?")[0]
+    assert hit.page is None and "comes on Thursday" in hit.text and (hit.source, hit.number) == ("chat", 1)
+
+
+def test_retired_pages_are_not_found(hidden: Memory, alice: str) -> None:
+    hidden.add(alice, name="alice")
+    pages = [page for page, _ in rank(hidden, ["xylophone"], 5, "text")[0]]
+    assert [hidden.places([p])[p].part for p in pages] == ["diff"], "only the page that says it went"
+
+
+def test_pages_of_an_add_that_was_killed_are_not_found_until_it_is_done_again(memory: Memory, alice: str) -> None:
+    memory.add(alice, name="alice")
+    memory.connection.execute("PRAGMA foreign_keys = OFF")
+    memory.connection.execute("DELETE FROM place")
+    memory.connection.execute("DELETE FROM version")
+    assert memory.search("rabbit") == [] and memory.records() == []
+    again = memory.add(alice, name="alice")
+    assert (again.new, again.pages_set) == (1, 0) and memory.search("rabbit") != []
+
+
+def test_chinese_is_found_by_its_characters(memory: Memory) -> None:
+    memory.add("微縮膠片把文字保存为图片。" + "天下大势分久必合。" * 30, name="zh")
+    assert "保存为图片" in memory.search("文字保存", 1)[0].text
+
+
+def test_odd_queries(hidden: Memory) -> None:
+    assert hidden.search('"unclosed AND OR NOT near( * ^', 2) is not None
+    assert hidden.search("zzzzqqqq") == []
+    for query in ("", " ?!", "__"):
+        with pytest.raises(UsageError, match="no word"):
+            hidden.search(query)
+
+
+def test_pixels_and_both(hidden: Memory, tmp_path_factory: pytest.TempPathFactory) -> None:
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("index") / "index.safetensors"
+    index.save(Indexer(IndexerConfig(hidden=32, width=16, heads=2)), hidden.model.checkpoint, file)
+    update(hidden, index.load(file, hidden.model.checkpoint))
+    for by in ("pixels", "both"):
+        hits = hidden.search("northern lighthouse", 3, by, file)  # type: ignore[arg-type]
+        assert len(hits) == 3 and [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+    assert "xylophone" in " ".join(hit.text for hit in hidden.search("northern lighthouse xylophone", 3, "both", file))
+
+
+@given(st.text(), st.text("abc xyz"), st.integers(1, 50))
+def test_a_passage_lies_in_its_text(text: str, query: str, width: int) -> None:
+    start, end = passage(text, query, width)
+    assert 0 <= start <= end <= len(text)
+    if words_of(query) and end and len(text.lower()) == len(text):
+        assert any(word in text[start:end].lower() for word in words_of(query))

@@ -1,0 +1,170 @@
+"""The indexer's formula, its keys on disk, an exact search, and a training that learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from microfiche.checkpoints import index
+from microfiche.errors import CheckpointError, StoreError, UsageError
+from microfiche.memory import Memory
+from microfiche.memory.indexer import keys_file, search, update
+from microfiche.memory.query import query_words, word_page
+from microfiche.models.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
+from microfiche.models.nano import Nano
+from microfiche.training.data import Corpus, Pages
+from microfiche.training.index import Recipe, page_scores, sample, tokens_of, train
+from microfiche.typesetting.density import DENSITIES
+
+SMALL = IndexerConfig(hidden=64, width=32, heads=4)
+
+
+@pytest.fixture(scope="module")
+def indexer() -> Indexer:
+    torch.manual_seed(0)
+    return Indexer(SMALL, ("small", "1" * 64)).eval().requires_grad_(False)
+
+
+def test_the_score_is_that_of_the_paper() -> None:
+    torch.manual_seed(0)
+    q, w, keys = torch.randn(3, 4, 8), torch.randn(3, 4), torch.randn(5, 8)
+    wanted = [[sum(w[s, h] * max(0.0, float(q[s, h] @ keys[t])) for h in range(4)) for s in range(3)] for t in range(5)]
+    torch.testing.assert_close(scores(q, w, keys), torch.tensor(wanted))
+
+
+def test_keys_are_normalised_and_int8_loses_little(indexer: Indexer) -> None:
+    keys = indexer.keys(torch.randn(500, 1280))
+    torch.testing.assert_close(keys.mean(1), torch.zeros(500), atol=1e-5, rtol=0)
+    stored = to_int8(keys)
+    assert stored.dtype == torch.int8
+    assert (stored.float() * KEY_STEP - keys).abs().median() < KEY_STEP / 2
+
+
+def test_a_word_stands_on_every_line_at_another_place() -> None:
+    page = word_page("lantern", DENSITIES["5x8"])
+    assert page.image.shape == (64, 64)
+    lines = page.image.reshape(8, 8, 64).min(1)
+    left = [int(np.flatnonzero(line == 0)[0]) for line in lines]
+    assert left == sorted(left) and left[0] < 5 and left[-1] >= 25
+    assert (word_page("incomprehensibilities", DENSITIES["7x13"]).image < 255).any()
+    assert query_words("What is the code of Mr. Grey's lantern?") == ["code", "Mr", "Grey's", "lantern"]
+    assert query_words("is it") == ["is", "it"] and query_words(" ?! ") == []
+
+
+def test_search_looks_at_every_key(memory: Memory, alice: str, indexer: Indexer) -> None:
+    memory.add(alice * 3, name="alice")
+    with pytest.raises(StoreError, match="has no keys"):
+        search(memory, indexer, ["rabbit"])
+    assert update(memory, indexer) == len(memory.records()) and update(memory, indexer) == 0
+    both = search(memory, indexer, ["rabbit hole", "", "orange marmalade jar"], 4)
+    assert [len(found) for found in both] == [4, 0, 4]
+    for query, found in (("rabbit hole", both[0]), ("orange marmalade jar", both[2])):
+        tokens = memory.model.encode([word_page(word, DENSITIES["7x13"]) for word in query.split()])
+        q, w = indexer.queries(torch.cat([t.values.float() for t in tokens]))
+        wanted = {}
+        for record in memory.records():
+            keys = to_int8(indexer.keys(memory.tokens(record).values.float())).float() * KEY_STEP
+            wanted[record.id] = float(scores(q, w, keys).amax(0).sum())
+        best = sorted(wanted, key=lambda page: -wanted[page])[:4]
+        assert [match.page for match in found] == best
+        assert found[0].score == pytest.approx(wanted[best[0]], rel=1e-4)
+
+
+def test_what_is_added_is_appended_and_another_indexer_begins_anew(
+    memory: Memory, alice: str, indexer: Indexer
+) -> None:
+    memory.add(alice, name="alice")
+    update(memory, indexer)
+    file = keys_file(memory, indexer)
+    before = file.read_bytes()
+    file.write_bytes(before + b"what a killed writer left")
+    memory.add("A new text. " * 300, name="new")
+    assert update(memory, indexer) == 2
+    after = file.read_bytes()
+    assert after.startswith(before) and len(after) % SMALL.width == 0 and b"killed" not in after
+    other = Indexer(SMALL, ("other", "2" * 64)).eval()
+    with pytest.raises(StoreError, match="has no keys"):
+        search(memory, other, ["x"])
+    assert update(memory, other) == len(memory.records()) and not file.exists()
+    assert len(keys_file(memory, other).read_bytes()) == len(after)
+    keys_file(memory, other).write_bytes(after[: len(after) // 2])
+    with pytest.raises(StoreError, match="keys are missing"):
+        search(memory, other, ["x"])
+
+
+def test_weights_are_kept_with_their_encoder(nano: Nano, indexer: Indexer, tmp_path: Path) -> None:
+    index.save(indexer, nano.checkpoint, tmp_path / "i.safetensors")
+    loaded = index.load(tmp_path / "i.safetensors", nano.checkpoint)
+    tokens = torch.randn(10, 1280)
+    torch.testing.assert_close(loaded.keys(tokens), indexer.keys(tokens), atol=0.1, rtol=0.1)
+    with pytest.raises(CheckpointError, match="another encoder's"):
+        index.load(tmp_path / "i.safetensors", ("other", "3" * 64))
+
+
+@pytest.fixture
+def corpus(tmp_path: Path, alice: str) -> Path:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "text"
+    folder.mkdir()
+    words = [w for w in alice.split() if w.isalpha()]
+    (folder / "a.txt").write_text("\n\f\n".join(" ".join(rng.permutation(words)[:400]) for _ in range(60)))
+    return folder
+
+
+RECIPE = """steps = 2
+decay_steps = 1
+tokens_per_step = 128
+mode = "tiny"
+code_share = 0.5
+[densities]
+7x13 = 1.0
+[indexer]
+hidden = 64
+width = 32
+heads = 4
+"""
+
+
+def test_the_loss_falls_on_a_batch(nano: Nano, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    recipe = Recipe.read(tmp_path / "recipe.toml")
+    pages = Pages(Corpus.load(corpus, False), recipe.densities, 0.0)
+    density = DENSITIES["7x13"]
+    made, queries = sample(pages, np.random.default_rng(0), recipe, density, 6)
+    assert all(word in (page.text or "") for page, words in zip(made, queries, strict=True) for word in words)
+    owners = torch.tensor([i for i, words in enumerate(queries) for _ in words])
+    keys, words = tokens_of(nano, made), tokens_of(nano, [word_page(w, density) for ws in queries for w in ws])
+    torch.manual_seed(0)
+    model = Indexer(SMALL)
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    losses = []
+    for _ in range(40):
+        loss = F.cross_entropy(page_scores(model, keys.clone(), words.clone(), owners, 6), torch.arange(6))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.3 < losses[0]
+
+
+def test_a_training_ends_in_weights(nano: Nano, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    seen: list[dict[str, object]] = []
+    assert train(tmp_path / "recipe.toml", corpus, tmp_path / "out", torch.device("cpu"), seen.append) == 2
+    assert index.load(tmp_path / "out/model.safetensors", nano.checkpoint).config == SMALL
+    assert seen[-1]["held_out"].keys() == {"7x13, first of 32"}  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="fewest come first"):
+        (tmp_path / "recipe.toml").write_text("steps = 1\ndecay_steps = 0\nwords = [3, 2]\n[densities]\n7x13 = 1")
+        Recipe.read(tmp_path / "recipe.toml")
+
+
+def test_search_without_weights_says_what_to_do(opened: Callable[..., Memory], nano: Nano) -> None:
+    if (Path(index.__file__).parent / "weights" / index.SHIPPED).exists():
+        pytest.skip("weights ship")
+    with pytest.raises(CheckpointError, match="microfiche train index"):
+        index.load(None, nano.checkpoint)
