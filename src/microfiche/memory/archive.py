@@ -37,7 +37,8 @@ from microfiche.typesetting import density
 from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, mode
 
 if TYPE_CHECKING:
-    from microfiche.models.nano import Nano, Reading
+    from microfiche.models.encoding import Reading
+    from microfiche.models.nano import Nano
 
 CACHED = 64 << 20  #: bytes of faded pictures that are kept at hand
 
