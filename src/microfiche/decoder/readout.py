@@ -116,7 +116,8 @@ class Decompressor(nn.Module):
         super().__init__()
         self.deconv2 = nn.Linear(token_width, token_width)
         self.deconv1 = nn.Linear(token_width // 4, 4 * width)
-        self.start_as(torch.eye(width, token_width // PATCHES))
+        if not self.deconv2.weight.is_meta:  # as in Compressor
+            self.start_as(torch.eye(width, token_width // PATCHES))
 
     @torch.no_grad()
     def start_as(self, projection: Tensor) -> None:
