@@ -67,7 +67,7 @@ def codec(
             table.add_row("its draft accepted", f"{spec.accepted:.2%} of cells, {spec.passes:.1f} passes a page")
             table.add_row(
                 "against greedy decoding",
-                f"{spec.times_faster:.1f} times as fast, {spec.as_greedy:.2%} of cells read the same",
+                f"{spec.times_faster:.1f} times as fast, {spec.as_greedy:.2%} of cells the same",
             )
         for reader in result.readers:
             table.add_row(reader.name, f"{reader.seconds_per_page:.3f} s a page, error {reader.error:.4f}")
