@@ -13,7 +13,7 @@ from microfiche.errors import CheckpointError
 from microfiche.evaluation.measure import measure
 from microfiche.evaluation.precision import fox_precision, precision
 from microfiche.models.nano import Nano
-from microfiche.typesetting import shrink
+from microfiche.typesetting.shrink import shrink
 
 CHAPTER = (Path(__file__).parent.parent / "examples/alice-1.txt").read_text()
 

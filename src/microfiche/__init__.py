@@ -12,31 +12,33 @@ and documents to Markdown:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from microfiche.page import Page, Setting, VisionTokens
-from microfiche.typesetting import typeset
 
 if TYPE_CHECKING:
     from microfiche.checkpoints import load
     from microfiche.documents.reading import read
     from microfiche.memory import Memory
+    from microfiche.page import Page, Setting, VisionTokens
+    from microfiche.typesetting.typesetter import typeset
 
 __version__ = "0.1.0"
 __all__ = ["Memory", "Page", "Setting", "VisionTokens", "load", "read", "typeset"]
 
+#: Where each name comes from, imported when it is first asked for: `microfiche --help` needs no NumPy, and only those
+#: who load a model need torch.
+_HOMES = {
+    "Memory": "memory",
+    "Page": "page",
+    "Setting": "page",
+    "VisionTokens": "page",
+    "load": "checkpoints",
+    "read": "documents.reading",
+    "typeset": "typesetting.typesetter",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name == "load":  # torch is imported only by those who load a model
-        from microfiche.checkpoints import load
-
-        return load
-    if name == "read":
-        from microfiche.documents.reading import read
-
-        return read
-    if name == "Memory":
-        from microfiche.memory import Memory
-
-        return Memory
-    raise AttributeError(name)
+    if name not in _HOMES:
+        raise AttributeError(name)
+    return getattr(import_module(f"microfiche.{_HOMES[name]}"), name)

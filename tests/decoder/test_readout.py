@@ -53,3 +53,18 @@ def test_nothing_is_seen_beyond_the_page() -> None:
     zeros[[5, 6, 7]] = 0
     assert not torch.equal(readout.see(squares, inside, place), readout.see(squares, beyond, place))
     assert torch.allclose(readout.see(zeros, inside, place), readout.see(squares, beyond, place))
+
+
+def test_what_is_seen_at_a_place_does_not_depend_on_the_others() -> None:
+    torch.manual_seed(0)
+    readout = Readout(16, 64, 1, 8, 12).eval()
+    for around in readout.around:
+        torch.nn.init.normal_(around.weight)
+    squares = torch.randn(2 * 2 * SQUARES, 8)
+    at = places(DENSITIES["7x13"], 9, 18, 2, 2)
+    indices, place = torch.from_numpy(at.squares.reshape(-1, 4)), torch.from_numpy(at.place.reshape(-1))
+    together = readout.see(squares, indices, place)
+    alone = [readout.see(squares, indices[i : i + 1], place[i : i + 1]) for i in range(len(place))]
+    assert torch.allclose(together, torch.cat(alone), atol=1e-5)
+    together.sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in readout.around.parameters())

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from microfiche.errors import UsageError
 from microfiche.page import PAPER
-from microfiche.typesetting import shrink, typeset
-from microfiche.typesetting.shrink import shrink_picture
+from microfiche.typesetting.shrink import shrink, shrink_picture
+from microfiche.typesetting.typesetter import typeset
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))

@@ -6,9 +6,7 @@ from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
 
-import torch
-
-from microfiche.checkpoints.stored import place, read, write
+from microfiche.checkpoints.stored import place, read, unfilled, write
 from microfiche.decoder.lines import LineDecoder
 from microfiche.decoder.moe import MoEConfig
 from microfiche.errors import CheckpointError
@@ -36,7 +34,7 @@ def load(nano: Nano, path: Path | None = None) -> LineDecoder:
     if head.get("encoder") != nano.checkpoint[1]:
         raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {nano.checkpoint[0]}")
     try:
-        with torch.device("meta"):
+        with unfilled():
             model = LineDecoder(MoEConfig(**head["config"]), head["seen"], head["token_width"])
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import torch
 
-from microfiche.checkpoints.stored import place, read, write
+from microfiche.checkpoints.stored import place, read, unfilled, write
 from microfiche.errors import CheckpointError
 from microfiche.models.devices import fast_dtype
 from microfiche.models.encoding import NanoConfig, NanoModel
@@ -47,7 +47,7 @@ def _load(kind: type[M], path: Path, name: str, device: str, dtype: torch.dtype 
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         config = NanoConfig(**{**head["config"], "stem": tuple(head["config"]["stem"])})
-        with torch.device("meta"):
+        with unfilled():
             model = kind(config, (name, digest))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error

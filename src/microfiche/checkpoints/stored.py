@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
@@ -58,6 +61,25 @@ def read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if head.get("alphabet") != alphabet_hash():
         raise CheckpointError(f"{path}: its alphabet is not this version's")
     return head, stored
+
+
+@contextmanager
+def unfilled() -> Iterator[None]:
+    """Modules made in it are on the meta device, without memory for their weights or values drawn for them."""
+    with torch.device("meta"), _Unfilled():
+        yield
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out what fills tensors: on the meta device torch imports its compiler for that, which takes a second."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (nn.init.normal_, Tensor.normal_, Tensor.mul):
+            return args[0] if args else kwargs["tensor"]
+        return (torch.empty if func is torch.randn else func)(*args, **kwargs)
 
 
 def place(model: nn.Module, stored: dict[str, Tensor], path: Path) -> None:

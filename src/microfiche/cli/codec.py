@@ -17,7 +17,6 @@ from microfiche.cli.console import err, fail, progress, reported
 from microfiche.errors import InputError, UnreadableCharacters
 from microfiche.files import whole_file
 from microfiche.sources import Source, sources
-from microfiche.typesetting import Typesetter, unreadable
 from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, Layout, density, mode
 
 if TYPE_CHECKING:
@@ -77,6 +76,8 @@ def texts_of(files: list[str], encoding: str) -> list[Source]:
 
 def readable(source: Source, at: Density, replace: str | None) -> Iterator[str]:
     """The text of `source`, all of it known to be drawable, or made so by `replace`."""
+    from microfiche.typesetting.typesetter import unreadable
+
     counts, first = unreadable(source.chunks(), at)
     if counts and replace is None:
         shown = ", ".join(
@@ -109,6 +110,8 @@ def render(
     """Sets text on pages: NAME-0001.png, NAME-0002.png, …"""
     from PIL import Image
 
+    from microfiche.typesetting.typesetter import Typesetter
+
     with reported():
         at = density(density_name)
         typesetter = Typesetter(at, mode(mode_name), _layout(layout))
@@ -140,6 +143,7 @@ def pack(
     """Text to pages to vision tokens to a .fiche file."""
     from microfiche.checkpoints import load
     from microfiche.fiche import FicheWriter
+    from microfiche.typesetting.typesetter import Typesetter
 
     with reported():
         at = density(density_name)
@@ -257,7 +261,6 @@ def measure(
     from rich.table import Table
 
     from microfiche.checkpoints import load
-    from microfiche.evaluation import figures
     from microfiche.evaluation.measure import measure as measured
 
     with reported():
@@ -270,9 +273,13 @@ def measure(
                 random=random, shrunk_to=shrink, jpeg=jpeg, progress=done,
             )  # fmt: skip
             if plot:
+                from microfiche.evaluation import figures
+
                 with whole_file(plot) as beside:
                     figures.plot(text, model, mode_name, beside, done)
         if show:
+            from microfiche.evaluation import figures
+
             with whole_file(show) as beside:
                 figures.show(text, model, at.name, mode_name, _layout(layout), beside)
         if json:

@@ -69,13 +69,14 @@ class LineDecoder(nn.Module):
         return self._logits(self.decoder(x, routings=routings)[:, prefix.shape[1] :], lines.base, before)
 
     def _logits(self, hidden: Tensor, base: Tensor, before: Tensor) -> Tensor:
-        head = self.decoder.lm_head.weight[: base.shape[-1]]
-        logits = base.float() + nn.functional.linear(hidden, head).float()
+        logits = base + nn.functional.linear(hidden, self.decoder.lm_head.weight[: base.shape[-1]])
         # The right half of a full-width character follows its left half, and nothing else does.
+        if base.shape[-1] == HALF_CLASSES:
+            return logits.index_fill(-1, torch.tensor(RIGHT, device=base.device), -torch.inf)
         after_full = before >= HALF_CLASSES
-        right = logits[..., RIGHT].clone()
+        right = torch.where(after_full, logits[..., RIGHT].clamp(min=-100), -torch.inf)
         logits = logits.masked_fill(after_full[..., None], -torch.inf)
-        logits[..., RIGHT] = torch.where(after_full, right.clamp(min=-100), -torch.inf)
+        logits[..., RIGHT] = right
         return logits
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -50,6 +51,7 @@ class Places:
     place: NDArray[np.int64]
 
 
+@lru_cache(32)
 def places(
     density: Density, rows: int, columns: int, height: int, width: int, full: bool = False, scale: float = 1.0
 ) -> Places:
@@ -116,7 +118,8 @@ class Decompressor(nn.Module):
         super().__init__()
         self.deconv2 = nn.Linear(token_width, token_width)
         self.deconv1 = nn.Linear(token_width // 4, 4 * width)
-        self.start_as(torch.eye(width, token_width // PATCHES))
+        if not self.deconv2.weight.is_meta:  # as in Compressor
+            self.start_as(torch.eye(width, token_width // PATCHES))
 
     @torch.no_grad()
     def start_as(self, projection: Tensor) -> None:
@@ -167,15 +170,17 @@ class Squares(nn.Module):
 
     def see(self, squares: Tensor, at: Tensor, place: Tensor) -> Tensor:
         """(n, square width) squares of `unfold`, (m, 4) indices and (m,) places of Places → (m, hidden)."""
-        squares = torch.cat([squares, squares.new_zeros(1, squares.shape[1])])
-        x = self.fc1(squares.index_select(0, at[:, 0]))
         offset = place % OFFSETS
         corner = (offset // SQUARE >= SQUARE // 2) * 2 + (offset % SQUARE >= SQUARE // 2)
-        for k, around in enumerate(self.around):
-            near = (corner == k).nonzero()[:, 0]
-            x = x.index_add(0, near, around(squares[at[near, 1:]].flatten(1)))
+        order = corner.argsort()
+        at, place = at[order], place[order]
+        missing = (at.flatten() < 0).nonzero()[:, 0]
+        gathered = squares.index_select(0, at.flatten().clamp(min=0)).index_fill(0, missing, 0).view(*at.shape, -1)
+        near = gathered[:, 1:].flatten(1).split_with_sizes(corner.bincount(minlength=4).tolist())
+        around = torch.cat([linear(some) for linear, some in zip(self.around, near, strict=True)])
+        x = self.fc1(gathered[:, 0]) + around
         scale, shift = F.embedding(place, self.table).to(squares.dtype).chunk(2, dim=-1)
-        return F.gelu(torch.addcmul(shift, x, 1 + scale))
+        return torch.empty_like(x).index_copy(0, order, F.gelu(torch.addcmul(shift, x, 1 + scale)))
 
 
 class Readout(Squares):

@@ -124,29 +124,33 @@ class Nano(NanoModel):
         """(rows, columns) cells of one page's (height · width · 64, square width) squares, and their probability."""
         rows, columns = grid(density, height, width, scale)
         at = places(density, rows, columns, height, width, scale=scale)
-        logits = self.readout.half_logits(self._see(squares, at, np.arange(rows * columns))).float().cpu()
-        logits[:, torch.from_numpy(~_readable(density))] = -torch.inf
-        probability, half = (t.numpy() for t in logits.softmax(-1).max(-1))
+        logits = self.readout.half_logits(self._see(squares, at, np.arange(rows * columns)))
+        unreadable = torch.from_numpy(np.flatnonzero(~_readable(density))).to(logits.device)
+        logits.index_fill_(1, unreadable, -torch.inf)
+        probability, half = _likeliest(logits)
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
         early = (half == END) & (np.arange(rows * columns) < last)  # the text cannot be over where more of it follows
         stray = (half == RIGHT) & (np.roll(half, 1) != LEFT)  # nor can there be half a character
         for wrong, classes in ((early, [END]), (stray, [LEFT, RIGHT])):
             if wrong.any():
-                others = logits[torch.from_numpy(wrong)]
+                others = logits[torch.from_numpy(wrong).to(logits.device)]
                 others[:, classes] = -torch.inf
-                probability[wrong], half[wrong] = (t.numpy() for t in others.softmax(-1).max(-1))
+                probability[wrong], half[wrong] = _likeliest(others)
         cells = np.where(half < N_HALF, half, 0).astype(np.uint16)
         left = np.flatnonzero((half == LEFT) & (np.arange(rows * columns) % columns < columns - 1))
         if len(left):
             at = places(density, rows, columns, height, width, full=True, scale=scale)
-            logits = self.readout.full_logits(self._see(squares, at, left)).float().cpu()
-            sure, k = (t.numpy() for t in logits.softmax(-1).max(-1))
+            sure, k = _likeliest(self.readout.full_logits(self._see(squares, at, left)))
             cells[left] = N_HALF + 2 * k
             cells[left + 1] = N_HALF + 2 * k + 1
             probability[left] *= sure
         return cells.reshape(rows, columns), probability.reshape(rows, columns)
 
 
+def _likeliest(logits: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """(n,) the highest probability of each of (n, V) logits and its class."""
+    probability, found = logits.softmax(-1, dtype=torch.float32).max(-1)
+    return probability.cpu().numpy(), found.cpu().numpy()
 
 
 def grid(density: Density, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
