@@ -139,7 +139,11 @@ class GroupedLinear(nn.Module):
 
     def forward(self, x: Tensor, ends: Tensor) -> Tensor:
         """(N, in) rows → (N, out); the rows of expert e end before row `ends[e]`, (experts,) int32."""
-        return F.grouped_mm(x, self.weight.transpose(1, 2), offs=ends)
+        weight: Tensor = self.weight
+        if torch.is_autocast_enabled(x.device.type):  # which leaves grouped products as they are
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, weight = x.to(dtype), weight.to(dtype)
+        return F.grouped_mm(x, weight.transpose(1, 2), offs=ends)
 
 
 class Experts(nn.Module):

@@ -29,6 +29,7 @@ from torch.utils.checkpoint import checkpoint
 from microfiche.errors import CheckpointError, TrainingError, UsageError
 from microfiche.files import whole_file
 from microfiche.training import parallel
+from microfiche.training.experts import Use
 
 
 class Schedule(BaseModel):
@@ -98,13 +99,14 @@ def recipe_file(name: str) -> Path:
 
 @dataclass(frozen=True)
 class Loss:
-    """Of one batch: the summed loss, over how many characters, how many of them were read right, and how many
-    vision tokens the batch took."""
+    """Of one batch: the summed loss, over how many characters, how many of them were read right, how many vision
+    tokens the batch took, and how experts were used, if there are any."""
 
     total: Tensor
     characters: int
     right: int
     tokens: int
+    use: Use | None = None
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -155,6 +157,7 @@ def run(
         _checkpoint_blocks(model)
     since, seen = time.perf_counter(), 0
     loss_sum, characters, right = 0.0, 0, 0
+    use: Use | None = None
     while step < recipe.steps and not any(parallel.summed([stop(step)], device)):
         for group in (g for o in optimisers for g in o.param_groups):
             group["lr"] = recipe.learning_rate_at(step) * group["share"]
@@ -164,6 +167,7 @@ def run(
             loss = losses(step * recipe.batches_per_step + part)
             loss.total.backward()  # type: ignore[no-untyped-call]
             done = [a + b for a, b in zip(done, (loss.total.item(), *loss.counts), strict=True)]
+            use = loss.use + use if loss.use else use
         total, *counts = parallel.summed(done, device)
         if not math.isfinite(total):
             last = f"{state} holds the last good state" if state.exists() else "no state was saved yet"
@@ -189,6 +193,7 @@ def run(
                 "lr": recipe.learning_rate_at(step - 1),
                 "tokens_per_second": round(seen / (time.perf_counter() - since), 1),
             }
+            line |= use.line(device) if use else {}
             if first and (step % recipe.validate_every == 0 or step == recipe.steps):
                 with _swapped(trained, mean):
                     line["held_out"] = validate(step)
@@ -199,6 +204,7 @@ def run(
                 left = (recipe.steps - step) * recipe.tokens_per_step / line["tokens_per_second"]
                 progress({**line, "seconds_left": round(left)})
             since, seen, loss_sum, characters, right = time.perf_counter(), 0, 0.0, 0, 0
+            use = None
         if first and step % recipe.save_every == 0:
             save_state(state, model, optimisers, step, mean)
     if first:
@@ -242,8 +248,12 @@ def _board(out: Path, step: int) -> Any:
 def _show(board: Any, line: dict[str, Any]) -> None:
     if board is None:
         return
-    for name in ("loss", "right", "lr", "tokens_per_second"):
-        board.add_scalar(name, line[name], line["step"])
+    for name in ("loss", "right", "lr", "tokens_per_second", "balance"):
+        if name in line:
+            board.add_scalar(name, line[name], line["step"])
+    for i, layer in enumerate(line.get("experts", ())):
+        for j, share in enumerate(layer):
+            board.add_scalar(f"experts/layer {i}, {j}", share, line["step"])
     for name, score in line.get("held_out", {}).items():
         board.add_scalar(f"held out/{name}", score, line["step"])
     board.flush()
