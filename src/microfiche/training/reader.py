@@ -74,8 +74,8 @@ class Recipe(Schedule):
         mean = sum((side // TOKEN_SIDE) ** 2 * share for side, share in shares.items()) / sum(shares.values())
         return max(1, round(self.tokens_per_batch / max(mean, 1)))
 
-    def stream(self, text: Path, held_out: bool = False, random_share: float | None = None) -> Stream:
-        """The examples it is trained on, or clean ones of those held out."""
+    def stream(self, text: Path, held_out: bool = False) -> Stream:
+        """The examples it is trained on, or those held out, which are clean."""
         return Stream(
             text,
             self.seed,
@@ -84,7 +84,7 @@ class Recipe(Schedule):
             self.tasks,
             self.dense_share,
             0.0 if held_out else self.noise,
-            self.random_share if random_share is None else random_share,
+            self.random_share,
             named(self.fonts) if self.fonts else None,
         )
 
@@ -172,8 +172,8 @@ def given(
 def held(recipe: Recipe, text: Path) -> dict[str, list[Asked]]:
     """Held-out questions by task, and some about pages of random strings as "random"."""
     found: dict[str, list[Asked]] = {}
-    for name, random_share, count in (("", 0.0, _HELD), ("random", 1.0, _HELD // 4)):
-        stream = recipe.stream(text, held_out=True, random_share=random_share)
+    both = recipe.stream(text, held_out=True)
+    for name, stream, count in (("", both.with_random(0.0), _HELD), ("random", both.with_random(1.0), _HELD // 4)):
         for number in range(count):
             asked = Asked.of(stream[number], recipe.longest)
             found.setdefault(name or asked.task, []).append(asked)
