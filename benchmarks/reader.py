@@ -42,7 +42,7 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--encoder", default="")
-    parser.add_argument("--batches", type=int, default=3)
+    parser.add_argument("--batches", type=int, choices=range(1, 100), default=3)
     arguments = parser.parse_args()
     recipe = Recipe.read(recipe_file(arguments.recipe))
     nano = load_either(arguments.encoder or recipe.encoder)

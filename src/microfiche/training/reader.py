@@ -37,8 +37,8 @@ from microfiche.training.tasks import Name
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import named
 
-_HELD = 64  #: held-out examples that are measured, and as many of random strings by a quarter
-_SPREAD = 1.25  #: of lengths that are padded to one
+_HELD = 48  #: held-out examples that are measured, and a third as many about random strings
+_SPREAD = 1.5  #: of lengths that are padded to one
 
 
 class Recipe(Schedule):
@@ -173,7 +173,7 @@ def held(recipe: Recipe, text: Path) -> dict[str, list[Asked]]:
     """Held-out questions by task, and some about pages of random strings as "random"."""
     found: dict[str, list[Asked]] = {}
     both = recipe.stream(text, held_out=True)
-    for name, stream, count in (("", both.with_random(0.0), _HELD), ("random", both.with_random(1.0), _HELD // 4)):
+    for name, stream, count in (("", both.with_random(0.0), _HELD), ("random", both.with_random(1.0), _HELD // 3)):
         for number in range(count):
             asked = Asked.of(stream[number], recipe.longest)
             found.setdefault(name or asked.task, []).append(asked)
