@@ -60,6 +60,8 @@ def test_the_loss_falls_and_what_was_broken_off_ends_the_same(corpus: Path) -> N
     run(corpus, "longer")
     log = [json.loads(line) for line in (corpus / "longer/log.jsonl").read_text().splitlines()]
     assert log[-1]["loss"] < 0.9 * log[0]["loss"]
+    assert [len(layer) for layer in log[-1]["experts"]] == [4] and 0.9 < log[-1]["balance"] < 4
+    assert sum(log[-1]["experts"][0]) == pytest.approx(1, abs=1e-3)
     assert {"4x6", "4x6, readout", "4x6 random", "12x12"} <= set(log[-1]["held_out"])
 
 

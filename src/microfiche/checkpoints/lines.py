@@ -6,10 +6,9 @@ from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from microfiche.checkpoints.stored import place, read, unfilled, write
+from microfiche.checkpoints.stored import made, write
 from microfiche.decoder.lines import LineDecoder
 from microfiche.decoder.moe import MoEConfig
-from microfiche.errors import CheckpointError
 from microfiche.models.nano import Nano
 
 FORMAT = "microfiche-lines-1"
@@ -30,13 +29,10 @@ def load(nano: Nano, path: Path | None = None) -> LineDecoder:
     if path is None:
         with as_file(files(__package__) / "weights" / "nano-lines.safetensors") as shipped:
             return load(nano, shipped)
-    head, stored = read(path, FORMAT)
-    if head.get("encoder") != nano.checkpoint[1]:
-        raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {nano.checkpoint[0]}")
-    try:
-        with unfilled():
-            model = LineDecoder(MoEConfig(**head["config"]), head["seen"], head["token_width"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
-    place(model, stored, path)
+    model = made(
+        path,
+        FORMAT,
+        lambda head: LineDecoder(MoEConfig(**head["config"]), head["seen"], head["token_width"]),
+        nano.checkpoint,
+    )
     return model.to(nano.readout.table).eval().requires_grad_(False)

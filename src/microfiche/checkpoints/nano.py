@@ -6,12 +6,11 @@ import hashlib
 from dataclasses import asdict
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
-from microfiche.checkpoints.stored import place, read, unfilled, write
-from microfiche.errors import CheckpointError
+from microfiche.checkpoints.stored import format_of, made, write
 from microfiche.models.devices import fast_dtype
 from microfiche.models.encoding import NanoConfig, NanoModel
 from microfiche.models.nano import Nano
@@ -42,14 +41,20 @@ def load(
     return _load(kind, Path(name_or_path), Path(name_or_path).stem, device, dtype)
 
 
+def load_either(
+    name_or_path: str | Path, device: str = "cpu", dtype: torch.dtype | None = None
+) -> Nano | NanoPrint:
+    """The same for a name or file of either kind."""
+    if str(name_or_path) == SHIPPED[NanoPrint] or format_of(Path(name_or_path)) == FORMATS[NanoPrint]:
+        return load(NanoPrint, name_or_path, device, dtype)
+    return load(Nano, name_or_path, device, dtype)
+
+
 def _load(kind: type[M], path: Path, name: str, device: str, dtype: torch.dtype | None) -> M:
-    head, stored = read(path, FORMATS[kind])
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    try:
-        config = NanoConfig(**{**head["config"], "stem": tuple(head["config"]["stem"])})
-        with unfilled():
-            model = kind(config, (name, digest))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
-    place(model, stored, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+    def make(head: dict[str, Any]) -> M:
+        return kind(NanoConfig(**{**head["config"], "stem": tuple(head["config"]["stem"])}), (name, digest))
+
+    model = made(path, FORMATS[kind], make)
     return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)

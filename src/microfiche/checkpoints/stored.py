@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -21,6 +21,8 @@ from torch.overrides import TorchFunctionMode
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
 from microfiche.typesetting.alphabet import FULL, HALF
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def alphabet_hash() -> str:
@@ -80,6 +82,33 @@ class _Unfilled(TorchFunctionMode):
         if func in (nn.init.normal_, Tensor.normal_, Tensor.mul):
             return args[0] if args else kwargs["tensor"]
         return (torch.empty if func is torch.randn else func)(*args, **kwargs)
+
+
+def made(
+    path: Path, format: str, make: Callable[[dict[str, Any]], M], encoder: tuple[str, str] | None = None
+) -> M:
+    """The model that `make` builds of the head of a file of `format`, with the file's weights; CheckpointError as
+    `read` and `place` say, or if it was made for the tokens of another checkpoint than `encoder`, a name and SHA-256.
+    """
+    head, stored = read(path, format)
+    if encoder is not None and head.get("encoder") != encoder[1]:
+        raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {encoder[0]}")
+    try:
+        with unfilled():
+            model = make(head)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
+    place(model, stored, path)
+    return model
+
+
+def format_of(path: Path) -> str:
+    """The format that a file of ours says it has; empty if it is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            return str(json.loads((file.metadata() or {}).get("microfiche", "{}")).get("format", ""))
+    except (SafetensorError, OSError, ValueError, AttributeError):
+        return ""
 
 
 def place(model: nn.Module, stored: dict[str, Tensor], path: Path) -> None:

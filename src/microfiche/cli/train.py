@@ -1,4 +1,4 @@
-"""train codec, lines, print, index, deepseek-ocr, data."""
+"""train codec, lines, together, reader, print, index, deepseek-ocr, data."""
 
 from __future__ import annotations
 
@@ -44,6 +44,37 @@ def lines(
 ) -> None:
     """Trains nano's line decoder on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
     from microfiche.training.lines import train
+
+    _folder(text, "text")
+    _train(train, recipe, text, out, device, "model.safetensors")
+
+
+@app.command()
+def together(
+    text: TextOption,
+    out: OutOption,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-together",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Trains encoder, readout and line decoder together at a low rate; writes model.safetensors and lines.safetensors.
+
+    Ctrl-C stops it and the same command goes on.
+    """
+    from microfiche.training.together import train
+
+    _folder(text, "text")
+    _train(train, recipe, text, out, device, "model.safetensors")
+
+
+@app.command()
+def reader(
+    text: TextOption,
+    out: OutOption,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-reader",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Trains the prompted reader on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
+    from microfiche.training.reader import train
 
     _folder(text, "text")
     _train(train, recipe, text, out, device, "model.safetensors")

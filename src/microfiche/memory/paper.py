@@ -19,10 +19,11 @@ from PIL import Image
 
 from microfiche.errors import StoreError
 from microfiche.page import Page, Setting
-from microfiche.typesetting import Typesetter, density, shrink
+from microfiche.typesetting import Typesetter, density
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density, Layout, mode
+from microfiche.typesetting.shrink import shrink
 
 UNDRAWN = "¤"
 WIDE = "16x16"  #: the density for a text that the memory's own cannot draw

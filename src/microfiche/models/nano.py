@@ -107,7 +107,9 @@ class Nano(NanoModel):
             seen = torch.cat([seen, torch.zeros_like(seen)], dim=-1)
         unreadable = ~_readable(density)
         unreadable[LEFT] = True
-        base[..., np.flatnonzero(unreadable)] = -torch.inf
+        never = torch.zeros(base.shape[-1], dtype=torch.bool)
+        never[: len(unreadable)] = torch.from_numpy(unreadable)
+        base = base.masked_fill(never.to(base.device), -torch.inf)
         base[~_after_text(base), END] = EARLY_END
         row = centres(density, rows, columns, scale=scale)[0][:, 0] // TOKEN_SIDE
         tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.checkpoints import load
@@ -24,6 +24,7 @@ from microfiche.decoder.readout import HALF_CLASSES, RIGHT
 from microfiche.models.nano import Nano
 from microfiche.training import parallel, sizes
 from microfiche.training.data import LARGEST, Corpus, Pages
+from microfiche.training.experts import Use
 from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.atlas import atlas
@@ -61,22 +62,77 @@ def classes(cells: NDArray[np.uint16]) -> NDArray[np.int64]:
     return np.where(full, HALF_CLASSES + (ids - N_HALF) // 2, np.where(ids >= N_HALF, RIGHT, ids))
 
 
-def strip(pages: Pages, rng: np.random.Generator, recipe: Recipe, density: Density, random: bool) -> NDArray[np.uint16]:
-    """(rows, columns) cells of a piece of a page."""
-    height, width = (n * TOKEN_SIDE for n in recipe.strip)
+def strip(
+    pages: Pages, rng: np.random.Generator, size: tuple[int, int], density: Density, random: bool
+) -> NDArray[np.uint16]:
+    """(rows, columns) cells of a piece of a page, `size` vision tokens high and wide."""
+    height, width = (n * TOKEN_SIDE for n in size)
     return pages.cells(rng, density, height // density.height, width // density.width, random)
 
 
-@torch.no_grad()
-def seen(nano: Nano, recipe: Recipe, density: Density, cells: NDArray[np.uint16]) -> Lines:
+def seen(nano: Nano, size: tuple[int, int], density: Density, cells: NDArray[np.uint16]) -> Lines:
     """What nano sees of a strip."""
-    height, width = recipe.strip
+    height, width = size
     ink = torch.from_numpy(draw(cells, atlas(density).cells, height * TOKEN_SIDE, width * TOKEN_SIDE))
-    values = nano.encoder(ink[None].to(nano.readout.table))
-    return nano.lines(values[0], height, width, density)
+    table = nano.readout.table
+    with torch.autocast(table.device.type, torch.bfloat16, enabled=table.requires_grad):
+        values = nano.encoder(ink[None].to(table))
+        return nano.lines(values[0], height, width, density)
 
 
-def optimisers(model: LineDecoder, recipe: Recipe) -> list[torch.optim.Optimizer]:
+def losses(
+    nano: Nano,
+    model: LineDecoder,
+    pages: Pages,
+    rng: np.random.Generator,
+    strips: int,
+    size: tuple[int, int],
+    balance: float,
+    device: torch.device,
+) -> Loss:
+    """The loss on `strips` new pieces of pages, of the line decoder and, if nano is trained, of what it saw."""
+    total, characters, right = torch.zeros((), device=device), 0, 0
+    use: Use | None = None
+    for _ in range(strips):
+        density = pages.densities[rng.choice(len(pages.densities), p=pages.weights)]
+        cells = strip(pages, rng, size, density, rng.random() < pages.random_share)
+        lines, target = seen(nano, size, density, cells), torch.from_numpy(classes(cells)).to(device)
+        routings: list[Routing] = []
+        with torch.autocast(device.type, torch.bfloat16):
+            logits = model(lines, shifted(target), routings)
+        total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
+        if routings:
+            uneven = balance_loss(routings)
+            total = total + balance * target.numel() * uneven
+            use = Use.of(routings, uneven) + use
+        characters += target.numel()
+        right += int((logits.argmax(-1) == target).sum())
+    return Loss(total, characters, right, strips * size[0] * size[1], use=use)
+
+
+@torch.no_grad()
+def validate(
+    nano: Nano, model: LineDecoder, held: Pages, size: tuple[int, int], device: torch.device
+) -> dict[str, float]:
+    """Share of cells that the decoder reads right by itself on held-out strips, by density, on language and random
+    strings, and beside it the readout's."""
+    scores = {}
+    for density in held.densities:
+        for random in (False, True):
+            rng, right = np.random.default_rng(1), np.zeros(2)
+            for _ in range(3):
+                cells = strip(held, rng, size, density, random)
+                lines, target = seen(nano, size, density, cells), torch.from_numpy(classes(cells)).to(device)
+                draft = lines.base.argmax(-1)
+                with torch.autocast(device.type, torch.bfloat16):
+                    read, _, _ = model.verified(lines, draft)
+                right += [(read == target).float().mean().item() / 3, (draft == target).float().mean().item() / 3]
+            name = f"{density.name}{' random' if random else ''}"
+            scores[name], scores[f"{name}, readout"] = (round(float(r), 5) for r in right)
+    return scores
+
+
+def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
     """Muon for the blocks' matrices, AdamW for everything else."""
     matrices: list[Tensor] = []
     others: list[Tensor] = []
@@ -85,12 +141,12 @@ def optimisers(model: LineDecoder, recipe: Recipe) -> list[torch.optim.Optimizer
         (matrices if block else others).append(parameter)
     return [
         torch.optim.AdamW(
-            [{"params": others, "share": 0.4}], betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
+            [{"params": others, "share": 0.4}], betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
         ),
         torch.optim.Muon(
             [{"params": matrices, "share": 1.0}],
             momentum=0.95,
-            weight_decay=recipe.weight_decay,
+            weight_decay=weight_decay,
             adjust_lr_fn="match_rms_adamw",
         ),
     ]
@@ -113,42 +169,16 @@ def train(
     pages, held = (
         Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share) for validation in (False, True)
     )
-    height, width = recipe.strip
-    strips = max(1, round(recipe.tokens_per_batch / (height * width)))
+    strips = max(1, round(recipe.tokens_per_batch / (recipe.strip[0] * recipe.strip[1])))
 
-    def losses(number: int) -> Loss:
+    def loss(number: int) -> Loss:
         rng = np.random.default_rng([recipe.seed, number])
-        total, characters, right = torch.zeros((), device=device), 0, 0
-        for _ in range(strips):
-            density = pages.densities[rng.choice(len(pages.densities), p=pages.weights)]
-            cells = strip(pages, rng, recipe, density, rng.random() < recipe.random_share)
-            lines, target = seen(nano, recipe, density, cells), torch.from_numpy(classes(cells)).to(device)
-            routings: list[Routing] = []
-            with torch.autocast(device.type, torch.bfloat16):
-                logits = model(lines, shifted(target), routings)
-            total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
-            total = total + recipe.balance * target.numel() * balance_loss(routings)
-            characters += target.numel()
-            right += int((logits.argmax(-1) == target).sum())
-        return Loss(total, characters, right, strips * height * width)
+        return losses(nano, model, pages, rng, strips, recipe.strip, recipe.balance, device)
 
     def measured(step: int) -> dict[str, float]:
-        scores = {}
-        for density in held.densities:
-            for random in (False, True):
-                rng, right = np.random.default_rng(1), np.zeros(2)
-                for _ in range(3):
-                    cells = strip(held, rng, recipe, density, random)
-                    lines, target = seen(nano, recipe, density, cells), torch.from_numpy(classes(cells)).to(device)
-                    draft = lines.base.argmax(-1)
-                    with torch.autocast(device.type, torch.bfloat16):
-                        read, _, _ = model.verified(lines, draft)
-                    right += [(read == target).float().mean().item() / 3, (draft == target).float().mean().item() / 3]
-                name = f"{density.name}{' random' if random else ''}"
-                scores[name], scores[f"{name}, readout"] = (round(float(r), 5) for r in right)
-        return scores
+        return validate(nano, model, held, recipe.strip, device)
 
-    step = run(recipe_file, recipe, out, model, optimisers(model, recipe), losses, measured, progress, stop)
+    step = run(recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop)
     if step == recipe.steps and parallel.rank() == 0:
         save(model, nano.checkpoint, out / "model.safetensors")
     return step

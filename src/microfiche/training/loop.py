@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from microfiche.errors import TrainingError, UsageError
 from microfiche.files import whole_file
 from microfiche.training import parallel
+from microfiche.training.experts import Use
 from microfiche.training.state import load_state, saved
 
 
@@ -109,13 +110,14 @@ def recipe_file(name: str) -> Path:
 @dataclass(frozen=True)
 class Loss:
     """Of one batch: the summed loss, over how many characters (or text tokens), how many of them were read right, how
-    many tokens the batch took, and what it was made of, if that has a name."""
+    many tokens the batch took, what it was made of, if that has a name, and how experts were used, if there are any."""
 
     total: Tensor
     characters: int
     right: int
     tokens: int
     name: str = ""
+    use: Use | None = None
 
     @property
     def counts(self) -> tuple[int, int, int]:
@@ -167,6 +169,7 @@ def run(
         _checkpoint_blocks(model)
     since, began, seen = time.perf_counter(), step, 0
     loss_sum, characters, right = 0.0, 0, 0
+    use: Use | None = None
     while step < recipe.steps and not any(parallel.summed([stop(step)], device)):
         for group in (g for o in optimisers for g in o.param_groups):
             group["lr"] = recipe.learning_rate_at(step) * group["share"]
@@ -178,6 +181,7 @@ def run(
             done = [a + b for a, b in zip(done, (loss.total.item(), *loss.counts), strict=True)]
             if not math.isfinite(loss.total.item()):
                 bad.append(f"batch {step * parts + part}" + (f", {loss.name}" if loss.name else ""))
+            use = loss.use + use if loss.use else use
         total, *counts = parallel.summed(done, device)
         parallel.sum_gradients(list(trained.values()))
         for gradient in (p.grad for p in trained.values() if p.grad is not None):
@@ -205,6 +209,7 @@ def run(
                 "tokens_per_second": round(seen / (time.perf_counter() - since), 1),
             }
             left = (recipe.steps - step) * (time.perf_counter() - since) / (step - began)
+            line |= use.line(device) if use else {}
             if measured:
                 _exchange(trained, mean)
                 line["held_out"] = validate(step)
@@ -218,7 +223,7 @@ def run(
                     good = f"{state} holds step {last}" if last else "no state was saved yet"
                     raise TrainingError(f"{log}: cannot be written ({error.strerror or error}); {good}") from error
                 progress({**line, "seconds_left": round(left)})
-            since, began, seen = time.perf_counter(), step, 0
+            since, began, seen, use = time.perf_counter(), step, 0, None
             loss_sum, characters, right = 0.0, 0, 0
         if step % recipe.save_every == 0:
             last = saved(state, model, optimisers, step, mean, last)
@@ -258,8 +263,12 @@ def _board(out: Path, step: int) -> Any:
 def _show(board: Any, line: dict[str, Any]) -> None:
     if board is None:
         return
-    for name in ("loss", "right", "lr", "tokens_per_second"):
-        board.add_scalar(name, line[name], line["step"])
+    for name in ("loss", "right", "lr", "tokens_per_second", "balance"):
+        if name in line:
+            board.add_scalar(name, line[name], line["step"])
+    for i, layer in enumerate(line.get("experts", ())):
+        for j, share in enumerate(layer):
+            board.add_scalar(f"experts/layer {i}, {j}", share, line["step"])
     for name, score in line.get("held_out", {}).items():
         board.add_scalar(f"held out/{name}", score, line["step"])
     board.flush()

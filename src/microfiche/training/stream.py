@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -96,6 +97,13 @@ class Stream:
         chosen = task(_one(rng, self._tasks), page, rng) or task("free", page, rng)
         assert chosen is not None
         return Example(number, page, chosen)
+
+    def with_random(self, share: float) -> Stream:
+        """The same stream, but that `share` of the pages hold random strings; no text is read again."""
+        other = copy(self)
+        other.random_share, other._prints = share, copy(self._prints)
+        other._prints.random_share = share
+        return other
 
     def examples(self, first: int = 0, step: int = 1) -> Iterator[Example]:
         """Every `step`-th example from number `first` on, without end."""

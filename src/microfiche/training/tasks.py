@@ -14,13 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.models.prompts import LOCATE, PROMPTS, prompt
+from microfiche.models.prompts import LOCATE, PARTS, PROMPTS, READ, prompt
 from microfiche.typesetting.galleys import Kind
 from microfiche.typesetting.printed import Print
 
 Name = Literal["free", "line", "box", "markdown", "locate", "continue"]
 FULL = 999  #: the position of a page's right and lower edge
-READ = "<image>\nRead the {what} at {place}."  #: ours: the published prompts cannot ask for a part of a page
 LABELS: dict[Kind, str] = {  # of blocks, as the published model writes them
     "title": "title", "heading": "sub_title", "text": "text", "list": "list", "table": "table", "code": "text",
     "header": "header", "footer": "footer", "page number": "page_number",
@@ -79,7 +78,7 @@ def _box(page: Print, rng: np.random.Generator) -> Task | None:
 
 def _reading(name: Literal["line", "box"], page: Print, start: int, stop: int) -> Task:
     place = det(page, _hull(page, start, stop)[None])
-    return Task(name, READ.format(what="line" if name == "line" else "text", place=place), _text(page)[start:stop])
+    return Task(name, READ.format(what=PARTS[name], place=place), _text(page)[start:stop])
 
 
 def _markdown(page: Print, rng: np.random.Generator) -> Task | None:

@@ -1,0 +1,234 @@
+"""Trains the prompted reader on the tokens of a finished encoder, which stays as it is: the second stage of the paper.
+
+One loss, the cross-entropy of an answer's tokens after the true ones before them, plus the experts' balance. Pages and
+tasks are the stream's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from torch import Tensor
+from torch.nn import functional as F
+
+from microfiche.checkpoints.nano import load_either
+from microfiche.checkpoints.reader import save
+from microfiche.decoder import vocabulary
+from microfiche.decoder.moe import MoEConfig, Routing, balance_loss
+from microfiche.decoder.reader import NANO_READER, Reader
+from microfiche.models.devices import fast_dtype
+from microfiche.models.encoding import NanoModel
+from microfiche.models.reader import question
+from microfiche.training import parallel
+from microfiche.training.ahead import Ahead
+from microfiche.training.experts import Use
+from microfiche.training.lines import optimisers
+from microfiche.training.loop import Loss, Schedule, run
+from microfiche.training.stream import EVEN, Example, Stream
+from microfiche.training.tasks import Name
+from microfiche.typesetting.density import TOKEN_SIDE
+from microfiche.typesetting.fonts import named
+
+_HELD = 48  #: held-out examples that are measured, and a third as many about random strings
+_SPREAD = 1.5  #: of lengths that are padded to one
+
+
+class Recipe(Schedule):
+    """What makes a reader; see training/recipes for one that is written for a GPU."""
+
+    encoder: str = "nano-print"  #: the checkpoint whose tokens it reads, of the codec or for print
+    page_sides: dict[int, float]  #: side of a square training page in px → its share of the pages
+    tasks: dict[Name, float] = Field(default_factory=lambda: dict(EVEN))  #: task → its share of the questions
+    dense_share: float = Field(0.0, ge=0, le=1)  #: pages in cells of a bitmap font, as the codec's
+    random_share: float = Field(0.3, ge=0, le=1)  #: pages that hold random strings
+    noise: float = Field(0.25, ge=0, le=1)  #: the chance of each step of noise on a page
+    fonts: list[str] = Field(default_factory=list)  #: typefaces; the fixed lists if there are none
+    longest: int = Field(1024, ge=256)  #: characters and marks of a question and its answer; more are cut off
+    balance: float = Field(0.001, ge=0)  #: factor of the experts' balance loss
+    workers: int = Field(0, ge=0)  #: processes that make pages; 0: the one that trains
+    decoder: dict[str, Any] = Field(default_factory=dict)  #: fields of NANO_READER that differ
+
+    @model_validator(mode="after")
+    def _possible(self) -> Recipe:
+        known = {f.name for f in fields(MoEConfig)} - {"vocabulary"}
+        for name in self.decoder:
+            if name not in known:
+                raise ValueError(f"{name!r} is none of {', '.join(sorted(known))}")
+        for name, shares in (("page_sides", self.page_sides.values()), ("tasks", self.tasks.values())):
+            if min(shares, default=0) < 0 or not sum(shares):
+                raise ValueError(f"{name}: the shares are not all ≥ 0 with one above")
+        return self
+
+    @property
+    def pages_per_batch(self) -> int:
+        """So many that a batch has about its share of vision tokens."""
+        shares = self.page_sides
+        mean = sum((side // TOKEN_SIDE) ** 2 * share for side, share in shares.items()) / sum(shares.values())
+        return max(1, round(self.tokens_per_batch / max(mean, 1)))
+
+    def stream(self, text: Path, held_out: bool = False) -> Stream:
+        """The examples it is trained on, or those held out, which are clean."""
+        return Stream(
+            text,
+            self.seed,
+            held_out,
+            {(side, side): share for side, share in self.page_sides.items()},
+            self.tasks,
+            self.dense_share,
+            0.0 if held_out else self.noise,
+            self.random_share,
+            named(self.fonts) if self.fonts else None,
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A page's `ink` (H, W) uint8, 255 where it is black, the ids of a `question` (Q,) and of its `answer` (A,)."""
+
+    task: Name
+    ink: NDArray[np.uint8]
+    question: NDArray[np.int64]
+    answer: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, example: Example, longest: int) -> Asked:
+        """An example; of a prefix the end is kept, and of an answer the beginning, so that both and the prompt are no
+        longer than `longest`. An answer that is whole ends with END."""
+        task = example.task
+        asked = question(task.prompt, task.prefix[-(longest // 2) :], torch.device("cpu")).numpy()
+        answer = np.append(vocabulary.encode(task.answer), vocabulary.END)
+        ink = 255 - example.page.image
+        return cls(task.name, ink, asked, answer[: max(1, longest - len(asked))])
+
+    @property
+    def length(self) -> int:
+        """Positions that the decoder goes over, nearly."""
+        return self.ink.size // TOKEN_SIDE**2 + len(self.question) + len(self.answer)
+
+
+@torch.no_grad()
+def seen(nano: NanoModel, asked: Sequence[Asked]) -> list[Tensor]:
+    """The (N, token width) tokens of each page; those of one size go through together."""
+    table = nano.readout.table
+    values: dict[int, Tensor] = {}
+    for shape in {one.ink.shape for one in asked}:
+        alike = [i for i, one in enumerate(asked) if one.ink.shape == shape]
+        ink = torch.from_numpy(np.stack([asked[i].ink for i in alike])).to(table.device).to(table.dtype) / 255
+        values.update(zip(alike, nano.encoder(ink), strict=True))
+    return [values[i] for i in range(len(asked))]
+
+
+def groups(asked: Sequence[Asked]) -> Iterator[list[int]]:
+    """The numbers of those that are about as long, so that little is padded."""
+    order = sorted(range(len(asked)), key=lambda i: asked[i].length)
+    while order:
+        some = [i for i in order if asked[i].length <= _SPREAD * asked[order[0]].length]
+        yield some
+        order = order[len(some) :]
+
+
+def losses(nano: NanoModel, reader: Reader, asked: Sequence[Asked], balance: float, device: torch.device) -> Loss:
+    """The loss on some questions."""
+    values = seen(nano, asked)
+    total, tokens, right = torch.zeros((), device=device), 0, 0
+    use: Use | None = None
+    for some in groups(asked):
+        pages, questions, answers = given(reader, asked, values, some, device)
+        routings: list[Routing] = []
+        with torch.autocast(device.type, torch.bfloat16):
+            logits, real = reader(pages, questions, answers, routings)
+        target = torch.cat(answers)
+        total = total + F.cross_entropy(logits.float(), target, reduction="sum")
+        if routings:
+            uneven = balance_loss(routings, real)
+            total = total + balance * len(target) * uneven
+            use = Use.of(routings, uneven, real) + use
+        tokens += len(target)
+        right += int((logits.argmax(-1) == target).sum())
+    return Loss(total, tokens, right, sum(map(len, values)), use=use)
+
+
+def given(
+    reader: Reader, asked: Sequence[Asked], values: Sequence[Tensor], some: Sequence[int], device: torch.device
+) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """The vectors of pages, and the ids of questions and answers, of `some` of those asked."""
+    pages = []
+    for i in some:
+        height, width = (n // TOKEN_SIDE for n in asked[i].ink.shape)
+        with torch.autocast(device.type, torch.bfloat16, enabled=reader.training):
+            pages.append(reader.arranged(values[i], height, width))
+    ids = [[torch.from_numpy(a).to(device) for a in (asked[i].question, asked[i].answer)] for i in some]
+    return pages, [q for q, _ in ids], [a for _, a in ids]
+
+
+def held(recipe: Recipe, text: Path) -> dict[str, list[Asked]]:
+    """Held-out questions by task, and some about pages of random strings as "random"."""
+    found: dict[str, list[Asked]] = {}
+    both = recipe.stream(text, held_out=True)
+    for name, stream, count in (("", both.with_random(0.0), _HELD), ("random", both.with_random(1.0), _HELD // 3)):
+        for number in range(count):
+            asked = Asked.of(stream[number], recipe.longest)
+            found.setdefault(name or asked.task, []).append(asked)
+    return found
+
+
+@torch.no_grad()
+def validate(
+    nano: NanoModel, reader: Reader, questions: dict[str, list[Asked]], balance: float, device: torch.device
+) -> dict[str, float]:
+    """By task the share of held-out answers' tokens that are right after the true ones before them, which a guesser of
+    language comes far in; and the share of lines that are right as a whole when the reader answers by itself."""
+    scores = {}
+    for name, asked in questions.items():
+        found = losses(nano, reader, asked, balance, device)
+        scores[name] = round(found.right / found.characters, 5)
+    if lines := questions.get("line"):
+        alone = deepcopy(reader).to(fast_dtype(str(device))).eval()
+        pages, asking, answers = given(alone, lines, seen(nano, lines), range(len(lines)), device)
+        read = alone.generate(pages, asking, max(map(len, answers)))
+        whole = [(*one.tokens, vocabulary.END) == tuple(a.tolist()) for one, a in zip(read, answers, strict=True)]
+        scores["line, whole"] = round(sum(whole) / len(whole), 5)
+    return scores
+
+
+def train(
+    recipe_file: Path,
+    text: Path,
+    out: Path,
+    device: torch.device,
+    progress: Callable[[dict[str, Any]], None],
+    stop: Callable[[int], bool] = lambda step: False,
+) -> int:
+    """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
+    the steps done. See `loop.run`."""
+    recipe = Recipe.read(recipe_file)
+    nano = load_either(recipe.encoder, str(device))
+    torch.manual_seed(recipe.seed)
+    reader = Reader(replace(NANO_READER, **recipe.decoder), nano.config.token_width).to(device)
+    stream, questions = recipe.stream(text), held(recipe, text)
+    pages = recipe.pages_per_batch
+
+    def made(number: int) -> list[Asked]:
+        return [Asked.of(stream[i], recipe.longest) for i in range(number * pages, (number + 1) * pages)]
+
+    batches = Ahead(made, recipe.workers, recipe.batches_per_step)
+
+    def loss(number: int) -> Loss:
+        return losses(nano, reader, batches(number), recipe.balance, device)
+
+    def measured(step: int) -> dict[str, float]:
+        return validate(nano, reader, questions, recipe.balance, device)
+
+    learning = optimisers(reader, recipe.weight_decay)
+    step = run(recipe_file, recipe, out, reader, learning, loss, measured, progress, stop)
+    if step == recipe.steps and parallel.rank() == 0:
+        save(reader, nano.checkpoint, out / "model.safetensors")
+    return step
