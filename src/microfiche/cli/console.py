@@ -12,7 +12,6 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from microfiche.errors import MicroficheError
 
@@ -64,6 +63,15 @@ def interrupts() -> Iterator[Callable[[], bool]]:
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Any]:
     """A bar on a terminal, elsewhere a line every `EVERY` seconds; gives a function that takes how much is done."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
     with Progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=not err.is_terminal, transient=True
