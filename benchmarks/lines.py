@@ -1,0 +1,67 @@
+"""The line decoder on held-out pages: what it mends, and that checking a draft reads what greedy decoding reads.
+
+    python benchmarks/lines.py CORPUS [--pages 2] [--decoder FILE]
+
+For each density held-out text and its random twin, full Small pages. *Accepted* is the share of the draft's cells that
+the decoder agrees with; *passes* how often it goes over a line of a page, on average; *as greedy* the share of cells in
+which checking and greedy decoding read the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from microfiche.checkpoints import lines, load
+from microfiche.evaluation.measure import random_twin
+from microfiche.evaluation.precision import errors
+from microfiche.fiche import dequantise, quantise
+from microfiche.page import VisionTokens
+from microfiche.training.data import documents, held_out
+from microfiche.typesetting import Typesetter, unreadable
+from microfiche.typesetting.density import DENSITIES, mode
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--pages", type=int, default=2)
+    parser.add_argument("--decoder", type=Path, help="weights; those that ship, if none are given")
+    args = parser.parse_args()
+    model = load()
+    decoder = lines.load(model, args.decoder)
+    print("| density | text | readout | decoder | accepted | passes | as greedy |\n|---|---|---|---|---|---|---|")
+    for density in DENSITIES.values():
+        (file,) = args.folder.glob("zh-wiki*" if density.wide else "en-wiki*")
+        text = "\n".join(d for d in documents(file) if held_out(d))[: 40_000 * args.pages]
+        text = text.translate(dict.fromkeys(map(ord, unreadable([text], density)[0])))
+        for name, content in (("Wikipedia", text), ("random strings", random_twin(text))):
+            wrong = {"readout": 0, "decoder": 0}
+            length = cells = accepted = same = rows = passes = 0
+            for page in islice(Typesetter(density, mode("small")).pages([content]), args.pages):
+                (tokens,) = model.encode([page])
+                values = dequantise(quantise(tokens.values, "int8"))
+                tokens = VisionTokens(values, tokens.height, tokens.width, tokens.setting, tokens.checkpoint)
+                for by, reading in (("readout", model.read(tokens)), ("decoder", model.read(tokens, decoder))):
+                    distance, longer = errors(reading, page.text or "")
+                    wrong[by] += distance
+                length += longer
+                seen = model.lines(values.to(model.readout.table), tokens.height, tokens.width, density)
+                draft = seen.base.argmax(-1)
+                read, _, gone_over = decoder.verified(seen, draft)
+                cells, rows, passes = cells + read.numel(), rows + len(seen), passes + sum(gone_over)
+                accepted += int((read == draft).sum())
+                same += int((read == decoder.greedy(seen)).sum())
+            print(
+                f"| {density.name} | {name} | {1 - wrong['readout'] / length:.4f} | {1 - wrong['decoder'] / length:.4f} "
+                f"| {accepted / cells:.4f} | {passes / rows:.2f} | {same / cells:.4f} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
