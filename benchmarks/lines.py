@@ -57,8 +57,8 @@ def main() -> None:
                 accepted += int((read == draft).sum())
                 same += int((read == decoder.greedy(seen)).sum())
             print(
-                f"| {density.name} | {name} | {1 - wrong['readout'] / length:.4f} | {1 - wrong['decoder'] / length:.4f} "
-                f"| {accepted / cells:.4f} | {passes / rows:.2f} | {same / cells:.4f} |",
+                f"| {density.name} | {name} | {1 - wrong['readout'] / length:.4f} "
+                f"| {1 - wrong['decoder'] / length:.4f} | {accepted / cells:.4f} | {passes / rows:.2f} | {same / cells:.4f} |",
                 flush=True,
             )
 
