@@ -68,7 +68,7 @@ def main() -> None:
         some = asked[number * size : (number + 1) * size]
         start = time.process_time()
         loss = losses(nano, reader, some, recipe.balance, torch.device("cpu"))
-        loss.total.backward()
+        loss.total.backward()  # type: ignore[no-untyped-call]
         losing += time.process_time() - start
         answers += loss.characters
     speed = (encoder + decoder) * size * arguments.batches / losing

@@ -43,6 +43,7 @@ class Ahead(Generic[T]):
                     batch_size=None,
                     sampler=_From(number, self._parts),
                     num_workers=self._workers,
+                    multiprocessing_context="fork",  # which shares the text, and takes any `make`
                     collate_fn=_as_it_is,
                     worker_init_fn=_deaf,
                     generator=torch.Generator(),  # lest it draw from the model's
