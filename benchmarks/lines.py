@@ -58,7 +58,8 @@ def main() -> None:
                 same += int((read == decoder.greedy(seen)).sum())
             print(
                 f"| {density.name} | {name} | {1 - wrong['readout'] / length:.4f} "
-                f"| {1 - wrong['decoder'] / length:.4f} | {accepted / cells:.4f} | {passes / rows:.2f} | {same / cells:.4f} |",
+                f"| {1 - wrong['decoder'] / length:.4f} | {accepted / cells:.4f} | {passes / rows:.2f} "
+                f"| {same / cells:.4f} |",
                 flush=True,
             )
 
