@@ -175,7 +175,8 @@ class Squares(nn.Module):
         order = corner.argsort()
         at, place = at[order], place[order]
         missing = (at.flatten() < 0).nonzero()[:, 0]
-        gathered = squares.index_select(0, at.flatten().clamp(min=0)).index_fill(0, missing, 0).view(*at.shape, -1)
+        gathered = squares.index_select(0, at.flatten().clamp(min=0)).index_fill(0, missing, 0)
+        gathered = gathered.view(*at.shape, squares.shape[1])
         near = gathered[:, 1:].flatten(1).split_with_sizes(corner.bincount(minlength=4).tolist())
         around = torch.cat([linear(some) for linear, some in zip(self.around, near, strict=True)])
         x = self.fc1(gathered[:, 0]) + around

@@ -22,7 +22,7 @@ from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import TOKEN_SIDE, Density
 from microfiche.typesetting.layout import boxes, ids_to_text, text_cells
 
-EARLY_END = -30.0  #: log-probability that the text ends where more of it follows
+EARLY_END = -100.0  #: log-probability that the text ends where more of it follows
 
 
 class Nano(NanoModel):
@@ -133,7 +133,7 @@ class Nano(NanoModel):
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
         early = (half == END) & (np.arange(rows * columns) < last)  # the text cannot be over where more of it follows
         stray = (half == RIGHT) & (np.roll(half, 1) != LEFT)  # nor can there be half a character
-        for wrong, classes in ((early, [END]), (stray, [LEFT, RIGHT])):
+        for wrong, classes in ((early, [END]), (stray, [END, LEFT, RIGHT])):
             if wrong.any():
                 others = logits[torch.from_numpy(wrong).to(logits.device)]
                 others[:, classes] = -torch.inf
