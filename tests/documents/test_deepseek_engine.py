@@ -60,7 +60,7 @@ def test_the_command_reads_with_weights_and_says_what_they_need(
     options = ["--weights", "deepseek-ai/DeepSeek-OCR", "--dtype", "int8", "--mode", "tiny", "--format", "json"]
     result = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), *options])
     assert result.exit_code == 0, result.output
-    assert loaded == [("deepseek-ocr", "cpu", torch.int8, "deepseek-ai/DeepSeek-OCR")]
+    assert loaded == [("deepseek-ocr", "cpu", torch.int8, "deepseek-ai/DeepSeek-OCR", None)]
     assert "deepseek-ocr: 3.5 GB of weights on cpu" in result.stderr
     (page,) = Document.model_validate_json(result.stdout).pages
     assert (page.engine, page.chosen) == ("deepseek-ocr", "no text layer")
