@@ -38,6 +38,7 @@ from microfiche.typesetting.layout import ids_to_text
 
 HELD = 45  #: characters of a token: 9 × 5 cells of 7×13 px
 WIDTH = 768
+CONVOLUTIONS = 0.1  #: of the learning rate, as for the pixels' compressor: at all of it they do not train
 CHARACTER = 192  #: width of a character's embedding under the convolutions
 
 
@@ -120,13 +121,16 @@ def train_text(name: str, folder: Path, out: Path, steps: int) -> TextCodec:
         total = F.cross_entropy(logits.float(), target, reduction="sum")
         return Loss(total, len(target), int((logits.argmax(-1) == target).sum()), len(ids))
 
-    matrices, others = [], []
+    matrices, others, convolutions = [], [], []
     for key, parameter in model.named_parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad and key.startswith("encoder.conv"):
+            convolutions.append(parameter)
+        elif parameter.requires_grad:
             block = parameter.ndim == 2 and min(parameter.shape) >= 64 and key.startswith("readout.blocks")
             (matrices if block else others).append(parameter)
     optimisers = [
-        torch.optim.AdamW([{"params": others, "share": 1.0}], betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+        torch.optim.AdamW([{"params": others, "share": 1.0}, {"params": convolutions, "share": CONVOLUTIONS}],
+                          betas=(0.9, 0.98), weight_decay=0.01, fused=True),
         torch.optim.Muon([{"params": matrices, "share": 1.0}], momentum=0.95, weight_decay=0.01,
                          adjust_lr_fn="match_rms_adamw"),
     ]  # fmt: skip
