@@ -81,6 +81,15 @@ def raw(data: bytes, code: int = 200) -> Answer:
     return lambda asked: (code, data)
 
 
+def red(asked: dict[str, Any]) -> int:
+    """Of the first pixel of the page that was sent."""
+    url = asked["messages"][0]["content"][0]["image_url"]["url"]
+    with Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))) as page:
+        pixel = page.convert("RGB").getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    return int(pixel[0])
+
+
 def sheet(number: int = 1) -> Sheet:
     return Sheet(number, Image.new("RGB", (200, 100), (number, 0, 0)))
 
@@ -100,10 +109,8 @@ def test_a_page_is_sent_with_the_official_prompt_and_its_answer_parsed(server: S
 
 def test_pages_are_asked_for_at_once_and_come_back_in_order(server: Server) -> None:
     def slowly(asked: dict[str, Any]) -> tuple[int, bytes]:
-        url = asked["messages"][0]["content"][0]["image_url"]["url"]
-        red = Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).getpixel((0, 0))[0]
-        time.sleep(0.3 - 0.03 * red)
-        return says(f"page {red}")(asked)
+        time.sleep(0.3 - 0.03 * red(asked))
+        return says(f"page {red(asked)}")(asked)
 
     server.answers = [slowly]
     pages = EndpointEngine(server.url, batch=8).read([sheet(n) for n in range(1, 9)])
@@ -191,10 +198,15 @@ def test_tasks_are_the_official_prompts(server: Server) -> None:
 
 
 def test_the_command_asks_the_endpoint_that_is_configured(server: Server, tmp_path: Path, monkeypatch: Any) -> None:
-    server.answers = [says("<|ref|>image<|/ref|><|det|>[[100, 100, 500, 500]]<|/det|>"), raw(b"down", 400)]
-    Image.effect_noise((400, 300), 80).save(
-        tmp_path / "x.tif", save_all=True, append_images=[Image.effect_noise((400, 300), 90)]
-    )
+    def first_only(asked: dict[str, Any]) -> tuple[int, bytes]:  # pages are asked for at once, in any order
+        answer = says("<|ref|>image<|/ref|><|det|>[[100, 100, 500, 500]]<|/det|>") if red(asked) else raw(b"down", 400)
+        return answer(asked)
+
+    server.answers = [first_only]
+    first, second = (Image.effect_noise((400, 300), spread) for spread in (80, 90))
+    first.putpixel((0, 0), 255)
+    second.putpixel((0, 0), 0)
+    first.save(tmp_path / "x.tif", save_all=True, append_images=[second])
     monkeypatch.setenv("MICROFICHE_ENDPOINT", server.url)
     monkeypatch.setenv("MICROFICHE_ENDPOINT_KEY", "secret")
     command = ["read", str(tmp_path / "x.tif"), "-o", str(tmp_path / "out"), "--task", "describe"]
