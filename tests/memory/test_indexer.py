@@ -18,7 +18,7 @@ from microfiche.memory.query import query_words, word_page
 from microfiche.models.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
 from microfiche.models.nano import Nano
 from microfiche.training.data import Corpus, Pages
-from microfiche.training.index import Recipe, page_scores, sample, tokens_of, train
+from microfiche.training.index import Bank, Recipe, batch, page_scores, query_of, tokens_of, train
 from microfiche.typesetting.density import DENSITIES
 
 SMALL = IndexerConfig(hidden=64, width=32, heads=4)
@@ -118,7 +118,8 @@ def corpus(tmp_path: Path, alice: str) -> Path:
 
 RECIPE = """steps = 2
 decay_steps = 1
-tokens_per_step = 128
+queries = 6
+bank = 8
 mode = "tiny"
 code_share = 0.5
 [densities]
@@ -135,10 +136,10 @@ def test_the_loss_falls_on_a_batch(nano: Nano, corpus: Path, tmp_path: Path) -> 
     recipe = Recipe.read(tmp_path / "recipe.toml")
     pages = Pages(Corpus.load(corpus, False), recipe.densities, 0.0)
     density = DENSITIES["7x13"]
-    made, queries = sample(pages, np.random.default_rng(0), recipe, density, 6)
-    assert all(word in (page.text or "") for page, words in zip(made, queries, strict=True) for word in words)
+    made, queries = batch(Bank(nano, pages, recipe), 0, np.random.default_rng(0), recipe, density)
+    assert made.shape == (6, 64, 1280) and all(2 <= len(words) <= 6 for words in queries)
     owners = torch.tensor([i for i, words in enumerate(queries) for _ in words])
-    keys, words = tokens_of(nano, made), tokens_of(nano, [word_page(w, density) for ws in queries for w in ws])
+    keys, words = made.float().flatten(0, 1), tokens_of(nano, [word_page(w, density) for ws in queries for w in ws])
     torch.manual_seed(0)
     model = Indexer(SMALL)
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
@@ -152,12 +153,27 @@ def test_the_loss_falls_on_a_batch(nano: Nano, corpus: Path, tmp_path: Path) -> 
     assert losses[-1] < 0.3 < losses[0]
 
 
+def test_a_bank_changes_slowly_and_follows_from_the_number(nano: Nano, corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").write_text("fresh = 0.5\n" + RECIPE)
+    recipe = Recipe.read(tmp_path / "recipe.toml")
+    pages, density = Pages(Corpus.load(corpus, False), recipe.densities, 0.0), DENSITIES["7x13"]
+    bank = Bank(nano, pages, recipe)
+    first, later = bank.at(0, density), bank.at(4, density)
+    assert len(first) == len(later) == 8 and all(a is b for a, b in zip(first[2:], later[:6], strict=True))
+    again = Bank(nano, pages, recipe).at(4, density)
+    assert [page.text for page in again] == [page.text for page in later]
+    for page, same in zip(later, again, strict=True):
+        torch.testing.assert_close(page.tokens, same.tokens)
+        words = query_of(np.random.default_rng(0), page, recipe)
+        assert words and all(word in page.text for word in words)
+
+
 def test_a_training_ends_in_weights(nano: Nano, corpus: Path, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").write_text(RECIPE)
     seen: list[dict[str, object]] = []
     assert train(tmp_path / "recipe.toml", corpus, tmp_path / "out", torch.device("cpu"), seen.append) == 2
     assert index.load(tmp_path / "out/model.safetensors", nano.checkpoint).config == SMALL
-    assert seen[-1]["held_out"].keys() == {"7x13, first of 32"}  # type: ignore[attr-defined]
+    assert seen[-1]["held_out"].keys() == {"7x13, first of 6"}  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="fewest come first"):
         (tmp_path / "recipe.toml").write_text("steps = 1\ndecay_steps = 0\nwords = [3, 2]\n[densities]\n7x13 = 1")
         Recipe.read(tmp_path / "recipe.toml")
