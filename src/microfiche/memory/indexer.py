@@ -20,6 +20,7 @@ from microfiche.memory.archive import Archive
 from microfiche.memory.query import query_words, word_page
 from microfiche.memory.writer import meta, set_meta
 from microfiche.models.indexer import KEY_STEP, Indexer, scores, to_int8
+from microfiche.page import VisionTokens
 from microfiche.typesetting import density
 
 SCORES = 1 << 23  #: products of a key and a query that are held at a time
@@ -55,7 +56,7 @@ def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], No
     missing = [record for record in archive.records() if record.id not in have]
     for at in range(0, len(missing), PAGES):
         batch = missing[at : at + PAGES]
-        made = [to_int8(indexer.keys(archive.tokens(record).values.float())).numpy() for record in batch]
+        made = [to_int8(indexer.keys(_patches(archive, archive.tokens(record)))).numpy() for record in batch]
         with archive.writing() as connection:
             (first,) = connection.execute("SELECT coalesce(max(first + count), 0) FROM index_keys").fetchone()
             _append(keys_file(archive, indexer), first * width, made)
@@ -142,6 +143,10 @@ def _queries(
             pages.append(word_page(word, density.density(at.name)))
     if not pages:
         return np.empty(0, np.int64), torch.empty(0), torch.empty(0)
-    tokens = torch.cat([made.values.float() for made in archive.model.encode(pages)])
-    q, w = indexer.queries(tokens)
+    q, w = indexer.queries(torch.cat([_patches(archive, made) for made in archive.model.encode(pages)]))
     return np.array(owners), q, w
+
+
+def _patches(archive: Archive, tokens: VisionTokens) -> torch.Tensor:
+    """(1, height, width, 16, patch width) what a page's tokens unfold to."""
+    return archive.model.patches(tokens.values[None], tokens.height, tokens.width)

@@ -8,7 +8,7 @@ interaction (ColBERT), the sum over the query's tokens of the best token on the 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,37 +19,49 @@ KEY_STEP = 1 / 32  #: of an int8 key; keys are normalised, so nearly all lie wit
 
 @dataclass(frozen=True)
 class IndexerConfig:
-    """Widths: of a token, of the hidden layer, of a key; and how many heads."""
+    """Widths: of a patch as nano's decompressor gives it, of the hidden layers, of a key; and how many heads."""
 
-    token_width: int = 1280
-    hidden: int = 768
+    patch_width: int = 192
+    hidden: int = 320
     width: int = 128
-    heads: int = 8
+    heads: int = 4
 
 
 class Indexer(nn.Module):
-    """`keys` of page tokens, `queries` of query tokens, and their `scores`."""
+    """`keys` of page tokens, `queries` of query tokens, and their `scores`.
+
+    Both see tokens as the 16 patches that nano's decompressor, which is linear, unfolds them to: what a patch and those
+    beside it show is the same feature wherever on the page it stands, and a token has the strongest of its patches.
+    """
 
     def __init__(self, config: IndexerConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
         super().__init__()
         self.config, self.checkpoint = config, checkpoint
-        c = asdict(config)
-        self.key_in = nn.Linear(c["token_width"], c["hidden"])
-        self.key_out = nn.Linear(c["hidden"], c["width"])
-        self.query_in = nn.Linear(c["token_width"], c["hidden"])
-        self.query_out = nn.Linear(c["hidden"], c["heads"] * c["width"])
-        self.weigh = nn.Linear(c["hidden"], c["heads"])
+        self.near = nn.Conv1d(config.patch_width, config.hidden, 3, padding=1)
+        self.mix = nn.Linear(config.hidden, config.hidden)
+        self.key = nn.Linear(config.hidden, config.width)
+        self.query = nn.Linear(config.hidden, config.heads * config.width)
+        self.weigh = nn.Linear(config.hidden, config.heads)
 
-    def keys(self, tokens: Tensor) -> Tensor:
-        """(N, token width) → (N, d), each of mean 0 and variance 1."""
-        x = F.gelu(self.key_in(F.layer_norm(tokens, tokens.shape[-1:])))
-        return F.layer_norm(self.key_out(x), (self.config.width,))
+    def keys(self, patches: Tensor) -> Tensor:
+        """(B, height, width, 16, patch width) pages of unfolded tokens → (B · height · width, d) keys, each of mean 0
+        and variance 1."""
+        return F.layer_norm(self.key(self._seen(patches)), (self.config.width,))
 
-    def queries(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(S, token width) → (S, heads, d) queries and (S, heads) weights."""
-        x = F.gelu(self.query_in(F.layer_norm(tokens, tokens.shape[-1:])))
-        q = self.query_out(x).view(-1, self.config.heads, self.config.width)
+    def queries(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, 1, 1, 16, patch width) unfolded tokens → (S, heads, d) queries and (S, heads) weights."""
+        x = self._seen(patches)
+        q = self.query(x).view(-1, self.config.heads, self.config.width)
         return q, self.weigh(x) / math.sqrt(self.config.heads * self.config.width)
+
+    def _seen(self, patches: Tensor) -> Tensor:
+        """(B, height, width, 16, patch width) → (B · height · width, hidden)."""
+        b, height, width, _, d = patches.shape
+        x = F.layer_norm(patches, (d,)).view(b, height, width, 2, 2, 2, 2, d)  # quadrants, and patches in each
+        rows = x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b * height * 4, d, width * 4)
+        x = F.gelu(self.near(rows)).transpose(1, 2)
+        x = F.gelu(self.mix(x))
+        return x.view(b, height, 4, width, 4, -1).amax((2, 4)).flatten(0, 2)
 
 
 def scores(q: Tensor, w: Tensor, keys: Tensor) -> Tensor:

@@ -115,6 +115,12 @@ class Nano(NanoModel):
         tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]
         return Lines(tokens, seen, base)
 
+    def patches(self, values: Tensor, height: int, width: int) -> Tensor:
+        """(B, height · width, token width) → (B, height, width, 16, patch width) float32, the patches that each token
+        unfolds to, which are what the compressor was given as far as it kept it."""
+        patches = self.readout.decompressor(values.to(self._device, self._dtype).flatten(0, 1))
+        return patches.float().view(len(values), height, width, *patches.shape[1:])
+
     def _see(self, squares: Tensor, at: Places, chosen: NDArray[np.int64]) -> Tensor:
         """(n, hidden) what the readout sees at the `chosen` of a page's places."""
         indices = torch.from_numpy(at.squares.reshape(-1, 4)[chosen]).to(squares.device)

@@ -7,6 +7,7 @@ encoder is frozen, pages are encoded once and asked for many times.
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -162,12 +163,16 @@ def tokens_of(nano: Nano, pages: list[Page]) -> Tensor:
     return nano.encoder(ink).flatten(0, 1).float()
 
 
-def page_scores(model: Indexer, keys: Tensor, words: Tensor, owners: Tensor, pages: int) -> Tensor:
-    """(pages · N, token width) tokens of pages and (S, token width) of words, of which word i is of query owners[i]
-    → (queries, pages) scores."""
-    q, w = model.queries(words)
-    found = scores(q, w, model.keys(keys)).view(pages, -1, len(words)).amax(1)  # (pages, S)
-    return torch.zeros(int(owners.max()) + 1, pages, device=keys.device).index_add(0, owners, found.T)
+def page_scores(model: Indexer, nano: Nano, tokens: Tensor, words: Tensor, owners: Tensor) -> Tensor:
+    """(pages, N, token width) tokens of square pages and (S, token width) of words, of which word i is of query
+    owners[i] → (queries, pages) scores."""
+    pages, n, _ = tokens.shape
+    side = math.isqrt(n)
+    with torch.no_grad():
+        unfolded, asked = nano.patches(tokens, side, side), nano.patches(words[:, None], 1, 1)
+    q, w = model.queries(asked)
+    found = scores(q, w, model.keys(unfolded)).view(pages, n, -1).amax(1).float()  # (pages, S)
+    return torch.zeros(int(owners.max()) + 1, pages, device=found.device).index_add(0, owners, found.T)
 
 
 def train(
@@ -183,7 +188,7 @@ def train(
     recipe = Recipe.read(recipe_file)
     nano = load(recipe.encoder, str(device))
     torch.manual_seed(recipe.seed)
-    config = IndexerConfig(**{"token_width": nano.config.token_width, **recipe.indexer})
+    config = IndexerConfig(**{"patch_width": nano.config.stem[-1], **recipe.indexer})
     model = Indexer(config).to(device)
     corpora = (Corpus.load(text, validation) for validation in (False, True))
     pages, held = (Pages(corpus, recipe.densities, 0.0) for corpus in corpora)
@@ -193,7 +198,8 @@ def train(
         found, queries = batch(source, number, rng, recipe, density)
         owners = torch.tensor([i for i, words in enumerate(queries) for _ in words], device=device)
         words = tokens_of(nano, [word_page(word, density) for query in queries for word in query])
-        return page_scores(model, found.float().flatten(0, 1), words, owners, len(found)) / recipe.temperature
+        with torch.autocast(device.type, torch.bfloat16):
+            return page_scores(model, nano, found, words, owners) / recipe.temperature
 
     def losses(number: int) -> Loss:
         rng = np.random.default_rng([recipe.seed, number])
