@@ -2,6 +2,7 @@
 
     python benchmarks/memory.py CORPUS --out FOLDER                          20 million tokens, 200 needles
     python benchmarks/memory.py CORPUS --out FOLDER --tokens 100000 --needles 20 --readers 4 --seconds 5
+    python benchmarks/memory.py CORPUS --out FOLDER --messages 1000000      instead: a chat of tiny messages
 
 CORPUS is a folder of text (.txt, .txt.xz). Its documents are gone through again and again, with edits that make every
 page another, until there are enough; 200 facts, each a sentence with a code of its own, are hidden at random depths.
@@ -114,6 +115,22 @@ def found(memory: Memory, hidden: list[tuple[str, str, str]], by: str, weights: 
             "seconds to rank": round(seconds, 4), "seconds to a passage": round(passage, 4)}
 
 
+def chat(out: Path, messages: int) -> dict[str, object]:
+    """What a chat of so many tiny messages takes, and whether all of them come back."""
+    said = [{"role": "assistant" if i % 2 else "user", "content": f"{i} is {'odd' if i % 2 else 'even'}"}
+            for i in range(messages)]
+    with Memory(out / "chat.memory", density_name="5x8", mode_name="large") as memory:
+        start = time.perf_counter()
+        memory.add(said, "chat")
+        seconds = time.perf_counter() - start
+        right = memory.version_text("chat") == "".join(f"[{s['role']}] {s['content']}\n" for s in said)
+        start = time.perf_counter()
+        memory.context(100_000, "odd", "nano")
+        return {"messages": messages, "pages": len(memory.records()), "seconds to add": round(seconds, 1),
+                "all come back": right, "seconds for a context": round(time.perf_counter() - start, 2),
+                "peak memory, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
@@ -125,9 +142,13 @@ def main() -> None:
     parser.add_argument("--index", type=Path, help="weights of the indexer; without, and if none ship, by text alone")
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--messages", type=int, help="only a chat of so many tiny messages")
     parser.add_argument("--quiet", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
+    if given.messages:
+        print(json.dumps(chat(given.out, given.messages), indent=1))
+        return
     made, hidden = texts(given.corpus, given.tokens, given.needles)
     figures: dict[str, object] = {"command": " ".join(sys.argv)}
     path = given.out / "benchmark.memory"

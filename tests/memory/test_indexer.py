@@ -18,7 +18,7 @@ from microfiche.memory.query import query_words, word_page
 from microfiche.models.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
 from microfiche.models.nano import Nano
 from microfiche.training.data import Corpus, Pages
-from microfiche.training.index import Bank, Recipe, batch, page_scores, query_of, tokens_of, train
+from microfiche.training.index import Bank, Recipe, batch, page_scores, query_of, seen_of, train
 from microfiche.typesetting.density import DENSITIES
 
 SMALL = IndexerConfig(hidden=64, width=32, heads=4)
@@ -38,24 +38,24 @@ def test_the_score_is_that_of_the_paper() -> None:
 
 
 def test_keys_are_normalised_and_int8_loses_little(indexer: Indexer) -> None:
-    keys = indexer.keys(torch.randn(5, 10, 10, 16, 192))
+    keys = indexer.keys(torch.randn(5, 80, 128, 256), 10, 10)
     torch.testing.assert_close(keys.mean(1), torch.zeros(500), atol=1e-5, rtol=0)
     stored = to_int8(keys)
     assert stored.dtype == torch.int8
     assert (stored.float() * KEY_STEP - keys).abs().median() < KEY_STEP / 2
 
 
-def test_a_patch_counts_the_same_wherever_it_stands(nano: Nano, indexer: Indexer) -> None:
-    patches = torch.zeros(3, 2, 2, 16, 192)
-    word = torch.randn(192)
-    for page, (row, column, patch) in enumerate([(0, 0, 3), (0, 0, 12), (1, 1, 6)]):  # none at the border of its page
-        patches[page, row, column, patch] = word
-    keys = indexer.keys(patches).view(3, 4, -1)
+def test_a_stretch_counts_the_same_wherever_it_stands(nano: Nano, indexer: Indexer) -> None:
+    seen = torch.zeros(3, 16, 24, 256)
+    word = torch.randn(3, 256)
+    for page, (row, column) in enumerate([(1, 4), (6, 5), (10, 16)]):
+        seen[page, row, column : column + 3] = word
+    keys = indexer.keys(seen, 2, 2).view(3, 4, -1)
     for page, token in ((0, 0), (1, 0), (2, 3)):
-        torch.testing.assert_close(keys[page, token], keys[0, 0])
-    page = word_page("lantern", DENSITIES["5x8"])
-    (tokens,) = nano.encode([page])
-    assert nano.patches(tokens.values[None], 1, 1).shape == (1, 1, 1, 16, 192)
+        torch.testing.assert_close(keys[page, token], keys[0, 0], atol=0.01, rtol=0)
+    assert not torch.allclose(keys[0, 0], keys[0, 1], atol=0.1)
+    (tokens,) = nano.encode([word_page("lantern", DENSITIES["5x8"])])
+    assert nano.seen(tokens.values[None], 1, 1, DENSITIES["5x8"]).shape == (1, 8, 12, 256)
 
 
 def test_a_word_stands_on_every_line_at_another_place() -> None:
@@ -78,12 +78,12 @@ def test_search_looks_at_every_key(memory: Memory, alice: str, indexer: Indexer)
     assert [len(found) for found in both] == [4, 0, 4]
     for query, found in (("rabbit hole", both[0]), ("orange marmalade jar", both[2])):
         tokens = memory.model.encode([word_page(word, DENSITIES["7x13"]) for word in query.split()])
-        q, w = indexer.queries(torch.cat([memory.model.patches(t.values[None], 1, 1) for t in tokens]))
+        q, w = indexer.queries(memory.model.seen(torch.stack([t.values for t in tokens]), 1, 1, DENSITIES["7x13"]))
         wanted = {}
         for record in memory.records():
             page = memory.tokens(record)
-            patches = memory.model.patches(page.values[None], page.height, page.width)
-            keys = to_int8(indexer.keys(patches)).float() * KEY_STEP
+            seen = memory.model.seen(page.values[None], page.height, page.width, DENSITIES["7x13"])
+            keys = to_int8(indexer.keys(seen, page.height, page.width)).float() * KEY_STEP
             wanted[record.id] = float(scores(q, w, keys).amax(0).sum())
         best = sorted(wanted, key=lambda page: -wanted[page])[:4]
         assert [match.page for match in found] == best
@@ -115,8 +115,8 @@ def test_what_is_added_is_appended_and_another_indexer_begins_anew(
 def test_weights_are_kept_with_their_encoder(nano: Nano, indexer: Indexer, tmp_path: Path) -> None:
     index.save(indexer, nano.checkpoint, tmp_path / "i.safetensors")
     loaded = index.load(tmp_path / "i.safetensors", nano.checkpoint)
-    tokens = torch.randn(1, 2, 5, 16, 192)
-    torch.testing.assert_close(loaded.keys(tokens), indexer.keys(tokens), atol=0.1, rtol=0.1)
+    seen = torch.randn(1, 20, 30, 256)
+    torch.testing.assert_close(loaded.keys(seen, 2, 3), indexer.keys(seen, 2, 3), atol=0.1, rtol=0.1)
     with pytest.raises(CheckpointError, match="another encoder's"):
         index.load(tmp_path / "i.safetensors", ("other", "3" * 64))
 
@@ -152,15 +152,15 @@ def test_the_loss_falls_on_a_batch(nano: Nano, corpus: Path, tmp_path: Path) -> 
     pages = Pages(Corpus.load(corpus, False), recipe.densities, 0.0)
     density = DENSITIES["7x13"]
     made, queries = batch(Bank(nano, pages, recipe), 0, np.random.default_rng(0), recipe, density)
-    assert made.shape == (6, 64, 1280) and all(2 <= len(words) <= 6 for words in queries)
+    assert made.shape == (6, 39, 73, 256) and all(2 <= len(words) <= 6 for words in queries)
     owners = torch.tensor([i for i, words in enumerate(queries) for _ in words])
-    words = tokens_of(nano, [word_page(w, density) for ws in queries for w in ws])
+    words = seen_of(nano, [word_page(w, density) for ws in queries for w in ws], density)
     torch.manual_seed(0)
     model = Indexer(SMALL)
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     losses = []
     for _ in range(40):
-        loss = F.cross_entropy(page_scores(model, nano, made, words, owners), torch.arange(6))
+        loss = F.cross_entropy(page_scores(model, made.float(), 8, words, owners), torch.arange(6))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -178,7 +178,7 @@ def test_a_bank_changes_slowly_and_follows_from_the_number(nano: Nano, corpus: P
     again = Bank(nano, pages, recipe).at(4, density)
     assert [page.text for page in again] == [page.text for page in later]
     for page, same in zip(later, again, strict=True):
-        torch.testing.assert_close(page.tokens, same.tokens)
+        torch.testing.assert_close(page.seen, same.seen)
         words = query_of(np.random.default_rng(0), page, recipe)
         assert words and all(word in page.text for word in words)
 

@@ -56,7 +56,7 @@ def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], No
     missing = [record for record in archive.records() if record.id not in have]
     for at in range(0, len(missing), PAGES):
         batch = missing[at : at + PAGES]
-        made = [to_int8(indexer.keys(_patches(archive, archive.tokens(record)))).numpy() for record in batch]
+        made = [to_int8(_keys(archive, indexer, archive.tokens(record))).numpy() for record in batch]
         with archive.writing() as connection:
             (first,) = connection.execute("SELECT coalesce(max(first + count), 0) FROM index_keys").fetchone()
             _append(keys_file(archive, indexer), first * width, made)
@@ -130,23 +130,31 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
     return results
 
 
+def _keys(archive: Archive, indexer: Indexer, tokens: VisionTokens) -> torch.Tensor:
+    """(N, d) the keys of a page's tokens."""
+    assert tokens.setting is not None
+    at = density.density(tokens.setting.density)
+    seen = archive.model.seen(tokens.values[None], tokens.height, tokens.width, at)
+    return indexer.keys(seen, tokens.height, tokens.width)
+
+
 def _queries(
     archive: Archive, indexer: Indexer, queries: Sequence[str]
 ) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
     """Of all words: which query each belongs to, (S, heads, d) queries and (S, heads) weights."""
     owners: list[int] = []
-    pages = []
+    q: list[torch.Tensor] = []
+    w: list[torch.Tensor] = []
     for number, query in enumerate(queries):
-        at = archive.manner.typesetter(query).density
-        for word in query_words(query):
-            owners.append(number)
-            pages.append(word_page(word, density.density(at.name)))
-    if not pages:
+        words = query_words(query)
+        if not words:
+            continue
+        at = density.density(archive.manner.typesetter(query).density.name)
+        tokens = torch.stack([made.values for made in archive.model.encode([word_page(word, at) for word in words])])
+        asked, weights = indexer.queries(archive.model.seen(tokens, 1, 1, at))
+        owners += [number] * len(words)
+        q.append(asked)
+        w.append(weights)
+    if not owners:
         return np.empty(0, np.int64), torch.empty(0), torch.empty(0)
-    q, w = indexer.queries(torch.cat([_patches(archive, made) for made in archive.model.encode(pages)]))
-    return np.array(owners), q, w
-
-
-def _patches(archive: Archive, tokens: VisionTokens) -> torch.Tensor:
-    """(1, height, width, 16, patch width) what a page's tokens unfold to."""
-    return archive.model.patches(tokens.values[None], tokens.height, tokens.width)
+    return np.array(owners), torch.cat(q), torch.cat(w)

@@ -19,49 +19,50 @@ KEY_STEP = 1 / 32  #: of an int8 key; keys are normalised, so nearly all lie wit
 
 @dataclass(frozen=True)
 class IndexerConfig:
-    """Widths: of a patch as nano's decompressor gives it, of the hidden layers, of a key; and how many heads."""
+    """Widths: of what nano's readout sees in a cell, of that once it is narrowed, of what a stretch of cells shows, of
+    a key; how many cells make a stretch; and how many heads."""
 
-    patch_width: int = 192
+    seen: int = 256
+    narrow: int = 64
     hidden: int = 320
     width: int = 128
+    stretch: int = 5
     heads: int = 4
 
 
 class Indexer(nn.Module):
     """`keys` of page tokens, `queries` of query tokens, and their `scores`.
 
-    Both see tokens as the 16 patches that nano's decompressor, which is linear, unfolds them to: what a patch and those
-    beside it show is the same feature wherever on the page it stands, and a token has the strongest of its patches.
+    Both take tokens as what nano's readout sees of them in the cells of a density's grid, before it says which
+    characters those are. What a stretch of a line shows is the same feature wherever it stands, and a token has the
+    strongest of each feature in its square.
     """
 
     def __init__(self, config: IndexerConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
         super().__init__()
         self.config, self.checkpoint = config, checkpoint
-        self.near = nn.Conv1d(config.patch_width, config.hidden, 3, padding=1)
-        self.mix = nn.Linear(config.hidden, config.hidden)
+        self.narrow = nn.Linear(config.seen, config.narrow)
+        self.line = nn.Conv2d(config.narrow, config.hidden, (1, config.stretch), padding=(0, config.stretch // 2))
         self.key = nn.Linear(config.hidden, config.width)
         self.query = nn.Linear(config.hidden, config.heads * config.width)
         self.weigh = nn.Linear(config.hidden, config.heads)
 
-    def keys(self, patches: Tensor) -> Tensor:
-        """(B, height, width, 16, patch width) pages of unfolded tokens → (B · height · width, d) keys, each of mean 0
-        and variance 1."""
-        return F.layer_norm(self.key(self._seen(patches)), (self.config.width,))
+    def keys(self, seen: Tensor, height: int, width: int) -> Tensor:
+        """(B, rows, columns, seen) cells of pages of height × width tokens → (B · height · width, d) keys, each of
+        mean 0 and variance 1."""
+        return F.layer_norm(self.key(self._tokens(seen, height, width)), (self.config.width,))
 
-    def queries(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """(S, 1, 1, 16, patch width) unfolded tokens → (S, heads, d) queries and (S, heads) weights."""
-        x = self._seen(patches)
+    def queries(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, rows, columns, seen) cells of single tokens → (S, heads, d) queries and (S, heads) weights."""
+        x = self._tokens(seen, 1, 1)
         q = self.query(x).view(-1, self.config.heads, self.config.width)
         return q, self.weigh(x) / math.sqrt(self.config.heads * self.config.width)
 
-    def _seen(self, patches: Tensor) -> Tensor:
-        """(B, height, width, 16, patch width) → (B · height · width, hidden)."""
-        b, height, width, _, d = patches.shape
-        x = F.layer_norm(patches, (d,)).view(b, height, width, 2, 2, 2, 2, d)  # quadrants, and patches in each
-        rows = x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b * height * 4, d, width * 4)
-        x = F.gelu(self.near(rows)).transpose(1, 2)
-        x = F.gelu(self.mix(x))
-        return x.view(b, height, 4, width, 4, -1).amax((2, 4)).flatten(0, 2)
+    def _tokens(self, seen: Tensor, height: int, width: int) -> Tensor:
+        """(B, rows, columns, seen) → (B · height · width, hidden)."""
+        x = self.narrow(F.layer_norm(seen, seen.shape[-1:]))
+        x = F.adaptive_max_pool2d(F.gelu(self.line(x.permute(0, 3, 1, 2))), (height, width))
+        return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def scores(q: Tensor, w: Tensor, keys: Tensor) -> Tensor:

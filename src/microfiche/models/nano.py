@@ -115,11 +115,14 @@ class Nano(NanoModel):
         tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]
         return Lines(tokens, seen, base)
 
-    def patches(self, values: Tensor, height: int, width: int) -> Tensor:
-        """(B, height · width, token width) → (B, height, width, 16, patch width) float32, the patches that each token
-        unfolds to, which are what the compressor was given as far as it kept it."""
-        patches = self.readout.decompressor(values.to(self._device, self._dtype).flatten(0, 1))
-        return patches.float().view(len(values), height, width, *patches.shape[1:])
+    def seen(self, values: Tensor, height: int, width: int, density: Density) -> Tensor:
+        """(B, height · width, token width) pages of one density → (B, rows, columns, hidden) float32, what the readout
+        sees in their half-width cells."""
+        rows, columns = grid(density, height, width)
+        at = places(density, rows, columns, height, width)
+        squares = self.readout.unfold(values.to(self._device, self._dtype))
+        found = [self._see(page, at, np.arange(rows * columns)) for page in squares.chunk(len(values))]
+        return torch.stack(found).float().view(len(values), rows, columns, -1)
 
     def _see(self, squares: Tensor, at: Places, chosen: NDArray[np.int64]) -> Tensor:
         """(n, hidden) what the readout sees at the `chosen` of a page's places."""

@@ -7,7 +7,6 @@ encoder is frozen, pages are encoded once and asked for many times.
 
 from __future__ import annotations
 
-import math
 import string
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from microfiche.training.data import Corpus, Pages
 from microfiche.training.loop import Loss, Plan, run
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, MODES, Density
+from microfiche.typesetting.density import DENSITIES, MODES, TOKEN_SIDE, Density
 from microfiche.typesetting.layout import ids_to_text
 from microfiche.typesetting.typesetter import Typesetter
 
@@ -73,15 +72,16 @@ class Recipe(Plan):
 
 @dataclass(frozen=True)
 class Held:
-    """A page of the bank: its text, the place of its code, if it has one, and its (N, token width) tokens."""
+    """A page of the bank: its text, the place of its code, if it has one, and what the readout sees of its tokens,
+    (rows, columns, hidden) bfloat16."""
 
     text: str
     code: int | None
-    tokens: Tensor
+    seen: Tensor
 
 
 class Bank:
-    """Pages of each density with their tokens, which change slowly from batch to batch.
+    """Pages of each density with what is seen of their tokens, which change slowly from batch to batch.
 
     What it holds for a batch follows from the batch's number alone. The encoder is frozen, so that no token ages.
     """
@@ -101,11 +101,10 @@ class Bank:
         for start in range(0, len(new), ENCODED):
             keys = new[start : start + ENCODED]
             made = [self._page(np.random.default_rng([self._recipe.seed, place, k]), density) for _, k in keys]
-            tokens = tokens_of(self._nano, [page for page, _ in made]).to(torch.bfloat16).view(len(made), -1)
-            for key, (page, code), values in zip(keys, made, tokens, strict=True):
+            seen = seen_of(self._nano, [page for page, _ in made], density).to(torch.bfloat16)
+            for key, (page, code), cells in zip(keys, made, seen, strict=True):
                 assert page.text is not None
-                width = self._nano.config.token_width
-                self._held[key] = Held(page.text, code, values.view(-1, width).clone())
+                self._held[key] = Held(page.text, code, cells.clone())
         return [self._held[key] for key in wanted]
 
     def _page(self, rng: np.random.Generator, density: Density) -> tuple[Page, int | None]:
@@ -135,14 +134,14 @@ def query_of(rng: np.random.Generator, page: Held, recipe: Recipe) -> list[str]:
 def batch(
     bank: Bank, number: int, rng: np.random.Generator, recipe: Recipe, density: Density
 ) -> tuple[Tensor, list[list[str]]]:
-    """(queries, N, token width) tokens of pages drawn from the bank, and for each the words of a query."""
+    """(queries, rows, columns, hidden) pages drawn from the bank, and for each the words of a query."""
     held = bank.at(number, density)
     pages: list[Tensor] = []
     queries: list[list[str]] = []
     for i in rng.permutation(len(held)):
         words = query_of(rng, held[i], recipe)
         if words:
-            pages.append(held[i].tokens)
+            pages.append(held[i].seen)
             queries.append(words)
         if len(pages) == recipe.queries:
             break
@@ -157,22 +156,19 @@ def _drawable(text: str, density: Density) -> str:
 
 
 @torch.no_grad()
-def tokens_of(nano: Nano, pages: list[Page]) -> Tensor:
-    """(B · N, token width) tokens of pages of one size."""
+def seen_of(nano: Nano, pages: list[Page], density: Density) -> Tensor:
+    """(B, rows, columns, hidden) what the readout sees of the tokens of pages of one size."""
     ink = 1 - torch.from_numpy(np.stack([page.image for page in pages])).to(nano.readout.table) / 255
-    return nano.encoder(ink).flatten(0, 1).float()
+    _, height, width = (n // TOKEN_SIDE for n in ink.shape)
+    return nano.seen(nano.encoder(ink), height, width, density)
 
 
-def page_scores(model: Indexer, nano: Nano, tokens: Tensor, words: Tensor, owners: Tensor) -> Tensor:
-    """(pages, N, token width) tokens of square pages and (S, token width) of words, of which word i is of query
-    owners[i] → (queries, pages) scores."""
-    pages, n, _ = tokens.shape
-    side = math.isqrt(n)
-    with torch.no_grad():
-        unfolded, asked = nano.patches(tokens, side, side), nano.patches(words[:, None], 1, 1)
-    q, w = model.queries(asked)
-    found = scores(q, w, model.keys(unfolded)).view(pages, n, -1).amax(1).float()  # (pages, S)
-    return torch.zeros(int(owners.max()) + 1, pages, device=found.device).index_add(0, owners, found.T)
+def page_scores(model: Indexer, pages: Tensor, side: int, words: Tensor, owners: Tensor) -> Tensor:
+    """(pages, rows, columns, seen) pages of `side` tokens a side and (S, rows, columns, seen) words, of which word i is
+    of query owners[i] → (queries, pages) scores."""
+    q, w = model.queries(words)
+    found = scores(q, w, model.keys(pages, side, side)).view(len(pages), side * side, -1).amax(1).float()  # (pages, S)
+    return torch.zeros(int(owners.max()) + 1, len(pages), device=found.device).index_add(0, owners, found.T)
 
 
 def train(
@@ -188,18 +184,19 @@ def train(
     recipe = Recipe.read(recipe_file)
     nano = load(recipe.encoder, str(device))
     torch.manual_seed(recipe.seed)
-    config = IndexerConfig(**{"patch_width": nano.config.stem[-1], **recipe.indexer})
+    config = IndexerConfig(**{"seen": nano.config.hidden, **recipe.indexer})
     model = Indexer(config).to(device)
     corpora = (Corpus.load(text, validation) for validation in (False, True))
     pages, held = (Pages(corpus, recipe.densities, 0.0) for corpus in corpora)
+    side = MODES[recipe.mode].side // TOKEN_SIDE
     bank, held_bank = Bank(nano, pages, recipe), Bank(nano, held, recipe.model_copy(update={"bank": recipe.queries}))
 
     def logits_of(source: Bank, number: int, rng: np.random.Generator, density: Density) -> Tensor:
         found, queries = batch(source, number, rng, recipe, density)
         owners = torch.tensor([i for i, words in enumerate(queries) for _ in words], device=device)
-        words = tokens_of(nano, [word_page(word, density) for query in queries for word in query])
+        words = seen_of(nano, [word_page(word, density) for query in queries for word in query], density)
         with torch.autocast(device.type, torch.bfloat16):
-            return page_scores(model, nano, found, words, owners) / recipe.temperature
+            return page_scores(model, found, side, words, owners) / recipe.temperature
 
     def losses(number: int) -> Loss:
         rng = np.random.default_rng([recipe.seed, number])
@@ -219,7 +216,7 @@ def train(
             found[f"{density.name}, first of {len(logits)}"] = round(right.item(), 4)
         return found
 
-    matrices = [p for p in model.parameters() if p.ndim == 2]
+    matrices = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim < 2]
     optimiser = torch.optim.AdamW(
         [{"params": matrices, "share": 1.0}, {"params": others, "share": 1.0, "weight_decay": 0.0}],
