@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from microfiche.checkpoints import index
+from microfiche.decoder.readout import HALF_CLASSES
 from microfiche.errors import CheckpointError, StoreError, UsageError
 from microfiche.memory import Memory
 from microfiche.memory.indexer import keys_file, search, update
@@ -18,7 +19,7 @@ from microfiche.memory.query import query_words, word_page
 from microfiche.models.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
 from microfiche.models.nano import Nano
 from microfiche.training.data import Corpus, Pages
-from microfiche.training.index import Bank, Recipe, batch, page_scores, query_of, seen_of, train
+from microfiche.training.index import Bank, Recipe, batch, cells_of, page_scores, query_of, train
 from microfiche.typesetting.density import DENSITIES
 
 SMALL = IndexerConfig(hidden=64, width=32, heads=4)
@@ -38,7 +39,7 @@ def test_the_score_is_that_of_the_paper() -> None:
 
 
 def test_keys_are_normalised_and_int8_loses_little(indexer: Indexer) -> None:
-    keys = indexer.keys(torch.randn(5, 80, 128, 256), 10, 10)
+    keys = indexer.keys(torch.randn(5, 80, 128, HALF_CLASSES).softmax(-1), 10, 10)
     torch.testing.assert_close(keys.mean(1), torch.zeros(500), atol=1e-5, rtol=0)
     stored = to_int8(keys)
     assert stored.dtype == torch.int8
@@ -46,8 +47,8 @@ def test_keys_are_normalised_and_int8_loses_little(indexer: Indexer) -> None:
 
 
 def test_a_stretch_counts_the_same_wherever_it_stands(nano: Nano, indexer: Indexer) -> None:
-    seen = torch.zeros(3, 16, 24, 256)
-    word = torch.randn(3, 256)
+    seen = torch.zeros(3, 16, 24, HALF_CLASSES)
+    word = torch.randn(3, HALF_CLASSES).softmax(-1)
     for page, (row, column) in enumerate([(1, 4), (6, 5), (10, 16)]):
         seen[page, row, column : column + 3] = word
     keys = indexer.keys(seen, 2, 2).view(3, 4, -1)
@@ -55,7 +56,7 @@ def test_a_stretch_counts_the_same_wherever_it_stands(nano: Nano, indexer: Index
         torch.testing.assert_close(keys[page, token], keys[0, 0], atol=0.01, rtol=0)
     assert not torch.allclose(keys[0, 0], keys[0, 1], atol=0.1)
     (tokens,) = nano.encode([word_page("lantern", DENSITIES["5x8"])])
-    assert nano.seen(tokens.values[None], 1, 1, DENSITIES["5x8"]).shape == (1, 8, 12, 256)
+    assert nano.likely(tokens.values[None], 1, 1, DENSITIES["5x8"]).shape == (1, 8, 12, HALF_CLASSES)
 
 
 def test_a_word_stands_on_every_line_at_another_place() -> None:
@@ -78,11 +79,11 @@ def test_search_looks_at_every_key(memory: Memory, alice: str, indexer: Indexer)
     assert [len(found) for found in both] == [4, 0, 4]
     for query, found in (("rabbit hole", both[0]), ("orange marmalade jar", both[2])):
         tokens = memory.model.encode([word_page(word, DENSITIES["7x13"]) for word in query.split()])
-        q, w = indexer.queries(memory.model.seen(torch.stack([t.values for t in tokens]), 1, 1, DENSITIES["7x13"]))
+        q, w = indexer.queries(memory.model.likely(torch.stack([t.values for t in tokens]), 1, 1, DENSITIES["7x13"]))
         wanted = {}
         for record in memory.records():
             page = memory.tokens(record)
-            seen = memory.model.seen(page.values[None], page.height, page.width, DENSITIES["7x13"])
+            seen = memory.model.likely(page.values[None], page.height, page.width, DENSITIES["7x13"])
             keys = to_int8(indexer.keys(seen, page.height, page.width)).float() * KEY_STEP
             wanted[record.id] = float(scores(q, w, keys).amax(0).sum())
         best = sorted(wanted, key=lambda page: -wanted[page])[:4]
@@ -115,7 +116,7 @@ def test_what_is_added_is_appended_and_another_indexer_begins_anew(
 def test_weights_are_kept_with_their_encoder(nano: Nano, indexer: Indexer, tmp_path: Path) -> None:
     index.save(indexer, nano.checkpoint, tmp_path / "i.safetensors")
     loaded = index.load(tmp_path / "i.safetensors", nano.checkpoint)
-    seen = torch.randn(1, 20, 30, 256)
+    seen = torch.randn(1, 20, 30, HALF_CLASSES).softmax(-1)
     torch.testing.assert_close(loaded.keys(seen, 2, 3), indexer.keys(seen, 2, 3), atol=0.1, rtol=0.1)
     with pytest.raises(CheckpointError, match="another encoder's"):
         index.load(tmp_path / "i.safetensors", ("other", "3" * 64))
@@ -152,9 +153,9 @@ def test_the_loss_falls_on_a_batch(nano: Nano, corpus: Path, tmp_path: Path) -> 
     pages = Pages(Corpus.load(corpus, False), recipe.densities, 0.0)
     density = DENSITIES["7x13"]
     made, queries = batch(Bank(nano, pages, recipe), 0, np.random.default_rng(0), recipe, density)
-    assert made.shape == (6, 39, 73, 256) and all(2 <= len(words) <= 6 for words in queries)
+    assert made.shape == (6, 39, 73, HALF_CLASSES) and all(2 <= len(words) <= 6 for words in queries)
     owners = torch.tensor([i for i, words in enumerate(queries) for _ in words])
-    words = seen_of(nano, [word_page(w, density) for ws in queries for w in ws], density)
+    words = cells_of(nano, [word_page(w, density) for ws in queries for w in ws], density)
     torch.manual_seed(0)
     model = Indexer(SMALL)
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
@@ -178,7 +179,7 @@ def test_a_bank_changes_slowly_and_follows_from_the_number(nano: Nano, corpus: P
     again = Bank(nano, pages, recipe).at(4, density)
     assert [page.text for page in again] == [page.text for page in later]
     for page, same in zip(later, again, strict=True):
-        torch.testing.assert_close(page.seen, same.seen)
+        torch.testing.assert_close(page.cells, same.cells)
         words = query_of(np.random.default_rng(0), page, recipe)
         assert words and all(word in page.text for word in words)
 

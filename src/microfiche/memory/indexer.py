@@ -134,8 +134,8 @@ def _keys(archive: Archive, indexer: Indexer, tokens: VisionTokens) -> torch.Ten
     """(N, d) the keys of a page's tokens."""
     assert tokens.setting is not None
     at = density.density(tokens.setting.density)
-    seen = archive.model.seen(tokens.values[None], tokens.height, tokens.width, at)
-    return indexer.keys(seen, tokens.height, tokens.width)
+    cells = archive.model.likely(tokens.values[None], tokens.height, tokens.width, at)
+    return indexer.keys(cells, tokens.height, tokens.width)
 
 
 def _queries(
@@ -151,7 +151,7 @@ def _queries(
             continue
         at = density.density(archive.manner.typesetter(query).density.name)
         tokens = torch.stack([made.values for made in archive.model.encode([word_page(word, at) for word in words])])
-        asked, weights = indexer.queries(archive.model.seen(tokens, 1, 1, at))
+        asked, weights = indexer.queries(archive.model.likely(tokens, 1, 1, at))
         owners += [number] * len(words)
         q.append(asked)
         w.append(weights)

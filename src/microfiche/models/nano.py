@@ -115,14 +115,14 @@ class Nano(NanoModel):
         tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]
         return Lines(tokens, seen, base)
 
-    def seen(self, values: Tensor, height: int, width: int, density: Density) -> Tensor:
-        """(B, height · width, token width) pages of one density → (B, rows, columns, hidden) float32, what the readout
-        sees in their half-width cells."""
+    def likely(self, values: Tensor, height: int, width: int, density: Density) -> Tensor:
+        """(B, height · width, token width) pages of one density → (B, rows, columns, HALF_CLASSES) float32, how likely
+        each of their half-width cells is of each class."""
         rows, columns = grid(density, height, width)
         at = places(density, rows, columns, height, width)
         squares = self.readout.unfold(values.to(self._device, self._dtype))
-        found = [self._see(page, at, np.arange(rows * columns)) for page in squares.chunk(len(values))]
-        return torch.stack(found).float().view(len(values), rows, columns, -1)
+        seen = [self._see(page, at, np.arange(rows * columns)) for page in squares.chunk(len(values))]
+        return self.readout.half_logits(torch.stack(seen)).float().softmax(-1).view(len(values), rows, columns, -1)
 
     def _see(self, squares: Tensor, at: Places, chosen: NDArray[np.int64]) -> Tensor:
         """(n, hidden) what the readout sees at the `chosen` of a page's places."""

@@ -72,16 +72,16 @@ class Recipe(Plan):
 
 @dataclass(frozen=True)
 class Held:
-    """A page of the bank: its text, the place of its code, if it has one, and what the readout sees of its tokens,
-    (rows, columns, hidden) bfloat16."""
+    """A page of the bank: its text, the place of its code, if it has one, and its (rows, columns, classes) cells
+    as `Nano.likely` has them, in bfloat16."""
 
     text: str
     code: int | None
-    seen: Tensor
+    cells: Tensor
 
 
 class Bank:
-    """Pages of each density with what is seen of their tokens, which change slowly from batch to batch.
+    """Pages of each density with what their tokens are read as, which change slowly from batch to batch.
 
     What it holds for a batch follows from the batch's number alone. The encoder is frozen, so that no token ages.
     """
@@ -101,10 +101,10 @@ class Bank:
         for start in range(0, len(new), ENCODED):
             keys = new[start : start + ENCODED]
             made = [self._page(np.random.default_rng([self._recipe.seed, place, k]), density) for _, k in keys]
-            seen = seen_of(self._nano, [page for page, _ in made], density).to(torch.bfloat16)
-            for key, (page, code), cells in zip(keys, made, seen, strict=True):
+            cells = cells_of(self._nano, [page for page, _ in made], density).to(torch.bfloat16)
+            for key, (page, code), mine in zip(keys, made, cells, strict=True):
                 assert page.text is not None
-                self._held[key] = Held(page.text, code, cells.clone())
+                self._held[key] = Held(page.text, code, mine.clone())
         return [self._held[key] for key in wanted]
 
     def _page(self, rng: np.random.Generator, density: Density) -> tuple[Page, int | None]:
@@ -134,14 +134,14 @@ def query_of(rng: np.random.Generator, page: Held, recipe: Recipe) -> list[str]:
 def batch(
     bank: Bank, number: int, rng: np.random.Generator, recipe: Recipe, density: Density
 ) -> tuple[Tensor, list[list[str]]]:
-    """(queries, rows, columns, hidden) pages drawn from the bank, and for each the words of a query."""
+    """(queries, rows, columns, classes) pages drawn from the bank, and for each the words of a query."""
     held = bank.at(number, density)
     pages: list[Tensor] = []
     queries: list[list[str]] = []
     for i in rng.permutation(len(held)):
         words = query_of(rng, held[i], recipe)
         if words:
-            pages.append(held[i].seen)
+            pages.append(held[i].cells)
             queries.append(words)
         if len(pages) == recipe.queries:
             break
@@ -156,15 +156,15 @@ def _drawable(text: str, density: Density) -> str:
 
 
 @torch.no_grad()
-def seen_of(nano: Nano, pages: list[Page], density: Density) -> Tensor:
-    """(B, rows, columns, hidden) what the readout sees of the tokens of pages of one size."""
+def cells_of(nano: Nano, pages: list[Page], density: Density) -> Tensor:
+    """(B, rows, columns, classes) `Nano.likely` of pages of one size."""
     ink = 1 - torch.from_numpy(np.stack([page.image for page in pages])).to(nano.readout.table) / 255
     _, height, width = (n // TOKEN_SIDE for n in ink.shape)
-    return nano.seen(nano.encoder(ink), height, width, density)
+    return nano.likely(nano.encoder(ink), height, width, density)
 
 
 def page_scores(model: Indexer, pages: Tensor, side: int, words: Tensor, owners: Tensor) -> Tensor:
-    """(pages, rows, columns, seen) pages of `side` tokens a side and (S, rows, columns, seen) words, of which word i is
+    """(pages, rows, columns, classes) pages of `side` tokens a side and (S, …) words, of which word i is
     of query owners[i] → (queries, pages) scores."""
     q, w = model.queries(words)
     found = scores(q, w, model.keys(pages, side, side)).view(len(pages), side * side, -1).amax(1).float()  # (pages, S)
@@ -184,7 +184,7 @@ def train(
     recipe = Recipe.read(recipe_file)
     nano = load(recipe.encoder, str(device))
     torch.manual_seed(recipe.seed)
-    config = IndexerConfig(**{"seen": nano.config.hidden, **recipe.indexer})
+    config = IndexerConfig(**recipe.indexer)
     model = Indexer(config).to(device)
     corpora = (Corpus.load(text, validation) for validation in (False, True))
     pages, held = (Pages(corpus, recipe.densities, 0.0) for corpus in corpora)
@@ -194,9 +194,9 @@ def train(
     def logits_of(source: Bank, number: int, rng: np.random.Generator, density: Density) -> Tensor:
         found, queries = batch(source, number, rng, recipe, density)
         owners = torch.tensor([i for i, words in enumerate(queries) for _ in words], device=device)
-        words = seen_of(nano, [word_page(word, density) for query in queries for word in query], density)
+        words = cells_of(nano, [word_page(word, density) for query in queries for word in query], density)
         with torch.autocast(device.type, torch.bfloat16):
-            return page_scores(model, found, side, words, owners) / recipe.temperature
+            return page_scores(model, found.float(), side, words, owners) / recipe.temperature
 
     def losses(number: int) -> Loss:
         rng = np.random.default_rng([recipe.seed, number])
