@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from microfiche.checkpoints import load
 from microfiche.checkpoints.lines import save
-from microfiche.decoder.lines import BEGIN, LineDecoder, Lines
+from microfiche.decoder.lines import BEGIN, NANO_LINES, LineDecoder, Lines
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.decoder.readout import HALF_CLASSES, RIGHT
 from microfiche.models.nano import Nano
@@ -44,7 +44,7 @@ class Recipe(Schedule):
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        sizes.lines(self.decoder)
+        sizes.decoder(NANO_LINES, self.decoder)
         for name in self.densities:
             if name not in DENSITIES:
                 raise ValueError(unknown(name, DENSITIES))

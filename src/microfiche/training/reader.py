@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,12 @@ from torch.nn import functional as F
 from microfiche.checkpoints.nano import load_either
 from microfiche.checkpoints.reader import save
 from microfiche.decoder import vocabulary
-from microfiche.decoder.moe import MoEConfig, Routing, balance_loss
+from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.decoder.reader import NANO_READER, Reader
 from microfiche.models.devices import fast_dtype
 from microfiche.models.encoding import NanoModel
 from microfiche.models.reader import question
-from microfiche.training import parallel
+from microfiche.training import parallel, sizes
 from microfiche.training.ahead import Ahead
 from microfiche.training.experts import Use
 from microfiche.training.lines import optimisers
@@ -58,10 +58,7 @@ class Recipe(Schedule):
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        known = {f.name for f in fields(MoEConfig)} - {"vocabulary"}
-        for name in self.decoder:
-            if name not in known:
-                raise ValueError(f"{name!r} is none of {', '.join(sorted(known))}")
+        sizes.decoder(NANO_READER, self.decoder)
         for name, shares in (("page_sides", self.page_sides.values()), ("tasks", self.tasks.values())):
             if min(shares, default=0) < 0 or not sum(shares):
                 raise ValueError(f"{name}: the shares are not all ≥ 0 with one above")
@@ -212,7 +209,7 @@ def train(
     recipe = Recipe.read(recipe_file)
     nano = load_either(recipe.encoder, str(device))
     torch.manual_seed(recipe.seed)
-    reader = Reader(replace(NANO_READER, **recipe.decoder), nano.config.token_width).to(device)
+    reader = Reader(sizes.decoder(NANO_READER, recipe.decoder), nano.config.token_width).to(device)
     stream, questions = recipe.stream(text), held(recipe, text)
     pages = recipe.pages_per_batch
 

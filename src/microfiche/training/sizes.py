@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
-from microfiche.decoder.lines import NANO_LINES
 from microfiche.decoder.moe import MoEConfig
 from microfiche.encoder.windows import PATCHES
 from microfiche.models.encoding import NanoConfig
@@ -33,9 +32,9 @@ def nano(given: Mapping[str, Any]) -> NanoConfig:
     return c
 
 
-def lines(given: Mapping[str, Any]) -> MoEConfig:
-    """The line decoder's MoEConfig with the sizes `given`; ValueError as above."""
-    c = _with(NANO_LINES, given, {"vocabulary", "theta", "epsilon"})
+def decoder(usual: MoEConfig, given: Mapping[str, Any]) -> MoEConfig:
+    """A decoder's `usual` MoEConfig with the sizes `given`; ValueError as above."""
+    c = _with(usual, given, {"vocabulary", "theta", "epsilon"})
     _multiple("width", c.width, 2 * c.heads)
     if c.chosen > c.experts:
         raise ValueError(f"chosen is {c.chosen} of {c.experts} experts")
