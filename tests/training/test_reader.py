@@ -135,8 +135,8 @@ def test_questions_fit(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("width =", "wideness =", "'wideness' is no key; 'width' is"),
-        ("width =", "heads = 7\nwidth =", "it must be a multiple of 14"),
+        ("width =", "widht =", "'widht' is no key; 'width' is"),
+        ("heads = 2", "heads = 7", "width is 32; it must be a multiple of 14"),
         ("64 = 0.5", "64 = -1", "shares"),
         ("longest = 256", "longest = 2", "longest: Input should be greater"),
         ("longest = 256", "tasks = {translate = 1.0}", "tasks.translate"),
