@@ -27,7 +27,7 @@ RIGHTWARD = re.compile(
 
 def right_to_left(text: str) -> bool:
     """Whether two of the first, middle and last letter of a text are of a script that runs to the left."""
-    letters = text.translate(_UNCOUNTED)
+    letters = "" if text.isascii() else text.translate(_UNCOUNTED)
     if not letters:
         return False
     return sum(bidirectional(c) in _RIGHT for c in (letters[0], letters[len(letters) // 2], letters[-1])) >= 2

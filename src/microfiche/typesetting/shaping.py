@@ -27,8 +27,9 @@ from microfiche.typesetting import bidi
 from microfiche.typesetting.fonts import strip_fonts
 from microfiche.typesetting.inks import Inks
 
-_LONGEST_KEPT, _MOST_KEPT = 48, 1 << 15  # characters of a word that is kept, and words
+_LONGEST_KEPT, _MOST_KEPT = 48, 1 << 16  # characters of a word that is kept, and words
 _FLAGS = freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP  # Cairo's defaults
+_SCALES = (1, 7 / 8, 6 / 8, 5 / 8)  # of words that are too tall, the first that fits
 _VARIATION = "\ufe0f"  # asks for an emoji's picture
 _EMOJI = re.compile(  # characters that are pictures by themselves
     "[⌚⌛⏩-⏬⏰⏳◽◾☔☕♈-♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓-❕❗➕-➗➰➿⬛⬜⭐⭕\U0001f000-\U0001faff]"
@@ -53,17 +54,19 @@ class Word:
 
 
 class Shaper:
-    """The glyphs of a `size` in px an em, drawn so far into `inks`; coloured ones into `coloured` if `colour`.
+    """Shapes words of a `size` in px an em and draws their glyphs; with `colour` emoji have their colours.
 
-    `coloured` has, by number of glyph, (h, w, 3) uint8 ink, and px down and right of the pen.
+    A word whose ink would reach more than `above` px over the baseline or `below` under it is moved up or down, and
+    where it is too tall for both, set smaller.
     """
 
-    def __init__(self, size: float, colour: bool = False) -> None:
-        self.size, self.colour = size, colour
-        self.inks = Inks()
-        self.coloured: dict[int, tuple[NDArray[np.uint8], int, int]] = {}
+    def __init__(self, size: float, above: int, below: int, colour: bool = False) -> None:
+        self._inks = Inks()
+        self._coloured: dict[int, tuple[NDArray[np.uint8], int, int]] = {}  # (h, w, 3) ink, px down and right
+        self._sizes, self._above, self._below, self._colour = [size * s for s in _SCALES], above, below, colour
+        self._extent: list[tuple[int, int]] = []  # px of each picture's top and bottom below its pen
         self._files = strip_fonts()
-        self._faces: dict[int, _Face] = {}
+        self._faces: dict[tuple[int, float], _Face] = {}
         self._face_of: dict[str, int] = {}
         self._kept: tuple[dict[str, Word], dict[str, Word]] = ({}, {})
 
@@ -73,7 +76,7 @@ class Shaper:
         Words that begin more than `room` px after the start of the text are left out. With a `cell` the text is cut
         into pairs of characters, each shaped by itself and beginning at a multiple of so many px.
         """
-        if not rtl and not bidi.RIGHTWARD.search(text):
+        if not rtl and (text.isascii() or not bidi.RIGHTWARD.search(text)):
             parts = self._parts(text, 0, len(text), 0, room, cell)
             order: Sequence[int] = range(len(parts))
         else:
@@ -81,10 +84,12 @@ class Shaper:
             for start, stop, level in bidi.runs(text, rtl):
                 parts += self._parts(text, start, stop, level, room - sum(advance for *_, advance in parts), cell)
             order = bidi.visual([level for _, _, level, _ in parts])
+        if len(parts) == 1 and not cell:
+            return parts[0][1]
         pens, pen = [0] * len(parts), 0
         for i in order:
             pens[i], pen = pen, pen + parts[i][3]
-        line = _joined([part[:2] for part in parts], pens, pen)
+        line = joined([part[:2] for part in parts], pens, pen)
         if cell:
             ends = np.cumsum([len(word.clusters) for _, word, _, _ in parts]) - 1
             line.clusters[ends, 2] += [advance - word.advance for _, word, _, advance in parts]
@@ -119,16 +124,54 @@ class Shaper:
             if runs and runs[-1][0] == number:
                 start = runs.pop()[1]
             runs.append((number, start, stop))
-        words = [(start, self._face(n).shape(text[start:stop], rtl)) for n, start, stop in runs]
-        pens, pen = [0] * len(words), 0
-        for i in reversed(range(len(words))) if rtl else range(len(words)):
-            pens[i], pen = pen, pen + words[i][1].advance
-        return _joined(words, pens, pen)
+        for size in self._sizes:
+            words = [(start, self._face(n, size).shape(text[start:stop], rtl)) for n, start, stop in runs]
+            word = words[0][1]
+            if len(words) > 1:
+                pens, pen = [0] * len(words), 0
+                for i in reversed(range(len(words))) if rtl else range(len(words)):
+                    pens[i], pen = pen, pen + words[i][1].advance
+                word = joined(words, pens, pen)
+            extents = [(self._extent[picture], y) for picture, _, y in word.glyphs.tolist()]
+            top = min((extent[0] + y for extent, y in extents), default=0)
+            bottom = max((extent[1] + y for extent, y in extents), default=0)
+            if bottom - top <= self._above + self._below:
+                break
+        word.glyphs[:, 2] += max(-self._above - top, 0) - max(bottom - self._below, 0)
+        return word
 
-    def _face(self, number: int) -> _Face:
-        if number not in self._faces:
-            self._faces[number] = _Face(self._files[number], self.size, self.inks, self.coloured, self.colour)
-        return self._faces[number]
+    def _face(self, number: int, size: float) -> _Face:
+        if (number, size) not in self._faces:
+            self._faces[number, size] = _Face(self._files[number], size, self)
+        return self._faces[number, size]
+
+    def draw(self, page: NDArray[np.uint8], glyphs: NDArray[np.int64], baseline: int) -> NDArray[np.uint8]:
+        """Draws the `glyphs` of a line on a (H, W) uint8 page; gives the page, or with `colour` a (H, W, 3) one."""
+        self._inks.draw(page, glyphs[:, 0], glyphs[:, 1], glyphs[:, 2] + baseline)
+        if not self._colour:
+            return page
+        page = np.repeat(page[:, :, None], 3, axis=2)
+        for number, x, y in glyphs[np.isin(glyphs[:, 0], list(self._coloured))].tolist() if self._coloured else []:
+            ink, top, left = self._coloured[number]
+            top, left = top + y + baseline, left + x
+            under = page[max(top, 0) : max(top + len(ink), 0), max(left, 0) : max(left + ink.shape[1], 0)]
+            above, before = max(-top, 0), max(-left, 0)
+            shown = ink[above : above + len(under), before : before + under.shape[1]]
+            np.minimum(under, PAPER - shown, out=under)
+        return page
+
+    def keep(self, ink: NDArray[np.uint8], top: int, left: int) -> int:
+        """The number that a (h, w) picture, or the ink of a coloured one, has from now on."""
+        number = len(self._inks)
+        self._extent.append((top, top + len(ink)))
+        if ink.ndim == 3 and self._colour:
+            self._coloured[number] = ink, top, left
+            ink = np.zeros((0, 0), np.uint8)
+        elif ink.ndim == 3:
+            ink = PAPER - np.asarray(Image.fromarray(PAPER - ink).convert("L"))
+        down, right = np.nonzero(ink)
+        self._inks.add(down + top, right + left, ink[down, right], np.array([len(down)]))
+        return number
 
     def _choose(self, cluster: str) -> int:
         """The number of the first face that has every character of a cluster, or else its first character."""
@@ -151,15 +194,8 @@ class Shaper:
 class _Face:
     """A font file at a size."""
 
-    def __init__(
-        self,
-        file: Path,
-        size: float,
-        inks: Inks,
-        coloured: dict[int, tuple[NDArray[np.uint8], int, int]],
-        colour: bool,
-    ) -> None:
-        self._inks, self._coloured, self._colour, self._size = inks, coloured, colour, size
+    def __init__(self, file: Path, size: float, shaper: Shaper) -> None:
+        self._shaper = shaper
         self._font = hb.Font(_hb_font(file).face)
         self._font.scale = (round(size * 64), round(size * 64))
         self._drawn = freetype.Face(str(file))
@@ -169,23 +205,27 @@ class _Face:
 
     def shape(self, text: str, rtl: bool) -> Word:
         buffer = hb.Buffer()
-        buffer.add_codepoints([ord(c) for c in text])
+        buffer.add_codepoints(list(map(ord, text)))
         buffer.direction, buffer.language = "rtl" if rtl else "ltr", "und"
         buffer.guess_segment_properties()
         hb.shape(self._font, buffer)
         glyphs: list[tuple[int, int, int]] = []
-        clusters: dict[int, tuple[int, int]] = {}
-        pen = 0
+        clusters: list[tuple[int, int, int]] = []
+        pen, slots = 0, self._slot
         for info, place in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
-            slot = self._glyph(info.codepoint)
+            number, first = info.codepoint, info.cluster
+            slot = slots[number] if number in slots else self._glyph(number)
             if slot >= 0:
                 glyphs.append((slot, pen + _px(place.x_offset), -_px(place.y_offset)))
-            advance = _px(place.x_advance) if info.codepoint else 0
-            left, wide = clusters.get(info.cluster, (pen, 0))
-            clusters[info.cluster] = (left, wide + advance)
+            advance = _px(place.x_advance) if number else 0
+            if clusters and clusters[-1][0] == first:
+                clusters[-1] = first, clusters[-1][1], clusters[-1][2] + advance
+            else:
+                clusters.append((first, pen, advance))
             pen += advance
-        ordered = sorted((first, left, wide) for first, (left, wide) in clusters.items())
-        return Word(np.array(glyphs, np.int64).reshape(-1, 3), np.array(ordered, np.int64).reshape(-1, 3), pen)
+        if rtl:
+            clusters.reverse()
+        return Word(np.array(glyphs, np.int64).reshape(-1, 3), np.array(clusters, np.int64).reshape(-1, 3), pen)
 
     def _glyph(self, number: int) -> int:
         """The picture of a glyph, drawn when it is first asked for; -1 where nothing is to be seen."""
@@ -204,28 +244,19 @@ class _Face:
         if not bitmap.rows or not bitmap.width:
             return -1
         ink = np.array(bitmap.buffer, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
-        return self._keep(ink, -top, left)
+        return self._shaper.keep(ink, -top, left)
 
     def _picture(self, number: int) -> int:
         """A glyph that is a coloured picture, made small: FreeType's wheel does not open PNG, Pillow does."""
-        blob, place = self._font.get_glyph_color_png(number), self._font.get_glyph_extents(number)
-        if not blob.data or place is None:
+        png, place = self._font.get_glyph_color_png(number).data, self._font.get_glyph_extents(number)
+        if not png or place is None:
             return -1
         shape = max(round(place.width / 64), 1), max(round(-place.height / 64), 1)
-        with Image.open(BytesIO(blob.data)) as opened:
+        with Image.open(BytesIO(png)) as opened:
             large = opened.convert("RGBA")
         white = Image.new("RGBA", large.size, "white")
         small = Image.alpha_composite(white, large).convert("RGB").resize(shape, Image.Resampling.BOX)
-        top, left = -round(place.y_bearing / 64), round(place.x_bearing / 64)
-        if self._colour:
-            self._coloured[len(self._inks)] = PAPER - np.asarray(small), top, left
-            return self._keep(np.zeros((1, 1), np.uint8), 0, 0)
-        return self._keep(PAPER - np.asarray(small.convert("L")), top, left)
-
-    def _keep(self, ink: NDArray[np.uint8], top: int, left: int) -> int:
-        down, right = np.nonzero(ink)
-        self._inks.add(down + top, right + left, ink[down, right], np.array([len(down)]))
-        return len(self._inks) - 1
+        return self._shaper.keep(PAPER - np.asarray(small), -round(place.y_bearing / 64), round(place.x_bearing / 64))
 
 
 def _px(units: int) -> int:
@@ -250,17 +281,17 @@ def _pairs(text: str, start: int, stop: int) -> Iterator[tuple[int, str]]:
         yield start + first, text[start + first : start + last]
 
 
-def _joined(words: list[tuple[int, Word]], pens: list[int], advance: int) -> Word:
-    """Words that begin at characters and pens, as one."""
+def joined(words: Sequence[tuple[int, Word]], pens: Sequence[int], advance: int) -> Word:
+    """Words, with the character each begins at, whose left ends stand at `pens`, as one word."""
     if not words:
-        return Word(np.empty((0, 3), np.int64), np.empty((0, 3), np.int64), 0)
+        return Word(np.empty((0, 3), np.int64), np.empty((0, 3), np.int64), advance)
     glyphs, clusters = [word.glyphs for _, word in words], [word.clusters for _, word in words]
-    pens_ = np.array(pens)
+    places = np.array(
+        [(start, pen, len(word.glyphs), len(word.clusters)) for (start, word), pen in zip(words, pens, strict=True)]
+    )
     all_glyphs, all_clusters = np.concatenate(glyphs), np.concatenate(clusters)
-    all_glyphs[:, 1] += np.repeat(pens_, [len(g) for g in glyphs])
-    counts = [len(c) for c in clusters]
-    all_clusters[:, 0] += np.repeat(np.array([start for start, _ in words]), counts)
-    all_clusters[:, 1] += np.repeat(pens_, counts)
+    all_glyphs[:, 1] += places[:, 1].repeat(places[:, 2])
+    all_clusters[:, :2] += places[:, :2].repeat(places[:, 3], axis=0)
     return Word(all_glyphs, all_clusters, advance)
 
 

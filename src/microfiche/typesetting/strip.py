@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from microfiche.errors import InputError, UsageError
 from microfiche.page import PAPER
 from microfiche.typesetting.bidi import right_to_left
-from microfiche.typesetting.shaping import Shaper, Word
+from microfiche.typesetting.shaping import Shaper, Word, joined
 
 PATCH = 16  #: px, side of a patch
 LONGEST = 529  #: patches of a strip
 PADDING = 3  #: px before and after a text
 SIZE = 8 * 120 / 72  #: px an em: 8 pt at 120 dpi
+BASELINE = 12  #: px from the top, where Pango puts Noto Sans of this size when it is centred as the paper does
 Overflow = Literal["truncate", "error"]
 _MOST = 64  # characters looked at for each patch: more stand on one only where most of them are marks
-_BASELINE = 12  # px from the top, of SIZE
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -68,8 +68,7 @@ class StripRenderer:
 
     def __init__(self, bigrams: bool = False, colour: bool = False, size: float = SIZE) -> None:
         self.bigrams, self.colour = bigrams, colour
-        self._baseline = round(_BASELINE * min(size / SIZE, 1) + (PATCH - _BASELINE) * max(size / SIZE - 1, 0))
-        self._shaper = Shaper(size, colour)
+        self._shaper = Shaper(size, BASELINE, PATCH - BASELINE, colour)
 
     def line(self, text: str, longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
         """A text and a black patch."""
@@ -153,40 +152,38 @@ class StripRenderer:
         one_text: bool = True,
     ) -> Strip:
         """The strip of pieces, each followed by a black patch or, where they are words, only the last."""
-        whole = [piece.characters for piece in pieces] == lengths
+        characters = np.array([piece.characters for piece in pieces], np.int64)
+        whole = characters.tolist() == lengths
         if overflow == "error" and not whole:
             raise InputError(f"the text is longer than {longest} patches: shorten, truncate or slide it")
         wide = np.array([piece.patches + one_text for piece in pieces], np.int64)
-        starts = np.cumsum(wide) - wide
-        patches = int(wide.sum()) + (not one_text)
+        starts, patches = np.cumsum(wide) - wide, int(wide.sum()) + (not one_text)
+        firsts = begun + np.cumsum([0, *lengths])[: len(pieces)]
+        pens = starts * PATCH + [piece.left for piece in pieces]
+        word = joined([(first, p.word) for first, p in zip(firsts.tolist(), pieces, strict=True)], pens.tolist(), 0)
         image = np.full((PATCH, patches * PATCH), PAPER, np.uint8)
-        offsets = np.empty((patches, 2), np.int32)
-        for piece, start in zip(pieces, starts.tolist(), strict=True):
-            glyphs = piece.word.glyphs
-            x, y = glyphs[:, 1] + (start * PATCH + piece.left), glyphs[:, 2] + self._baseline
-            self._shaper.inks.draw(image, glyphs[:, 0], x, y)
-            offsets[start : start + piece.patches] = _begun(piece) + begun
-            begun += piece.characters
-            offsets[start + piece.patches :] = begun
-        offsets[int(wide.sum()) :] = begun
         black = starts + wide - 1 if one_text else np.array([patches - 1])
         image.reshape(PATCH, patches, PATCH)[:, black] = 0
+        image = self._shaper.draw(image, word.glyphs, BASELINE)
         spans = np.empty((0, 2)) if one_text else np.stack([starts, starts + wide], 1)
         second = int(starts[1]) if one_text and len(pieces) == 2 else None
+        stops = np.append(word.clusters[1:, 0], begun)[: len(word.clusters)]
+        counts = np.array([len(piece.word.clusters) for piece in pieces], np.int64)
+        stops[(np.cumsum(counts) - 1)[counts > 0]] = (firsts + characters)[counts > 0]
+        offsets = _begun(word.clusters, stops, patches, begun)
         return Strip(image, offsets, spans.astype(np.int32), second, whole)
 
 
-def _begun(piece: _Piece) -> NDArray[np.int64]:
-    """(patches, 2) the range of characters that begin in each patch."""
-    clusters = piece.word.clusters
-    patch = (clusters[:, 1] + piece.left).clip(0, None) // PATCH
-    first = np.full(piece.patches, piece.characters, np.int64)
-    last = np.zeros(piece.patches, np.int64)
+def _begun(clusters: NDArray[np.int64], stops: NDArray[np.int64], patches: int, begun: int) -> NDArray[np.int32]:
+    """(patches, 2) the range of characters that begin in each patch, of a text from its character `begun` on."""
+    patch = clusters[:, 1].clip(0, None) // PATCH
+    first = np.full(patches, np.iinfo(np.int64).max)
+    last = np.full(patches, begun)
     np.minimum.at(first, patch, clusters[:, 0])
-    np.maximum.at(last, patch, np.append(clusters[1:, 0], piece.characters)[: len(clusters)])
-    empty = last == 0
-    first[empty] = last[empty] = np.maximum.accumulate(last)[empty]
-    return np.stack([first, last], 1)
+    np.maximum.at(last, patch, stops)
+    empty = first > last
+    last = np.where(empty, np.maximum.accumulate(last), last)
+    return np.stack([np.where(empty, last, first), last], 1).astype(np.int32)
 
 
 def _clean(text: str) -> str:
