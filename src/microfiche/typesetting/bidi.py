@@ -17,7 +17,8 @@ from bidi import algorithm
 
 _RIGHT = ("R", "AL")
 _SINGLE = ("ES", "CS", "ET", "NSM", "B", "S")  # classes whose rules count characters: never taken together
-_ISOLATES = dict.fromkeys(range(0x2066, 0x206A), "\ufffc")
+_NEUTRAL = "\ufffc"  # stands for characters that the algorithm does not know
+_ISOLATES = dict.fromkeys(range(0x2066, 0x206A), _NEUTRAL)
 _UNCOUNTED = str.maketrans("", "", string.whitespace + string.punctuation + string.digits)
 #: Finds characters that make a paragraph bidirectional: letters of such scripts, and marks and overrides to the right.
 RIGHTWARD = re.compile(
@@ -48,7 +49,8 @@ def runs(text: str, rtl: bool) -> list[tuple[int, int, int]]:
         start = stop
     storage: dict[str, Any] = algorithm.get_empty_storage()
     storage["base_level"], storage["base_dir"] = int(rtl), "R" if rtl else "L"
-    algorithm.get_embedding_levels("".join(text[at] for at in pieces).translate(_ISOLATES), storage)
+    shown = (text[at] if bidirectional(text[at]) else _NEUTRAL for at in pieces)
+    algorithm.get_embedding_levels("".join(shown).translate(_ISOLATES), storage)
     for character, at in zip(storage["chars"], pieces, strict=True):
         character["at"] = at
     algorithm.explicit_embed_and_overrides(storage, False)  # takes out marks that have no width

@@ -248,6 +248,7 @@ STRIP_FONTS: tuple[tuple[str, str], ...] = (
     *(("fonts-noto-core", f"truetype/noto/NotoSans{script}-Regular.ttf") for script in _COMMON.split()),
     ("fonts-wqy-microhei", "truetype/wqy/wqy-microhei.ttc"),
     ("fonts-arphic-uming", "truetype/arphic/uming.ttc"),
+    ("fonts-wqy-zenhei", "truetype/wqy/wqy-zenhei.ttc"),
     *(("fonts-noto-core", f"truetype/noto/NotoSans{script}-Regular.ttf") for script in _RARE.split()),
     *(
         ("fonts-noto-core", f"truetype/noto/NotoSerif{script}-Regular.ttf")
@@ -262,10 +263,10 @@ STRIP_FONTS: tuple[tuple[str, str], ...] = (
 )
 
 
-def strip_fonts() -> list[Path]:
-    """The files of STRIP_FONTS that are there, in its order."""
-    places = (
-        [folder / name for folder in ((_bundled(),) if package == BUNDLED else (FETCHED, INSTALLED))]
-        for package, name in STRIP_FONTS
-    )
-    return [found for files in places if (found := next(filter(Path.is_file, files), None))]
+def strip_fonts() -> list[tuple[str, Path]]:
+    """(package, file) of STRIP_FONTS that are there, in its order."""
+    found = []
+    for package, name in STRIP_FONTS:
+        folders = (_bundled(),) if package == BUNDLED else (FETCHED, INSTALLED)
+        found += [(package, folder / name) for folder in folders if (folder / name).is_file()][:1]
+    return found

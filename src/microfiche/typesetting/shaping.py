@@ -39,8 +39,7 @@ _CJK = (
     "\u2e80-\u2fff\u3001-\u30ff\u3105-\u312f\u31a0-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uffee\U00020000-\U0003ffff"
 )
 _WORD = re.compile(f"[{_CJK}][\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef]*|[^ {_CJK}]+ ?| ")
-_PACKAGES = (("CJK", "fonts-wqy-microhei fonts-arphic-uming"), ("HANGUL", "fonts-wqy-microhei"),
-             ("HIRAGANA", "fonts-wqy-microhei"), ("KATAKANA", "fonts-wqy-microhei"))  # fmt: skip
+_EASTERN = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH", "IDEOGRAPHIC", "BOPOMOFO", "KANGXI")
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Shaper:
         self._coloured: dict[int, tuple[NDArray[np.uint8], int, int]] = {}  # (h, w, 3) ink, px down and right
         self._sizes, self._above, self._below, self._colour = [size * s for s in _SCALES], above, below, colour
         self._extent: list[tuple[int, int]] = []  # px of each picture's top and bottom below its pen
-        self._files = strip_fonts()
+        self._files = [file for _, file in strip_fonts()]
         self._faces: dict[tuple[int, float], _Face] = {}
         self._face_of: dict[str, int] = {}
         self._kept: tuple[dict[str, Word], dict[str, Word]] = ({}, {})
@@ -80,9 +79,11 @@ class Shaper:
             parts = self._parts(text, 0, len(text), 0, room, cell)
             order: Sequence[int] = range(len(parts))
         else:
-            parts = []
+            parts, left = [], room
             for start, stop, level in bidi.runs(text, rtl):
-                parts += self._parts(text, start, stop, level, room - sum(advance for *_, advance in parts), cell)
+                run = self._parts(text, start, stop, level, left, cell)
+                parts += run
+                left -= sum(advance for *_, advance in run)
             order = bidi.visual([level for _, _, level, _ in parts])
         if len(parts) == 1 and not cell:
             return parts[0][1]
@@ -90,7 +91,7 @@ class Shaper:
         for i in order:
             pens[i], pen = pen, pen + parts[i][3]
         line = joined([part[:2] for part in parts], pens, pen)
-        if cell:
+        if cell and parts:
             ends = np.cumsum([len(word.clusters) for _, word, _, _ in parts]) - 1
             line.clusters[ends, 2] += [advance - word.advance for _, word, _, advance in parts]
         return line
@@ -271,7 +272,7 @@ def _hb_font(file: Path) -> hb.Font:
 def _clusters(text: str) -> list[tuple[int, int]]:
     """(start, stop) of each character with the marks and invisible signs that follow it."""
     starts = [i for i, c in enumerate(text) if i == 0 or unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf")]
-    return list(zip(starts, [*starts[1:], len(text)], strict=True))
+    return list(pairwise([*starts, len(text)]))
 
 
 def _pairs(text: str, start: int, stop: int) -> Iterator[tuple[int, str]]:
@@ -296,10 +297,18 @@ def joined(words: Sequence[tuple[int, Word]], pens: Sequence[int], advance: int)
 
 
 def _missing(character: str) -> str:
-    name = unicodedata.name(character, "a character that Unicode has not named")
-    package = "fonts-noto-color-emoji" if _EMOJI.match(character) else "fonts-noto-core"
-    package = next((package for start, package in _PACKAGES if name.startswith(start)), package)
+    """What to do about a character that no font draws."""
+    code, category = f"U+{ord(character):04X}", unicodedata.category(character)
+    if category in ("Co", "Cn"):
+        return f"{code} is {'private to some font' if category == 'Co' else 'no character of Unicode'}: take it out"
+    name = unicodedata.name(character)
+    if name.startswith(_EASTERN):
+        package = "fonts-wqy-microhei and fonts-arphic-uming"
+    else:
+        package = "fonts-noto-color-emoji" if _EMOJI.match(character) else "fonts-noto-core"
+    if set(package.split(" and ")) <= {package for package, _ in strip_fonts()}:
+        return f"no font of Microfiche's list draws {code} ({name}): take it out or write it otherwise"
     return (
-        f"no font that is installed draws U+{ord(character):04X} ({name}): apt-get install {package}, "
+        f"no font that is installed draws {code} ({name}): apt-get install {package.replace(' and', '')}, "
         "or python tools/fetch_fonts.py for all fonts"
     )

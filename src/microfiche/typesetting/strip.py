@@ -139,8 +139,9 @@ class StripRenderer:
             fit = min(int(np.searchsorted(ends, room, "right")), len(ends) - 1)
             characters = int(word.clusters[fit, 0])
             word = self._shaper.line(text[:characters], rtl, room, cell)
-        wide = -(-(word.advance + left + right) // PATCH) if word.advance else 0
-        return _Piece(word, characters, max(wide, least), left)
+        if not word.advance and not len(word.glyphs):  # nothing is to be seen, and so nothing begins anywhere
+            return _Piece(joined([], [], 0), characters, least, left)
+        return _Piece(word, characters, max(-(-(word.advance + left + right) // PATCH), least), left)
 
     def _drawn(
         self,
