@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -95,7 +96,7 @@ def test_tall_letters_are_moved_or_made_small_not_cut(text: str) -> None:
     line = shaper.line(text, False)
     pages = [np.full((height, 200), 255, np.uint8) for height in (16, 48)]
     inks = [
-        (255 - shaper.draw(page, line.glyphs, baseline).astype(int)).sum()
+        (255 - shaper.pictures.draw(page, line.glyphs, baseline).astype(int)).sum()
         for page, baseline in zip(pages, (12, 28), strict=True)
     ]
     assert inks[0] == inks[1] > 0
@@ -181,6 +182,11 @@ def test_two_characters_stand_in_a_patch() -> None:
     pair = BIGRAMS.line("fi").image[:, :PATCH]
     np.testing.assert_array_equal(strip.image[:, PATCH : 2 * PATCH], pair)
     assert BIGRAMS.words(["abc", "de"]).words.tolist() == [[0, 2], [2, 3]]
+
+
+def test_a_renderer_goes_to_another_process() -> None:
+    other = pickle.loads(pickle.dumps(BIGRAMS))
+    np.testing.assert_array_equal(other.line("a fine day").image, BIGRAMS.line("a fine day").image)
 
 
 def test_empty_text_is_one_black_patch() -> None:

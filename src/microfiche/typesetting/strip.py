@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from microfiche.errors import InputError, UsageError
 from microfiche.page import PAPER
 from microfiche.typesetting.bidi import right_to_left
-from microfiche.typesetting.shaping import Shaper, Word, joined
+from microfiche.typesetting.glyphs import Word, joined
+from microfiche.typesetting.shaping import Shaper
 
 PATCH = 16  #: px, side of a patch
 LONGEST = 529  #: patches of a strip
@@ -68,7 +69,11 @@ class StripRenderer:
 
     def __init__(self, bigrams: bool = False, colour: bool = False, size: float = SIZE) -> None:
         self.bigrams, self.colour = bigrams, colour
-        self._shaper = Shaper(size, BASELINE, PATCH - BASELINE, colour)
+        self._size, self._shaper = size, Shaper(size, BASELINE, PATCH - BASELINE, colour)
+
+    def __reduce__(self) -> tuple[type[StripRenderer], tuple[bool, bool, float]]:
+        """Another process begins with no words and glyphs."""
+        return StripRenderer, (self.bigrams, self.colour, self._size)
 
     def line(self, text: str, longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
         """A text and a black patch."""
@@ -165,7 +170,7 @@ class StripRenderer:
         image = np.full((PATCH, patches * PATCH), PAPER, np.uint8)
         black = starts + wide - 1 if one_text else np.array([patches - 1])
         image.reshape(PATCH, patches, PATCH)[:, black] = 0
-        image = self._shaper.draw(image, word.glyphs, BASELINE)
+        image = self._shaper.pictures.draw(image, word.glyphs, BASELINE)
         spans = np.empty((0, 2)) if one_text else np.stack([starts, starts + wide], 1)
         second = int(starts[1]) if one_text and len(pieces) == 2 else None
         stops = np.append(word.clusters[1:, 0], begun)[: len(word.clusters)]
