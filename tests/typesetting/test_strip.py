@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from microfiche.errors import InputError, UsageError
 from microfiche.typesetting import shaping
 from microfiche.typesetting.fonts import STRIP_FONTS, strip_fonts
+from microfiche.typesetting.glyphs import joined
 from microfiche.typesetting.shaping import Shaper
 from microfiche.typesetting.strip import LONGEST, PATCH, Strip, StripRenderer
 
@@ -94,9 +95,10 @@ def test_letters_stand_three_px_from_the_left_and_are_not_cut() -> None:
 def test_tall_letters_are_moved_or_made_small_not_cut(text: str) -> None:
     shaper = Shaper(40 / 3, 12, 4)
     line = shaper.line(text, False)
+    glyphs = joined(line.words, line.pens, 0).glyphs
     pages = [np.full((height, 200), 255, np.uint8) for height in (16, 48)]
     inks = [
-        (255 - shaper.pictures.draw(page, line.glyphs, baseline).astype(int)).sum()
+        (255 - shaper.pictures.draw(page, glyphs, baseline).astype(int)).sum()
         for page, baseline in zip(pages, (12, 28), strict=True)
     ]
     assert inks[0] == inks[1] > 0
@@ -150,6 +152,7 @@ def test_pairs_are_two_texts_and_two_black_patches() -> None:
     np.testing.assert_array_equal(strip.image[:, strip.second * PATCH :], alone.image)
     long = RENDERER.pair("a" * 5000, "b", longest=30)
     assert len(long.offsets) == 30 and not long.whole and black(long)[[-2, -1]].all()
+    assert 50 < long.offsets[-3, 1] == long.offsets[-1, 1] < 100
 
 
 @given(st.lists(st.text(st.sampled_from("abcéЖ中"), max_size=12), max_size=12))
@@ -192,6 +195,13 @@ def test_a_renderer_goes_to_another_process() -> None:
 def test_empty_text_is_one_black_patch() -> None:
     for strip in (RENDERER.line(""), RENDERER.words([])):
         assert strip.image.shape == (16, 16) and (strip.image == 0).all() and strip.offsets.tolist() == [[0, 0]]
+
+
+def test_a_strip_too_short_for_its_ends_is_refused() -> None:
+    for draw in (lambda: RENDERER.line("a", longest=0), lambda: RENDERER.pair("a", "b", longest=1)):
+        with pytest.raises(UsageError, match="at least a patch"):
+            draw()
+    assert black(RENDERER.pair("a", "b", longest=2)).all()
 
 
 def test_signs_without_width_take_no_patch() -> None:

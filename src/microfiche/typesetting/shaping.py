@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from microfiche.errors import InputError
 from microfiche.typesetting import bidi
@@ -31,6 +33,28 @@ _WORD = re.compile(f"[{_CJK}][\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef]*|[
 _EASTERN = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH", "IDEOGRAPHIC", "BOPOMOFO", "KANGXI")
 
 
+@dataclass(frozen=True)
+class Line:
+    """Words with the character each begins at, in the order of the text; px of their left ends in `pens`, and what
+    each of them takes in `advances`; `advance` is the width of all."""
+
+    words: list[tuple[int, Word]]
+    pens: list[int]
+    advances: list[int]
+    advance: int
+
+    def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(C,) first character of each grapheme cluster, and px that the text up to its end takes."""
+        firsts, ends, before = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
+        for (start, word), advance in zip(self.words, self.advances, strict=True):
+            within = before + np.cumsum(word.clusters[:, 2])
+            before += advance
+            within[-1:] = before
+            firsts.append(start + word.clusters[:, 0])
+            ends.append(within)
+        return np.concatenate(firsts), np.concatenate(ends)
+
+
 class Shaper:
     """Shapes words of a `size` in px an em, whose glyphs are kept in `pictures`; with `colour` as those say.
 
@@ -46,56 +70,36 @@ class Shaper:
         self._face_of: dict[str, int | None] = {}
         self._kept: tuple[dict[str, Word], dict[str, Word]] = ({}, {})
 
-    def line(self, text: str, rtl: bool, room: float = float("inf"), cell: int = 0) -> Word:
-        """A line of text as if it were one word; `rtl` is the paragraph's direction.
+    def line(self, text: str, rtl: bool, room: float = float("inf"), cell: int = 0) -> Line:
+        """A line of text; `rtl` is the paragraph's direction.
 
         Words that begin more than `room` px after the start of the text are left out. With a `cell` the text is cut
         into pairs of characters, each shaped by itself and beginning at a multiple of so many px.
         """
-        if not rtl and (text.isascii() or not bidi.RIGHTWARD.search(text)):
-            parts = self._parts(text, 0, len(text), 0, room, cell)
-            order: Sequence[int] = range(len(parts))
-        else:
-            parts, left = [], room
-            for start, stop, level in bidi.runs(text, rtl):
-                run = self._parts(text, start, stop, level, left, cell)
-                parts += run
-                left -= sum(advance for *_, advance in run)
-            order = bidi.visual([level for _, _, level, _ in parts])
-        if len(parts) == 1 and not cell:
-            return parts[0][1]
-        pens, pen = [0] * len(parts), 0
-        for i in order:
-            pens[i], pen = pen, pen + parts[i][3]
-        line = joined([part[:2] for part in parts], pens, pen)
-        if cell and parts:
-            ends = np.cumsum([len(word.clusters) for _, word, _, _ in parts]) - 1
-            line.clusters[ends, 2] += [advance - word.advance for _, word, _, advance in parts]
-        return line
-
-    def _parts(
-        self, text: str, start: int, stop: int, level: int, room: float, cell: int
-    ) -> list[tuple[int, Word, int, int]]:
-        """First character, word, level and advance of the words, or pairs, of a run."""
-        kept, parts = self._kept[level % 2], []
-        for at, key in (
-            _pairs(text, start, stop) if cell else ((m.start(), m[0]) for m in _WORD.finditer(text, start, stop))
-        ):
-            if room < 0:
-                break
-            word = kept.get(key)
-            if word is None:
-                word = self._shape(key, level % 2 == 1)
-                if len(key) <= _LONGEST_KEPT:
-                    if len(kept) >= _MOST_KEPT:
-                        kept.clear()
-                    kept[key] = word
-            advance = max(-(-word.advance // cell), 1) * cell if cell else word.advance
-            parts.append((at, word, level, advance))
-            room -= advance
-        return parts
+        levels: list[int] = []
+        words: list[tuple[int, Word]] = []
+        advances: list[int] = []
+        latin = not rtl and (text.isascii() or not bidi.RIGHTWARD.search(text))
+        for start, stop, level in [(0, len(text), 0)] if latin else bidi.runs(text, rtl):
+            for at, key in _pairs(text, start, stop) if cell else _words(text, start, stop):
+                if room < 0:
+                    break
+                word = self._kept[level % 2].get(key) or self._shape(key, level % 2 == 1)
+                advance = max(-(-word.advance // cell), 1) * cell if cell else word.advance
+                words.append((at, word))
+                advances.append(advance)
+                levels.append(level)
+                room -= advance
+        pens = list(accumulate(advances, initial=0))
+        pen = pens.pop()
+        if not latin:
+            pens, pen = pens.copy(), 0
+            for i in bidi.visual(levels):
+                pens[i], pen = pen, pen + advances[i]
+        return Line(words, pens, advances, pen)
 
     def _shape(self, text: str, rtl: bool) -> Word:
+        """A word, which is kept if it is not long."""
         runs: list[tuple[int, int, int]] = []  # face, start, stop
         for start, stop in _clusters(text):
             number = self._choose(text[start:stop])
@@ -124,6 +128,11 @@ class Shaper:
             if bottom - top <= self._above + self._below:
                 break
         word.glyphs[:, 2] += max(-self._above - top, 0) - max(bottom - self._below, 0)
+        kept = self._kept[rtl]
+        if len(text) <= _LONGEST_KEPT:
+            if len(kept) >= _MOST_KEPT:
+                kept.clear()
+            kept[text] = word
         return word
 
     def _face(self, number: int, size: float) -> Outline:
@@ -155,6 +164,11 @@ def _clusters(text: str) -> list[tuple[int, int]]:
     """(start, stop) of each character with the marks and invisible signs that follow it."""
     starts = [i for i, c in enumerate(text) if i == 0 or unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf")]
     return list(pairwise([*starts, len(text)]))
+
+
+def _words(text: str, start: int, stop: int) -> Iterator[tuple[int, str]]:
+    """Start and text of every word."""
+    return ((match.start(), match[0]) for match in _WORD.finditer(text, start, stop))
 
 
 def _pairs(text: str, start: int, stop: int) -> Iterator[tuple[int, str]]:

@@ -19,7 +19,7 @@ from microfiche.errors import InputError, UsageError
 from microfiche.page import PAPER
 from microfiche.typesetting.bidi import right_to_left
 from microfiche.typesetting.glyphs import Word, joined
-from microfiche.typesetting.shaping import Shaper
+from microfiche.typesetting.shaping import Line, Shaper
 
 PATCH = 16  #: px, side of a patch
 LONGEST = 529  #: patches of a strip
@@ -27,6 +27,7 @@ PADDING = 3  #: px before and after a text
 SIZE = 8 * 120 / 72  #: px an em: 8 pt at 120 dpi
 BASELINE = 12  #: px from the top, where Pango puts Noto Sans of this size when it is centred as the paper does
 Overflow = Literal["truncate", "error"]
+_NEVER = np.iinfo(np.int64).max
 _MOST = 64  # characters looked at for each patch: more stand on one only where most of them are marks
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -54,7 +55,7 @@ class Strip:
 class _Piece:
     """`characters` of a text, `patches` wide, whose left end stands `left` px from its first patch's."""
 
-    word: Word
+    text: Line
     characters: int
     patches: int
     left: int
@@ -120,9 +121,9 @@ class StripRenderer:
             stop = start + piece.characters
             if stop == len(text) or not piece.characters:
                 return
-            widths = np.cumsum(piece.word.clusters[::-1, 2])
-            back = int(np.searchsorted(widths, overlap * PATCH, "right"))
-            start += max(int(piece.word.clusters[len(widths) - back, 0]) if back else piece.characters, 1)
+            firsts, ends = piece.text.ends()
+            again = int(np.searchsorted(ends, piece.text.advance - overlap * PATCH, "left")) + 1
+            start += max(int(firsts[again]) if again < len(firsts) else piece.characters, 1)
 
     def _fitting(
         self,
@@ -134,19 +135,20 @@ class StripRenderer:
         least: int = 0,
     ) -> _Piece:
         """As much of a text as stands on `patches` patches with px free at its ends, at `least` so many wide."""
+        if patches < 0:
+            raise UsageError("a strip needs at least a patch for the end of each text")
         rtl = right_to_left(text) if rtl is None else rtl
         cell, room, characters = 0, patches * PATCH - left - right, min(len(text), patches * _MOST)
         if self.bigrams:
             cell, room, left, right = PATCH, patches * PATCH, 0, 0
-        word = self._shaper.line(text[:characters], rtl, room, cell)
-        while word.advance > max(room, 0):
-            ends = np.cumsum(word.clusters[:, 2])
-            fit = min(int(np.searchsorted(ends, room, "right")), len(ends) - 1)
-            characters = int(word.clusters[fit, 0])
-            word = self._shaper.line(text[:characters], rtl, room, cell)
-        if not word.advance and not len(word.glyphs):  # nothing is to be seen, and so nothing begins anywhere
-            return _Piece(joined([], [], 0), characters, least, left)
-        return _Piece(word, characters, max(-(-(word.advance + left + right) // PATCH), least), left)
+        line = self._shaper.line(text[:characters], rtl, room, cell)
+        while line.advance > max(room, 0):
+            firsts, ends = line.ends()
+            characters = int(firsts[min(int(np.searchsorted(ends, room, "right")), len(ends) - 1)])
+            line = self._shaper.line(text[:characters], rtl, room, cell)
+        if not line.advance and not any(len(word.glyphs) for _, word in line.words):
+            return _Piece(Line([], [], [], 0), characters, least, left)  # nothing to be seen, so nothing begins
+        return _Piece(line, characters, max(-(-(line.advance + left + right) // PATCH), least), left)
 
     def _drawn(
         self,
@@ -164,9 +166,18 @@ class StripRenderer:
             raise InputError(f"the text is longer than {longest} patches: shorten, truncate or slide it")
         wide = np.array([piece.patches + one_text for piece in pieces], np.int64)
         starts, patches = np.cumsum(wide) - wide, int(wide.sum()) + (not one_text)
-        firsts = begun + np.cumsum([0, *lengths])[: len(pieces)]
-        pens = starts * PATCH + [piece.left for piece in pieces]
-        word = joined([(first, p.word) for first, p in zip(firsts.tolist(), pieces, strict=True)], pens.tolist(), 0)
+        words: list[tuple[int, Word]] = []
+        pens: list[int] = []
+        lasts: list[tuple[int, int]] = []  # of each piece: words up to its end, and its last character's
+        first = begun
+        for piece, start, length in zip(pieces, starts.tolist(), lengths, strict=False):
+            left = start * PATCH + piece.left
+            words += [(first + at, word) for at, word in piece.text.words]
+            pens += [left + pen for pen in piece.text.pens]
+            if piece.text.words:
+                lasts.append((len(words), first + piece.characters))
+            first += length
+        word = joined(words, pens, 0)
         image = np.full((PATCH, patches * PATCH), PAPER, np.uint8)
         black = starts + wide - 1 if one_text else np.array([patches - 1])
         image.reshape(PATCH, patches, PATCH)[:, black] = 0
@@ -174,8 +185,9 @@ class StripRenderer:
         spans = np.empty((0, 2)) if one_text else np.stack([starts, starts + wide], 1)
         second = int(starts[1]) if one_text and len(pieces) == 2 else None
         stops = np.append(word.clusters[1:, 0], begun)[: len(word.clusters)]
-        counts = np.array([len(piece.word.clusters) for piece in pieces], np.int64)
-        stops[(np.cumsum(counts) - 1)[counts > 0]] = (firsts + characters)[counts > 0]
+        counts = np.cumsum([0, *(len(w.clusters) for _, w in words)])
+        for number, last in lasts:
+            stops[counts[number] - 1 : counts[number]] = last
         offsets = _begun(word.clusters, stops, patches, begun)
         return Strip(image, offsets, spans.astype(np.int32), second, whole)
 
@@ -183,7 +195,7 @@ class StripRenderer:
 def _begun(clusters: NDArray[np.int64], stops: NDArray[np.int64], patches: int, begun: int) -> NDArray[np.int32]:
     """(patches, 2) the range of characters that begin in each patch, of a text from its character `begun` on."""
     patch = clusters[:, 1].clip(0, None) // PATCH
-    first = np.full(patches, np.iinfo(np.int64).max)
+    first = np.full(patches, _NEVER)
     last = np.full(patches, begun)
     np.minimum.at(first, patch, clusters[:, 0])
     np.maximum.at(last, patch, stops)
