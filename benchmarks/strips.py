@@ -6,8 +6,9 @@
 Sentences are those of CORPUS/*-wiki* and *-novels*, and the messages of Django's translations. *First* is the rate at
 which a new renderer draws them, *again* the rate when it has seen their words; *bigrams* and *colour* are again.
 Seconds are of the process, not of the clock. Pango draws each sentence as the paper's renderer does, in grey, with
-Noto Sans, and gives no offsets; *differ* is the share of pixels that are not the same as Pango's, for scripts that
-Noto Sans has. Raqm is HarfBuzz and FriBidi in Pillow, with one font, for those scripts alone.
+Noto Sans; *+ offsets* is its rate when it also goes over the clusters as that renderer does, which strips always do.
+*Differ* is the share of pixels that are not the same as Pango's, for scripts that Noto Sans has. Raqm is HarfBuzz and
+FriBidi in Pillow, with one font and without offsets, for those scripts alone.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.sheet:
         sheet().save(args.sheet)
-    name, other = pango() or raqm()
-    print(f"| text | sentences | patches | first | again | bigrams | colour | {name} | differ |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    name, other, offsets = pango() or raqm()
+    print(f"| text | sentences | patches | first | again | bigrams | colour | {name} | + offsets | differ |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for language, sentences in texts(args.folder, args.count):
         renderers = StripRenderer(), StripRenderer(bigrams=True), StripRenderer(colour=True)
         known = StripRenderer()
@@ -72,14 +73,16 @@ def main() -> None:
         (first, again), (_, bigrams), (_, colour) = ([rate(r.line, sentences) for _ in "12"] for r in renderers)
         strips = [known.line(text) for text in sentences]
         patches = sum(len(strip.offsets) for strip in strips) / len(strips)
-        differ = theirs = ""
+        differ = theirs = both = ""
         if name == "Pango" or language in NOTO_SANS:
             theirs = f"{rate(other, sentences):,.0f}"
+        if offsets:
+            both = f"{rate(offsets, sentences):,.0f}"
         if language in NOTO_SANS:
             differ = f"{different(strips, map(other, sentences)):.2%}"
         print(
             f"| {language} | {len(sentences)} | {patches:.0f} | {first:,.0f} | {again:,.0f} | {bigrams:,.0f} "
-            f"| {colour:,.0f} | {theirs} | {differ} |",
+            f"| {colour:,.0f} | {theirs} | {both} | {differ} |",
             flush=True,
         )
 
@@ -126,7 +129,10 @@ def different(strips: Iterable[Strip], images: Iterable[NDArray[np.uint8]]) -> f
     return wrong / pixels
 
 
-def pango() -> tuple[str, Callable[[str], NDArray[np.uint8]]] | None:
+Draw = Callable[[str], NDArray[np.uint8]]
+
+
+def pango() -> tuple[str, Draw, Callable[[str], Any] | None] | None:
     """Pango and Cairo, called as the paper's renderer calls them."""
     with tempfile.NamedTemporaryFile("w", suffix=".conf", delete=False) as file:
         hint = '<match target="pattern"><edit name="hintstyle"><const>hintslight</const></edit></match>'
@@ -141,7 +147,7 @@ def pango() -> tuple[str, Callable[[str], NDArray[np.uint8]]] | None:
     font = pangocffi.FontDescription()
     font.family, font.size = "Noto Sans", pangocffi.units_from_double(8)
 
-    def draw(text: str) -> NDArray[np.uint8]:
+    def drawing(text: str) -> tuple[NDArray[np.uint8], Any]:
         surface = cairocffi.ImageSurface(cairocffi.FORMAT_A8, 529 * PATCH, PATCH)
         context = cairocffi.Context(surface)
         settings = pangocairocffi.create_context(context)
@@ -152,12 +158,19 @@ def pango() -> tuple[str, Callable[[str], NDArray[np.uint8]]] | None:
         context.move_to(PADDING, PATCH / 2 - height / 2 - 2)
         pangocairocffi.show_layout(context, layout)
         surface.flush()
-        return 255 - np.frombuffer(surface.get_data(), np.uint8).reshape(PATCH, -1)
+        return 255 - np.frombuffer(surface.get_data(), np.uint8).reshape(PATCH, -1), layout
 
-    return "Pango", draw
+    def with_offsets(text: str) -> list[tuple[int, int]]:
+        clusters = drawing(text)[1].get_iter()
+        found = [(clusters.get_index(), clusters.get_cluster_extents()[1].x)]
+        while clusters.next_cluster():
+            found.append((clusters.get_index(), clusters.get_cluster_extents()[1].x))
+        return found
+
+    return "Pango", lambda text: drawing(text)[0], with_offsets
 
 
-def raqm() -> tuple[str, Callable[[str], NDArray[np.uint8]]]:
+def raqm() -> tuple[str, Draw, None]:
     """Pillow, with HarfBuzz where it has it."""
     engine = ImageFont.Layout.RAQM if features.check("raqm") else ImageFont.Layout.BASIC
     font = ImageFont.truetype(str(TYPEFACES["Noto Sans"].file("regular")), SIZE, layout_engine=engine)
@@ -167,7 +180,7 @@ def raqm() -> tuple[str, Callable[[str], NDArray[np.uint8]]]:
         ImageDraw.Draw(image).text((PADDING, 12), text, 0, font, anchor="ls")
         return np.asarray(image)
 
-    return ("Raqm" if engine == ImageFont.Layout.RAQM else "Pillow"), draw
+    return ("Raqm" if engine == ImageFont.Layout.RAQM else "Pillow"), draw, None
 
 
 def sheet() -> Image.Image:
