@@ -28,7 +28,7 @@ SIZE = 8 * 120 / 72  #: px an em: 8 pt at 120 dpi
 BASELINE = 12  #: px from the top, where Pango puts Noto Sans of this size when it is centred as the paper does
 Overflow = Literal["truncate", "error"]
 _NEVER = np.iinfo(np.int64).max
-_MOST = 64  # characters looked at for each patch: more stand on one only where most of them are marks
+_MOST = 16  # characters looked at for each patch: more stand on one only where most of them are marks
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
