@@ -223,3 +223,50 @@ _DEBIAN: tuple[tuple[str, Kind, str, str, str, str, bool], ...] = (
      ",,", True),
 )  # fmt: skip
 TYPEFACES = {t.name: t for t in _list()}
+
+_COMMON = """
+    Hebrew Arabic Devanagari Bengali Gurmukhi Gujarati Oriya Tamil Telugu Kannada Malayalam Sinhala Thai Lao
+    Myanmar Georgian Armenian Ethiopic Khmer
+"""
+_RARE = """
+    Adlam AnatolianHieroglyphs Avestan Balinese Bamum BassaVah Batak Bhaiksuki Brahmi Buginese Buhid
+    CanadianAboriginal Carian CaucasianAlbanian Chakma Cham Cherokee Coptic Cuneiform Cypriot Deseret Duployan
+    EgyptianHieroglyphs Elbasan Elymaic Glagolitic Gothic Grantha GunjalaGondi HanifiRohingya Hanunoo Hatran
+    ImperialAramaic IndicSiyaqNumbers InscriptionalPahlavi InscriptionalParthian Javanese Kaithi KayahLi
+    Kharoshthi Khojki Khudawadi Lepcha Limbu LinearA LinearB Lisu Lycian Lydian Mahajani Mandaic Manichaean
+    Marchen MasaramGondi MayanNumerals Medefaidrin MeeteiMayek MendeKikakui Meroitic Miao Modi Mongolian Mro
+    Multani NKo Nabataean NewTaiLue Newa Nushu Ogham OlChiki OldHungarian OldItalic OldNorthArabian OldPermic
+    OldPersian OldSogdian OldSouthArabian OldTurkic Osage Osmanya PahawhHmong Palmyrene PauCinHau PhagsPa
+    Phoenician PsalterPahlavi Rejang Runic Samaritan Saurashtra Sharada Shavian Siddham Sogdian SoraSompeng
+    Soyombo Sundanese SylotiNagri Syriac Tagalog Tagbanwa TaiLe TaiTham TaiViet Takri Thaana Tifinagh Tirhuta
+    Ugaritic Vai Wancho WarangCiti Yi ZanabazarSquare
+"""
+#: What strips are set in, by (package, file): the first of them that is there and has a character draws it. Noto's
+#: sans for every script (the letters of the paper's merged font), then signs, Chinese, and what is always there.
+STRIP_FONTS: tuple[tuple[str, str], ...] = (
+    ("fonts-noto-core", "truetype/noto/NotoSans-Regular.ttf"),
+    *(("fonts-noto-core", f"truetype/noto/NotoSans{script}-Regular.ttf") for script in _COMMON.split()),
+    ("fonts-wqy-microhei", "truetype/wqy/wqy-microhei.ttc"),
+    ("fonts-arphic-uming", "truetype/arphic/uming.ttc"),
+    ("fonts-wqy-zenhei", "truetype/wqy/wqy-zenhei.ttc"),
+    *(("fonts-noto-core", f"truetype/noto/NotoSans{script}-Regular.ttf") for script in _RARE.split()),
+    *(
+        ("fonts-noto-core", f"truetype/noto/NotoSerif{script}-Regular.ttf")
+        for script in ("Tibetan", "Tangut", "Ahom", "Dogra", "NyiakengPuachueHmong", "Yezidi")
+    ),
+    (BUNDLED, "DejaVuSans.ttf"),
+    *(("fonts-noto-core", f"truetype/noto/NotoSans{kind}-Regular.ttf") for kind in ("Symbols", "Symbols2", "Math")),
+    ("fonts-noto-color-emoji", "truetype/noto/NotoColorEmoji.ttf"),
+    ("fonts-noto-core", "truetype/noto/NotoMusic-Regular.ttf"),
+    ("fonts-freefont-ttf", "truetype/freefont/FreeSerif.ttf"),
+    (BUNDLED, "STIXGeneral.ttf"),
+)
+
+
+def strip_fonts() -> list[tuple[str, Path]]:
+    """(package, file) of STRIP_FONTS that are there, in its order."""
+    found = []
+    for package, name in STRIP_FONTS:
+        folders = (_bundled(),) if package == BUNDLED else (FETCHED, INSTALLED)
+        found += [(package, folder / name) for folder in folders if (folder / name).is_file()][:1]
+    return found

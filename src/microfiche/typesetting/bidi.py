@@ -1,0 +1,78 @@
+"""Which way text runs: the paragraph's direction by a vote of three letters, and the bidirectional algorithm's levels.
+
+The vote is the paper's renderer's (Language Modelling with Pixels, arXiv 2207.06991); the levels are python-bidi's
+(Unicode annex 9, without its rule for paired brackets). Knows nothing of fonts.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Sequence
+from itertools import groupby, pairwise
+from typing import Any
+from unicodedata import bidirectional
+
+from bidi import algorithm
+
+_RIGHT = ("R", "AL")
+_SINGLE = ("ES", "CS", "ET", "NSM", "B", "S")  # classes whose rules count characters: never taken together
+_NEUTRAL = "\ufffc"  # stands for characters that the algorithm does not know
+_ISOLATES = dict.fromkeys(range(0x2066, 0x206A), _NEUTRAL)
+_UNCOUNTED = str.maketrans("", "", string.whitespace + string.punctuation + string.digits)
+#: Finds characters that make a paragraph bidirectional: letters of such scripts, and marks and overrides to the right.
+RIGHTWARD = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff\u200f\u202b\u202e\u2067]"
+)
+
+
+def right_to_left(text: str) -> bool:
+    """Whether two of the first, middle and last letter of a text are of a script that runs to the left."""
+    letters = "" if text.isascii() else text.translate(_UNCOUNTED)
+    if not letters:
+        return False
+    return sum(bidirectional(c) in _RIGHT for c in (letters[0], letters[len(letters) // 2], letters[-1])) >= 2
+
+
+def runs(text: str, rtl: bool) -> list[tuple[int, int, int]]:
+    """(start, stop, level) of runs of one level, in the order of the text; odd levels run to the left.
+
+    `rtl` is the paragraph's direction. Isolates (U+2066 to U+2069) count as neutral signs.
+    """
+    # Neighbours of one class get one level, so the algorithm, which is slow, sees one character for all of them.
+    pieces: list[int] = []
+    start = 0
+    for kind, group in groupby(text, key=bidirectional):
+        stop = start + sum(1 for _ in group)
+        step = 1 if kind in _SINGLE else stop - start
+        pieces.extend(range(start, stop, step))
+        start = stop
+    storage: dict[str, Any] = algorithm.get_empty_storage()
+    storage["base_level"], storage["base_dir"] = int(rtl), "R" if rtl else "L"
+    shown = (text[at] if bidirectional(text[at]) else _NEUTRAL for at in pieces)
+    algorithm.get_embedding_levels("".join(shown).translate(_ISOLATES), storage)
+    for character, at in zip(storage["chars"], pieces, strict=True):
+        character["at"] = at
+    algorithm.explicit_embed_and_overrides(storage, False)  # takes out marks that have no width
+    algorithm.resolve_weak_types(storage, False)
+    algorithm.resolve_neutral_types(storage, False)
+    algorithm.resolve_implicit_levels(storage, False)
+    end = len(text.rstrip())  # spaces at the end have the paragraph's level
+    found = [(c["at"], c["level"]) for c in storage["chars"] if c["at"] < end]
+    starts = [0, *(at for (at, level), (_, last) in zip(found[1:], found, strict=False) if level != last), end]
+    levels = dict(found)
+    out = [(a, b, levels.get(a, int(rtl))) for a, b in pairwise(starts) if a < b]
+    return [*out, (end, len(text), int(rtl))] if end < len(text) else out
+
+
+def visual(levels: Sequence[int]) -> list[int]:
+    """The order from left to right of pieces of these levels (rule L2)."""
+    order = list(range(len(levels)))
+    for level in range(max(levels, default=0), 0, -1):
+        at = 0
+        for high, group in groupby([levels[i] >= level for i in order]):
+            stop = at + sum(1 for _ in group)
+            if high:
+                order[at:stop] = order[at:stop][::-1]
+            at = stop
+    return order

@@ -1,0 +1,166 @@
+"""Glyphs by number: shaped by HarfBuzz, drawn by FreeType, each once; coloured ones made of a font's PNG by Pillow.
+
+As in Pango, advances are whole pixels, so that a word looks the same wherever it stands. Knows one font at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+
+import freetype
+import numpy as np
+import uharfbuzz as hb
+from numpy.typing import NDArray
+from PIL import Image
+
+from microfiche.page import PAPER
+from microfiche.typesetting.inks import Inks
+
+_FLAGS = freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP  # Cairo's defaults
+
+
+@dataclass(frozen=True)
+class Word:
+    """`glyphs` (G, 3) int64: picture, x and y of the pen, px from the word's left end and the baseline. `clusters`
+    (C, 3) int64, in the order of the text: first character, left edge and advance in px of each grapheme cluster."""
+
+    glyphs: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    advance: int
+
+
+def joined(words: Sequence[tuple[int, Word]], pens: Sequence[int], advance: int) -> Word:
+    """Words, with the character each begins at, whose left ends stand at `pens`, as one word."""
+    if not words:
+        return Word(np.empty((0, 3), np.int64), np.empty((0, 3), np.int64), advance)
+    glyphs, clusters = [word.glyphs for _, word in words], [word.clusters for _, word in words]
+    places = np.array(
+        [(start, pen, len(word.glyphs), len(word.clusters)) for (start, word), pen in zip(words, pens, strict=True)]
+    )
+    all_glyphs, all_clusters = np.concatenate(glyphs), np.concatenate(clusters)
+    all_glyphs[:, 1] += places[:, 1].repeat(places[:, 2])
+    all_clusters[:, :2] += places[:, :2].repeat(places[:, 3], axis=0)
+    return Word(all_glyphs, all_clusters, advance)
+
+
+class Pictures:
+    """The pictures of glyphs of any fonts, by number; with `colour` emoji have their colours, else they are grey.
+
+    `extent` are the px of each one's top and bottom below its pen.
+    """
+
+    def __init__(self, colour: bool) -> None:
+        self.extent: list[tuple[int, int]] = []
+        self._inks, self._colour = Inks(), colour
+        self._coloured: dict[int, tuple[NDArray[np.uint8], int, int]] = {}  # (h, w, 3) ink, px down and right
+
+    def draw(self, page: NDArray[np.uint8], glyphs: NDArray[np.int64], baseline: int) -> NDArray[np.uint8]:
+        """Draws the `glyphs` of a line on a (H, W) uint8 page; gives the page, or with `colour` a (H, W, 3) one."""
+        self._inks.draw(page, glyphs[:, 0], glyphs[:, 1], glyphs[:, 2] + baseline)
+        if not self._colour:
+            return page
+        page = np.repeat(page[:, :, None], 3, axis=2)
+        for number, x, y in glyphs[np.isin(glyphs[:, 0], list(self._coloured))].tolist() if self._coloured else []:
+            ink, top, left = self._coloured[number]
+            top, left = top + y + baseline, left + x
+            under = page[max(top, 0) : max(top + len(ink), 0), max(left, 0) : max(left + ink.shape[1], 0)]
+            above, before = max(-top, 0), max(-left, 0)
+            shown = ink[above : above + len(under), before : before + under.shape[1]]
+            np.minimum(under, PAPER - shown, out=under)
+        return page
+
+    def keep(self, ink: NDArray[np.uint8], top: int, left: int) -> int:
+        """The number that a (h, w) picture, or the ink of a coloured one, has from now on."""
+        number = len(self._inks)
+        self.extent.append((top, top + len(ink)))
+        if ink.ndim == 3 and self._colour:
+            self._coloured[number] = ink, top, left
+            ink = np.zeros((0, 0), np.uint8)
+        elif ink.ndim == 3:
+            ink = PAPER - np.asarray(Image.fromarray(PAPER - ink).convert("L"))
+        down, right = np.nonzero(ink)
+        self._inks.add(down + top, right + left, ink[down, right], np.array([len(down)]))
+        return number
+
+
+class Outline:
+    """A font file at `size` px an em, whose glyphs are kept among `pictures`."""
+
+    def __init__(self, file: Path, size: float, pictures: Pictures) -> None:
+        self._pictures = pictures
+        self._font = hb.Font(hb_font(file).face)
+        self._font.scale = (round(size * 64), round(size * 64))
+        self._drawn = freetype.Face(str(file))
+        if self._drawn.is_scalable:
+            self._drawn.set_char_size(round(size * 64))
+        self._slot: dict[int, int] = {}
+
+    def shape(self, text: str, rtl: bool) -> Word:
+        """The glyphs of a text all of whose characters the font has."""
+        buffer = hb.Buffer()
+        buffer.add_codepoints(list(map(ord, text)))
+        buffer.direction, buffer.language = "rtl" if rtl else "ltr", "und"
+        buffer.guess_segment_properties()
+        hb.shape(self._font, buffer)
+        glyphs: list[tuple[int, int, int]] = []
+        clusters: list[tuple[int, int, int]] = []
+        pen, slots = 0, self._slot
+        for info, place in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
+            number, first = info.codepoint, info.cluster
+            slot = slots[number] if number in slots else self._glyph(number)
+            if slot >= 0:
+                glyphs.append((slot, pen + _px(place.x_offset), -_px(place.y_offset)))
+            advance = _px(place.x_advance) if number else 0
+            if clusters and clusters[-1][0] == first:
+                clusters[-1] = first, clusters[-1][1], clusters[-1][2] + advance
+            else:
+                clusters.append((first, pen, advance))
+            pen += advance
+        if rtl:
+            clusters.reverse()
+        return Word(np.array(glyphs, np.int64).reshape(-1, 3), np.array(clusters, np.int64).reshape(-1, 3), pen)
+
+    def _glyph(self, number: int) -> int:
+        """The picture of a glyph, drawn when it is first asked for; -1 where nothing is to be seen."""
+        if number not in self._slot:
+            self._slot[number] = self._draw(number) if number else -1
+        return self._slot[number]
+
+    def _draw(self, number: int) -> int:
+        if self._drawn.is_scalable:
+            return self._outline(number)
+        return self._picture(number)
+
+    def _outline(self, number: int) -> int:
+        self._drawn.load_glyph(number, _FLAGS)
+        bitmap, top, left = self._drawn.glyph.bitmap, self._drawn.glyph.bitmap_top, self._drawn.glyph.bitmap_left
+        if not bitmap.rows or not bitmap.width:
+            return -1
+        ink = np.array(bitmap.buffer, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
+        return self._pictures.keep(ink, -top, left)
+
+    def _picture(self, number: int) -> int:
+        """A glyph that is a coloured picture, made small: FreeType's wheel does not open PNG, Pillow does."""
+        png, place = self._font.get_glyph_color_png(number).data, self._font.get_glyph_extents(number)
+        if not png or place is None:
+            return -1
+        shape = max(round(place.width / 64), 1), max(round(-place.height / 64), 1)
+        with Image.open(BytesIO(png)) as opened:
+            large = opened.convert("RGBA")
+        white = Image.new("RGBA", large.size, "white")
+        small = Image.alpha_composite(white, large).convert("RGB").resize(shape, Image.Resampling.BOX)
+        return self._pictures.keep(PAPER - np.asarray(small), -round(place.y_bearing / 64), round(place.x_bearing / 64))
+
+
+def _px(units: int) -> int:
+    return (units + 32) >> 6
+
+
+@cache
+def hb_font(file: Path) -> hb.Font:
+    """HarfBuzz's font of a file, mapped into memory."""
+    return hb.Font(hb.Face(hb.Blob.from_file_path(str(file))))
