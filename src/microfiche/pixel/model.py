@@ -8,7 +8,7 @@ model's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import ceil, sqrt
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PATCH = 16  #: px, side of a patch
 EPSILON = 1e-6  #: added to a patch's variance, where its pixels are normalised
+WIDEST, DEEPEST = 8192, 64  #: more is taken for a slip
 _NORM = 1e-12  #: the published epsilon of every normalisation but the decoder's last
 
 
@@ -47,9 +48,13 @@ class PixelConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self) if f.name != "dropout"):
+            value, most = getattr(self, name), DEEPEST if name.endswith("layers") else WIDEST
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+                raise ValueError(f"{name} is {value!r}; whole numbers from 1 to {most} are possible")
         for name, width, heads in (("width", self.width, self.heads),
                                    ("decoder_width", self.decoder_width, self.decoder_heads)):
-            if heads < 1 or width < 1 or width % heads or width % 4:
+            if width % heads or width % 4:
                 raise ValueError(f"{name} is {width}; it must be a multiple of its {heads} heads, and of 4")
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; strips are grey, 1, or in colour, 3")

@@ -10,6 +10,7 @@ from microfiche.decoder.lines import NANO_LINES
 from microfiche.decoder.moe import MoEConfig
 from microfiche.encoder.windows import PATCHES
 from microfiche.models.encoding import NanoConfig
+from microfiche.pixel.model import SMALL, PixelConfig
 from microfiche.training.loop import unknown
 
 Config = TypeVar("Config", NanoConfig, MoEConfig)
@@ -42,6 +43,15 @@ def lines(given: Mapping[str, Any]) -> MoEConfig:
     if c.dense_layers > c.layers:
         raise ValueError(f"dense_layers is {c.dense_layers} of {c.layers} layers")
     return c
+
+
+def pixel(given: Mapping[str, Any]) -> PixelConfig:
+    """pixel-small's PixelConfig with the sizes `given`; ValueError as above."""
+    known = [f.name for f in fields(SMALL)]
+    for name in given:
+        if name not in known:
+            raise ValueError(unknown(name, known))
+    return replace(SMALL, **given)
 
 
 def _with(config: Config, given: Mapping[str, Any], fixed: set[str]) -> Config:
