@@ -12,7 +12,7 @@ import torch
 
 from microfiche.errors import UsageError
 from microfiche.pixel.masking import spans
-from microfiche.pixel.model import BASE, SMALL, Pixel, PixelConfig, fitted, patches_of, positions, targets
+from microfiche.pixel.model import BASE, SMALL, Pixel, PixelConfig, attention, fitted, patches_of, positions, targets
 
 REDUCED = PixelConfig(48, 3, 4, 96, 32, 2, 2, 64, patches=25, channels=3, dropout=0.1)
 THEIRS = (
@@ -127,6 +127,16 @@ def test_a_strip_alone_is_seen_as_beside_a_longer_one(model: Pixel) -> None:
     alone = model.encoder(patches[1:, :14], attended[1:, :14])
     assert (model.encoder(patches, attended)[1, :15] - alone[0]).abs().max() < 1e-5
     assert model.encoder(patches, attended).shape == (2, 26, 48)
+
+
+def test_training_on_the_cpu_attends_as_elsewhere() -> None:
+    q, k, v = torch.randn(3, 2, 4, 9, 16, generator=torch.Generator().manual_seed(0)).bfloat16()
+    attended = (torch.arange(9) < torch.tensor([[9], [5]]))[:, None, None]
+    for mask in (None, attended):
+        expected = attention(q, k, v, mask, 0.0)
+        found = attention(q.requires_grad_(), k, v, mask, 0.0)
+        assert (found - expected).abs().max() < 0.02 and found.dtype == torch.bfloat16
+        q = q.detach()
 
 
 def test_dropout_is_for_training_alone(model: Pixel) -> None:
