@@ -99,7 +99,7 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
     for name, value in model.state_dict().items():
         key = official_name(name)
         if name in TABLES and stated and key not in found:
-            state[name] = positions(value.shape[1] - 1, value.shape[2])
+            state[name] = value  # computed, as the model begins
             continue
         one = found.pop(key, None)
         if one is None or one.shape != tuple(value.shape) or not one.floats:

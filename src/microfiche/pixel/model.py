@@ -73,11 +73,11 @@ def positions(patches: int, width: int) -> Tensor:
     tells the column, the second the row.
     """
     side = ceil(sqrt(patches))
-    frequencies = 10000.0 ** (-torch.arange(width // 4, dtype=torch.float64) / (width // 4))
-    places = torch.arange(patches)
-    column, row = ((at[:, None] * frequencies) for at in (places % side, places // side))
-    table = torch.cat([column.sin(), column.cos(), row.sin(), row.cos()], dim=1).float()
-    return torch.cat([torch.zeros(1, width), table])[None]
+    frequencies = 10000.0 ** (-np.arange(width // 4) / (width // 4))
+    column, row = (np.outer(at, frequencies) for at in (np.arange(patches) % side, np.arange(patches) // side))
+    table = np.zeros((1, 1 + patches, width), np.float32)
+    table[0, 1:] = np.concatenate([np.sin(column), np.cos(column), np.sin(row), np.cos(row)], axis=1)
+    return torch.from_numpy(table)
 
 
 def fitted(table: Tensor, patches: int) -> Tensor:
