@@ -52,7 +52,8 @@ def fill(model: Pixel, strip: Strip, seed: int = 0, ratio: float = 0.25) -> Fill
     n = patches.shape[1]
     masked = torch.from_numpy(spans(np.random.default_rng(seed), n, ratio))[None].to(device)
     normalised = model(patches, attended, masked)
-    deviation, mean = torch.std_mean(patches[~masked], dim=-1)
+    visible = torch.cat([patches[~masked], torch.ones_like(patches[0, :1])])  # a white one, lest there be none
+    deviation, mean = torch.std_mean(visible, dim=-1)
     written = deviation > 0
     brightness, contrast = (x[written].mean() if written.any() else x.new_tensor(0.5) for x in (mean, deviation))
     painted = torch.where(masked[..., None], normalised.float() * contrast + brightness, patches)
