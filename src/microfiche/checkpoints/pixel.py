@@ -17,7 +17,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from microfiche.checkpoints import tensors
 from microfiche.checkpoints.stored import unfilled
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
@@ -90,11 +89,10 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
                 )
             return load(shipped, device)
     path = _file(Path(name_or_path))
-    found = tensors.header(path)
-    stated = _config(path)
-    model_config = stated or config or BASE
+    head, found = _read(path)
+    stated = _config(path, head) if head else None
     with unfilled():
-        model = Pixel(model_config)
+        model = Pixel(stated or config or BASE)
     state: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         key = official_name(name)
@@ -102,10 +100,10 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
             state[name] = value  # computed, as the model begins
             continue
         one = found.pop(key, None)
-        if one is None or one.shape != tuple(value.shape) or not one.floats:
-            wrong = "is missing" if one is None else f"is {one.shape} {one.dtype}, not {tuple(value.shape)} floats"
-            raise CheckpointError(f"{path}: {key} {wrong}")
-        state[name] = one.mapped().float().clone()
+        if one is None or one.shape != value.shape or not one.is_floating_point():
+            told = "is missing" if one is None else f"is {tuple(one.shape)} {one.dtype}, not {tuple(value.shape)} floats"
+            raise CheckpointError(f"{path}: {key} {told}")
+        state[name] = one.float()
     if found:
         raise CheckpointError(f"{path}: {min(found)} belongs to no part of the model")
     model.load_state_dict(state, assign=True)
@@ -129,15 +127,18 @@ def _file(path: Path) -> Path:
     return path
 
 
-def _config(path: Path) -> PixelConfig | None:
-    """The configuration in the metadata of a file of ours; None for another's. CheckpointError if it cannot be used."""
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """What we wrote into a file's metadata, empty if it is another's, and its tensors."""
     try:
         with safe_open(path, "pt") as file:
-            written = (file.metadata() or {}).get("microfiche")
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            return (file.metadata() or {}).get("microfiche", ""), tensors
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
-    if written is None:
-        return None
+
+
+def _config(path: Path, written: str) -> PixelConfig:
+    """The configuration that we wrote into a file; CheckpointError if it cannot be used."""
     try:
         head: dict[str, Any] = json.loads(written)
         if head["format"] != FORMAT:
