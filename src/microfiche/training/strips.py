@@ -17,7 +17,7 @@ from torch import Tensor
 
 from microfiche.errors import InputError
 from microfiche.pixel.masking import spans
-from microfiche.pixel.model import patches_of
+from microfiche.pixel.model import PATCH, patches_of
 from microfiche.training.data import FEWEST, SUFFIXES, documents, held_out, text_files
 from microfiche.typesetting.strip import Strip
 
@@ -89,6 +89,6 @@ class Strips:
             longest = int(rng.integers(_SHORTEST, patches)) if rng.random() < _SHORT else patches
             strip = self.renderer.line(self.piece(rng, name, longest), longest)
             drawn.append(strip)
-            masked.append(spans(rng, patches, self.ratio, text=strip.image.shape[1] // 16))
+            masked.append(spans(rng, patches, self.ratio, text=strip.image.shape[1] // PATCH))
         values, attended = patches_of(drawn, patches, self.channels)
         return Batch(values, attended, torch.from_numpy(np.stack(masked)))
