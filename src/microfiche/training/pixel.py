@@ -87,7 +87,7 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
     others = [p for name, p in model.named_parameters() if name not in blocks]
     return [
         torch.optim.AdamW(
-            [{"params": others, "share": 0.4}], betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
+            [{"params": others, "share": 0.2}], betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
         ),
         torch.optim.Muon(
             [{"params": list(blocks.values()), "share": 1.0}],
