@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from microfiche.page import PAPER
 from microfiche.typesetting.alphabet import code_points
+from microfiche.typesetting.ink import Ink
 
 _QUARTERS = 4
 _SMALL = 32  #: px an em of faces whose pixels are within ±127 of the pen
@@ -36,11 +36,7 @@ class Face:
         self.ascent, self.descent = -(-ascent // self._quarters), -(-descent // self._quarters)
         self._advance: dict[int, float] = {}
         self._slot: dict[int, int] = {}  # code point · _QUARTERS + quarter → slot
-        self._first = np.zeros(1, np.int64)  # pixels of slot s are first[s] … first[s + 1]
-        self._places = np.int8 if size <= _SMALL else np.int16
-        self._down, self._right = np.empty(0, self._places), np.empty(0, self._places)
-        self._ink = np.empty(0, np.uint8)
-        self._extent = np.empty((0, 4), np.int32)  # of the ink, from the whole pixel left of the pen
+        self._ink = Ink(small=size <= _SMALL)
 
     def advances(self, points: NDArray[np.uint32]) -> NDArray[np.float64]:
         """(T,) px from each of `points` to the next one's place."""
@@ -61,19 +57,14 @@ class Face:
         """
         whole, quarter = np.divmod(np.rint(x * self._quarters).astype(np.int64), self._quarters)
         slots = self._slots(points * np.int64(_QUARTERS) + quarter)
-        counts = self._first[slots + 1] - self._first[slots]
-        pixel = np.arange(counts.sum()) + np.repeat(self._first[slots] - np.cumsum(counts) + counts, counts)
-        down, right = self._down[pixel] + np.repeat(y, counts), self._right[pixel] + np.repeat(whole, counts)
-        height, width = page.shape
-        inside = (down >= 0) & (down < height) & (right >= 0) & (right < width)
-        if not inside.all():
-            down, right, pixel = down[inside], right[inside], pixel[inside]
-        np.minimum.at(page.reshape(-1), down * width + right, PAPER - self._ink[pixel])
-        boxes = self._extent[slots].astype(np.int64)
+        self._ink.draw(page, slots, whole, y)
+        boxes = self._ink.extent[slots].astype(np.int64)
+        boxes[:, 1], boxes[:, 3] = np.minimum(boxes[:, 1], -self.ascent), np.maximum(boxes[:, 3], self.descent)
         boxes[:, 0::2] += whole[:, None]
         boxes[:, 0] = np.minimum(boxes[:, 0], whole)
         boxes[:, 2] = np.maximum(boxes[:, 2], np.ceil(x + self.advances(points)).astype(np.int64))
         boxes[:, 1::2] += y[:, None]
+        height, width = page.shape
         return boxes.clip(0, [width, height, width, height]).astype(np.int32)
 
     def _slots(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -88,11 +79,7 @@ class Face:
 
     def _add(self, points: dict[int, list[int]]) -> None:
         """Draws the glyphs of `points`, each once and large, and keeps it at the quarters of a pixel it is given."""
-        n, font = self._quarters, _font(*self._drawn)
-        down, right, ink, counts = [self._down], [self._right], [self._ink], []
-        slot = first_slot = len(self._extent)
-        extents = np.zeros((sum(map(len, points.values())), 4), np.int32)
-        extents[:, 1], extents[:, 3] = -self.ascent, self.descent
+        n, font, drawn, slot = self._quarters, _font(*self._drawn), [], len(self._ink)
         for point, quarters in points.items():
             several = len(quarters)
             left, top, beyond, bottom = map(int, font.getbbox(chr(point), anchor="ls"))
@@ -106,21 +93,9 @@ class Face:
                 shifted.paste(large, (left - first * n + quarter, top - above * n + i * rows * n))
                 self._slot[point * _QUARTERS + quarter] = slot + i
             pictures = np.asarray(shifted.reduce(n)).reshape(several, rows, columns)
-            place, y, x = np.nonzero(pictures)
-            down.append((y + above).astype(self._places))
-            right.append((x + first).astype(self._places))
-            ink.append(pictures[place, y, x])
-            counts.append(np.bincount(place, minlength=several))
-            if len(place):
-                across, along = pictures.max(1) > 0, pictures.max(2) > 0
-                box = extents[slot - first_slot : slot - first_slot + several]
-                box[:, 0], box[:, 2] = first + across.argmax(1), first + columns - across[:, ::-1].argmax(1)
-                box[:, 1] = np.minimum(box[:, 1], above + along.argmax(1))
-                box[:, 3] = np.maximum(box[:, 3], above + rows - along[:, ::-1].argmax(1))
+            drawn.append((pictures, first, above))
             slot += several
-        self._down, self._right, self._ink = np.concatenate(down), np.concatenate(right), np.concatenate(ink)
-        self._extent = np.concatenate([self._extent, extents])
-        self._first = np.append(self._first, self._first[-1] + np.cumsum(np.concatenate(counts)))
+        self._ink.add(drawn)
 
 
 @lru_cache(maxsize=128)
