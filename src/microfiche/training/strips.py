@@ -22,6 +22,7 @@ from microfiche.training.data import FEWEST, SUFFIXES, documents, held_out, text
 from microfiche.typesetting.strip import Strip
 
 _RAW, _NARROW, _WIDE = 4, 2.5, 1.3  #: characters that fill a patch amply: as they stand, letters, full-width ones
+_TRIES = 10  #: pieces of text until one can be drawn
 _FIRST_WIDE = "\u2e80"
 _SHORT, _SHORTEST = 0.1, 8  #: share of strips that end early, and the fewest patches of one
 
@@ -80,6 +81,16 @@ class Strips:
             found = found.partition(" ")[2] or found  # from a word's beginning on
         return " ".join(found.split())[: int(patches * (wide * _WIDE + (1 - wide) * _NARROW)) + 8]
 
+    def strip(self, rng: np.random.Generator, language: str, patches: int) -> Strip:
+        """A piece of a language on a strip. One with characters that no installed font draws is passed over for
+        another; InputError, the renderer's, where all of many are such."""
+        for _ in range(_TRIES):
+            try:
+                return self.renderer.line(self.piece(rng, language, patches), patches)
+            except InputError as error:
+                undrawn = error
+        raise undrawn
+
     def batch(self, rng: np.random.Generator, strips: int, patches: int, language: str | None = None) -> Batch:
         """`strips` of `patches` each, of one language or of all by their shares; one in ten ends early."""
         names = list(self.texts)
@@ -87,7 +98,7 @@ class Strips:
         for _ in range(strips):
             name = language or names[rng.choice(len(names), p=self.shares)]
             longest = int(rng.integers(_SHORTEST, patches)) if rng.random() < _SHORT else patches
-            strip = self.renderer.line(self.piece(rng, name, longest), longest)
+            strip = self.strip(rng, name, longest)
             drawn.append(strip)
             masked.append(spans(rng, patches, self.ratio, text=strip.image.shape[1] // PATCH))
         values, attended = patches_of(drawn, patches, self.channels)
