@@ -34,7 +34,7 @@ def test_a_pdf_is_read_and_packed(tmp_path: Path) -> None:
 
 def test_help_names_every_command() -> None:
     shown = run("--help").output
-    for command in ("render", "pack", "unpack", "measure", "read", "train", "bench", "memory", "serve"):
+    for command in ("render", "pack", "unpack", "measure", "read", "train", "bench", "memory", "pixel", "serve"):
         assert command in shown
         assert run(command, "--help").output
 

@@ -27,7 +27,9 @@ def modules(*arguments: str) -> set[str]:
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("command", [[], ["measure"], ["read"], ["train", "codec"], ["bench", "codec"]])
+@pytest.mark.parametrize(
+    "command", [[], ["measure"], ["read"], ["train", "codec"], ["bench", "codec"], ["pixel", "fill"]]
+)
 def test_help_imports_neither_torch_nor_numpy_nor_matplotlib(command: list[str]) -> None:
     assert not modules(*command, "--help") & {"torch", "numpy", "matplotlib", "PIL"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from microfiche.cli import bench, codec, memory, memory_tuning, read, serve, train
+from microfiche.cli import bench, codec, memory, memory_tuning, pixel, read, serve, train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,6 +18,7 @@ for command in (codec.render, codec.pack, codec.unpack, codec.measure, read.read
 app.add_typer(train.app, name="train")
 app.add_typer(bench.app, name="bench")
 app.add_typer(memory.app, name="memory")
+app.add_typer(pixel.app, name="pixel")
 
 
 def main() -> None:

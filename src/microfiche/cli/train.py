@@ -1,4 +1,4 @@
-"""train codec, lines, together, reader, print, index, deepseek-ocr, data."""
+"""train codec, lines, together, reader, print, index, pixel, deepseek-ocr, data."""
 
 from __future__ import annotations
 
@@ -162,6 +162,24 @@ def index(
     _train(train, recipe, text, out, device, "model.safetensors")
 
 
+@app.command()
+def pixel(
+    text: TextOption,
+    out: OutOption,
+    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "pixel-small",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Pretrains PIXEL on strips of rendered text; `right` is the share of masked patches painted closer than grey.
+
+    Ctrl-C stops it and the same command goes on.
+    """
+    from microfiche.training.pixel import train
+
+    _folder(text, "text")
+    unit = "of a masked patch's normalised pixels, squared"
+    _train(train, recipe, text, out, device, "model.safetensors", unit, "the same on held-out text")
+
+
 def _folder(path: Path, what: str) -> None:
     with reported():
         if not path.is_dir():
@@ -175,7 +193,10 @@ def _say(line: str) -> None:
         err.print(line, markup=False)
 
 
-def _train(train: Callable[..., int], recipe: str, data: Path, out: Path, device: str, made: str) -> None:
+def _train(
+    train: Callable[..., int], recipe: str, data: Path, out: Path, device: str, made: str, *labels: str
+) -> None:
+    """Runs a stage that ends with out/`made`; `labels` are the curve's, where they are not characters'."""
     from microfiche.evaluation.figures import curve
     from microfiche.training import parallel
     from microfiche.training.loop import recipe_file
@@ -191,7 +212,7 @@ def _train(train: Callable[..., int], recipe: str, data: Path, out: Path, device
         )
         if "held_out" in line:
             with contextlib.suppress(OSError):
-                curve(out / "log.jsonl", out / "curve.png")
+                curve(out / "log.jsonl", out / "curve.png", *labels)
 
     with reported():
         with parallel.processes(device) as mine, interrupts() as interrupted:

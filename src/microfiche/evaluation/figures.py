@@ -89,18 +89,19 @@ def _characters(page: Page) -> dict[tuple[int, int], tuple[str, NDArray[np.int32
     return {(int(b[0]), int(b[1])): (c, b) for c, b in zip(page.text, page.boxes, strict=True)}
 
 
-def curve(log: Path, out: Path) -> None:
-    """PNG of a training's loss and held-out precision, from its log.jsonl."""
+def curve(log: Path, out: Path, unit: str = "nats a character", held_out: str = "") -> None:
+    """PNG of a training's loss, in `unit`, and of what it measured on held-out text, from its log.jsonl: the share of
+    characters read right, unless `held_out` says what else."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     figure = Figure(figsize=(9, 4), layout="constrained")
     loss, held = figure.subplots(1, 2)
     loss.semilogy([line["step"] for line in lines], [line["loss"] for line in lines])
-    loss.set(xlabel="step", ylabel="loss, nats a character")
+    loss.set(xlabel="step", ylabel=f"loss, {unit}")
     measured = [line for line in lines if "held_out" in line]
     for name in measured[-1]["held_out"] if measured else ():
         style = ":" if name.endswith("random") else "-"
         held.plot([x["step"] for x in measured], [x["held_out"][name] for x in measured], style, label=name)
-    held.set(xlabel="step", ylabel="held-out characters read right", ylim=(0, 1.01))
+    held.set(xlabel="step", ylabel=held_out or "held-out characters read right", ylim=None if held_out else (0, 1.01))
     if held.lines:
         held.legend(fontsize=6, ncols=2)
     for axes in (loss, held):

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from microfiche.decoder.moe import MoEConfig
 from microfiche.encoder.windows import PATCHES
 from microfiche.models.encoding import NanoConfig
+from microfiche.pixel.model import SMALL, PixelConfig
 from microfiche.training.loop import unknown
 
 Config = TypeVar("Config", NanoConfig, MoEConfig)
@@ -41,6 +42,15 @@ def decoder(usual: MoEConfig, given: Mapping[str, Any]) -> MoEConfig:
     if c.dense_layers > c.layers:
         raise ValueError(f"dense_layers is {c.dense_layers} of {c.layers} layers")
     return c
+
+
+def pixel(given: Mapping[str, Any]) -> PixelConfig:
+    """pixel-small's PixelConfig with the sizes `given`; ValueError as above."""
+    known = [f.name for f in fields(SMALL)]
+    for name in given:
+        if name not in known:
+            raise ValueError(unknown(name, known))
+    return replace(SMALL, **given)
 
 
 def _with(config: Config, given: Mapping[str, Any], fixed: set[str]) -> Config:

@@ -47,9 +47,8 @@ class Typeface:
     def file(self, style: Style) -> Path:
         """The font file of a style; InputError, naming the package, where it is missing."""
         name = {"regular": self.regular, "bold": self.bold, "italic": self.italic}[style]
-        for folder in (_bundled(),) if self.package == BUNDLED else (FETCHED, INSTALLED):
-            if (folder / name).is_file():
-                return folder / name
+        if (file := found(name, self.package)) is not None:
+            return file
         raise InputError(
             f"the font {self.name} is missing ({name}): apt-get install {self.package}, "
             "or python tools/fetch_fonts.py for all fonts"
@@ -63,6 +62,12 @@ class Typeface:
         known = np.isin(points, _mapped(*files))
         known[known] = [point == SPACE or _inked(point, *files) for point in points[known].tolist()]
         return known[places]
+
+
+def found(name: str, package: str) -> Path | None:
+    """Where the font file `name` of a package lies, if it is there; fetched ones come before installed ones."""
+    folders = (_bundled(),) if package == BUNDLED else (FETCHED, INSTALLED)
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
 SPACE = 0x20
@@ -134,14 +139,14 @@ _OFL, _APACHE, _GPL = "OFL-1.1", "Apache-2.0", "GPL-3+ with font exception"
 
 def _list() -> list[Typeface]:
     """name, kind, package without "fonts-", licence, folder, and the files' common start and three ends."""
-    found = []
+    faces = []
     for name, kind, licence, stem, ends in _BUNDLED:
         regular, bold, italic = (f"{stem}{end}.ttf" for end in ends.split(","))
-        found.append(Typeface(name, kind, BUNDLED, licence, regular, bold, italic))
+        faces.append(Typeface(name, kind, BUNDLED, licence, regular, bold, italic))
     for name, kind, package, licence, stem, ends, held_out in _DEBIAN:
         regular, bold, italic = (stem.replace("*", end) for end in ends.split(","))
-        found.append(Typeface(name, kind, f"fonts-{package}", licence, regular, bold, italic, held_out))
-    return found
+        faces.append(Typeface(name, kind, f"fonts-{package}", licence, regular, bold, italic, held_out))
+    return faces
 
 
 _BUNDLED: tuple[tuple[str, Kind, str, str, str], ...] = (
