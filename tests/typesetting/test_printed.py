@@ -118,7 +118,7 @@ def test_a_document_goes_on_from_page_to_page(blocks: list[Block], look: Look, h
     look = replace(look, head="", foot="", number="")
     rest, read = tuple(blocks), ""
     for _ in range(200):
-        print_ = printed(rest, look, height, 128)
+        print_ = printed(rest, look, height, 192)
         assert print_.page.text is not None
         assert letters(print_.page.text) == letters(_words(print_.content))
         assert "".join(letters(_words(b.content)) for b in print_.blocks) == letters(print_.page.text)
