@@ -1,0 +1,178 @@
+"""Fine-tunes PIXEL for a task: an encoder with a new head, on annotated examples, the best on dev being kept.
+
+It knows nothing of what a task is. After arXiv 2207.06991, section 3; the whole encoder learns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from microfiche.checkpoints import pixel as pretrained
+from microfiche.checkpoints.pixel_tuned import load, save
+from microfiche.errors import CheckpointError
+from microfiche.files import whole_file
+from microfiche.pixel.examples import differences, labels
+from microfiche.pixel.heads import Pooling
+from microfiche.pixel.model import SMALL, PixelEncoder
+from microfiche.pixel.tasks import TASKS
+from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
+from microfiche.training import parallel
+from microfiche.training.loop import Loss, Plan, run
+from microfiche.training.pixel import optimisers
+
+RANDOM = "random"  #: the encoder that learned nothing, of the shape of pixel-small
+
+
+class Recipe(Plan):
+    """How a model is tuned; see training/recipes/pixel-TASK.toml for those that ship."""
+
+    task: TaskName
+    encoder: str = pretrained.SHIPPED  #: a PIXEL checkpoint's name or path, or "random"
+    batch: int = Field(32, ge=1, le=4096)  #: examples of a batch
+    longest: int = Field(128, ge=SHORTEST, le=LARGEST)  #: patches of a strip
+    pooling: Pooling = "mean"  #: how a classifier makes one vector of a strip's
+    dropout: float = Field(0.1, ge=0, lt=1)  #: in the encoder and the head
+    data: str = ""  #: SHA-256 of both files and the encoder, written by the training itself
+
+
+@dataclass(frozen=True)
+class Result:
+    """The best model's scores on dev, the step it was found at (0 if none was), and the steps done."""
+
+    scores: dict[str, float]
+    best: int
+    step: int
+
+
+def encoder(recipe: Recipe) -> PixelEncoder:
+    """The encoder that a recipe begins with, with its dropout; CheckpointError where it cannot be loaded."""
+    if recipe.encoder == RANDOM:
+        return PixelEncoder(replace(SMALL, dropout=recipe.dropout))
+    loaded = pretrained.load(recipe.encoder).encoder
+    fresh = PixelEncoder(replace(loaded.config, dropout=recipe.dropout))
+    fresh.load_state_dict(loaded.state_dict())
+    return fresh
+
+
+def train(
+    recipe_file: Path,
+    train: Path,
+    dev: Path,
+    out: Path,
+    device: torch.device,
+    progress: Callable[[dict[str, Any]], None],
+    stop: Callable[[int], bool] = lambda step: False,
+    say: Callable[[str], None] = lambda line: None,
+    changes: dict[str, Any] | None = None,
+) -> Result:
+    """Tunes by the recipe, changed by `changes`, into `out`: model.safetensors is the model that was best on dev, and
+    metrics.json, written when all steps are done, tells its scores. See `loop.run`; `say` is told what is odd about
+    the data. UsageError or InputError for a recipe or data that cannot be used."""
+    recipe = _changed(Recipe.read(recipe_file), changes or {})
+    kind = TASKS[recipe.task]
+    examples, held = kind.read(train), kind.read(dev)
+    known = labels(kind.labels(examples))
+    for line in differences(known, kind.labels(held)):
+        say(f"{dev}: labels {line}")
+    torch.manual_seed(recipe.seed)
+    body = encoder(recipe)
+    recipe = _changed(recipe, {"data": _digest(train, dev, body)})
+    setup = Setup(recipe.task, known, recipe.longest, recipe.pooling, recipe.dropout)
+    task = kind(setup, body.config.channels)
+    model = Tuned(body, task.head(body.config.width), setup).to(device).train()
+    for name, some in ((train, examples), (dev, held)):
+        if cut := task.cut(some[:2000]):
+            say(f"{name}: {cut} of the first {len(some[:2000])} examples are longer than {recipe.longest} patches: cut")
+    chosen = batches(recipe.seed, len(examples), recipe.batch)
+    best = _Best(model, task, held, out / "model.safetensors")
+
+    def losses(number: int) -> Loss:
+        torch.manual_seed((recipe.seed << 32) + number)  # dropout depends on the number alone
+        few = [examples[i] for i in chosen(number)]
+        with torch.autocast(device.type, torch.bfloat16):
+            loss = task.loss(model, few, np.random.default_rng([recipe.seed, number]))
+        return Loss(loss.total, loss.count, loss.right, loss.patches)
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "recipe.toml"
+        file.write_text(_written(recipe))
+        tuned = optimisers(model, recipe.weight_decay)
+        step = run(file, recipe, out, model, tuned, losses, best.measure, progress, stop)
+    if step == recipe.steps and parallel.rank() == 0:
+        told = {"task": recipe.task, "encoder": recipe.encoder, "seed": recipe.seed, "step": best.step,
+                "examples": len(examples), "dev_examples": len(held), "scores": best.scores}  # fmt: skip
+        with whole_file(out / "metrics.json") as beside:
+            beside.write_text(json.dumps(told, indent=1) + "\n")
+    return Result(best.scores, best.step, step)
+
+
+class _Best:
+    """Measures on dev and keeps the best model in a file; a training that goes on knows the best it had."""
+
+    def __init__(self, model: Tuned, task: Task[Any, Any], held: Sequence[Any], path: Path) -> None:
+        self.model, self.task, self.held, self.path = model, task, held, path
+        self.scores: dict[str, float] = {}
+        self.step = 0
+        if path.exists():
+            self.scores = load(path)[1]
+            self.step = int(self.scores.pop("step"))
+
+    @torch.no_grad()
+    def measure(self, step: int) -> dict[str, float]:
+        """The scores after a step."""
+        self.model.eval()
+        found = self.task.predict(self.model, self.held)
+        self.model.train()
+        scores = {name: round(value, 5) for name, value in self.task.scores(self.held, found).items()}
+        if not self.scores or scores[self.task.score] > self.scores[self.task.score]:
+            self.scores, self.step = scores, step
+            if parallel.rank() == 0:
+                save(self.model, self.path, {**scores, "step": step})
+        return scores
+
+
+@torch.no_grad()
+def evaluate(path: Path, data: Path, device: str = "cpu") -> dict[str, float]:
+    """The scores of a tuned model on an annotated file."""
+    model, _ = load(path, device)
+    task = task_of(model)
+    examples = task.read(data)
+    return task.scores(examples, task.predict(model, examples))
+
+
+def task_of(model: Tuned) -> Task[Any, Any]:
+    """The task that a model was tuned for."""
+    return TASKS[model.setup.task](model.setup, model.encoder.config.channels)
+
+
+def _digest(train: Path, dev: Path, body: nn.Module) -> str:
+    found = hashlib.sha256()
+    for path in (train, dev):
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    for value in body.state_dict().values():
+        found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "recipe.toml"
+        file.write_text(_written(recipe, changes))
+        return Recipe.read(file)
+
+
+def _written(recipe: Recipe, changes: dict[str, Any] | None = None) -> str:
+    """A recipe as TOML; strings, numbers and truth values are written as in JSON."""
+    values = {**recipe.model_dump(), **(changes or {})}
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
