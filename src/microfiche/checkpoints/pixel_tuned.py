@@ -67,7 +67,7 @@ def load(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
             continue
         one = found.pop(_name(name), None)
         if one is None or one.shape != value.shape or not one.is_floating_point():
-            told = "is missing" if one is None else f"is {tuple(one.shape)} {one.dtype}, not {tuple(value.shape)} floats"
+            told = "is missing" if one is None else f"is {tuple(one.shape)} {one.dtype}, not {tuple(value.shape)}"
             raise CheckpointError(f"{path}: {_name(name)} {told}")
         state[name] = one.float()
     if found:

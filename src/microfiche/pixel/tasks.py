@@ -55,8 +55,10 @@ class Classify(Task[Labelled, str]):
 
     def strip(self, example: Labelled) -> Strip:
         """The text's strip, or both texts'."""
-        draw = self.renderer.line if len(example.texts) == 1 else self.renderer.pair
-        return draw(*example.texts, longest=self.setup.longest)
+        first, *second = example.texts
+        if second:
+            return self.renderer.pair(first, second[0], self.setup.longest)
+        return self.renderer.line(first, self.setup.longest)
 
     def cut(self, examples: Sequence[Labelled]) -> int:
         return sum(not self.strip(example).whole for example in examples)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError
 from torch import nn
 
 from microfiche.checkpoints import pixel as pretrained
 from microfiche.checkpoints.pixel_tuned import load, save
-from microfiche.errors import CheckpointError
+from microfiche.errors import UsageError
 from microfiche.files import whole_file
 from microfiche.pixel.examples import differences, labels
 from microfiche.pixel.heads import Pooling
@@ -28,9 +28,10 @@ from microfiche.pixel.model import SMALL, PixelEncoder
 from microfiche.pixel.tasks import TASKS
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
 from microfiche.training import parallel
-from microfiche.training.loop import Loss, Plan, run
+from microfiche.training.loop import Loss, Plan, recipe_file, run
 from microfiche.training.pixel import optimisers
 
+Keep = Callable[[Tuned, Path, dict[str, float]], None]  #: saves a model to a path, with its scores
 RANDOM = "random"  #: the encoder that learned nothing, of the shape of pixel-small
 
 
@@ -55,6 +56,13 @@ class Result:
     step: int
 
 
+def recipe_of(task: str, recipe: str | None) -> Path:
+    """The file of a recipe, of the task's own if it is None; UsageError if there is no such task or recipe."""
+    if task not in TASKS:
+        raise UsageError(f"no task {task!r}; there are {', '.join(TASKS)}")
+    return recipe_file(recipe or f"pixel-{task}")
+
+
 def encoder(recipe: Recipe) -> PixelEncoder:
     """The encoder that a recipe begins with, with its dropout; CheckpointError where it cannot be loaded."""
     if recipe.encoder == RANDOM:
@@ -66,7 +74,7 @@ def encoder(recipe: Recipe) -> PixelEncoder:
 
 
 def train(
-    recipe_file: Path,
+    recipe: Path,
     train: Path,
     dev: Path,
     out: Path,
@@ -79,28 +87,43 @@ def train(
     """Tunes by the recipe, changed by `changes`, into `out`: model.safetensors is the model that was best on dev, and
     metrics.json, written when all steps are done, tells its scores. See `loop.run`; `say` is told what is odd about
     the data. UsageError or InputError for a recipe or data that cannot be used."""
-    recipe = _changed(Recipe.read(recipe_file), changes or {})
-    kind = TASKS[recipe.task]
+    plan = _changed(Recipe.read(recipe), changes or {})
+    kind = TASKS[plan.task]
     examples, held = kind.read(train), kind.read(dev)
     known = labels(kind.labels(examples))
     for line in differences(known, kind.labels(held)):
         say(f"{dev}: labels {line}")
-    torch.manual_seed(recipe.seed)
-    body = encoder(recipe)
-    recipe = _changed(recipe, {"data": _digest(train, dev, body)})
-    setup = Setup(recipe.task, known, recipe.longest, recipe.pooling, recipe.dropout)
+    torch.manual_seed(plan.seed)
+    body = encoder(plan)
+    plan = _changed(plan, {"data": _digest(train, dev, body)})
+    setup = Setup(plan.task, known, plan.longest, plan.pooling, plan.dropout)
     task = kind(setup, body.config.channels)
     model = Tuned(body, task.head(body.config.width), setup).to(device).train()
     for name, some in ((train, examples), (dev, held)):
         if cut := task.cut(some[:2000]):
-            say(f"{name}: {cut} of the first {len(some[:2000])} examples are longer than {recipe.longest} patches: cut")
+            say(f"{name}: {cut} of the first {len(some[:2000])} examples are longer than {plan.longest} patches: cut")
+    return tune(plan, model, task, examples, held, out, progress, stop)
+
+
+def tune(
+    recipe: Recipe,
+    model: Tuned,
+    task: Task[Any, Any],
+    examples: Sequence[Any],
+    held: Sequence[Any],
+    out: Path,
+    progress: Callable[[dict[str, Any]], None],
+    stop: Callable[[int], bool] = lambda step: False,
+    keep: Keep = save,
+) -> Result:
+    """Tunes a model, on its device, on examples of its task; `keep` is given the best so far and where to save it."""
     chosen = batches(recipe.seed, len(examples), recipe.batch)
-    best = _Best(model, task, held, out / "model.safetensors")
+    best = _Best(model, task, held, out, keep)
 
     def losses(number: int) -> Loss:
         torch.manual_seed((recipe.seed << 32) + number)  # dropout depends on the number alone
         few = [examples[i] for i in chosen(number)]
-        with torch.autocast(device.type, torch.bfloat16):
+        with torch.autocast(model.device.type, torch.bfloat16):
             loss = task.loss(model, few, np.random.default_rng([recipe.seed, number]))
         return Loss(loss.total, loss.count, loss.right, loss.patches)
 
@@ -120,12 +143,13 @@ def train(
 class _Best:
     """Measures on dev and keeps the best model in a file; a training that goes on knows the best it had."""
 
-    def __init__(self, model: Tuned, task: Task[Any, Any], held: Sequence[Any], path: Path) -> None:
-        self.model, self.task, self.held, self.path = model, task, held, path
+    def __init__(self, model: Tuned, task: Task[Any, Any], held: Sequence[Any], out: Path, keep: Keep) -> None:
+        self.model, self.task, self.held, self.path = model, task, held, out / "model.safetensors"
+        self.keep = keep
         self.scores: dict[str, float] = {}
         self.step = 0
-        if path.exists():
-            self.scores = load(path)[1]
+        if self.path.exists() and (out / "state.safetensors").exists():
+            self.scores = load(self.path)[1]
             self.step = int(self.scores.pop("step"))
 
     @torch.no_grad()
@@ -138,7 +162,7 @@ class _Best:
         if not self.scores or scores[self.task.score] > self.scores[self.task.score]:
             self.scores, self.step = scores, step
             if parallel.rank() == 0:
-                save(self.model, self.path, {**scores, "step": step})
+                self.keep(self.model, self.path, {**scores, "step": step})
         return scores
 
 
@@ -149,6 +173,17 @@ def evaluate(path: Path, data: Path, device: str = "cpu") -> dict[str, float]:
     task = task_of(model)
     examples = task.read(data)
     return task.scores(examples, task.predict(model, examples))
+
+
+@torch.no_grad()
+def predictions(path: Path, data: Path, device: str = "cpu") -> Iterator[str]:
+    """What a tuned model finds for the texts of a file, each in the task's format."""
+    model, _ = load(path, device)
+    task = task_of(model)
+    examples = task.plain(data)
+    for i in range(0, len(examples), 256):
+        few = examples[i : i + 256]
+        yield from (task.written(*pair) for pair in zip(few, task.predict(model, few), strict=True))
 
 
 def task_of(model: Tuned) -> Task[Any, Any]:
@@ -166,13 +201,13 @@ def _digest(train: Path, dev: Path, body: nn.Module) -> str:
 
 
 def _changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "recipe.toml"
-        file.write_text(_written(recipe, changes))
-        return Recipe.read(file)
+    try:
+        return Recipe(**{**recipe.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}") from error
 
 
-def _written(recipe: Recipe, changes: dict[str, Any] | None = None) -> str:
+def _written(recipe: Recipe) -> str:
     """A recipe as TOML; strings, numbers and truth values are written as in JSON."""
-    values = {**recipe.model_dump(), **(changes or {})}
-    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items())
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in recipe.model_dump().items())
