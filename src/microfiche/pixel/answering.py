@@ -27,7 +27,7 @@ UNANSWERABLE = "unanswerable"  #: the one label, where training had questions wi
 LONGEST = 40  #: patches of an answer
 _BATCH = 16  # windows that are read together
 _CJK = "\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
-_WORDS = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+|[^\\w\\s]")
+_WORDS = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,8 @@ def best_span(starts: np.ndarray, ends: np.ndarray, longest: int = LONGEST) -> t
 
 
 def answer_text(context: str, ranges: np.ndarray) -> str:
-    """The words of the context in the patches that have these (N, 2) ranges, first and last as whole words: of the
-    words in the first patch the first that begins in it, of those in the last the last that ends in it; if none does,
-    the one that it holds a part of."""
+    """The words of the context in the patches that have these (N, 2) ranges, and what stands between them: from the
+    first that begins in the first patch to the last that ends in the last, or that of which the patch holds a part."""
     filled = ranges[ranges[:, 0] < ranges[:, 1]]
     if not len(filled):
         return ""
