@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from microfiche.checkpoints.pixel import load
 from microfiche.errors import InputError, UsageError
 from microfiche.training.pixel import Recipe, batch_at, train
 from microfiche.training.strips import Strips, texts
-from microfiche.typesetting.strip import StripRenderer
+from microfiche.typesetting.strip import Strip, StripRenderer
 
 RECIPE = """
 steps = 12
@@ -98,6 +99,19 @@ def test_strips_hold_text_of_their_language_and_some_end_early(corpus: Path) -> 
     last = batch.attended.sum(1) - 1
     assert (batch.patches[torch.arange(60), last] == 0).all()  # the black patch
     assert (batch.patches[~batch.attended] == 1).all()
+
+
+def test_what_no_font_draws_is_passed_over(corpus: Path) -> None:
+    class Poor(StripRenderer):
+        def line(self, text: str, *args: Any, **options: Any) -> Strip:
+            if "7" in text or "der" in text:
+                raise InputError("no installed font draws it")
+            return super().line(text, *args, **options)
+
+    strips = Strips(texts(corpus / "text", False), Poor(), 0.25)
+    assert strips.batch(np.random.default_rng(0), 30, 16, "en").patches.shape == (30, 16, 256)
+    with pytest.raises(InputError, match="no installed font"):
+        strips.batch(np.random.default_rng(0), 30, 32, "de")
 
 
 def test_no_text_is_said(tmp_path: Path) -> None:

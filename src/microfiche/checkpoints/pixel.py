@@ -101,7 +101,8 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
             continue
         one = found.pop(key, None)
         if one is None or one.shape != value.shape or not one.is_floating_point():
-            told = "is missing" if one is None else f"is {tuple(one.shape)} {one.dtype}, not {tuple(value.shape)} floats"
+            shape = tuple(value.shape)
+            told = "is missing" if one is None else f"is {tuple(one.shape)} {one.dtype}, not {shape} floats"
             raise CheckpointError(f"{path}: {key} {told}")
         state[name] = one.float()
     if found:
