@@ -89,7 +89,7 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
                 )
             return load(shipped, device)
     path = _file(Path(name_or_path))
-    head, found = _read(path)
+    head, found = read(path)
     stated = _config(path, head) if head else None
     with unfilled():
         model = Pixel(stated or config or BASE)
@@ -128,7 +128,7 @@ def _file(path: Path) -> Path:
     return path
 
 
-def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+def read(path: Path) -> tuple[str, dict[str, Tensor]]:
     """What we wrote into a file's metadata, empty if it is another's, and its tensors."""
     try:
         with safe_open(path, "pt") as file:

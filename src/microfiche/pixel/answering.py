@@ -1,0 +1,153 @@
+"""Questions answered by a span of their context, read through windows that overlap.
+
+An answer is whole words of the context: where it begins or ends inside a patch, the nearest word's end is taken. After
+the published question answering of arXiv 2207.06991 (run_qa), which follows BERT's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from microfiche.pixel import metrics
+from microfiche.pixel.examples import Question, read_squad
+from microfiche.pixel.heads import Answers
+from microfiche.pixel.tuned import Task, TaskLoss, Tuned
+from microfiche.typesetting.strip import Strip
+
+UNANSWERABLE = "unanswerable"  #: the one label, where training had questions without answers
+LONGEST = 40  #: patches of an answer
+_BATCH = 16  # windows that are read together
+_CJK = "\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
+_WORDS = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A strip with a question and a piece of its context; `ranges` (N, 2) the characters of the context that begin in
+    each patch, empty where the patch holds none."""
+
+    strip: Strip
+    ranges: np.ndarray
+
+    def place(self, first: int, stop: int) -> tuple[int, int]:
+        """The patches of characters `first` to `stop`, the first and the last of them, counted from 1; (0, 0) if the
+        window does not hold all of these."""
+        begin, end = self.ranges.T
+        within = np.flatnonzero((begin < end) & (begin < stop) & (end > first))
+        if not len(within) or begin[within].min() > first or end[within].max() < stop:
+            return 0, 0
+        return int(within[0]) + 1, int(within[-1]) + 1
+
+
+class Answer(Task[Question, str]):
+    """The answer's words, or "" where there is none."""
+
+    score = "f1"
+
+    @staticmethod
+    def read(path: Path) -> list[Question]:
+        return read_squad(path)
+
+    @staticmethod
+    def plain(path: Path) -> list[Question]:
+        return read_squad(path)
+
+    @staticmethod
+    def labels(examples: Sequence[Question]) -> list[str]:
+        return [UNANSWERABLE for example in examples if not example.answers]
+
+    def head(self, width: int) -> nn.Module:
+        return Answers(width)
+
+    def windows(self, example: Question) -> list[Window]:
+        """Windows over the context, each after the question, of which half a strip is kept at most."""
+        longest = self.setup.longest
+        question = " ".join(example.question.split())
+        kept = question[: int(self.renderer.line(question, longest // 2).offsets[-1, 1])]
+        overlap = max(0, min(64, longest // 8))
+        found = []
+        for strip in self.renderer.slide(example.context, longest, overlap, question=kept):
+            ranges = np.where((np.arange(len(strip.offsets)) >= (strip.second or 0))[:, None], strip.offsets, 0)
+            found.append(Window(strip, np.maximum(ranges - len(kept), 0)))
+        return found
+
+    def loss(self, model: Tuned, examples: Sequence[Question], rng: np.random.Generator) -> TaskLoss:
+        """Of each question one window, in half of the cases one that holds the answer if there is any."""
+        chosen, places = [], []
+        for example in examples:
+            windows = self.windows(example)
+            first, text = example.answers[0] if example.answers else (0, "")
+            found = [window.place(first, first + len(text)) for window in windows]
+            holding = [i for i, (start, _) in enumerate(found) if start]
+            within = holding if holding and rng.random() < 0.5 else range(len(windows))
+            at = within[int(rng.integers(len(within)))]
+            chosen.append(windows[at])
+            places.append(found[at])
+        logits, attended = self._logits(model, chosen)
+        target = torch.tensor(places, device=model.device)
+        total = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="sum") / 2
+        right = (logits.argmax(-1) == target).all(1)
+        return TaskLoss(total, len(examples), int(right.sum()), int(attended.sum()))
+
+    def _logits(self, model: Tuned, windows: Sequence[Window]) -> tuple[Tensor, Tensor]:
+        seen, attended = model.seen([window.strip for window in windows])
+        possible = torch.zeros_like(attended)
+        for row, window in zip(possible, windows, strict=True):
+            begin, end = window.ranges.T
+            row[: len(begin)] = torch.from_numpy(begin < end)
+        return model.head(seen, possible), attended
+
+    def predict(self, model: Tuned, examples: Sequence[Question]) -> list[str]:
+        return [self._answer(model, example) for example in examples]
+
+    def _answer(self, model: Tuned, example: Question) -> str:
+        windows, best, none, text = self.windows(example), -np.inf, np.inf, ""
+        for i in range(0, len(windows), _BATCH):
+            few = windows[i : i + _BATCH]
+            logits = self._logits(model, few)[0].float().cpu().numpy()
+            for window, (starts, ends) in zip(few, logits, strict=True):
+                none = min(none, float(starts[0] + ends[0]))
+                score, first, last = best_span(starts[1:], ends[1:])
+                if score > best:
+                    best, text = score, answer_text(example.context, window.ranges[first : last + 1])
+        return "" if self.setup.labels and none >= best else text
+
+    def scores(self, examples: Sequence[Question], found: Sequence[str]) -> dict[str, float]:
+        exact, f1 = metrics.squad_scores([[text for _, text in example.answers] for example in examples], found)
+        return {"f1": f1, "exact": exact}
+
+    def written(self, example: Question, found: str) -> str:
+        return json.dumps({"id": example.id, "answer": found}, ensure_ascii=False)
+
+
+def best_span(starts: np.ndarray, ends: np.ndarray, longest: int = LONGEST) -> tuple[float, int, int]:
+    """The greatest starts[i] + ends[j] with i ≤ j < i + longest; −inf and 0, 0 where none is possible."""
+    sums = starts[:, None] + ends[None]
+    at = np.arange(len(starts))
+    sums = np.where((at[:, None] <= at) & (at < at[:, None] + longest) & np.isfinite(sums), sums, -np.inf)
+    i, j = np.unravel_index(int(sums.argmax()), sums.shape)
+    return float(sums[i, j]), int(i), int(j)
+
+
+def answer_text(context: str, ranges: np.ndarray) -> str:
+    """The words of the context in the patches that have these (N, 2) ranges, and what stands between them: from the
+    first that begins in the first patch to the last that ends in the last, or that of which the patch holds a part."""
+    filled = ranges[ranges[:, 0] < ranges[:, 1]]
+    if not len(filled):
+        return ""
+    left, right = filled[filled[:, 0].argmin()], filled[filled[:, 1].argmax()]
+    words = [match.span() for match in _WORDS.finditer(context)]
+    first = [start for start, _ in words if left[0] <= start < left[1]]
+    last = [end for _, end in words if right[0] < end <= right[1]]
+    begin = first[0] if first else max((start for start, _ in words if start <= left[0]), default=0)
+    stop = last[-1] if last else min((end for _, end in words if end >= right[1]), default=len(context))
+    return context[begin:stop].strip() if begin < stop else context[left[0] : right[1]].strip()

@@ -1,0 +1,213 @@
+"""Fine-tunes PIXEL for a task: an encoder with a new head, on annotated examples, the best on dev being kept.
+
+It knows nothing of what a task is. After arXiv 2207.06991, section 3; the whole encoder learns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field, ValidationError
+from torch import nn
+
+from microfiche.checkpoints import pixel as pretrained
+from microfiche.checkpoints.pixel_tuned import load, save
+from microfiche.errors import UsageError
+from microfiche.files import whole_file
+from microfiche.pixel.examples import differences, labels
+from microfiche.pixel.heads import Pooling
+from microfiche.pixel.model import SMALL, PixelEncoder
+from microfiche.pixel.tasks import TASKS
+from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
+from microfiche.training import parallel
+from microfiche.training.loop import Loss, Plan, recipe_file, run
+from microfiche.training.pixel import optimisers
+
+Keep = Callable[[Tuned, Path, dict[str, float]], None]  #: saves a model to a path, with its scores
+RANDOM = "random"  #: the encoder that learned nothing, of the shape of pixel-small
+
+
+class Recipe(Plan):
+    """How a model is tuned; see training/recipes/pixel-TASK.toml for those that ship."""
+
+    task: TaskName
+    encoder: str = pretrained.SHIPPED  #: a PIXEL checkpoint's name or path, or "random"
+    batch: int = Field(32, ge=1, le=4096)  #: examples of a batch
+    longest: int = Field(128, ge=SHORTEST, le=LARGEST)  #: patches of a strip
+    pooling: Pooling = "mean"  #: how a classifier makes one vector of a strip's
+    dropout: float = Field(0.1, ge=0, lt=1)  #: in the encoder and the head
+    data: str = ""  #: SHA-256 of both files and the encoder, written by the training itself
+
+
+@dataclass(frozen=True)
+class Result:
+    """The best model's scores on dev, the step it was found at (0 if none was), and the steps done."""
+
+    scores: dict[str, float]
+    best: int
+    step: int
+
+
+def recipe_of(task: str, recipe: str | None) -> Path:
+    """The file of a recipe, of the task's own if it is None; UsageError if there is no such task or recipe."""
+    if task not in TASKS:
+        raise UsageError(f"no task {task!r}; there are {', '.join(TASKS)}")
+    return recipe_file(recipe or f"pixel-{task}")
+
+
+def encoder(recipe: Recipe) -> PixelEncoder:
+    """The encoder that a recipe begins with, with its dropout; CheckpointError where it cannot be loaded."""
+    if recipe.encoder == RANDOM:
+        return PixelEncoder(replace(SMALL, dropout=recipe.dropout))
+    loaded = pretrained.load(recipe.encoder).encoder
+    fresh = PixelEncoder(replace(loaded.config, dropout=recipe.dropout))
+    fresh.load_state_dict(loaded.state_dict())
+    return fresh
+
+
+def train(
+    recipe: Path,
+    train: Path,
+    dev: Path,
+    out: Path,
+    device: torch.device,
+    progress: Callable[[dict[str, Any]], None],
+    stop: Callable[[int], bool] = lambda step: False,
+    say: Callable[[str], None] = lambda line: None,
+    changes: dict[str, Any] | None = None,
+) -> Result:
+    """Tunes by the recipe, changed by `changes`, into `out`: model.safetensors is the model that was best on dev, and
+    metrics.json, written when all steps are done, tells its scores. See `loop.run`; `say` is told what is odd about
+    the data. UsageError or InputError for a recipe or data that cannot be used."""
+    plan = _changed(Recipe.read(recipe), changes or {})
+    kind = TASKS[plan.task]
+    examples, held = kind.read(train), kind.read(dev)
+    known = labels(kind.labels(examples))
+    for line in differences(known, kind.labels(held)):
+        say(f"{dev}: labels {line}")
+    torch.manual_seed(plan.seed)
+    body = encoder(plan)
+    plan = _changed(plan, {"data": _digest(train, dev, body)})
+    setup = Setup(plan.task, known, plan.longest, plan.pooling, plan.dropout)
+    task = kind(setup, body.config.channels)
+    model = Tuned(body, task.head(body.config.width), setup).to(device).train()
+    for name, some in ((train, examples), (dev, held)):
+        if cut := task.cut(some[:2000]):
+            say(f"{name}: {cut} of the first {len(some[:2000])} examples are longer than {plan.longest} patches: cut")
+    return tune(plan, model, task, examples, held, out, progress, stop)
+
+
+def tune(
+    recipe: Recipe,
+    model: Tuned,
+    task: Task[Any, Any],
+    examples: Sequence[Any],
+    held: Sequence[Any],
+    out: Path,
+    progress: Callable[[dict[str, Any]], None],
+    stop: Callable[[int], bool] = lambda step: False,
+    keep: Keep = save,
+) -> Result:
+    """Tunes a model, on its device, on examples of its task; `keep` is given the best so far and where to save it."""
+    chosen = batches(recipe.seed, len(examples), recipe.batch)
+    best = _Best(model, task, held, out, keep)
+
+    def losses(number: int) -> Loss:
+        torch.manual_seed((recipe.seed << 32) + number)  # dropout depends on the number alone
+        few = [examples[i] for i in chosen(number)]
+        with torch.autocast(model.device.type, torch.bfloat16):
+            loss = task.loss(model, few, np.random.default_rng([recipe.seed, number]))
+        return Loss(loss.total, loss.count, loss.right, loss.patches)
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "recipe.toml"
+        file.write_text(_written(recipe))
+        tuned = optimisers(model, recipe.weight_decay)
+        step = run(file, recipe, out, model, tuned, losses, best.measure, progress, stop)
+    if step == recipe.steps and parallel.rank() == 0:
+        told = {"task": recipe.task, "encoder": recipe.encoder, "seed": recipe.seed, "step": best.step,
+                "examples": len(examples), "dev_examples": len(held), "scores": best.scores}  # fmt: skip
+        with whole_file(out / "metrics.json") as beside:
+            beside.write_text(json.dumps(told, indent=1) + "\n")
+    return Result(best.scores, best.step, step)
+
+
+class _Best:
+    """Measures on dev and keeps the best model in a file; a training that goes on knows the best it had."""
+
+    def __init__(self, model: Tuned, task: Task[Any, Any], held: Sequence[Any], out: Path, keep: Keep) -> None:
+        self.model, self.task, self.held, self.path = model, task, held, out / "model.safetensors"
+        self.keep = keep
+        self.scores: dict[str, float] = {}
+        self.step = 0
+        if self.path.exists() and (out / "state.safetensors").exists():
+            self.scores = load(self.path)[1]
+            self.step = int(self.scores.pop("step"))
+
+    @torch.no_grad()
+    def measure(self, step: int) -> dict[str, float]:
+        """The scores after a step."""
+        self.model.eval()
+        found = self.task.predict(self.model, self.held)
+        self.model.train()
+        scores = {name: round(value, 5) for name, value in self.task.scores(self.held, found).items()}
+        if not self.scores or scores[self.task.score] > self.scores[self.task.score]:
+            self.scores, self.step = scores, step
+            if parallel.rank() == 0:
+                self.keep(self.model, self.path, {**scores, "step": step})
+        return scores
+
+
+@torch.no_grad()
+def evaluate(path: Path, data: Path, device: str = "cpu") -> dict[str, float]:
+    """The scores of a tuned model on an annotated file."""
+    model, _ = load(path, device)
+    task = task_of(model)
+    examples = task.read(data)
+    return task.scores(examples, task.predict(model, examples))
+
+
+@torch.no_grad()
+def predictions(path: Path, data: Path, device: str = "cpu") -> Iterator[str]:
+    """What a tuned model finds for the texts of a file, each in the task's format."""
+    model, _ = load(path, device)
+    task = task_of(model)
+    examples = task.plain(data)
+    for i in range(0, len(examples), 256):
+        few = examples[i : i + 256]
+        yield from (task.written(*pair) for pair in zip(few, task.predict(model, few), strict=True))
+
+
+def task_of(model: Tuned) -> Task[Any, Any]:
+    """The task that a model was tuned for."""
+    return TASKS[model.setup.task](model.setup, model.encoder.config.channels)
+
+
+def _digest(train: Path, dev: Path, body: nn.Module) -> str:
+    found = hashlib.sha256()
+    for path in (train, dev):
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    for value in body.state_dict().values():
+        found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def _changed(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    try:
+        return Recipe(**{**recipe.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))} {first['input']!r}: {first['msg']}") from error
+
+
+def _written(recipe: Recipe) -> str:
+    """A recipe as TOML; strings, numbers and truth values are written as in JSON."""
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in recipe.model_dump().items())
