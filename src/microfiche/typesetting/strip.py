@@ -85,7 +85,7 @@ class StripRenderer:
         self._bigrams, self._colour = bigrams, colour
         self._shaper = Shaper(size, leading)
         self._margin = 0 if bigrams else _MARGIN
-        self._gap = self._shaper.word(" ").width
+        self._gap = 0 if bigrams else self._shaper.word(" ").width
 
     def line(self, text: str, longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
         """One text and a black patch."""
@@ -112,7 +112,7 @@ class StripRenderer:
         return self._texts([one, two], whole_one and whole_two)
 
     def words(self, words: Sequence[str], longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
-        """Words from left to right, each from a patch's edge and at least a space apart, and a black patch. Words
+        """Words from left to right, each from a patch's edge, at least a space apart but for bigrams, and a black patch. Words
         that do not fit are left out, but for the first, which is cut; each takes at least one patch."""
         _check(longest, 2)
         placed: list[tuple[int, _Laid]] = []
