@@ -7,8 +7,8 @@ FOLDER is a corpus of .txt.xz files; sentences of the first million characters o
 are sampled from sentences written here, with a number in each, so that no sentence is the same as another (their words
 are). Times are CPU time of one process and one thread: once with words and glyphs that were never seen, once with all
 of them kept; a long training begins like the first and ends like the second. Pango draws the same sentences to the same
-16 px as PIXEL's own renderer does (`pip install pangocairocffi`, and libpangocairo of the system); without it the row
-is left out. Pango's fonts are those that fontconfig finds, so it may draw boxes; that is said.
+16 px as PIXEL's own renderer does, but finds no offsets (`pip install pangocairocffi`, with the system's libpangocairo);
+without it the column is left out. Pango's fonts are those that fontconfig finds, so it may draw boxes; that is said.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ SHEET = (
     "Language modelling with pixels: Ärger, ça, Łódź, 1789.", "Модель учится читать по картинкам.",
     "Το μοντέλο μαθαίνει να διαβάζει.", "المودل يقرأ 1234 كلمة و English معا", "המודל קורא 123 מילים (abc) ביום",
     "यह मॉडल चित्रों से पाठ पढ़ता है", "மாதிரி படங்களில் இருந்து படிக்கிறது", "แบบจำลองอ่านข้อความจากภาพ",
-    "模型只看图片里的文字。", "モデルは文字の絵だけを読む", "모델은 그림만 읽는다", "ሞዴሉ ጽሑፍን ከስዕል ያነባል", "བོད་སྐད་ཀྱི་ཡི་གེ་", "მოდელი კითხულობს",
-    "Emoji 😀 👍🏽 🇩🇪 👩‍🔬 ❤️ in colour",
+    "模型只看图片里的文字。", "モデルは文字の絵だけを読む", "모델은 그림만 읽는다", "ሞዴሉ ጽሑፍን ከስዕል ያነባል",
+    "བོད་སྐད་ཀྱི་ཡི་གེ་", "მოდელი კითხულობს", "Emoji 😀 👍🏽 🇩🇪 👩‍🔬 ❤️ in colour",
 )  # fmt: skip
 
 

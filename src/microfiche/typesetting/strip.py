@@ -112,8 +112,8 @@ class StripRenderer:
         return self._texts([one, two], whole_one and whole_two)
 
     def words(self, words: Sequence[str], longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
-        """Words from left to right, each from a patch's edge, at least a space apart but for bigrams, and a black patch. Words
-        that do not fit are left out, but for the first, which is cut; each takes at least one patch."""
+        """Words from left to right, each from a patch's edge and (bigrams aside) a space apart, and a black patch.
+        Words that do not fit are left out, but for the first, which is cut; each takes at least one patch."""
         _check(longest, 2)
         placed: list[tuple[int, _Laid]] = []
         edges: list[tuple[int, int]] = []
