@@ -118,3 +118,73 @@ def test_sizes_and_lengths_out_of_range_are_refused() -> None:
         StripRenderer(size=40)
     with pytest.raises(UsageError, match="no room"):
         renderer().line("a", longest=0)
+
+
+def test_the_geometry_is_that_of_pixel() -> None:
+    strip = renderer().line("Hxp")
+    ink = np.argwhere(strip.image[:, :-PATCH] < 128)
+    assert 3 <= ink[:, 1].min() <= 5, "text begins 3 px from the left"
+    assert ink[:, 0].min() == 1 and ink[:, 0].max() == 13, "capitals stand on row 11; what hangs ends in the strip"
+    assert strip.offsets.tolist() == [[0, 2], [2, 3], [3, 3]]
+
+
+@pytest.mark.parametrize("text", ["Ähre Ê", "gjpqy", "Ёлка", "ﬁ (Ç)"])
+def test_no_ink_is_cut_where_it_can_all_stand(text: str) -> None:
+    shaped = [renderer()._shaper.word(word) for word in text.split()]
+    assert max(word.above for word in shaped) + max(word.below for word in shaped) <= PATCH
+    ink = renderer()._shaper.ink
+    inked = sum(int((ink.extent[word.slots, 3] > ink.extent[word.slots, 1]).sum()) for word in shaped)
+    tall = np.full((64, 640), 255, np.uint8)
+    pen = 3
+    for word in shaped:
+        ink.draw(tall, word.slots, word.x + pen, word.y + 32)
+        pen += word.width + renderer()._gap
+    image = renderer().line(text).image[:, :-PATCH]
+    assert inked and (255 - image.astype(int)).sum() == (255 - tall.astype(int)).sum()
+
+
+def test_right_to_left_text_stands_from_right_to_left_and_numbers_within_it_do_not() -> None:
+    strip = renderer().line("אבגדה 123 וזחטי")
+    first = [offset for offset, stop in strip.offsets[:-1].tolist() if stop > offset]
+    assert first[0] > first[-1] == 0
+    digits = renderer().line("123").image[:, 3:27]
+    image = strip.image
+    assert any((image[:, x : x + 24] == digits).all() for x in range(image.shape[1] - 24))
+
+
+def test_arabic_letters_join() -> None:
+    shaper = renderer()._shaper
+    joined = set(shaper.word("محمد", True).slots.tolist())
+    assert len(joined - {int(shaper.word(letter, True).slots[0]) for letter in "محد"}) == 4
+
+
+def test_controls_are_nothing_and_line_ends_are_spaces() -> None:
+    np.testing.assert_array_equal(renderer().line("a\x00b\x7f\x85c").image, renderer().line("ab c").image)
+    np.testing.assert_array_equal(renderer().line("a\nb\tc\u2028d").image, renderer().line("a b c d").image)
+
+
+def test_two_characters_stand_in_a_patch_of_bigrams() -> None:
+    strip = renderer(bigrams=True).line("abcde fg")
+    assert strip.offsets.tolist() == [[0, 2], [2, 4], [4, 6], [6, 8], [8, 8]]
+    words = renderer(bigrams=True).words(["abc", "de"])
+    assert words.words.tolist() == [[0, 2], [2, 3]]
+    np.testing.assert_array_equal(strip.image[:, :PATCH], words.image[:, :PATCH])
+
+
+def test_windows_of_a_question_begin_with_it_and_overlap() -> None:
+    text = "one two three four five six seven eight nine ten " * 4
+    windows = list(renderer().slide(text, longest=30, overlap=8, question="what?"))
+    assert len(windows) > 2 and all(len(window.offsets) <= 30 for window in windows)
+    seen: set[int] = set()
+    for window in windows:
+        assert window.second == windows[0].second
+        for start, stop in window.offsets[window.second :].tolist():
+            seen.update(range(start - 5, stop - 5))
+    assert seen == set(range(len(text)))
+    with pytest.raises(UsageError, match="cannot overlap"):
+        list(renderer().slide(text, longest=30, overlap=40))
+
+
+def test_grey_and_colour_are_the_same_where_nothing_is_coloured() -> None:
+    grey, colour = (renderer(colour=colour).line("Grey, и").image for colour in (False, True))
+    np.testing.assert_array_equal(np.repeat(grey[..., None], 3, 2), colour)

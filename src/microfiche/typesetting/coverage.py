@@ -14,7 +14,7 @@ from pathlib import Path
 import uharfbuzz as hb
 
 from microfiche.errors import InputError, UsageError
-from microfiche.typesetting.fonts import BUNDLED, TYPEFACES, found
+from microfiche.typesetting.fonts import TYPEFACES, found
 
 _JOINER, _EMOJI_STYLE, _TEXT_STYLE, _KEYCAP = "\u200d", "\ufe0f", "\ufe0e", "\u20e3"
 
@@ -67,7 +67,13 @@ Lana TaiTham, Tavt TaiViet, Takr Takri, Taml Tamil, Telu Telugu, Thaa Thaana, Th
 Ugar Ugaritic, Vaii Vai, Wcho Wancho, Wara WarangCiti, Yiii Yi, Zanb ZanabazarSquare"""
 _SERIF = "Ahom Ahom, Dogr Dogra, Hmnp NyiakengPuachueHmong, Tang Tangut, Tibt Tibetan, Yezi Yezidi"
 _CJK = {"Hani": "Han", "Hira": "Hiragana", "Kana": "Katakana", "Hang": "Hangul", "Bopo": "Bopomofo"}
-_SCALE: dict[str, float] = {}
+_EUROPEAN = {"Latn": "Latin", "Grek": "Greek", "Cyrl": "Cyrillic"}
+#: Of scripts whose words would be higher than 16 px at 8 pt.
+_SCALE = {
+    "Bali": 0.65, "Java": 0.65, "Tibt": 0.65, "Lana": 0.75, "Gran": 0.8, "Tavt": 0.8, "Marc": 0.8, "Mymr": 0.8,
+    "Xsux": 0.8, "Khmr": 0.85, "Thai": 0.85, "Telu": 0.85, "Egyp": 0.85, "Laoo": 0.9, "Cham": 0.9, "Cakm": 0.9,
+    "Ahom": 0.9, "Knda": 0.95,
+}  # fmt: skip
 
 
 def _noto(style: str, scripts: str) -> list[Source]:
@@ -83,7 +89,7 @@ def _noto(style: str, scripts: str) -> list[Source]:
 
 def _listed(name: str) -> Source:
     typeface = TYPEFACES[name]
-    return Source(name, typeface.package, typeface.regular, "Hani" if typeface.kind == "cjk" else "")
+    return Source(name, typeface.package, typeface.regular, "Hani" if typeface.kind == "cjk" else "Latn")
 
 
 EMOJI = Source("Noto Color Emoji", "fonts-noto-color-emoji", "truetype/noto/NotoColorEmoji.ttf", scale=0.9)
@@ -130,7 +136,8 @@ def clusters(text: str) -> list[int]:
 
 
 class Coverage:
-    """Chooses the font of each cluster; `leading` is the name of the font that is asked first."""
+    """Chooses the font of each cluster; `leading` is the name of the font that is asked first, and `emoji` the place
+    in `sources` of the one with emoji."""
 
     def __init__(self, leading: str = "DejaVu Sans") -> None:
         chosen = [source for source in SOURCES if source.name == leading]
@@ -139,12 +146,12 @@ class Coverage:
         if chosen[0].file is None:
             raise InputError(f"the font {leading} is missing: {_how(chosen[0].package)}")
         self.sources = (*chosen, *(source for source in SOURCES if source is not chosen[0]))
-        self._emoji = self.sources.index(EMOJI)
+        self.emoji = self.sources.index(EMOJI)
         self._chosen: dict[str, int] = {}
 
     def choose(self, cluster: str) -> int:
         """Which of `sources` draws a cluster, -1 if it is not drawn at all; where no font can, the first, which
-        draws a box. InputError where one of the list could that is missing, or where its whole script has none."""
+        draws a box. InputError where its whole script has none, or a font for it is missing."""
         if (chosen := self._chosen.get(cluster)) is None:
             chosen = self._chosen[cluster] = self._choose(cluster)
         return chosen
@@ -153,8 +160,8 @@ class Coverage:
         needed = [point for point in map(ord, cluster) if not _ignored(point)]
         if not needed:
             return -1
-        if _is_emoji(cluster) and self._draws(self._emoji, needed):
-            return self._emoji
+        if _is_emoji(cluster) and self._draws(self.emoji, needed):
+            return self.emoji
         for wanted in (needed, needed[:1]):
             for i in range(len(self.sources)):
                 if self._draws(i, wanted):
@@ -170,12 +177,15 @@ class Coverage:
         what = f"U+{point:04X} {sign if sign.isprintable() else ''}".rstrip()
         script = script_of(sign)
         if script:
-            wanted = "Hani" if script in _CJK else script
-            missing = [source for source in self.sources if source.script == wanted and source.file is None]
-            name = _CJK.get(script) or next((s.name.split(" ", 2)[2] for s in SOURCES if s.script == script), script)
+            wanted = "Hani" if script in _CJK else "Latn" if script in _EUROPEAN else script
+            fonts = [source for source in self.sources if source.script == wanted]
+            missing = [source for source in fonts if source.file is None]
+            name = (_CJK | _EUROPEAN).get(script) or (fonts[0].name.split(" ", 2)[2] if fonts else script)
             if missing:
                 raise InputError(f"no font for the script {name} ({what}): {_how(missing[0].package)}")
-            raise InputError(f"no font of the list draws the script {name} ({what}); take such text out")
+            if not fonts:
+                raise InputError(f"no font of the list draws the script {name} ({what}): take such text out")
+            return
         if unicodedata.category(sign) in ("Co", "Cn"):
             return
         emoji = _is_emoji(sign)
@@ -193,9 +203,7 @@ def script_of(sign: str) -> str:
 
 
 def _how(package: str) -> str:
-    return "pip install matplotlib" if package == BUNDLED else (
-        f"apt-get install {package}, or python tools/fetch_fonts.py for all fonts"
-    )  # fmt: skip
+    return f"apt-get install {package}, or python tools/fetch_fonts.py for all fonts"
 
 
 _EMOJI_IN_BMP = frozenset(

@@ -58,7 +58,8 @@ class Ink:
         pixel = np.arange(counts.sum()) + np.repeat(self._first[slots] - np.cumsum(counts) + counts, counts)
         down, right = self._down[pixel] + np.repeat(y, counts), self._right[pixel] + np.repeat(x, counts)
         height, width = page.shape
-        inside = (down >= 0) & (down < height) & (right >= 0) & (right < width)
-        if not inside.all():
+        reach = self.extent[slots]
+        if (reach[:, :2] < np.stack([-x, -y], 1)).any() or (reach[:, 2:] > np.stack([width - x, height - y], 1)).any():
+            inside = (down >= 0) & (down < height) & (right >= 0) & (right < width)
             down, right, pixel = down[inside], right[inside], pixel[inside]
         np.minimum.at(page.reshape(-1), down * width + right, PAPER - self._ink[pixel])

@@ -99,14 +99,17 @@ class Shaper:
         )  # fmt: skip
 
     def _runs(self, text: str) -> list[tuple[int, int, int]]:
-        """Pieces of one font: (start, stop, font). What is not drawn, and a space, goes with what is before it."""
+        """Pieces of one font: (start, stop, font). What is not drawn goes with what is before it, and so does a space
+        unless that is an emoji."""
         if text.isascii():
             return [(0, len(text), 0)]
         starts = clusters(text)
         runs: list[tuple[int, int, int]] = []
         for start, stop in zip(starts, [*starts[1:], len(text)], strict=True):
             cluster = text[start:stop]
-            chosen = -1 if cluster == " " and runs else self._coverage.choose(cluster)
+            chosen = self._coverage.choose(cluster)
+            if cluster == " " and runs and runs[-1][2] != self._coverage.emoji:
+                chosen = -1
             if runs and chosen in (-1, runs[-1][2]):
                 runs[-1] = (runs[-1][0], stop, runs[-1][2])
             else:

@@ -85,7 +85,7 @@ class StripRenderer:
         self._bigrams, self._colour = bigrams, colour
         self._shaper = Shaper(size, leading)
         self._margin = 0 if bigrams else _MARGIN
-        self._gap = self._shaper.word(" ").width
+        self._gap = 0 if bigrams else self._shaper.word(" ").width
 
     def line(self, text: str, longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
         """One text and a black patch."""
@@ -112,8 +112,8 @@ class StripRenderer:
         return self._texts([one, two], whole_one and whole_two)
 
     def words(self, words: Sequence[str], longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
-        """Words from left to right, each from a patch's edge and at least a space apart, and a black patch. Words
-        that do not fit are left out, but for the first, which is cut; each takes at least one patch."""
+        """Words from left to right, each from a patch's edge and (bigrams aside) a space apart, and a black patch.
+        Words that do not fit are left out, but for the first, which is cut; each takes at least one patch."""
         _check(longest, 2)
         placed: list[tuple[int, _Laid]] = []
         edges: list[tuple[int, int]] = []
@@ -263,8 +263,8 @@ class StripRenderer:
     def _drawn(self, words: Sequence[Word], x: Sequence[int], width: int) -> NDArray[np.uint8]:
         image = np.full((PATCH, width), PAPER, np.uint8)
         if words:
-            slots = np.concatenate([word.slots for word in words])
-            pens = np.concatenate([word.x for word in words]) + np.repeat(x, [len(word.slots) for word in words])
+            slots, counts = np.concatenate([word.slots for word in words]), [len(word.slots) for word in words]
+            pens = np.concatenate([word.x for word in words]) + np.repeat(np.array(x), counts)
             baseline = _baseline(max(word.above for word in words), max(word.below for word in words))
             down = np.concatenate([word.y for word in words]) + baseline
             coloured = np.concatenate([word.coloured for word in words]) if self._colour else None
@@ -287,12 +287,12 @@ def _ranges(laid: _Laid, patches: int) -> NDArray[np.int64]:
     if not laid.words:
         return found
     counts = [len(word.starts) for word in laid.words]
-    starts = np.concatenate([word.starts for word in laid.words]) + np.repeat(laid.starts, counts)
-    left = np.concatenate([word.left for word in laid.words]) + np.repeat(laid.x, counts)
+    starts = np.concatenate([word.starts for word in laid.words]) + np.repeat(np.array(laid.starts), counts)
+    left = np.concatenate([word.left for word in laid.words]) + np.repeat(np.array(laid.x), counts)
     starts[0] = 0
     patch = (left // PATCH).clip(0, patches - 1)
-    if (np.diff(patch) >= 0).all():
-        found[:, 0] = np.append(starts, laid.length)[np.searchsorted(patch, np.arange(patches), "left")]
+    if (patch[1:] >= patch[:-1]).all():
+        found[:, 0] = np.append(starts, laid.length)[patch.searchsorted(np.arange(patches))]
         found[:-1, 1], found[-1, 1] = found[1:, 0], laid.length
         return found
     first = np.flatnonzero(np.diff(patch, prepend=-1))
