@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,79 +20,36 @@ app = typer.Typer(no_args_is_help=True, help="Train a model.")
 TextOption = Annotated[Path, typer.Option("--text", help="Folder of UTF-8 text (.txt, .txt.xz, .md, .py).")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder of the training; one that stands there is resumed.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")]
+RecipeOption = Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")]
+STOPS = "Ctrl-C stops it and the same command goes on."
+#: Commands whose stage is the module of the same name: the recipe that ships, and what the help says.
+STAGES = {
+    "codec": ("nano-codec", "Trains nano's encoder and readout"),
+    "lines": ("nano-lines", "Trains nano's line decoder on the tokens of a finished encoder"),
+    "together": ("nano-together", "Trains encoder, readout and line decoder together at a low rate, and writes "
+                 "model.safetensors and lines.safetensors"),
+    "reader": ("nano-reader", "Trains the prompted reader on the tokens of a finished encoder"),
+    "print": ("nano-print", "Trains nano for printed pages, from the codec's weights"),
+    "index": ("nano-index", "Trains the memory's indexer on the tokens of a finished encoder"),
+    "pixel": ("pixel-small", "Pretrains PIXEL on strips of text, of which masked patches are painted back; `right` is "
+              "the share of these that are painted closer than grey"),
+}  # fmt: skip
+AXES = {"pixel": ("of a masked patch's normalised pixels, squared", "the same on held-out text")}  #: of the curve
 
 
-@app.command()
-def codec(
-    text: TextOption,
-    out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-codec",
-    device: DeviceOption = "cpu",
-) -> None:
-    """Trains nano's encoder and readout; Ctrl-C stops it and the same command goes on."""
-    from microfiche.training.codec import train
+def _command(stage: str, usual: str) -> Callable[..., None]:
+    def command(
+        text: TextOption, out: OutOption, recipe: RecipeOption = usual, device: DeviceOption = "cpu"
+    ) -> None:
+        train = import_module(f"microfiche.training.{stage}").train
+        _folder(text, "text")
+        _train(train, recipe, text, out, device, "model.safetensors", *AXES.get(stage, ()))
 
-    _folder(text, "text")
-    _train(train, recipe, text, out, device, "model.safetensors")
+    return command
 
 
-@app.command()
-def lines(
-    text: TextOption,
-    out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-lines",
-    device: DeviceOption = "cpu",
-) -> None:
-    """Trains nano's line decoder on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
-    from microfiche.training.lines import train
-
-    _folder(text, "text")
-    _train(train, recipe, text, out, device, "model.safetensors")
-
-
-@app.command()
-def together(
-    text: TextOption,
-    out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-together",
-    device: DeviceOption = "cpu",
-) -> None:
-    """Trains encoder, readout and line decoder together at a low rate; writes model.safetensors and lines.safetensors.
-
-    Ctrl-C stops it and the same command goes on.
-    """
-    from microfiche.training.together import train
-
-    _folder(text, "text")
-    _train(train, recipe, text, out, device, "model.safetensors")
-
-
-@app.command()
-def reader(
-    text: TextOption,
-    out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-reader",
-    device: DeviceOption = "cpu",
-) -> None:
-    """Trains the prompted reader on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
-    from microfiche.training.reader import train
-
-    _folder(text, "text")
-    _train(train, recipe, text, out, device, "model.safetensors")
-
-
-@app.command(name="print")
-def print_(
-    text: TextOption,
-    out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-print",
-    device: DeviceOption = "cpu",
-) -> None:
-    """Trains nano for printed pages, from the codec's weights; Ctrl-C stops it and the same command goes on."""
-    from microfiche.training.print import train
-
-    _folder(text, "text")
-    _train(train, recipe, text, out, device, "model.safetensors")
+for _stage, (_usual, _help) in STAGES.items():
+    app.command(_stage, help=f"{_help}.\n\n{STOPS}")(_command(_stage, _usual))
 
 
 @app.command()
@@ -131,7 +89,7 @@ def deepseek_ocr(
         int | None, typer.Option("--lora", min=1, help="Rank of adapters on the decoder; 16 if --full is not given.")
     ] = None,
     full: Annotated[bool, typer.Option("--full", help="The weights themselves instead of adapters.")] = False,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "deepseek-ocr",
+    recipe: RecipeOption = "deepseek-ocr",
     device: DeviceOption = "cpu",
 ) -> None:
     """Tunes DeepSeek-OCR on your own pages; Ctrl-C stops it and the same command goes on."""
@@ -146,38 +104,6 @@ def deepseek_ocr(
 
     tune = partial(train, rank=rank, weights=weights, say=_say)
     _train(tune, recipe, pages, out, device, ADAPTER if rank else CHECKPOINT)
-
-
-@app.command()
-def index(
-    text: TextOption,
-    out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "nano-index",
-    device: DeviceOption = "cpu",
-) -> None:
-    """Trains the memory's indexer on the tokens of a finished encoder; Ctrl-C stops it and the same command goes on."""
-    from microfiche.training.index import train
-
-    _folder(text, "text")
-    _train(train, recipe, text, out, device, "model.safetensors")
-
-
-@app.command()
-def pixel(
-    text: TextOption,
-    out: OutOption,
-    recipe: Annotated[str, typer.Option("--recipe", help="A recipe that ships, or a TOML file.")] = "pixel-small",
-    device: DeviceOption = "cpu",
-) -> None:
-    """Pretrains PIXEL on strips of rendered text; `right` is the share of masked patches painted closer than grey.
-
-    Ctrl-C stops it and the same command goes on.
-    """
-    from microfiche.training.pixel import train
-
-    _folder(text, "text")
-    unit = "of a masked patch's normalised pixels, squared"
-    _train(train, recipe, text, out, device, "model.safetensors", unit, "the same on held-out text")
 
 
 def _folder(path: Path, what: str) -> None:
