@@ -225,11 +225,13 @@ class Pixel(nn.Module):
         kept = (~masked).nonzero()[:, 1].view(len(masked), -1)
         return self.decoder(self.encoder(patches, attended, kept), kept, attended)
 
+    def errors(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
+        """(B, N) float32 mean squared error of every patch."""
+        return (self(patches, attended, masked).float() - targets(patches)).square().mean(-1)
+
     def losses(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
         """(L,) float32 mean squared errors of the patches that are masked and attended, strip by strip."""
-        wanted = masked & attended
-        painted = self(patches, attended, masked)[wanted].float()
-        return (painted - targets(patches[wanted])).square().mean(-1)
+        return self.errors(patches, attended, masked)[masked & attended]
 
     def loss(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
         """The mean of `losses`, the published pretraining loss."""

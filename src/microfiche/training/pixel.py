@@ -31,6 +31,7 @@ class Recipe(Schedule):
 
     strips: dict[int, float]  #: patches of a strip → its share of the steps
     ratio: float = Field(0.25, gt=0, lt=1)  #: of the patches that are masked
+    visible: float = Field(0.0, ge=0)  #: weight of painting what is not masked, beside the published loss: 0
     held_out_strips: int = Field(48, ge=1)  #: of each language, on which it is measured
     workers: int = Field(0, ge=0)  #: processes that render ahead; none: this one renders
     model: dict[str, Any] = Field(default_factory=dict)  #: fields of PixelConfig that differ from pixel-small's
@@ -56,17 +57,19 @@ def batch_at(strips: Strips, recipe: Recipe, number: int) -> Batch:
     return strips.batch(rng, max(1, round(recipe.tokens_per_batch / patches)), patches)
 
 
-def losses(model: Pixel, batch: Batch, device: torch.device) -> Tensor:
-    """(L,) errors of the patches that are masked and attended."""
+def errors(model: Pixel, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(L,) errors of the patches that are masked and attended, and (M,) of those that are seen."""
     with torch.autocast(device.type, torch.bfloat16):
-        return model.losses(batch.patches.to(device), batch.attended.to(device), batch.masked.to(device))
+        masked, attended = batch.masked.to(device), batch.attended.to(device)
+        each = model.errors(batch.patches.to(device), attended, masked)
+    return each[masked & attended], each[~masked & attended]
 
 
 @torch.no_grad()
 def validate(model: Pixel, held: Mapping[str, Batch], device: torch.device) -> dict[str, float]:
     """The mean loss on each language's batch."""
     model.eval()
-    scores = {name: round(losses(model, batch, device).mean().item(), 5) for name, batch in held.items()}
+    scores = {name: round(errors(model, batch, device)[0].mean().item(), 5) for name, batch in held.items()}
     model.train()
     return scores
 
@@ -120,8 +123,9 @@ def train(
     def loss(number: int) -> Loss:
         batch = batches(number)
         torch.manual_seed((recipe.seed << 32) + number)  # dropout, too, depends on the number alone
-        each = losses(model, batch, device)
-        return Loss(each.sum(), len(each), int((each < 1).sum()), batch.attended.numel())
+        hidden, seen = errors(model, batch, device)
+        total = hidden.sum() + recipe.visible * len(hidden) * seen.mean()
+        return Loss(total, len(hidden), int((hidden < 1).sum()), batch.attended.numel())
 
     def measured(step: int) -> dict[str, float]:
         return validate(model, held, device)
