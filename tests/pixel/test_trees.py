@@ -30,7 +30,7 @@ def test_no_tree_is_better(words: int, seed: int) -> None:
     assert tuple(best_tree(scores)) == best
 
 
-@pytest.mark.parametrize("words", [1, 2, 17, 30])
+@pytest.mark.parametrize("words", [1, 2, 17, 200])
 def test_one_root_whatever_the_scores(words: int) -> None:
     for scores in (np.zeros((words, words + 1)), np.eye(words, words + 1) * 1e9, np.full((words, words + 1), -1e9)):
         assert is_tree(tuple(best_tree(scores).tolist()))

@@ -19,6 +19,7 @@ from microfiche.limits import Limits
 
 _RANGE = re.compile(r"[1-9][0-9]*-[1-9][0-9]*")  # a token of several words
 _EMPTY = re.compile(r"[0-9]+\.[1-9][0-9]*")  # a node without a word
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,5}")
 _TAG = re.compile(r"O|[BIESLU]-\S+")
 _ID, _FORM, _UPOS, _HEAD, _DEPREL, _COLUMNS = 0, 1, 3, 6, 7, 10
 
@@ -76,8 +77,12 @@ def read_conllu(path: Path, trees: bool) -> list[Sentence]:
         if not rows:
             continue
         words, tags = (tuple(row[column] for _, row in rows) for column in (_FORM, _UPOS))
+        heads = _heads(path, rows) if trees else ()
+        column, what = (_DEPREL, "relation to its head") if trees else (_UPOS, "part of speech")
+        for number, row in rows:
+            if row[column] in ("", "_"):
+                raise _bad(path, number, f"a word without a {what}")
         if trees:
-            heads = _heads(path, rows)
             found.append(Sentence(words, tags, heads, tuple(row[_DEPREL] for _, row in rows)))
         else:
             found.append(Sentence(words, tags))
@@ -87,7 +92,7 @@ def read_conllu(path: Path, trees: bool) -> list[Sentence]:
 def _heads(path: Path, rows: Sequence[tuple[int, list[str]]]) -> tuple[int, ...]:
     heads = []
     for number, row in rows:
-        if not (row[_HEAD].isascii() and row[_HEAD].isdigit() and int(row[_HEAD][:9]) <= len(rows)):
+        if not (_NUMBER.fullmatch(row[_HEAD]) and int(row[_HEAD]) <= len(rows)):
             raise _bad(path, number, f"head {row[_HEAD]!r} is none of 0 to {len(rows)}, the sentence's words")
         heads.append(int(row[_HEAD]))
     roots = [number for (number, _), head in zip(rows, heads, strict=True) if head == 0]
@@ -238,11 +243,15 @@ def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
 
 
 def _text(path: Path) -> str:
-    """A file's text with plain line ends; InputError where it is too large or no UTF-8."""
+    """A file's text with plain line ends; InputError where it cannot be read, is too large or no UTF-8."""
     most = Limits().bytes
-    if path.stat().st_size > most:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes; files of up to {most:,} are read")
-    data = path.read_bytes()
+    try:
+        size = path.stat().st_size
+        if size > most:
+            raise InputError(f"{path}: {size:,} bytes; files of up to {most:,} are read")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:

@@ -56,9 +56,12 @@ class Classify(Task[Labelled, str]):
     def strip(self, example: Labelled) -> Strip:
         """The text's strip, or both texts'."""
         first, *second = example.texts
-        if second:
-            return self.renderer.pair(first, second[0], self.setup.longest)
-        return self.renderer.line(first, self.setup.longest)
+        try:
+            if second:
+                return self.renderer.pair(first, second[0], self.setup.longest)
+            return self.renderer.line(first, self.setup.longest)
+        except InputError as error:
+            raise InputError(f"the text {first[:40]!r} …: {error}") from error
 
     def cut(self, examples: Sequence[Labelled]) -> int:
         return sum(not self.strip(example).whole for example in examples)
@@ -188,7 +191,10 @@ class Parse(_Words):
 
     def strip(self, example: Sentence) -> Strip:
         """The words that fit on one strip."""
-        return self.renderer.words(example.words, self.setup.longest)
+        try:
+            return self.renderer.words(example.words, self.setup.longest)
+        except InputError as error:
+            raise InputError(f"the sentence {' '.join(example.words)[:40]!r} …: {error}") from error
 
     def cut(self, examples: Sequence[Sentence]) -> int:
         return sum(not self.strip(example).whole for example in examples)
