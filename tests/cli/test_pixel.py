@@ -86,7 +86,7 @@ def test_finetune_and_predict(tmp_path: Path, weights: str) -> None:
     [
         ("read", "", "no task 'read'; there are classify, tag, ner, parse, answer"),
         ("tag", "1\ta\n", "train:1: 2 columns where a word has 10"),
-        ("classify", "a\tone\n", "dev: No such file"),
+        ("classify", "a\tone\n", "dev: cannot be read (No such file"),
     ],
 )
 def test_finetune_says_what_is_wrong(tmp_path: Path, weights: str, task: str, content: str, said: str) -> None:
