@@ -24,8 +24,18 @@ from microfiche.decoder.moe import MoEConfig
 from microfiche.encoder.clip import CLIPConfig
 from microfiche.encoder.sam import SAMConfig
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.typesetting.fonts import STRIP_FONTS, strip_fonts
 
 IMAGE, END = 500, 511
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fetched_fonts: needs fonts that do not ship; python tools/fetch_fonts.py")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("fetched_fonts") and len(strip_fonts()) < len(STRIP_FONTS):
+        pytest.skip("needs fonts that do not ship: python tools/fetch_fonts.py")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -195,8 +194,8 @@ def test_a_training_ends_in_weights(nano: Nano, corpus: Path, tmp_path: Path) ->
         Recipe.read(tmp_path / "recipe.toml")
 
 
-def test_search_without_weights_says_what_to_do(opened: Callable[..., Memory], nano: Nano) -> None:
-    if (Path(index.__file__).parent / "weights" / index.SHIPPED).exists():
-        pytest.skip("weights ship")
+def test_the_weights_that_ship_are_for_the_encoder_that_ships(nano: Nano, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert index.load(None, nano.checkpoint).config.width == 128
+    monkeypatch.setattr(index, "SHIPPED", "gone.safetensors")
     with pytest.raises(CheckpointError, match="microfiche train index"):
         index.load(None, nano.checkpoint)

@@ -10,12 +10,10 @@ from hypothesis import strategies as st
 from microfiche.pixel.answering import Answer, answer_text, best_span
 from microfiche.pixel.examples import Question
 from microfiche.pixel.tuned import Setup
-from microfiche.typesetting.fonts import STRIP_FONTS, strip_fonts
 
 CONTEXT = "Nikola Tesla (10 July 1856 – 7 January 1943) was a Serbian-American inventor. " * 6
 CHINESE = "尼古拉·特斯拉是塞爾維亞裔美籍發明家。" * 5
 HEBREW = "ניקולה טסלה היה ממציא ומהנדס חשמל ומכונות, שנולד ב-1856 בכפר סמיליאן. " * 4
-FETCHED = pytest.mark.skipif(len(strip_fonts()) < len(STRIP_FONTS), reason="python tools/fetch_fonts.py")
 
 
 def task(longest: int = 64) -> Answer:
@@ -25,7 +23,7 @@ def task(longest: int = 64) -> Answer:
 @pytest.mark.parametrize(
     ("context", "answer"),
     [(CONTEXT, "10 July 1856"), (CONTEXT, "Serbian-American"), (CONTEXT, "Nikola"), (HEBREW, "ממציא ומהנדס"),
-     (HEBREW, "1856"), pytest.param(CHINESE, "美籍發明家", marks=FETCHED)],
+     (HEBREW, "1856"), pytest.param(CHINESE, "美籍發明家", marks=pytest.mark.fetched_fonts)],
 )  # fmt: skip
 def test_an_answer_comes_back_from_its_patches(context: str, answer: str) -> None:
     for start in (context.index(answer), context.rindex(answer)):

@@ -116,8 +116,10 @@ def test_what_is_not_attended_changes_nothing(model: Pixel) -> None:
     seen, seen_same = (model.encoder(p, attended, kept) for p in (patches, other))
     told = torch.cat([torch.ones(2, 1, dtype=torch.bool), attended.gather(1, kept)], 1)
     assert torch.equal(seen[told], seen_same[told])
-    assert torch.equal(model.losses(patches, attended, masked), model.losses(other, attended, masked))
-    assert len(model.losses(patches, attended, masked)) == (masked & attended).sum()
+    wanted = masked & attended
+    one, two = (model.errors(p, attended, masked) for p in (patches, other))
+    assert torch.equal(one[wanted], two[wanted]) and one.shape == masked.shape
+    assert model.loss(patches, attended, masked) == one[wanted].mean()
 
 
 @torch.no_grad()

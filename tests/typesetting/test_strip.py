@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from microfiche.errors import InputError, UsageError
 from microfiche.typesetting import shaping
-from microfiche.typesetting.fonts import STRIP_FONTS, strip_fonts
+from microfiche.typesetting.fonts import strip_fonts
 from microfiche.typesetting.glyphs import joined
 from microfiche.typesetting.shaping import Shaper
 from microfiche.typesetting.strip import LONGEST, PATCH, Strip, StripRenderer
 
 RENDERER, BIGRAMS = StripRenderer(), StripRenderer(bigrams=True)
 ALWAYS = [(package, file) for package, file in strip_fonts() if package == "matplotlib"]
-fetched = pytest.mark.skipif(len(strip_fonts()) < len(STRIP_FONTS), reason="python tools/fetch_fonts.py")
 LATIN = st.text(st.sampled_from("abcfijWgyÄéßЖяλ 0189.,-—()\n\u0301"), max_size=80)
 HEBREW = st.text(st.sampled_from("אבגדהושלםמ ,.\u05b8"), max_size=80)
 
@@ -256,7 +255,7 @@ def test_very_long_words_and_piles_of_marks_are_bounded() -> None:
         assert len(strip.offsets) <= LONGEST and black(strip)[-1]
 
 
-@fetched
+@pytest.mark.fetched_fonts
 def test_emoji_have_colours_or_are_grey() -> None:
     text = "ok 👩‍⚕️ 👍🏽 🇫🇷 1️⃣"
     grey, colour = RENDERER.line(text), StripRenderer(colour=True).line(text)
@@ -270,7 +269,7 @@ def test_emoji_have_colours_or_are_grey() -> None:
     assert not starts & {4, 5, 6, 9, 12, 15, 16}  # no patch begins within a cluster
 
 
-@fetched
+@pytest.mark.fetched_fonts
 @pytest.mark.parametrize(
     "text",
     [

@@ -28,7 +28,8 @@ def load(path: Path | None, encoder: tuple[str, str]) -> Indexer:
         shipped = files(__package__) / "weights" / SHIPPED
         if not shipped.is_file():
             raise CheckpointError(
-                "no weights of the indexer ship yet: train them with microfiche train index, and give the file"
+                "this installation has no weights of the indexer: "
+                "train them with microfiche train index, and give the file"
             )
         with as_file(shipped) as file:
             return _load(file, encoder)

@@ -7,6 +7,7 @@ names are transformers 4's ViTMAE's, under which the published file has them.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 from microfiche.checkpoints.stored import unfilled
 from microfiche.errors import CheckpointError
@@ -64,9 +65,8 @@ def official_name(name: str) -> str:
 def save(model: Pixel, path: Path) -> None:
     """Writes the model to `path` in bfloat16; InputError where that cannot be written."""
     config = model.config
-    computed = (positions(config.patches, config.width), positions(config.patches, config.decoder_width))
     state = model.state_dict()
-    for name, table in zip(TABLES, computed, strict=True):
+    for name, table in tables(config).items():
         if torch.equal(state[name].float().cpu(), table):
             del state[name]
     stored = {official_name(name): value.detach().to("cpu", torch.bfloat16) for name, value in state.items()}
@@ -93,13 +93,25 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
     stated = _config(path, head) if head else None
     with unfilled():
         model = Pixel(stated or config or BASE)
+    place(model, found, path, official_name, tables(model.config) if stated else {})
+    return model.to(device).eval()
+
+
+def tables(config: PixelConfig) -> dict[str, Tensor]:
+    """The position tables as they are computed, by our names; files of ours leave them out."""
+    return {name: positions(config.patches, width) for name, width in
+            zip(TABLES, (config.width, config.decoder_width), strict=True)}  # fmt: skip
+
+
+def place(
+    model: nn.Module, found: dict[str, Tensor], path: Path, named: Callable[[str], str], computed: dict[str, Tensor]
+) -> None:
+    """Puts the tensors `found` in a file, under the names that `named` gives ours, into `model`, which may be on the
+    meta device; what is `computed` may be missing. CheckpointError naming the first that does not fit."""
     state: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
-        key = official_name(name)
-        if name in TABLES and stated and key not in found:
-            state[name] = value  # computed, as the model begins
-            continue
-        one = found.pop(key, None)
+        key = named(name)
+        one = found.pop(key, computed.get(name))
         if one is None or one.shape != value.shape or not one.is_floating_point():
             shape = tuple(value.shape)
             told = "is missing" if one is None else f"is {tuple(one.shape)} {one.dtype}, not {shape} floats"
@@ -108,7 +120,6 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
     if found:
         raise CheckpointError(f"{path}: {min(found)} belongs to no part of the model")
     model.load_state_dict(state, assign=True)
-    return model.to(device).eval()
 
 
 def _file(path: Path) -> Path:

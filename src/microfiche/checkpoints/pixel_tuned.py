@@ -13,14 +13,13 @@ from typing import Any, get_args
 import torch
 from pydantic import TypeAdapter
 from safetensors.torch import save as to_bytes
-from torch import Tensor
 
-from microfiche.checkpoints.pixel import TABLES, official_name, read
+from microfiche.checkpoints.pixel import TABLES, official_name, place, read, tables
 from microfiche.checkpoints.stored import unfilled
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
 from microfiche.pixel.heads import Pooling
-from microfiche.pixel.model import PixelConfig, PixelEncoder, positions
+from microfiche.pixel.model import PixelConfig, PixelEncoder
 from microfiche.pixel.tasks import TASKS
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, TaskName, Tuned
 
@@ -31,7 +30,7 @@ def save(model: Tuned, path: Path, scores: dict[str, float]) -> None:
     """Writes the model to `path`, with the `scores` it had; InputError where that cannot be written."""
     stored = {_name(name): value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     config = model.encoder.config
-    if torch.equal(stored[_name(TABLES[0])], positions(config.patches, config.width)):
+    if torch.equal(stored[_name(TABLES[0])], tables(config)[TABLES[0]]):
         del stored[_name(TABLES[0])]
     head = {"format": FORMAT, "config": asdict(config), "setup": asdict(model.setup), "scores": scores}
     with whole_file(path) as beside:
@@ -60,19 +59,7 @@ def load(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
             model = Tuned(PixelEncoder(config), TASKS[setup.task](setup).head(config.width), setup)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
-    state: dict[str, Tensor] = {}
-    for name, value in model.state_dict().items():
-        if name == TABLES[0] and _name(name) not in found:
-            state[name] = positions(config.patches, config.width)
-            continue
-        one = found.pop(_name(name), None)
-        if one is None or one.shape != value.shape or not one.is_floating_point():
-            told = "is missing" if one is None else f"is {tuple(one.shape)} {one.dtype}, not {tuple(value.shape)}"
-            raise CheckpointError(f"{path}: {_name(name)} {told}")
-        state[name] = one.float()
-    if found:
-        raise CheckpointError(f"{path}: {min(found)} belongs to no part of the model")
-    model.load_state_dict(state, assign=True)
+    place(model, found, path, _name, tables(config))
     return model.to(device).eval(), scores
 
 

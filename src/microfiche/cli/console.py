@@ -60,6 +60,18 @@ def interrupts() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def step_told(line: dict[str, Any], unit: str) -> None:
+    """Shows a line of a training's log, its rate in so many of a `unit` a second."""
+    left = line["seconds_left"]
+    held = " ".join(f"{name} {score:.4f}" for name, score in line.get("held_out", {}).items())
+    err.print(
+        f"step {line['step']} loss {line['loss']:.4f} right {line['right']:.4f} "
+        f"{line['tokens_per_second']:.0f} {unit}/s "
+        f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left {held}".rstrip(),
+        markup=False,
+    )
+
+
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Any]:
     """A bar on a terminal, elsewhere a line every `EVERY` seconds; gives a function that takes how much is done."""

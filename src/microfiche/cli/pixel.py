@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from microfiche.cli.console import err, fail, interrupts, reported
+from microfiche.cli.console import err, fail, interrupts, reported, step_told
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
 
@@ -79,23 +79,14 @@ def finetune(
     from microfiche.training.finetune import recipe_of
     from microfiche.training.finetune import train as tune
 
-    def progress(line: dict[str, Any]) -> None:
-        left = line["seconds_left"]
-        held = " ".join(f"{name} {score:.4f}" for name, score in line.get("held_out", {}).items())
-        err.print(
-            f"step {line['step']} loss {line['loss']:.4f} right {line['right']:.4f} "
-            f"{line['tokens_per_second']:.0f} patches/s {left // 60}:{left % 60:02d} left {held}".rstrip(),
-            markup=False,
-        )
-
     with reported():
         file = recipe_of(task, recipe)
         given = {"task": task, "encoder": encoder, "seed": seed, "longest": length}
         changes = {name: value for name, value in given.items() if value is not None}
         with parallel.processes(device) as mine, interrupts() as interrupted:
             first = parallel.rank() == 0
-            result = tune(file, train, dev, out, mine, progress, lambda step: interrupted(),
-                          lambda line: err.print(line, markup=False), changes)  # fmt: skip
+            result = tune(file, train, dev, out, mine, lambda line: step_told(line, "patches"),
+                          lambda step: interrupted(), lambda line: err.print(line, markup=False), changes)  # fmt: skip
         if interrupted():
             fail(f"stopped after step {result.step}; the same command goes on from there", 130)
         if first:

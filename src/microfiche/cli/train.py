@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from microfiche.cli.console import err, fail, interrupts, reported
+from microfiche.cli.console import err, fail, interrupts, reported, step_told
 from microfiche.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Train a model.")
@@ -128,14 +128,7 @@ def _train(
     from microfiche.training.loop import recipe_file
 
     def progress(line: dict[str, Any]) -> None:
-        left = line["seconds_left"]
-        held = " ".join(f"{name} {score:.4f}" for name, score in line.get("held_out", {}).items())
-        err.print(
-            f"step {line['step']} loss {line['loss']:.4f} right {line['right']:.4f} "
-            f"{line['tokens_per_second']:.0f} tokens/s "
-            f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left {held}",
-            markup=False,
-        )
+        step_told(line, "tokens")
         if "held_out" in line:
             with contextlib.suppress(OSError):
                 curve(out / "log.jsonl", out / "curve.png", *labels)

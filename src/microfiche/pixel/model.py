@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import ceil, sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,11 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.errors import UsageError
+from microfiche.typesetting.strip import PATCH, Strip
 
-if TYPE_CHECKING:
-    from microfiche.typesetting.strip import Strip
-
-PATCH = 16  #: px, side of a patch
 EPSILON = 1e-6  #: added to a patch's variance, where its pixels are normalised
 WIDEST, DEEPEST = 8192, 64  #: more is taken for a slip
 _NORM = 1e-12  #: the published epsilon of every normalisation but the decoder's last
@@ -229,13 +225,9 @@ class Pixel(nn.Module):
         """(B, N) float32 mean squared error of every patch."""
         return (self(patches, attended, masked).float() - targets(patches)).square().mean(-1)
 
-    def losses(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
-        """(L,) float32 mean squared errors of the patches that are masked and attended, strip by strip."""
-        return self.errors(patches, attended, masked)[masked & attended]
-
     def loss(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
-        """The mean of `losses`, the published pretraining loss."""
-        return self.losses(patches, attended, masked).mean()
+        """The mean of the errors of the patches that are masked and attended, the published pretraining loss."""
+        return self.errors(patches, attended, masked)[masked & attended].mean()
 
 
 def targets(patches: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ import base64
 import html
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from microfiche.pixel.masking import spans
-from microfiche.pixel.model import PATCH, Pixel, patches_of
-
-if TYPE_CHECKING:
-    from microfiche.typesetting.strip import Strip
+from microfiche.pixel.model import Pixel, patches_of, targets
+from microfiche.typesetting.strip import PATCH, Strip
 
 ROW = 40  #: patches beside each other in a picture; longer strips go on below
 HIDDEN = (176, 190, 206)  #: what a masked patch looks like
@@ -61,7 +58,8 @@ def fill(model: Pixel, strip: Strip, seed: int = 0, ratio: float = 0.25) -> Fill
     hidden = seen.copy()
     where = masked[0].cpu().numpy()
     hidden[:, where.repeat(PATCH)] = HIDDEN
-    return Filled(seen, hidden, filled, where, model.loss(patches, attended, masked).item())
+    errors = (normalised.float() - targets(patches)).square().mean(-1)
+    return Filled(seen, hidden, filled, where, errors[masked & attended].mean().item())
 
 
 def _strip(patches: torch.Tensor, channels: int) -> NDArray[np.uint8]:

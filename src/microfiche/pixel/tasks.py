@@ -21,7 +21,7 @@ from microfiche.pixel.answering import Answer
 from microfiche.pixel.examples import Labelled, Sentence, read_conllu, read_lines, read_ner, read_tsv
 from microfiche.pixel.heads import Classifier, Parser, Tagger
 from microfiche.pixel.trees import best_tree
-from microfiche.pixel.tuned import Task, TaskLoss, TaskName, Tuned, in_batches, padded, pieces
+from microfiche.pixel.tuned import Task, TaskLoss, TaskName, Tuned, drawing, in_batches, padded, pieces
 from microfiche.typesetting.strip import Strip
 
 _BATCH = 32  # strips that are predicted together
@@ -56,12 +56,10 @@ class Classify(Task[Labelled, str]):
     def strip(self, example: Labelled) -> Strip:
         """The text's strip, or both texts'."""
         first, *second = example.texts
-        try:
+        with drawing(first):
             if second:
                 return self.renderer.pair(first, second[0], self.setup.longest)
             return self.renderer.line(first, self.setup.longest)
-        except InputError as error:
-            raise InputError(f"the text {first[:40]!r} …: {error}") from error
 
     def cut(self, examples: Sequence[Labelled]) -> int:
         return sum(not self.strip(example).whole for example in examples)
@@ -191,10 +189,8 @@ class Parse(_Words):
 
     def strip(self, example: Sentence) -> Strip:
         """The words that fit on one strip."""
-        try:
+        with drawing(" ".join(example.words)):
             return self.renderer.words(example.words, self.setup.longest)
-        except InputError as error:
-            raise InputError(f"the sentence {' '.join(example.words)[:40]!r} …: {error}") from error
 
     def cut(self, examples: Sequence[Sentence]) -> int:
         return sum(not self.strip(example).whole for example in examples)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from microfiche.errors import InputError
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import PixelEncoder, patches_of
 from microfiche.typesetting.strip import Strip, StripRenderer
@@ -147,10 +149,20 @@ def padded(rows: Sequence[Sequence[int]], fill: int, device: torch.device) -> Te
     return torch.tensor([[*row, *[fill] * (most - len(row))] for row in rows], device=device)
 
 
+@contextmanager
+def drawing(text: str) -> Iterator[None]:
+    """Names the text that a renderer's error, raised in it, is about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{text[:40]!r} …: {error}") from error
+
+
 def pieces(renderer: StripRenderer, words: Sequence[str], longest: int) -> Iterator[tuple[int, Strip]]:
     """Strips that hold all words, one after another, each with the number of its first word."""
     first = 0
     while first < len(words):
-        strip = renderer.words(words[first:], longest)
+        with drawing(" ".join(words)):
+            strip = renderer.words(words[first:], longest)
         yield first, strip
         first += len(strip.words)

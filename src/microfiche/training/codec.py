@@ -23,6 +23,7 @@ from microfiche.models.nano import Nano
 from microfiche.training import parallel, sizes
 from microfiche.training.data import LARGEST, Batch, Corpus, Pages
 from microfiche.training.loop import Loss, Schedule, run, unknown
+from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
@@ -141,15 +142,7 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
         else:
             others.append(parameter)
     groups = [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}]
-    return [
-        torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=weight_decay, fused=True),
-        torch.optim.Muon(
-            [{"params": matrices, "share": 1.0}],
-            momentum=0.95,
-            weight_decay=weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-    ]
+    return muon_and_adamw(matrices, groups, weight_decay)
 
 
 def batch_at(pages: Pages, recipe: Recipe, number: int) -> Batch:

@@ -26,6 +26,7 @@ from microfiche.training import parallel, sizes
 from microfiche.training.data import LARGEST, Corpus, Pages
 from microfiche.training.experts import Use
 from microfiche.training.loop import Loss, Schedule, run, unknown
+from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
@@ -139,17 +140,7 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
     for name, parameter in model.named_parameters():
         block = parameter.ndim == 2 and "layers" in name and not name.endswith("mlp.gate")
         (matrices if block else others).append(parameter)
-    return [
-        torch.optim.AdamW(
-            [{"params": others, "share": 0.4}], betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
-        ),
-        torch.optim.Muon(
-            [{"params": matrices, "share": 1.0}],
-            momentum=0.95,
-            weight_decay=weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-    ]
+    return muon_and_adamw(matrices, [{"params": others, "share": 0.4}], weight_decay)
 
 
 def train(

@@ -20,6 +20,7 @@ from microfiche.pixel.model import Pixel
 from microfiche.training import parallel, sizes
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
+from microfiche.training.optimisers import muon_and_adamw
 from microfiche.training.strips import Batch, Renderer, Strips, texts
 from microfiche.typesetting.strip import StripRenderer
 
@@ -88,17 +89,7 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
     """Muon for the blocks' matrices, AdamW for everything else."""
     blocks = {name: p for name, p in model.named_parameters() if ".blocks." in name and p.ndim == 2}
     others = [p for name, p in model.named_parameters() if name not in blocks]
-    return [
-        torch.optim.AdamW(
-            [{"params": others, "share": 0.2}], betas=(0.9, 0.98), weight_decay=weight_decay, fused=True
-        ),
-        torch.optim.Muon(
-            [{"params": list(blocks.values()), "share": 1.0}],
-            momentum=0.95,
-            weight_decay=weight_decay,
-            adjust_lr_fn="match_rms_adamw",
-        ),
-    ]
+    return muon_and_adamw(list(blocks.values()), [{"params": others, "share": 0.2}], weight_decay)
 
 
 def train(

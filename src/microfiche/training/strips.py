@@ -17,9 +17,9 @@ from torch import Tensor
 
 from microfiche.errors import InputError
 from microfiche.pixel.masking import spans
-from microfiche.pixel.model import PATCH, patches_of
+from microfiche.pixel.model import patches_of
 from microfiche.training.data import FEWEST, SUFFIXES, documents, held_out, text_files
-from microfiche.typesetting.strip import Strip
+from microfiche.typesetting.strip import PATCH, Strip
 
 _RAW, _NARROW, _WIDE = 4, 2.5, 1.3  #: characters that fill a patch amply: as they stand, letters, full-width ones
 _TRIES = 10  #: pieces of text until one can be drawn

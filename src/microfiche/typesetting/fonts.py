@@ -47,7 +47,7 @@ class Typeface:
     def file(self, style: Style) -> Path:
         """The font file of a style; InputError, naming the package, where it is missing."""
         name = {"regular": self.regular, "bold": self.bold, "italic": self.italic}[style]
-        if (file := found(name, self.package)) is not None:
+        if (file := font_file(name, self.package)) is not None:
             return file
         raise InputError(
             f"the font {self.name} is missing ({name}): apt-get install {self.package}, "
@@ -64,7 +64,7 @@ class Typeface:
         return known[places]
 
 
-def found(name: str, package: str) -> Path | None:
+def font_file(name: str, package: str) -> Path | None:
     """Where the font file `name` of a package lies, if it is there; fetched ones come before installed ones."""
     folders = (_bundled(),) if package == BUNDLED else (FETCHED, INSTALLED)
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
@@ -139,14 +139,14 @@ _OFL, _APACHE, _GPL = "OFL-1.1", "Apache-2.0", "GPL-3+ with font exception"
 
 def _list() -> list[Typeface]:
     """name, kind, package without "fonts-", licence, folder, and the files' common start and three ends."""
-    faces = []
+    found = []
     for name, kind, licence, stem, ends in _BUNDLED:
         regular, bold, italic = (f"{stem}{end}.ttf" for end in ends.split(","))
-        faces.append(Typeface(name, kind, BUNDLED, licence, regular, bold, italic))
+        found.append(Typeface(name, kind, BUNDLED, licence, regular, bold, italic))
     for name, kind, package, licence, stem, ends, held_out in _DEBIAN:
         regular, bold, italic = (stem.replace("*", end) for end in ends.split(","))
-        faces.append(Typeface(name, kind, f"fonts-{package}", licence, regular, bold, italic, held_out))
-    return faces
+        found.append(Typeface(name, kind, f"fonts-{package}", licence, regular, bold, italic, held_out))
+    return found
 
 
 _BUNDLED: tuple[tuple[str, Kind, str, str, str], ...] = (
@@ -270,8 +270,5 @@ STRIP_FONTS: tuple[tuple[str, str], ...] = (
 
 def strip_fonts() -> list[tuple[str, Path]]:
     """(package, file) of STRIP_FONTS that are there, in its order."""
-    found = []
-    for package, name in STRIP_FONTS:
-        folders = (_bundled(),) if package == BUNDLED else (FETCHED, INSTALLED)
-        found += [(package, folder / name) for folder in folders if (folder / name).is_file()][:1]
-    return found
+    files = ((package, font_file(name, package)) for package, name in STRIP_FONTS)
+    return [(package, file) for package, file in files if file is not None]

@@ -108,10 +108,10 @@ class Outline:
         hb.shape(self._font, buffer)
         glyphs: list[tuple[int, int, int]] = []
         clusters: list[tuple[int, int, int]] = []
-        pen, slots = 0, self._slot
+        pen = 0
         for info, place in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
             number, first = info.codepoint, info.cluster
-            slot = slots[number] if number in slots else self._glyph(number)
+            slot = self._glyph(number)
             if slot >= 0:
                 glyphs.append((slot, pen + _px(place.x_offset), -_px(place.y_offset)))
             advance = _px(place.x_advance) if number else 0
@@ -127,13 +127,9 @@ class Outline:
     def _glyph(self, number: int) -> int:
         """The picture of a glyph, drawn when it is first asked for; -1 where nothing is to be seen."""
         if number not in self._slot:
-            self._slot[number] = self._draw(number) if number else -1
+            draw = self._outline if self._drawn.is_scalable else self._picture
+            self._slot[number] = draw(number) if number else -1
         return self._slot[number]
-
-    def _draw(self, number: int) -> int:
-        if self._drawn.is_scalable:
-            return self._outline(number)
-        return self._picture(number)
 
     def _outline(self, number: int) -> int:
         self._drawn.load_glyph(number, _FLAGS)

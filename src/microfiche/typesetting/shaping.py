@@ -93,7 +93,7 @@ class Shaper:
         pens = list(accumulate(advances, initial=0))
         pen = pens.pop()
         if not latin:
-            pens, pen = pens.copy(), 0
+            pen = 0
             for i in bidi.visual(levels):
                 pens[i], pen = pen, pen + advances[i]
         return Line(words, pens, advances, pen)
