@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,16 +46,22 @@ def as_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
 
 def shrink_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """(H, W) or (H, W, 3) uint8 → the same at (height, width), each pixel the mean of the area it covers."""
-    return np.rint(_means(_means(image, height, axis=0), width, axis=1)).astype(np.uint8)
+    lower = _means(image.astype(np.float32), height)
+    return np.rint(_means(lower.swapaxes(0, 1), width).swapaxes(0, 1)).astype(np.uint8)
 
 
-def _means(values: NDArray[np.generic], n: int, axis: int) -> NDArray[np.float32]:
-    """The means of `n` equal stretches along an axis, whose borders may lie within a value."""
-    moved = np.moveaxis(values, axis, 0).astype(np.float32)
-    sums = np.zeros((len(moved) + 1, *moved.shape[1:]), np.float32)
-    np.cumsum(moved, axis=0, out=sums[1:])
-    borders = np.arange(n + 1) * (len(moved) / n)
-    whole = np.minimum(borders.astype(np.int64), len(moved) - 1)
-    part = (borders - whole).reshape(-1, *[1] * (moved.ndim - 1)).astype(np.float32)
-    up_to = sums[whole] + part * moved[whole]
-    return np.moveaxis(np.diff(up_to, axis=0) * np.float32(n / len(moved)), 0, axis)
+def _means(values: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+    """The means of `n` equal stretches along the first axis, whose borders may lie within a value.
+
+    Borders and values fall together `gcd` times, and the weights are the same from each such place to the next.
+    """
+    groups = gcd(len(values), n)
+    grouped = np.ascontiguousarray(values).reshape(groups, len(values) // groups, -1)
+    return (_weights(len(values) // groups, n // groups) @ grouped).reshape(n, *values.shape[1:])
+
+
+def _weights(m: int, n: int) -> NDArray[np.float32]:
+    """(n, m) share that each of m values has in each of n equal stretches."""
+    borders, at = np.arange(n + 1) * (m / n), np.arange(m)
+    covered = np.minimum(borders[1:, None], at + 1) - np.maximum(borders[:-1, None], at)
+    return (covered.clip(min=0) * (n / m)).astype(np.float32)
