@@ -112,8 +112,11 @@ def zh_sentiment(folder: Path) -> dict[str, Iterable[str]]:
 def en_genre(folder: Path) -> dict[str, Iterable[str]]:
     member = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
     found: list[list[str]] = []
-    with zipfile.ZipFile(package(folder, "vaderSentiment==0.5")) as outer, outer.open(member) as inside:
-        archive = tarfile.open(fileobj=inside)
+    with (
+        zipfile.ZipFile(package(folder, "vaderSentiment==0.5")) as outer,
+        outer.open(member) as inside,
+        tarfile.open(fileobj=inside) as archive,
+    ):
         for name, label in GENRES.items():
             file = archive.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
             assert file is not None
