@@ -3,13 +3,15 @@
     python benchmarks/ablations.py CORPUS --out runs/ablations [--steps 800] [--only base no-random …]
 
 Every variant is the recipe below with one change, trained on one core's worth of steps at 7×13 (seed 0) and measured on
-held-out English novels and their random twin. A variant whose weights stand in --out is measured and not trained again;
-one that was broken off goes on.
+held-out English novels and their random twin. Two more rows are line decoders on the first one's tokens, with the
+readout's draft and without, of half as many steps. A variant whose weights stand in --out is measured and not trained
+again; one that was broken off goes on.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from microfiche.checkpoints import lines as stored_lines
 from microfiche.checkpoints import load
 from microfiche.decoder.lines import LineDecoder, Lines
 from microfiche.decoder.moe import Routing, balance_loss
@@ -137,6 +140,8 @@ VARIANTS = {
     "no-local": Variant("through the compressor from the first step", local=0.0),
 }
 
+NAMES = (*VARIANTS, "no-dense", "draft", "no-draft")
+
 
 def held_text(folder: Path, count: int) -> str:
     """Held-out English novels, without what 7×13 cannot draw."""
@@ -169,11 +174,11 @@ def as_trained(folder: Path) -> Nano:
 
 
 class Sightless(nn.Module):
-    """The variant without dense supervision: nano's encoder, and a line decoder that sees vision tokens alone."""
+    """An encoder, and a line decoder that sees vision tokens alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoder: NanoEncoder) -> None:
         super().__init__()
-        self.encoder = NanoEncoder((24, 48, 96, 128), 1, 768, 192, 1)
+        self.encoder = encoder
         self.decoder = LineDecoder.for_nano(1, 768)
 
     def lines(self, cells: np.ndarray) -> Lines:
@@ -186,16 +191,16 @@ class Sightless(nn.Module):
         return Lines(tokens[torch.from_numpy(rows)], torch.zeros(*cells.shape, 2), base)
 
 
-def without_dense(folder: Path, out: Path, steps: int, text: str) -> tuple[float, float]:
-    """Trains the variant without dense supervision on as many steps, and gives its precision on text and its twin."""
+def without_readout(
+    name: str, encoder: NanoEncoder, folder: Path, out: Path, steps: int, text: str
+) -> tuple[float, float]:
+    """Trains a line decoder on vision tokens alone, and the encoder with it if that may learn, and gives its precision
+    on text and its twin."""
     torch.manual_seed(0)
-    model = Sightless()
-    recipe_file = out / "no-dense.toml"
+    model = Sightless(encoder)
+    recipe_file = out / f"{name}.toml"
     recipe_file.parent.mkdir(parents=True, exist_ok=True)
-    recipe_file.write_text(
-        f"steps = {steps}\ndecay_steps = {steps // 2}\nwarmup_steps = 50\ntokens_per_step = "
-        f"{AR_STRIPS * AR_STRIP[0] * AR_STRIP[1]}\nvalidate_every = {steps}\ndensities = {{7x13 = 1}}\n"
-    )
+    recipe_file.write_text(lines_recipe(steps, ""))
     recipe = lines.Recipe.read(recipe_file)
     pages = Pages(Corpus.load(folder, False), recipe.densities, 0.3)
     shape = tuple(n * TOKEN_SIDE // m for n, m in zip(AR_STRIP, (DENSITY.height, DENSITY.width), strict=True))
@@ -214,13 +219,35 @@ def without_dense(folder: Path, out: Path, steps: int, text: str) -> tuple[float
             right, count = right + int((logits.argmax(-1) == target).sum()), count + target.numel()
         return Loss(total, count, right, AR_STRIPS * AR_STRIP[0] * AR_STRIP[1])
 
-    optimisers: list[torch.optim.Optimizer] = [
+    learning: list[torch.optim.Optimizer] = [
         torch.optim.AdamW([{"params": list(model.parameters()), "share": 0.4}], betas=(0.9, 0.98), fused=True)
     ]
-    run(recipe_file, recipe, out / "no-dense", model, optimisers, loss, lambda step: {}, lambda line: None,
+    if not any(p.requires_grad for p in encoder.parameters()):
+        learning = lines.optimisers(model.decoder, recipe.weight_decay)
+    run(recipe_file, recipe, out / name, model, learning, loss, lambda step: {}, lambda line: None,
         lambda step: False)  # fmt: skip
     model.eval()
     return read_alone(model, text, shape), read_alone(model, random_twin(text), shape)
+
+
+def lines_recipe(steps: int, encoder: str) -> str:
+    """The recipe of a line decoder, as many vision tokens a step as the others have."""
+    return (
+        f"encoder = {json.dumps(encoder)}\nsteps = {steps}\ndecay_steps = {steps // 2}\nwarmup_steps = 50\n"
+        f"tokens_per_step = {AR_STRIPS * AR_STRIP[0] * AR_STRIP[1]}\nvalidate_every = {steps}\n"
+        "random_share = 0.3\ndensities = {7x13 = 1}\n"
+    )
+
+
+def with_draft(base: Path, folder: Path, out: Path, steps: int, text: str) -> tuple[float, float]:
+    """Trains a line decoder on what the readout of `base` sees, and gives its precision on text and its twin."""
+    recipe_file = out / "draft.toml"
+    recipe_file.write_text(lines_recipe(steps, str(base)))
+    weights = out / "draft" / "model.safetensors"
+    if not weights.exists():
+        lines.train(recipe_file, folder, out / "draft", torch.device("cpu"), lambda line: None)
+    model = load(base)
+    return precisions(model, text, stored_lines.load(model, weights))
 
 
 @torch.inference_mode()
@@ -238,9 +265,10 @@ def read_alone(model: Sightless, text: str, shape: tuple[int, ...]) -> float:
     return 1 - wrong / length
 
 
-def precisions(model: Nano, text: str) -> tuple[float, float]:
+def precisions(model: Nano, text: str, decoder: LineDecoder | None = None) -> tuple[float, float]:
     """Strict precision on a text and on its random twin."""
-    return measure(text, model, "7x13").precision, measure(text, model, "7x13", random=True).precision
+    prose, random = (measure(text, model, "7x13", random=twin, decoder=decoder).precision for twin in (False, True))
+    return prose, random
 
 
 def main() -> None:
@@ -249,14 +277,25 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--characters", type=int, default=20_000)
-    parser.add_argument("--only", nargs="*", choices=[*VARIANTS, "no-dense"], default=[*VARIANTS, "no-dense"])
+    parser.add_argument("--only", nargs="*", choices=list(NAMES), default=list(NAMES))
     args = parser.parse_args()
     text = held_text(args.folder, args.characters)
     print(f"| variant, {args.steps:,} steps at 7×13 | precision | random strings |\n|---|---|---|", flush=True)
     for name in args.only:
         if name == "no-dense":
-            scores = without_dense(args.folder, args.out, args.steps, text)
+            encoder = NanoEncoder((24, 48, 96, 128), 1, 768, 192, 1)
+            scores = without_readout(name, encoder, args.folder, args.out, args.steps, text)
             says = "no dense supervision: a line decoder's loss alone"
+        elif name in ("draft", "no-draft"):
+            base = trained(VARIANTS["base"], "base", args.folder, args.out, args.steps)
+            steps = args.steps // 2
+            given = "with" if name == "draft" else "without"
+            says = f"a line decoder on its tokens, {steps} steps, {given} the readout's draft"
+            if name == "draft":
+                scores = with_draft(base, args.folder, args.out, steps, text)
+            else:
+                encoder = load(base, dtype=torch.float32).encoder
+                scores = without_readout(name, encoder, args.folder, args.out, steps, text)
         else:
             variant = VARIANTS[name]
             says = variant.says
