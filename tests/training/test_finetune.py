@@ -15,8 +15,19 @@ from safetensors.torch import save_file
 from microfiche.checkpoints import pixel
 from microfiche.checkpoints.pixel_tuned import load
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.pixel.model import SMALL, Pixel, PixelConfig
-from microfiche.training.finetune import Recipe, Result, encoder, evaluate, predictions, recipe_of, train
+from microfiche.pixel.heads import Tagger
+from microfiche.pixel.model import SMALL, Pixel, PixelConfig, PixelEncoder
+from microfiche.pixel.tuned import Setup, Tuned
+from microfiche.training.finetune import (
+    Recipe,
+    Result,
+    encoder,
+    evaluate,
+    optimisers,
+    predictions,
+    recipe_of,
+    train,
+)
 
 RECIPE = """
 task = "tag"
@@ -80,6 +91,19 @@ def test_the_best_on_dev_is_kept_and_read_back(folder: Path) -> None:
     (folder / "x").write_text("the dog runs\n")
     (rows,) = predictions(folder / "out/model.safetensors", folder / "x")
     assert [row.split("\t")[1] for row in rows.splitlines()] == ["the", "dog", "runs"]
+
+
+def test_a_matrix_that_pretraining_made_larger_learns_faster() -> None:
+    torch.manual_seed(0)
+    model = Tuned(PixelEncoder(replace(SMALL, layers=1)), Tagger(SMALL.width, 3), Setup("tag", ("A", "B", "C"), 32))
+    large = model.encoder.blocks[0].fc1.weight
+    with torch.no_grad():
+        large *= 5
+    shares = {p: group["share"] for o in optimisers(model, 0.01) for group in o.param_groups for p in group["params"]}
+    assert set(shares) == set(model.parameters())
+    assert shares[large] == pytest.approx(5, rel=0.05)
+    assert shares[model.encoder.blocks[0].query.weight] == pytest.approx(1, rel=0.05)
+    assert shares[model.head.classes.weight] == 2 * shares[model.encoder.patch.weight] == 0.4
 
 
 def test_what_comes_from_pretraining_is_there(folder: Path) -> None:

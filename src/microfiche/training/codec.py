@@ -142,7 +142,7 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
         else:
             others.append(parameter)
     groups = [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}]
-    return muon_and_adamw(matrices, groups, weight_decay)
+    return muon_and_adamw([{"params": matrices, "share": 1.0}], groups, weight_decay)
 
 
 def batch_at(pages: Pages, recipe: Recipe, number: int) -> Batch:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from microfiche.pixel.tasks import TASKS
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
 from microfiche.training import parallel
 from microfiche.training.loop import Loss, Plan, recipe_file, run
-from microfiche.training.pixel import optimisers
+from microfiche.training.optimisers import muon_and_adamw
 
 Keep = Callable[[Tuned, Path, dict[str, float]], None]  #: saves a model to a path, with its scores
 RANDOM = "random"  #: the encoder that learned nothing, of the shape of pixel-small
@@ -164,6 +165,23 @@ class _Best:
             if parallel.rank() == 0:
                 self.keep(self.model, self.path, {**scores, "step": step})
         return scores
+
+
+def optimisers(model: Tuned, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """As in pretraining, Muon for the blocks' matrices and AdamW for everything else. But each matrix learns at a rate
+    in proportion to its size (1 as it was first made; pretraining has made some seven times as large), after LARS,
+    arXiv 1708.03888; and the head, which begins at nothing, twice as fast as the rest."""
+    matrices: list[dict[str, Any]] = []
+    head: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if ".blocks." in name and parameter.ndim == 2:
+            begun = math.sqrt(2 / sum(parameter.shape))  # Glorot's
+            size = parameter.detach().square().mean().sqrt().item()
+            matrices.append({"params": [parameter], "share": size / begun})
+        else:
+            (head if name.startswith("head.") else rest).append(parameter)
+    return muon_and_adamw(matrices, [{"params": rest, "share": 0.2}, {"params": head, "share": 0.4}], weight_decay)
 
 
 @torch.no_grad()

@@ -140,7 +140,9 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
     for name, parameter in model.named_parameters():
         block = parameter.ndim == 2 and "layers" in name and not name.endswith("mlp.gate")
         (matrices if block else others).append(parameter)
-    return muon_and_adamw(matrices, [{"params": others, "share": 0.4}], weight_decay)
+    return muon_and_adamw(
+        [{"params": matrices, "share": 1.0}], [{"params": others, "share": 0.4}], weight_decay
+    )
 
 
 def train(

@@ -9,18 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 
 def muon_and_adamw(
-    matrices: Sequence[Tensor], others: Sequence[dict[str, Any]], weight_decay: float
+    matrices: Sequence[dict[str, Any]], others: Sequence[dict[str, Any]], weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024, its steps as large as AdamW's) for `matrices`, AdamW for the groups of `others`, each
-    {"params": …, "share": its share of the learning rate}."""
+    """Muon (Jordan et al. 2024, its steps as large as AdamW's) for the groups of `matrices`, AdamW for those of
+    `others`, each {"params": …, "share": its share of the learning rate}."""
     return [
         torch.optim.AdamW(list(others), betas=(0.9, 0.98), weight_decay=weight_decay, fused=True),
         torch.optim.Muon(
-            [{"params": list(matrices), "share": 1.0}],
+            list(matrices),
             momentum=0.95,
             weight_decay=weight_decay,
             adjust_lr_fn="match_rms_adamw",

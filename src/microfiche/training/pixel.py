@@ -89,7 +89,9 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
     """Muon for the blocks' matrices, AdamW for everything else."""
     blocks = {name: p for name, p in model.named_parameters() if ".blocks." in name and p.ndim == 2}
     others = [p for name, p in model.named_parameters() if name not in blocks]
-    return muon_and_adamw(list(blocks.values()), [{"params": others, "share": 0.2}], weight_decay)
+    return muon_and_adamw(
+        [{"params": list(blocks.values()), "share": 1.0}], [{"params": others, "share": 0.2}], weight_decay
+    )
 
 
 def train(
