@@ -283,6 +283,7 @@ def main() -> None:
     print(f"| variant, {args.steps:,} steps at 7×13 | precision | random strings |\n|---|---|---|", flush=True)
     for name in args.only:
         if name == "no-dense":
+            torch.manual_seed(0)
             encoder = NanoEncoder((24, 48, 96, 128), 1, 768, 192, 1)
             scores = without_readout(name, encoder, args.folder, args.out, args.steps, text)
             says = "no dense supervision: a line decoder's loss alone"
