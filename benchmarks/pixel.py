@@ -45,7 +45,7 @@ RATES = (0.0, 0.2, 0.5, 0.8)
 LONGEST = 96  #: patches of a strip, or pieces of words
 SENTENCES = 150  #: of the test that are attacked
 LEARNING_RATES = (5e-3, 1e-2, 2e-2, 4e-2)
-LONGER = {"zh-sentiment": 2}  #: times as many steps; fewer teach no model anything
+LONGER = {"zh-sentiment": 2}  #: times as many steps
 Predict = Callable[[Sequence[Sentence]], list[Any]]
 
 
