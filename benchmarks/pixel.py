@@ -7,8 +7,8 @@ command goes on; it prints two tables.
 
 1. Every task tuned with the pretrained encoder and with one of the same shape that learned nothing: recipe, steps and
    seeds are the same. Scores are those of the test part, the model being the best on the development part; mean and
-   standard deviation over the seeds. The learning rate of each kind of model, for all tasks, is that of four with
-   which seed 0 came furthest on the development part of en-pos.
+   standard deviation over the seeds. The learning rate of each kind of model, and for texts with a label how it pools
+   (mean or maximum), are those with which seed 0 came furthest on the task's development part.
 2. On the English tagging task, beside these two, subword models of the same width, depth and heads (benchmarks/
    subword.py): one that learned nothing and, with --subword, one pretrained as PIXEL was. Each is tuned on the same
    sentences for the same steps and tested on attacked ones; the attacks are the same for all.
@@ -22,6 +22,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from safetensors.torch import load_file, save_file
 from microfiche.checkpoints.pixel_tuned import load
 from microfiche.pixel.attacks import ATTACKS, Attack, attacked_words
 from microfiche.pixel.examples import Sentence, labels
+from microfiche.pixel.heads import Pooling
 from microfiche.pixel.tasks import Tag
 from microfiche.pixel.tuned import Setup, Task, Tuned
 from microfiche.training.finetune import RANDOM, Recipe, evaluate, recipe_of, task_of, train, tune
@@ -45,75 +47,88 @@ RATES = (0.0, 0.2, 0.5, 0.8)
 LONGEST = 96  #: patches of a strip, or pieces of words
 SENTENCES = 150  #: of the test that are attacked
 LEARNING_RATES = (5e-3, 1e-2, 2e-2, 4e-2)
-LONGER = {"zh-sentiment": 2}  #: times as many steps
+LONGER = {"en-genre": 2, "zh-sentiment": 4}  #: times as many steps
 Predict = Callable[[Sequence[Sentence]], list[Any]]
 
 
-def changes(options: argparse.Namespace, name: str, seed: int, rate: float) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Tuning:
+    """What is chosen on the development part; a task that does not pool has the mean."""
+
+    rate: float
+    pooling: Pooling = "mean"
+
+    def __str__(self) -> str:
+        return f"{self.rate:g}" + ("" if self.pooling == "mean" else f", {self.pooling}")
+
+    @property
+    def file_name(self) -> str:
+        return str(self).replace(", ", "-")
+
+
+def changes(options: argparse.Namespace, name: str, seed: int, tuning: Tuning) -> dict[str, Any]:
     """What differs from the recipe that ships."""
     steps = options.steps * LONGER.get(name, 1)
     return {"seed": seed, "steps": steps, "decay_steps": steps, "longest": LONGEST,
-            "validate_every": max(1, steps // 2), "save_every": steps, "learning_rate": rate}  # fmt: skip
+            "validate_every": max(1, steps // 2), "save_every": steps, "learning_rate": tuning.rate,
+            "pooling": tuning.pooling}  # fmt: skip
 
 
-def best_rate(options: argparse.Namespace, kind: str, score: Callable[[float], float]) -> float:
-    """The learning rate of a kind of model: the one with the best `score` on the attacked task's development part."""
-    found = {}
-    for tried in LEARNING_RATES:
-        file = options.folder / "runs" / f"rate-{kind}-{tried:g}.json"
-        found[tried] = kept(file, lambda tried=tried: {"accuracy": score(tried)})["accuracy"]
-    return max(found, key=found.__getitem__)
+def choices(task: str) -> list[Tuning]:
+    """All tunings that are tried on a task."""
+    poolings: tuple[Pooling, ...] = ("mean", "max") if task == "classify" else ("mean",)
+    return [Tuning(rate, pooling) for pooling in poolings for rate in LEARNING_RATES]
 
 
-def tuned(options: argparse.Namespace, name: str, encoder: str, seed: int) -> Path:
+def best(options: argparse.Namespace, name: str, encoder: str) -> Tuning:
+    """The tuning of a kind of encoder with the best score on the task's development part."""
+
+    def score(tuning: Tuning) -> float:
+        scores = json.loads((tuned(options, name, encoder, tuning, 0) / "metrics.json").read_text())["scores"]
+        return float(next(iter(scores.values())))
+
+    return max(choices(SOURCES[name][0]), key=score)
+
+
+def tuned(options: argparse.Namespace, name: str, encoder: str, tuning: Tuning, seed: int) -> Path:
     """The folder of a tuned PIXEL, made unless it is there."""
-    kind = "random" if encoder == RANDOM else "pixel"
-
-    def score(tried: float) -> float:
-        metrics = tuned_at(options, ATTACKED, encoder, kind, tried, 0) / "metrics.json"
-        return float(json.loads(metrics.read_text())["scores"]["accuracy"])
-
-    return tuned_at(options, name, encoder, kind, best_rate(options, kind, score), seed)
-
-
-def tuned_at(options: argparse.Namespace, name: str, encoder: str, kind: str, learning_rate: float, seed: int) -> Path:
-    """The same at a learning rate."""
     found = data(options.folder, name)
-    out: Path = options.folder / "runs" / f"{name}-{kind}-{learning_rate:g}-{seed}"
+    kind = "random" if encoder == RANDOM else "pixel"
+    out: Path = options.folder / "runs" / f"{name}-{kind}-{tuning.file_name}-{seed}"
     if not (out / "metrics.json").exists():
         start = time.process_time()
         train(recipe_of(found.task, None), found.train, found.dev, out, torch.device("cpu"), lambda line: None,
-              changes={"encoder": encoder, **changes(options, name, seed, learning_rate)})  # fmt: skip
+              changes={"encoder": encoder, **changes(options, name, seed, tuning)})  # fmt: skip
         tell(options, f"{out.name}: {time.process_time() - start:.0f} s of CPU")
     return out
 
 
-def tuned_subword(options: argparse.Namespace, pretrained: bool, seed: int) -> tuple[Tuned, Task[Any, Any]]:
-    """A subword model tuned on the attacked task, made unless it is there."""
-    kind = "subword" if pretrained else "subword-random"
+def best_subword(options: argparse.Namespace, pretrained: bool) -> Tuning:
+    """The tuning of a kind of subword model that is best on the attacked task's development part."""
+    held = Tag.read(data(options.folder, ATTACKED).dev)
 
-    def score(tried: float) -> float:
-        model, task = tuned_subword_at(options, kind, pretrained, tried, 0)
-        held = Tag.read(data(options.folder, ATTACKED).dev)
-        with torch.no_grad():
-            return task.scores(held, task.predict(model, held))["accuracy"]
+    @torch.no_grad()
+    def score(tuning: Tuning) -> float:
+        model, task = tuned_subword(options, pretrained, tuning, 0)
+        return task.scores(held, task.predict(model, held))["accuracy"]
 
-    return tuned_subword_at(options, kind, pretrained, best_rate(options, kind, score), seed)
+    return max(choices("tag"), key=score)
 
 
-def tuned_subword_at(
-    options: argparse.Namespace, kind: str, pretrained: bool, learning_rate: float, seed: int
+def tuned_subword(
+    options: argparse.Namespace, pretrained: bool, tuning: Tuning, seed: int
 ) -> tuple[Tuned, Task[Any, Any]]:
-    """The same at a learning rate."""
+    """A subword model tuned on the attacked task, made unless it is there."""
     found = data(options.folder, ATTACKED)
     examples, held = Tag.read(found.train), Tag.read(found.dev)
-    recipe = Recipe.read(recipe_of("tag", None)).model_copy(update=changes(options, ATTACKED, seed, learning_rate))
+    recipe = Recipe.read(recipe_of("tag", None)).model_copy(update=changes(options, ATTACKED, seed, tuning))
     body, tokenizer = subword.load(options.subword, pretrained, recipe.dropout, seed)
     setup = Setup("tag", labels(Tag.labels(examples)), LONGEST, dropout=recipe.dropout)
     task = Tag(setup)
     task.renderer = subword.Pieces(tokenizer)
     model = subword.TunedSubword(body, task.head(body.config.width), setup)
-    file = options.folder / "runs" / f"{kind}-{learning_rate:g}-{seed}.safetensors"
+    kind = "subword" if pretrained else "subword-random"
+    file = options.folder / "runs" / f"{kind}-{tuning.file_name}-{seed}.safetensors"
     if not file.exists():
         start = time.process_time()
 
@@ -132,20 +147,23 @@ def tuned_subword_at(
 
 def tasks(options: argparse.Namespace) -> None:
     """Prints the first table."""
-    print("| task | score | pretrained | learned nothing | difference, seed by seed |\n|---|---|---|---|---|")
+    print("| task | score | pretrained | at | learned nothing | at | difference, seed by seed |")
+    print("|---|---|---|---|---|---|---|")
     for name in options.tasks:
         task, script, _ = SOURCES[name]
         test = data(options.folder, name).test
-        found: dict[str, list[float]] = {options.encoder: [], RANDOM: []}
-        for seed in range(options.seeds):
-            for encoder, values in found.items():
-                out = tuned(options, name, encoder, seed)
+        found: dict[str, list[float]] = {}
+        chosen = {encoder: best(options, name, encoder) for encoder in (options.encoder, RANDOM)}
+        for encoder, tuning in chosen.items():
+            for seed in range(options.seeds):
+                out = tuned(options, name, encoder, tuning, seed)
                 scores = kept(out / "test.json", lambda out=out, test=test: evaluate(out / "model.safetensors", test))
                 score = next(iter(scores))
-                values.append(100 * scores[score])
-        ours, others = found[options.encoder], found[RANDOM]
+                found.setdefault(encoder, []).append(100 * scores[score])
+        ours, others = found.values()
         apart = ", ".join(f"{a - b:+.1f}" for a, b in zip(ours, others, strict=True))
-        print(f"| {name} ({script}, {task}) | {score} | {spread(ours)} | {spread(others)} | {apart} |", flush=True)
+        cells = f"{spread(ours)} | {chosen[options.encoder]} | {spread(others)} | {chosen[RANDOM]}"
+        print(f"| {name} ({script}, {task}) | {score} | {cells} | {apart} |", flush=True)
 
 
 def robustness(options: argparse.Namespace) -> None:
@@ -176,17 +194,20 @@ def robustness(options: argparse.Namespace) -> None:
 
 def models(options: argparse.Namespace) -> Iterator[tuple[str, int, Predict]]:
     """(name, seed, what it predicts) of every model of the second table."""
-    for seed in range(options.seeds):
-        for encoder in dict.fromkeys((options.encoder, RANDOM)):
-            name = "PIXEL, random" if encoder == RANDOM else "PIXEL"
-            model, _ = load(tuned(options, ATTACKED, encoder, seed) / "model.safetensors")
+    for encoder in dict.fromkeys((options.encoder, RANDOM)):
+        name = "PIXEL, random" if encoder == RANDOM else "PIXEL"
+        tuning = best(options, ATTACKED, encoder)
+        for seed in range(options.seeds):
+            model, _ = load(tuned(options, ATTACKED, encoder, tuning, seed) / "model.safetensors")
             yield name, seed, lambda few, model=model: task_of(model).predict(model, few)
-        if options.subword:
-            given = [(False, "subword, random")]
-            if (options.subword / "model.safetensors").exists():
-                given.insert(0, (True, "subword"))
-            for pretrained, name in given:
-                other, task = tuned_subword(options, pretrained, seed)
+    if options.subword:
+        given = [(False, "subword, random")]
+        if (options.subword / "model.safetensors").exists():
+            given.insert(0, (True, "subword"))
+        for pretrained, name in given:
+            tuning = best_subword(options, pretrained)
+            for seed in range(options.seeds):
+                other, task = tuned_subword(options, pretrained, tuning, seed)
                 yield name, seed, lambda few, other=other, task=task: task.predict(other, few)
 
 

@@ -106,7 +106,7 @@ def zh_sentiment(folder: Path) -> dict[str, Iterable[str]]:
             text = " ".join("".join(c for c in line if unicodedata.category(c) != "Co").split())
             if 8 <= len(text) <= CHARACTERS:
                 found.append(f"{label}\t{text}\n")
-    return _thirds(sorted(found, key=lambda line: hashlib.sha256(line.encode()).digest()))
+    return _thirds(sorted(found, key=lambda line: hashlib.sha256(line.encode()).digest(), reverse=True))
 
 
 def en_genre(folder: Path) -> dict[str, Iterable[str]]:
@@ -125,7 +125,7 @@ def en_genre(folder: Path) -> dict[str, Iterable[str]]:
             found.append([f"{label}\t{text}\n" for text in texts if 8 <= len(text) <= LETTERS])
     fewest = min(map(len, found))  # as many of each
     even = [line for lines in found for line in _spread(lines, fewest)]
-    return _thirds(sorted(even, key=lambda line: hashlib.sha256(line.encode()).digest()))
+    return _thirds(sorted(even, key=lambda line: hashlib.sha256(line.encode()).digest(), reverse=True))
 
 
 def he_trees(folder: Path) -> dict[str, Iterable[str]]:

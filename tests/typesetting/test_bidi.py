@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from microfiche.typesetting.bidi import right_to_left, runs, visual
 
-MIXED = st.text(st.sampled_from("abc אבג דذر 12٣-,./%$!\u0301"), max_size=40)
+MIXED = st.text(st.sampled_from("abc אבג דذر 12٣-,./%$!\u0301()[]«»"), max_size=40)
 
 
 @given(MIXED, st.booleans())
@@ -18,6 +18,18 @@ def test_the_order_is_that_of_python_bidis_compiled_algorithm(text: str, rtl: bo
     assert [at for start, stop, _ in found for at in range(start, stop)] == list(range(len(text)))
     levels = [level for start, stop, level in found for _ in range(start, stop)]
     assert "".join(text[at] for at in visual(levels)) == get_display(text, base_dir="R" if rtl else "L")
+
+
+def test_brackets_go_the_same_way_as_their_partner() -> None:
+    for opening, closing in ("()", "[]", "「」", "⦍⦐", "⦏⦎", "\u2329\u3009"):
+        text = f"abc {opening}def{closing} אב"
+        levels = [level for start, stop, level in runs(text, True) for _ in range(start, stop)]
+        assert "".join(text[at] for at in visual(levels)) == f"בא abc {opening}def{closing}"
+
+
+def test_seventy_open_brackets_are_no_harm() -> None:
+    text = "א" + "(" * 70 + "b" + ")" * 70
+    assert sum(stop - start for start, stop, _ in runs(text, True)) == len(text)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Which way text runs: the paragraph's direction by a vote of three letters, and the bidirectional algorithm's levels.
 
 The vote is the paper's renderer's (Language Modelling with Pixels, arXiv 2207.06991); the levels are python-bidi's
-(Unicode annex 9, without its rule for paired brackets). Knows nothing of fonts.
+(Unicode annex 9), and the rule for paired brackets, which its Python part lacks, is ours. Knows nothing of fonts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,12 @@ from unicodedata import bidirectional
 from bidi import algorithm
 
 _RIGHT = ("R", "AL")
-_SINGLE = ("ES", "CS", "ET", "NSM", "B", "S")  # classes whose rules count characters: never taken together
+_OPENING = "([{༺༼᚛⁅⁽₍⌈⌊\u2329❨❪❬❮❰❲❴⟅⟦⟨⟪⟬⟮⦃⦅⦇⦉⦋⦍⦏⦑⦓⦕⦗⧘⧚⧼⸢⸤⸦⸨⹕⹗⹙⹛〈《「『【〔〖〘〚﹙﹛﹝（［｛｟｢"
+_CLOSING = ")]}༻༽᚜⁆⁾₎⌉⌋\u232a❩❫❭❯❱❳❵⟆⟧⟩⟫⟭⟯⦄⦆⦈⦊⦌⦐⦎⦒⦔⦖⦘⧙⧛⧽⸣⸥⸧⸩⹖⹘⹚⹜〉》」』】〕〗〙〛﹚﹜﹞）］｝｠｣"
+_BRACKETS = {c: i for side in (_OPENING, _CLOSING) for i, c in enumerate(side)}  # the same number in a pair
+_BRACKETS |= {"\u2329": _BRACKETS["\u3008"], "\u232a": _BRACKETS["\u3009"]}  # the same brackets by another code
+_PENDING = 63  # brackets that wait for their partner at most (BD16)
+_SINGLE = ("ES", "CS", "ET", "NSM", "B", "S", "bracket")  # classes whose rules count characters: never taken together
 _NEUTRAL = "\ufffc"  # stands for characters that the algorithm does not know
 _ISOLATES = dict.fromkeys(range(0x2066, 0x206A), _NEUTRAL)
 _UNCOUNTED = str.maketrans("", "", string.whitespace + string.punctuation + string.digits)
@@ -42,7 +47,7 @@ def runs(text: str, rtl: bool) -> list[tuple[int, int, int]]:
     # Neighbours of one class get one level, so the algorithm, which is slow, sees one character for all of them.
     pieces: list[int] = []
     start = 0
-    for kind, group in groupby(text, key=bidirectional):
+    for kind, group in groupby(text, key=lambda c: "bracket" if c in _BRACKETS else bidirectional(c)):
         stop = start + sum(1 for _ in group)
         step = 1 if kind in _SINGLE else stop - start
         pieces.extend(range(start, stop, step))
@@ -55,6 +60,8 @@ def runs(text: str, rtl: bool) -> list[tuple[int, int, int]]:
         character["at"] = at
     algorithm.explicit_embed_and_overrides(storage, False)  # takes out marks that have no width
     algorithm.resolve_weak_types(storage, False)
+    for run in storage["runs"]:
+        _resolve_brackets(storage["chars"][run["start"] : run["start"] + run["length"]], run["sor"])
     algorithm.resolve_neutral_types(storage, False)
     algorithm.resolve_implicit_levels(storage, False)
     end = len(text.rstrip())  # spaces at the end have the paragraph's level
@@ -63,6 +70,45 @@ def runs(text: str, rtl: bool) -> list[tuple[int, int, int]]:
     levels = dict(found)
     out = [(a, b, levels.get(a, int(rtl))) for a, b in pairwise(starts) if a < b]
     return [*out, (end, len(text), int(rtl))] if end < len(text) else out
+
+
+def _resolve_brackets(run: list[dict[str, Any]], before: str) -> None:
+    """Gives the brackets of a run of one level, both of a pair alike, their direction (rule N0); `before` is the
+    direction where the run begins."""
+    pairs: list[tuple[int, int]] = []
+    openers: list[tuple[int, int]] = []
+    for at, character in enumerate(run):
+        number = _BRACKETS.get(character["ch"]) if character["type"] == "ON" else None
+        if number is None:
+            continue
+        if character["ch"] in _OPENING:
+            if len(openers) == _PENDING:
+                break
+            openers.append((number, at))
+            continue
+        for i, (waiting, opened) in reversed(list(enumerate(openers))):
+            if waiting == number:
+                pairs.append((opened, at))
+                del openers[i:]
+                break
+    for start, stop in sorted(pairs):
+        along = "R" if run[start]["level"] % 2 else "L"
+        inside = {_strong(character["type"]) for character in run[start + 1 : stop]} - {None}
+        if not inside:
+            continue
+        if along not in inside:
+            along = next((found for c in reversed(run[:start]) if (found := _strong(c["type"]))), before)
+        for at in (start, stop):
+            run[at]["type"] = along
+            for mark in run[at + 1 :]:  # and the marks on it
+                if bidirectional(mark["ch"]) != "NSM":
+                    break
+                mark["type"] = along
+
+
+def _strong(kind: str) -> str | None:
+    """The direction of a class as paired brackets see it: numbers count as running to the left."""
+    return {"L": "L", "R": "R", "EN": "R", "AN": "R"}.get(kind)
 
 
 def visual(levels: Sequence[int]) -> list[int]:
