@@ -208,7 +208,7 @@ def train(
     def measured(step: int) -> dict[str, float]:
         return validate(model, held, device, step <= recipe.local_steps)
 
-    step = run(recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
-        save(model, out / "model.safetensors")
-    return step
+    return run(
+        recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
+        lambda: save(model, out / "model.safetensors"),
+    )

@@ -128,16 +128,17 @@ def tune(
             loss = task.loss(model, few, np.random.default_rng([recipe.seed, number]))
         return Loss(loss.total, loss.count, loss.right, loss.patches)
 
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "recipe.toml"
-        file.write_text(_written(recipe))
-        tuned = optimisers(model, recipe.weight_decay)
-        step = run(file, recipe, out, model, tuned, losses, best.measure, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
+    def write() -> None:
         told = {"task": recipe.task, "encoder": recipe.encoder, "seed": recipe.seed, "step": best.step,
                 "examples": len(examples), "dev_examples": len(held), "scores": best.scores}  # fmt: skip
         with whole_file(out / "metrics.json") as beside:
             beside.write_text(json.dumps(told, indent=1) + "\n")
+
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "recipe.toml"
+        file.write_text(_written(recipe))
+        tuned = optimisers(model, recipe.weight_decay)
+        step = run(file, recipe, out, model, tuned, losses, best.measure, progress, stop, write)
     return Result(best.scores, best.step, step)
 
 

@@ -26,7 +26,6 @@ from microfiche.memory.query import query_words, word_page
 from microfiche.models.indexer import Indexer, IndexerConfig, scores
 from microfiche.models.nano import Nano
 from microfiche.page import Page
-from microfiche.training import parallel
 from microfiche.training.data import Corpus, Pages
 from microfiche.training.loop import Loss, Plan, run
 from microfiche.typesetting.alphabet import NO_GLYPH
@@ -222,7 +221,7 @@ def train(
         [{"params": matrices, "share": 1.0}, {"params": others, "share": 1.0, "weight_decay": 0.0}],
         betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True,
     )  # fmt: skip
-    step = run(recipe_file, recipe, out, model, [optimiser], losses, measured, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
-        save(model, nano.checkpoint, out / "model.safetensors")
-    return step
+    return run(
+        recipe_file, recipe, out, model, [optimiser], losses, measured, progress, stop,
+        lambda: save(model, nano.checkpoint, out / "model.safetensors"),
+    )

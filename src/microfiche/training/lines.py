@@ -22,7 +22,7 @@ from microfiche.decoder.lines import BEGIN, NANO_LINES, LineDecoder, Lines
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.decoder.readout import HALF_CLASSES, RIGHT
 from microfiche.models.nano import Nano
-from microfiche.training import parallel, sizes
+from microfiche.training import sizes
 from microfiche.training.data import LARGEST, Corpus, Pages
 from microfiche.training.experts import Use
 from microfiche.training.loop import Loss, Schedule, run, unknown
@@ -171,10 +171,10 @@ def train(
     def measured(step: int) -> dict[str, float]:
         return validate(nano, model, held, recipe.strip, device)
 
-    step = run(recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
-        save(model, nano.checkpoint, out / "model.safetensors")
-    return step
+    return run(
+        recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
+        lambda: save(model, nano.checkpoint, out / "model.safetensors"),
+    )
 
 
 def shifted(target: Tensor) -> Tensor:

@@ -135,9 +135,11 @@ def run(
     validate: Callable[[int], dict[str, float]],
     progress: Callable[[dict[str, Any]], None],
     stop: Callable[[int], bool],
+    write: Callable[[], None] | None = None,
 ) -> int:
     """Trains the parameters of `model` that need a gradient, into `out`; goes on from out/state.safetensors if it is
-    there. Returns the steps done so far; when those are all, `model` holds what is to be saved.
+    there. Returns the steps done so far; when those are all, `model` holds what is to be saved, and the first process
+    calls `write`.
 
     `losses(batch)` is the loss on a batch, which depends on the recipe and its number alone: step s takes those from
     s · batches_per_step on. `validate(step)` is what is measured after a step; `stop(step)` is asked before each.
@@ -231,6 +233,8 @@ def run(
         saved(state, model, optimisers, step, mean, last)
     if step == recipe.steps:
         _exchange(trained, mean)
+        if write and first:
+            write()
     return step
 
 

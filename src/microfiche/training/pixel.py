@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from microfiche.checkpoints.pixel import save
 from microfiche.pixel.masking import masked_count
 from microfiche.pixel.model import Pixel
-from microfiche.training import parallel, sizes
+from microfiche.training import sizes
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.optimisers import muon_and_adamw
@@ -123,7 +123,7 @@ def train(
     def measured(step: int) -> dict[str, float]:
         return validate(model, held, device)
 
-    step = run(recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
-        save(model, out / "model.safetensors")
-    return step
+    return run(
+        recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
+        lambda: save(model, out / "model.safetensors"),
+    )

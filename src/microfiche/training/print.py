@@ -22,7 +22,6 @@ from microfiche.checkpoints import load, save
 from microfiche.decoder.prints import FRAME, MIDDLE, NO_LINE, NONE
 from microfiche.decoder.readout import OFFSETS, SQUARE, SQUARES, around_centres, places_at, square_at
 from microfiche.models.prints import NanoPrint
-from microfiche.training import parallel
 from microfiche.training.codec import optimisers
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.noise import some, worn
@@ -240,7 +239,7 @@ def train(
     def measured(step: int) -> dict[str, float]:
         return validate(model, held, device)
 
-    step = run(recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
-        save(model, out / "model.safetensors")
-    return step
+    return run(
+        recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
+        lambda: save(model, out / "model.safetensors"),
+    )

@@ -27,7 +27,7 @@ from microfiche.decoder.reader import NANO_READER, Reader
 from microfiche.models.devices import fast_dtype
 from microfiche.models.encoding import NanoModel
 from microfiche.models.reader import question
-from microfiche.training import parallel, sizes
+from microfiche.training import sizes
 from microfiche.training.ahead import Ahead
 from microfiche.training.experts import Use
 from microfiche.training.lines import optimisers
@@ -225,7 +225,7 @@ def train(
         return validate(nano, reader, questions, recipe.balance, device)
 
     learning = optimisers(reader, recipe.weight_decay)
-    step = run(recipe_file, recipe, out, reader, learning, loss, measured, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
-        save(reader, nano.checkpoint, out / "model.safetensors")
-    return step
+    return run(
+        recipe_file, recipe, out, reader, learning, loss, measured, progress, stop,
+        lambda: save(reader, nano.checkpoint, out / "model.safetensors"),
+    )

@@ -20,7 +20,7 @@ from microfiche.checkpoints import lines as line_decoders
 from microfiche.checkpoints import load, save
 from microfiche.decoder.lines import LineDecoder
 from microfiche.models.nano import Nano
-from microfiche.training import codec, lines, parallel
+from microfiche.training import codec, lines
 from microfiche.training.data import LARGEST, Corpus, Pages
 from microfiche.training.loop import Loss, run
 from microfiche.typesetting.density import TOKEN_SIDE
@@ -103,7 +103,6 @@ def train(
         }
 
     optimisers = codec.optimisers(pair.nano, recipe.weight_decay) + lines.optimisers(pair.lines, recipe.weight_decay)
-    step = run(recipe_file, recipe, out, pair, optimisers, loss, measured, progress, stop)
-    if step == recipe.steps and parallel.rank() == 0:
-        write(pair, out)
-    return step
+    return run(
+        recipe_file, recipe, out, pair, optimisers, loss, measured, progress, stop, lambda: write(pair, out)
+    )
