@@ -73,6 +73,26 @@ def test_characters_are_read_whether_one_frame_sees_them_or_two(text: str, data:
     assert (read.boxes[:, 1] < 100).all() and (read.boxes[:, 3] > 100).all()
 
 
+def row(*seen: tuple[str, float]) -> str:
+    """What is read where neighbouring frames see these characters, so sure."""
+    probability = np.zeros((len(seen), N_HALF + 1), np.float32)
+    for i, (char, share) in enumerate(seen):
+        probability[i, HALF.index(char)] = share
+    probability[:, NONE] = 1 - probability.sum(-1)
+    x = np.arange(len(seen)) * float(FRAME) + FRAME / 2
+    return characters(TracedLine(0, len(x) * FRAME, 100, 0.0, 10), x, probability).text
+
+
+def test_neighbouring_frames_that_are_both_likely_hold_one_character_unless_all_but_certain() -> None:
+    nothing = ("a", 0.0)
+    assert row(nothing, ("i", 0.74), ("i", 0.88), nothing) == "i"
+    assert row(nothing, ("l", 0.99), ("l", 0.98), nothing) == "ll"
+    assert row(nothing, ("w", 0.55), ("v", 0.6), nothing) == "v"
+    assert row(nothing, ("r", 0.9), ("i", 0.9), nothing) == "ri"
+    assert row(nothing, ("e", 0.2), ("e", 0.15), nothing) == "e"
+    assert row(nothing, ("e", 0.1), ("e", 0.1), nothing) == ""
+
+
 def test_an_empty_line_holds_nothing() -> None:
     line = TracedLine(0, 100, 50, 0.0, 10)
     x = frames(line, SIDE)

@@ -26,6 +26,8 @@ FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id that is printed, but fo
 NO_LINE = SQUARE  #: the class of a square that no line's middle runs through
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 _DRIFT = 2.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
+_LEFT_OVER = 0.3  #: least probability of a character that two neighbouring frames hold, neither of them likely
+_TWO, _TWO_ALIKE = 1.4, 1.9  #: least sum over neighbouring frames that hold two characters, and the same one twice
 _SEEN, _FAINT = 0.5, 0.2  #: least probability of a line's middle where a line begins, and where it goes on
 
 
@@ -160,7 +162,8 @@ def characters(
     """What stands in a line, of the (F,) middles of its frames and their (F, N_HALF + 1) probabilities.
 
     A frame that likely holds a character's centre holds one; it may lie on the border to the next frame, so what that
-    one lacks to certainty is taken from its neighbours. Of the rest, two neighbours that together likely hold one do.
+    one lacks to certainty is taken from its neighbours. Of the rest, two neighbours hold one that together have
+    _LEFT_OVER. Frames are so near that neighbours seldom hold two: they are one unless they are surer than that.
     """
     some = 1 - probability[:, NONE]
     likely = some > 0.5
@@ -173,17 +176,36 @@ def characters(
             lack -= taken
         found.append((i, i))
     pairs = np.add(rest[:-2], rest[1:-1])
-    for i in np.argsort(-pairs, kind="stable")[: (pairs > 0.5).sum()].tolist():
-        if rest[i] + rest[i + 1] > 0.5:
+    for i in np.argsort(-pairs, kind="stable")[: (pairs > _LEFT_OVER).sum()].tolist():
+        if rest[i] + rest[i + 1] > _LEFT_OVER:
             rest[i] = rest[i + 1] = 0.0
             found.append((i, i + 1))
     found.sort()
-    first, last = np.array(found, np.int64).reshape(-1, 2).T
-    mass = probability[first, :NONE] + np.where((first < last)[:, None], probability[last, :NONE], 0)
-    ids = mass.argmax(-1)
-    weight = some[first], np.where(first < last, some[last], 0)
-    places = (x[first] * weight[0] + x[last] * weight[1]) / np.maximum(weight[0] + weight[1], 1e-9)
-    return _with_boxes(line, ids, np.minimum(mass.max(-1, initial=0), 1).astype(np.float32), places)
+    ids = _sums(probability[:, :NONE], found).argmax(-1).tolist()
+    up_to = np.concatenate([[0.0], np.cumsum(some, dtype=np.float64)])
+    spans: list[tuple[int, int]] = []
+    kept: list[int] = []
+    for (first, last), character in zip(found, ids, strict=True):
+        if spans and first <= spans[-1][1] + 1:
+            begun = spans[-1][0]
+            if up_to[last + 1] - up_to[begun] < (_TWO_ALIKE if character == kept[-1] else _TWO):
+                spans[-1] = begun, last
+                kept[-1] = int(probability[begun : last + 1, :NONE].sum(0).argmax())
+                continue
+        spans.append((first, last))
+        kept.append(character)
+    surest = _sums(probability[:, :NONE], spans).max(-1, initial=0)
+    moment, weight = _sums(np.stack([some * x, some], axis=1), spans).T
+    return _with_boxes(
+        line, np.array(kept, np.int64), np.minimum(surest, 1).astype(np.float32), moment / np.maximum(weight, 1e-9)
+    )
+
+
+def _sums(rows: NDArray[np.floating[Any]], spans: list[tuple[int, int]]) -> NDArray[np.floating[Any]]:
+    """The sums (S, n) of rows (F, n), each from the first to the last of a span."""
+    edges = np.array(spans, np.int64).reshape(-1, 2) + np.array([0, 1])
+    padded = np.concatenate([rows, np.zeros_like(rows[:1])])
+    return np.add.reduceat(padded, edges.ravel())[::2]
 
 
 def _with_boxes(
