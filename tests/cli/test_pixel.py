@@ -50,6 +50,7 @@ def test_a_text_that_is_too_long_is_cut_and_said(tmp_path: Path, weights: str) -
 def test_what_cannot_be_is_one_line(tmp_path: Path, weights: str) -> None:
     out = ("-o", str(tmp_path / "x.png"))
     assert "--ratio 1: give a share" in run("pixel", "fill", "a", *out, "--ratio", "1", code=2).output
+    assert "nothing to mask" in run("pixel", "fill", " \n", *out, code=2).output
     missing = run("pixel", "fill", "a", *out, "--checkpoint", str(tmp_path / "none"), code=1).output
     assert "no checkpoint there" in missing
     assert not (tmp_path / "x.png").exists()

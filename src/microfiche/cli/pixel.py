@@ -38,6 +38,8 @@ def fill(
     with reported():
         if not 0 < ratio < 1:
             raise UsageError(f"--ratio {ratio:g}: give a share between 0 and 1")
+        if not text.strip():
+            raise UsageError("TEXT is empty: there is nothing to mask")
         from microfiche.checkpoints import pixel as checkpoints
         from microfiche.pixel import painting
         from microfiche.typesetting.strip import StripRenderer
