@@ -106,7 +106,7 @@ def test_two_processes_train_as_one(corpus: Path, one_thread: None) -> None:
     assert (corpus / "two/log.jsonl").read_text().count("\n") == 1
 
 
-def test_a_process_that_dies_ends_all_and_the_last_state_goes_on(corpus: Path) -> None:
+def test_a_process_that_dies_ends_all_and_the_last_state_goes_on(corpus: Path, one_thread: None) -> None:
     more = "batches_per_step = 2\nlog_every = 2\n"
     long = RECIPE.replace("steps = 6", "steps = 400", 1)
     (corpus / "out.toml").write_text(more + long)
@@ -128,7 +128,7 @@ def test_a_process_that_dies_ends_all_and_the_last_state_goes_on(corpus: Path) -
     assert not [p for p in (corpus / "out").glob(".*")]
     again = run(corpus, "out", more, step + 4, long)
     unbroken = run(corpus, "unbroken", more, step + 4, long)
-    assert far(again, unbroken) < 1e-3
+    assert far(again, unbroken) < 1e-4
     ours, theirs = ((corpus / out / "log.jsonl").read_text().splitlines() for out in ("out", "unbroken"))
     assert [json.loads(line)["loss"] for line in ours] == pytest.approx(
         [json.loads(line)["loss"] for line in theirs], rel=1e-3
