@@ -47,7 +47,7 @@ RATES = (0.0, 0.2, 0.5, 0.8)
 LONGEST = 96  #: patches of a strip, or pieces of words
 SENTENCES = 150  #: of the test that are attacked
 LEARNING_RATES = (6.25e-4, 1.25e-3, 2.5e-3, 5e-3, 1e-2, 2e-2, 4e-2)
-LONGER = {"en-genre": 2, "zh-sentiment": 4}  #: times as many steps
+LONGER = {"he-parse": 2, "en-genre": 2, "zh-sentiment": 4}  #: times as many steps
 Predict = Callable[[Sequence[Sentence]], list[Any]]
 
 
