@@ -40,7 +40,7 @@ from microfiche.pixel.tasks import Tag
 from microfiche.pixel.tuned import Setup, Task, Tuned
 from microfiche.training.finetune import RANDOM, Recipe, evaluate, recipe_of, task_of, train, tune
 
-NAMES = ("en-pos", "zh-pos", "he-pos", "en-genre", "zh-sentiment")
+NAMES = ("en-pos", "zh-pos", "he-pos", "he-parse", "en-genre", "zh-sentiment")
 ATTACKED = "en-pos"
 KINDS: tuple[Attack, ...] = tuple(kind for kind in ATTACKS if kind != "spaces")
 RATES = (0.0, 0.2, 0.5, 0.8)
