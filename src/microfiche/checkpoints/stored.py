@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
+from microfiche.models.devices import keep_to_thread_limit
 from microfiche.typesetting.alphabet import FULL, HALF
 
 M = TypeVar("M", bound=nn.Module)
@@ -90,6 +91,7 @@ def made(
     """The model that `make` builds of the head of a file of `format`, with the file's weights; CheckpointError as
     `read` and `place` say, or if it was made for the tokens of another checkpoint than `encoder`, a name and SHA-256.
     """
+    keep_to_thread_limit()
     head, stored = read(path, format)
     if encoder is not None and head.get("encoder") != encoder[1]:
         raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {encoder[0]}")

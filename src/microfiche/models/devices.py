@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -17,6 +18,14 @@ def free_memory(device: str | torch.device) -> int | None:
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def keep_to_thread_limit() -> None:
+    """Lets torch use no more threads than OMP_THREAD_LIMIT allows: its kernels leave the share of those undone that do
+    not start, without an error."""
+    limit = os.environ.get("OMP_THREAD_LIMIT", "")
+    if limit.isdecimal() and 0 < int(limit) < torch.get_num_threads():
+        torch.set_num_threads(int(limit))
 
 
 def fast_dtype(device: str | torch.device) -> torch.dtype:
