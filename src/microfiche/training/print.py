@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from microfiche.checkpoints import load, save
 from microfiche.decoder.prints import FRAME, MIDDLE, NO_LINE, NONE
 from microfiche.decoder.readout import OFFSETS, SQUARE, SQUARES, around_centres, places_at, square_at
+from microfiche.models.devices import fast_autocast
 from microfiche.models.prints import NanoPrint
 from microfiche.training.codec import optimisers
 from microfiche.training.loop import Loss, Schedule, run
@@ -141,7 +142,7 @@ def losses(model: NanoPrint, batch: Batch, device: torch.device) -> tuple[Tensor
     row, size, at, offset, target = (
         torch.from_numpy(a).to(device) for a in (batch.row, batch.size, batch.squares, batch.offset, batch.target)
     )
-    with torch.autocast(device.type, torch.bfloat16):
+    with fast_autocast(device):
         squares = model.readout.unfold(model.encoder(ink))
         rows, sizes = model.readout.line_logits(squares)
         logits = model.readout.frame_logits(squares, at, offset)
