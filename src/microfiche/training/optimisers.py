@@ -20,9 +20,10 @@ _EPSILON = 1e-7
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon (Jordan et al. 2024) for matrices, with updates as large as AdamW's (Liu et al., arXiv 2502.16982, section
-    2.2). As `torch.optim.Muon`, except that its matrix products are in the dtype that is fast on the device instead of
-    always in bfloat16, which takes forty times as long on a processor that has none."""
+    """Muon (Jordan et al. 2024) for matrices, and for convolutions as matrices (out, in · kernel), with updates as
+    large as AdamW's (Liu et al., arXiv 2502.16982, section 2.2). As `torch.optim.Muon`, except that its matrix products
+    are in the dtype that is fast on the device instead of always in bfloat16, which takes forty times as long on a
+    processor that has none."""
 
     def __init__(self, groups: Sequence[dict[str, Any]], momentum: float = 0.95, weight_decay: float = 0.0) -> None:
         super().__init__(list(groups), {"lr": 0.0, "momentum": momentum, "weight_decay": weight_decay})
@@ -37,9 +38,9 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum_buffer"] = torch.zeros_like(matrix)
                 mean = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
-                update = orthogonalised(matrix.grad.lerp(mean, momentum), fast_dtype(matrix.device))
+                update = orthogonalised(matrix.grad.lerp(mean, momentum).flatten(1), fast_dtype(matrix.device))
                 matrix.mul_(1 - lr * group["weight_decay"])
-                matrix.add_(update, alpha=-lr * 0.2 * math.sqrt(max(matrix.shape)))
+                matrix.add_(update.view_as(matrix), alpha=-lr * 0.2 * math.sqrt(max(update.shape)))
 
 
 def orthogonalised(matrix: Tensor, dtype: torch.dtype) -> Tensor:
