@@ -199,12 +199,14 @@ def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[
     boxes = _mapped(loose[:, [0, 3, 2, 1]].astype(np.float64), to_points)
     unknown = (boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])
     boxes[unknown] = ink[unknown]
+    # Fonts of formulas claim lines of ten times their height.
+    boxes[:, 1] = np.maximum(boxes[:, 1], origin[:, 1] - 1.1 * size[which])
+    boxes[:, 3] = np.minimum(boxes[:, 3], origin[:, 1] + 0.4 * size[which])
     inked = (ink[:, 0] < ink[:, 2]) & (ink[:, 1] < ink[:, 3])
     boxes[inked, :2] = np.minimum(boxes[inked, :2], ink[inked, :2])
     boxes[inked, 2:] = np.maximum(boxes[inked, 2:], ink[inked, 2:])
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = ((centre > 0) & (centre < [width, height])).all(1)
-    inside &= (origin[:, 1] > 0) & (np.abs(boxes[:, 3] - boxes[:, 1]) < 20 * size[which])
     bad |= (boxes[:, 0] < -1) | (boxes[:, 2] > width + 1)
     kept = seen[which] & upright[which] & inside
     glyphs = _Glyphs(codes, boxes, ink, origin, size[which], slope[which], bad, space).take(kept)
