@@ -261,31 +261,34 @@ def _cut_ligatures(glyphs: _Glyphs) -> _Glyphs:
 
 
 def _joined_accents(glyphs: _Glyphs) -> _Glyphs:
-    """Accents that are glyphs of their own join the letter they stand over or under, where Unicode has the two as one;
-    else the letter is bad."""
+    """Accents that are glyphs of their own, anywhere in the file, join the letter they stand over or under, where
+    Unicode has the two as one; else the letter is bad."""
+    accents = np.flatnonzero(np.isin(glyphs.points, list(_ACCENTS)))
+    if not len(accents):
+        return glyphs
+    bases = [_DOTLESS.get(code, chr(code)) for code in glyphs.points.tolist()]
+    letter = np.array([base.isalpha() for base in bases])
+    letter[accents] = False
     kept = np.ones(len(glyphs), bool)
-    for i in np.flatnonzero(np.isin(glyphs.points, list(_ACCENTS))).tolist():
-        left, _, right, _ = glyphs.ink[i]
-        for j in (i + 1, i - 1, i + 2, i - 2):
-            if not 0 <= j < len(glyphs) or not kept[j]:
-                continue
-            base = _DOTLESS.get(int(glyphs.points[j]), chr(glyphs.points[j]))
-            over = min(right, glyphs.boxes[j, 2]) - max(left, glyphs.boxes[j, 0])
-            near = abs(glyphs.origin[i, 1] - glyphs.origin[j, 1]) < 0.6 * glyphs.size[j]
-            if not base.isalpha() or not near or over < 0.6 * (right - left) or right <= left:
-                continue
-            joined = unicodedata.normalize("NFC", base + chr(_ACCENTS[int(glyphs.points[i])]))
-            if len(joined) == 1:
-                glyphs.points[j] = ord(joined)
-            else:
-                glyphs.bad[j] = True
-            for edges in (glyphs.boxes, glyphs.ink):
-                edges[j, :2] = np.minimum(edges[j, :2], glyphs.ink[i, :2])
-                edges[j, 2:] = np.maximum(edges[j, 2:], glyphs.ink[i, 2:])
-            if i > j:
-                glyphs.space[j] = glyphs.space[i]
-            kept[i] = False
-            break
+    for i in accents.tolist():
+        left, _, right, _ = glyphs.ink[i].tolist()
+        over = np.minimum(right, glyphs.boxes[:, 2]) - np.maximum(left, glyphs.boxes[:, 0])
+        near = np.abs(glyphs.origin[:, 1] - glyphs.origin[i, 1]) < 0.6 * glyphs.size
+        found = np.flatnonzero(letter & near & (over >= 0.6 * (right - left)) & (over > 0))
+        if not len(found):
+            continue
+        j = int(found[over[found].argmax()])
+        joined = unicodedata.normalize("NFC", bases[j] + chr(_ACCENTS[int(glyphs.points[i])]))
+        if len(joined) == 1:
+            glyphs.points[j], bases[j] = ord(joined), joined
+        else:
+            glyphs.bad[j] = True
+        for edges in (glyphs.boxes, glyphs.ink):
+            edges[j, :2] = np.minimum(edges[j, :2], glyphs.ink[i, :2])
+            edges[j, 2:] = np.maximum(edges[j, 2:], glyphs.ink[i, 2:])
+        if i == j + 1:
+            glyphs.space[j] = glyphs.space[i]
+        kept[i] = False
     return glyphs.take(kept)
 
 
@@ -417,9 +420,9 @@ def _with_spaces(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for."""
     gap = line.boxes[1:, 0] - line.boxes[:-1, 2]
-    after = np.flatnonzero(line.space[:-1] & (gap > -0.1 * em) | (gap > 0.8 * em))
+    after = np.flatnonzero(line.space[:-1] & (gap > 0.08 * em) | (gap > 0.8 * em))
     middle = (line.boxes[after, 2] + line.boxes[after + 1, 0]) / 2
-    half = np.maximum(gap[after], 0.05 * em) / 2
+    half = gap[after] / 2
     top = np.minimum(line.boxes[after, 1], line.boxes[after + 1, 1])
     bottom = np.maximum(line.boxes[after, 3], line.boxes[after + 1, 3])
     spaces = np.stack([middle - half, top, middle + half, bottom], 1)
@@ -448,17 +451,14 @@ def _unknown(picture: NDArray[np.uint8], known: NDArray[np.float64]) -> NDArray[
     edges[:, :-1] |= across
     edges[1:] |= down
     edges[:-1] |= down
-    inside = np.zeros((rows + 1, columns + 1), np.int32)
-    x0, y0 = (np.floor(known[:, k]).astype(np.int64) - 2 for k in (0, 1))
-    x1, y1 = (np.ceil(known[:, k]).astype(np.int64) + 2 for k in (2, 3))
-    x0, x1, y0, y1 = x0.clip(0, columns), x1.clip(0, columns), y0.clip(0, rows), y1.clip(0, rows)
-    for y, x, sign in ((y0, x0, 1), (y1, x1, 1), (y0, x1, -1), (y1, x0, -1)):
-        np.add.at(inside, (y, x), sign)
-    edges &= inside.cumsum(0).cumsum(1)[:-1, :-1] == 0
+    low = (np.floor(known[:, :2]).astype(np.int64) - 2).clip(0)
+    high = np.ceil(known[:, 2:]).astype(np.int64) + 2
+    for (x0, y0), (x1, y1) in zip(low.tolist(), high.tolist(), strict=True):
+        edges[y0:y1, x0:x1] = False
     if not edges.any():
         return np.empty((0, 4))
-    wide, high = _run_lengths(edges), _run_lengths(edges.T).T
-    edges &= ~((wide >= 14) & (high <= 5) | (high >= 14) & (wide <= 5))
+    wide, tall = _run_lengths(edges), _run_lengths(edges.T).T
+    edges &= ~((wide >= 14) & (tall <= 5) | (tall >= 14) & (wide <= 5))
     cells = np.zeros((-(-rows // _CELL) * _CELL, -(-columns // _CELL) * _CELL), bool)
     cells[:rows, :columns] = edges
     full = cells.reshape(cells.shape[0] // _CELL, _CELL, -1, _CELL).sum((1, 3)) >= 3
