@@ -29,13 +29,13 @@ class Page:
     """`image` is (H, W) uint8 grey or (H, W, 3) uint8 RGB, white paper 255.
 
     A page that was typeset also has its `setting`, the `text` on it, and for each character of that a box of
-    (left, top, right, bottom) pixels in `boxes` (T, 4) int32.
+    (left, top, right, bottom) pixels in `boxes` (T, 4): int32, or float32 where parts of pixels are known.
     """
 
     image: NDArray[np.uint8]
     setting: Setting | None = None
     text: str | None = None
-    boxes: NDArray[np.int32] | None = None
+    boxes: NDArray[np.int32] | NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

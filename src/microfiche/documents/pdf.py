@@ -52,7 +52,7 @@ class PdfFile:
         page = self._load(number)
         try:
             pixels = _draw(page, width, height)
-            to_picture = _page_to_picture(page, width, height)
+            to_picture = page_to_picture(page, width, height)
             image_boxes, rules = image_boxes_and_rules(page, to_picture, dpi / POINTS, (width, height))
             text = text_layer(page, to_picture)
         finally:
@@ -119,7 +119,8 @@ def _draw(page: Any, width: int, height: int) -> NDArray[np.uint8]:
     return pixels
 
 
-def _page_to_picture(page: Any, width: int, height: int) -> Affine:
+def page_to_picture(page: Any, width: float, height: float) -> Affine:
+    """The map from an open page's own space to a picture of it of that size, in px from its upper left corner."""
     box = pdfium.FS_RECTF()
     pdfium.FPDF_GetPageBoundingBox(page, byref(box))
     quarter_turns = pdfium.FPDFPage_GetRotation(page)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from microfiche.typesetting.shrink import as_jpeg
 Picture = NDArray[np.uint8]
 Map = NDArray[np.float64]
 Step = Callable[[Picture, np.random.Generator], tuple[Picture, Map]]
+Boxes = TypeVar("Boxes", NDArray[np.int32], NDArray[np.float32])
 STILL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 STILL.flags.writeable = False
 
@@ -112,7 +114,7 @@ def some(rng: np.random.Generator, share: float = 0.35) -> list[Step]:
 
 
 def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Print:
-    """A print after several steps, its boxes, lines and blocks where they are then.
+    """A print after several steps, its boxes, lines, blocks and unknown places where they are then.
 
     Boxes are the upright hulls of the moved ones, cut at the page; empty ones stay empty. A line's size is scaled by
     the root of the map's determinant.
@@ -128,6 +130,7 @@ def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Prin
     scale = float(np.sqrt(abs(np.linalg.det(moves[:, :2]))))
     ends = moved(np.array([line.baseline for line in print_.lines]).reshape(-1, 2), moves).reshape(-1, 4)
     regions = moved_boxes(np.array([b.box for b in print_.blocks], np.int32).reshape(-1, 4), moves, height, width)
+    unknown = moved_boxes(np.array(print_.unknown, np.int32).reshape(-1, 4), moves, height, width)
     return replace(
         print_,
         page=Page(picture, print_.page.setting, print_.page.text, boxes),
@@ -138,6 +141,7 @@ def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Prin
         blocks=tuple(
             replace(block, box=tuple(box)) for block, box in zip(print_.blocks, regions.tolist(), strict=True)
         ),
+        unknown=tuple((a, b, c, d) for a, b, c, d in unknown.tolist()),
     )
 
 
@@ -151,14 +155,17 @@ def moved(points: NDArray[np.floating], move: Map) -> NDArray[np.float64]:
     return points @ move[:, :2].T + move[:, 2]
 
 
-def moved_boxes(boxes: NDArray[np.int32], move: Map, height: int, width: int) -> NDArray[np.int32]:
-    """(N, 4) boxes → the smallest upright boxes of whole pixels around the moved ones, within the page."""
+def moved_boxes(boxes: Boxes, move: Map, height: int, width: int) -> Boxes:
+    """(N, 4) boxes → the smallest upright boxes around the moved ones, within the page; of whole pixels if they are."""
     centres = moved((boxes[:, :2] + boxes[:, 2:]) / 2, move)
     halves = (boxes[:, 2:] - boxes[:, :2]) / 2 @ np.abs(move[:, :2]).T
-    hulls = np.concatenate([np.floor(centres - halves + 1e-6), np.ceil(centres + halves - 1e-6)], 1)
+    hulls = np.concatenate([centres - halves, centres + halves], 1)
     empty = (boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])
-    hulls[empty] = np.floor(centres[empty])[:, [0, 1, 0, 1]]
-    return hulls.clip(0, [width, height, width, height]).astype(np.int32)
+    hulls[empty] = centres[empty][:, [0, 1, 0, 1]]
+    if boxes.dtype == np.int32:
+        hulls[:, :2], hulls[:, 2:] = np.floor(hulls[:, :2] + 1e-6), np.ceil(hulls[:, 2:] - 1e-6)
+        hulls[empty, 2:] = hulls[empty, :2]
+    return hulls.clip(0, [width, height, width, height]).astype(boxes.dtype)
 
 
 def _paper(picture: Picture) -> int:

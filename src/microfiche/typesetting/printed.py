@@ -64,7 +64,8 @@ class Print:
     `page.text` has a space where words part, at line ends too unless a word goes on there, and a newline where blocks,
     items, rows of tables, and lines of code part; between the cells of a row is a space. What does not stand on the
     page itself (newlines, spaces at line ends and between cells) has an empty box. `content` is what stands on the
-    page without head, foot and number; `rest` is what did not fit and goes on the next page.
+    page without head, foot and number; `rest` is what did not fit and goes on the next page. In boxes of px (left, top,
+    right, bottom) that are `unknown` may stand what nothing is known of, as on real pages.
     """
 
     page: Page
@@ -72,6 +73,7 @@ class Print:
     blocks: tuple[Region, ...]
     content: tuple[Block, ...]
     rest: tuple[Block, ...]
+    unknown: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def markdown(self) -> str:
