@@ -114,7 +114,7 @@ def middles(one: Print) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[n
     size = np.zeros((height // COLUMN, width // COLUMN), np.float32)
     known = np.ones(middle.shape, bool)
     for left, top, right, bottom in one.unknown:
-        known[max(0, int(top)) : int(np.ceil(bottom)), max(0, int(left) // COLUMN) : -int(-right // COLUMN)] = False
+        known[top:bottom, left // COLUMN : -(-right // COLUMN)] = False
     for line in one.lines:
         x0, y0, x1, y1 = line.baseline
         first = max(0, round(x0 / COLUMN))
@@ -135,11 +135,12 @@ def frames_of(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """The frames of every line of a page, one line after another: (F,) y and x px, NaN between two lines, and their
     classes, −1 where that is not known; with `rng` as `batch_of` says."""
-    assert one.page.text is not None
-    centre = one.centres[:, 0]
+    assert one.page.text is not None and one.page.boxes is not None
+    boxes = one.page.boxes
+    centre = (boxes[:, 0] + boxes[:, 2]) / 2
+    stands = boxes[:, 2] > boxes[:, 0]
     ids = glyphs(one.page.text).astype(np.int64)
     ids[(ids >= N_HALF) | (ids == NO_GLYPH)] = -1
-    ids[one.bad] = -1
     gap = np.full(BETWEEN, np.nan)
     ys, xs, targets = [], [], []
     for line in one.lines:
@@ -150,7 +151,7 @@ def frames_of(
         x = begin + (np.arange(np.ceil((x1 - begin) / size / FRAME + _BEYOND / FRAME)) + 0.5) * FRAME * size
         y = y0 + (x - x0) * (y1 - y0) / max(x1 - x0, 1e-6) - (MIDDLE + down) * line.size
         target = np.full(len(x), NONE, np.int64)
-        chosen = line.start + np.flatnonzero(np.isfinite(centre[line.start : line.stop]))
+        chosen = line.start + np.flatnonzero(stands[line.start : line.stop])
         frame = ((centre[chosen] - begin) / (FRAME * size)).astype(np.int64).clip(0, len(x) - 1)
         target[frame] = ids[chosen]
         for masked in frame[ids[chosen] < 0].tolist():  # nor is it known where exactly such a character stands
@@ -236,9 +237,9 @@ class Source:
     """Training pages by number, or those held out: real ones from a folder of extracted pages, and ones set from a
     folder of text."""
 
-    def __init__(self, recipe: Recipe, text: Path, pages: Path | None, held_out: bool = False) -> None:
+    def __init__(self, recipe: Recipe, text: Path, pages: tuple[Path, Path] | None, held_out: bool = False) -> None:
         self.recipe = recipe
-        self.real = RealPages(pages, held_out) if pages else None
+        self.real = RealPages(*pages, held_out) if pages else None
         self.set = Prints(
             text, held_out, random_share=recipe.random_share, wide_share=0.0,
             sizes=range(round(recipe.em[0]), round(recipe.em[1]) + 1),
@@ -264,7 +265,7 @@ class Source:
         return worn(one, some(rng, recipe.noise), rng) if rng.random() < 0.5 else one
 
 
-def held_pages(recipe: Recipe, text: Path, pages: Path | None) -> dict[str, list[Print]]:
+def held_pages(recipe: Recipe, text: Path, pages: tuple[Path, Path] | None) -> dict[str, list[Print]]:
     """Pages of 256 px that are never trained on, held-out text in held-out typefaces: clean, worn, of random strings;
     and real ones, with type of the size that A4 has at 640 and at 1024 px."""
     plain = recipe.model_copy(update={"random_share": 0.0})
@@ -278,7 +279,7 @@ def held_pages(recipe: Recipe, text: Path, pages: Path | None) -> dict[str, list
 
         kinds[name] = drawn
     if pages:
-        real = RealPages(pages, held_out=True)
+        real = RealPages(*pages, held_out=True)
         for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
             kinds[name] = lambda rng, em=em: real.print(rng, 256, 256, em)
     return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
@@ -307,7 +308,7 @@ def train(
     device: torch.device,
     progress: Callable[[dict[str, Any]], None],
     stop: Callable[[int], bool] = lambda step: False,
-    pages: Path | None = None,
+    pages: tuple[Path, Path] | None = None,
 ) -> int:
     """Trains by the recipe on the text under `text` and the real pages extracted into `pages`, into `out`, and writes
     out/model.safetensors when done; returns the steps done. See `loop.run`."""
