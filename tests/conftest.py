@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for every process begun: no test waits for cores
 
 import pytest
 import torch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import signal
@@ -86,10 +85,8 @@ def test_a_training_that_is_stopped_goes_on_with_the_same_command(corpus: Path, 
     unbroken = run(corpus, "unbroken")
     command = ["train", "codec", "--recipe", str(corpus / "recipe.toml"), "--text", str(corpus / "text")]
     command += ["--out", str(corpus / "broken")]
-    stopped = subprocess.run(
-        [sys.executable, "-c", STOPPED, *command, str(int(sent))], capture_output=True, text=True, check=False,
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-    )  # fmt: skip
+    program = [sys.executable, "-c", STOPPED, *command, str(int(sent))]
+    stopped = subprocess.run(program, capture_output=True, text=True, check=False)
     assert (corpus / "broken/state.safetensors").exists() and not (corpus / "broken/model.safetensors").exists()
     if sent == signal.SIGINT:
         assert stopped.returncode == 130, stopped.stderr
