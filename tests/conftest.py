@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ IMAGE, END = 500, 511
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fetched_fonts: needs fonts that do not ship; python tools/fetch_fonts.py")
+    config.addinivalue_line("markers", "dtype: its numbers depend on the dtype that is fast on the processor")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, Ctrl-C may be ignored: inherited
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
