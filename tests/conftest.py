@@ -35,7 +35,6 @@ IMAGE, END = 500, 511
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fetched_fonts: needs fonts that do not ship; python tools/fetch_fonts.py")
-    config.addinivalue_line("markers", "dtype: its numbers depend on the dtype that is fast on the processor")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, Ctrl-C may be ignored: inherited
 
 
