@@ -52,6 +52,7 @@ class Server:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http.daemon_threads = False  # closing waits for them
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
 
