@@ -23,6 +23,13 @@ from microfiche.errors import UsageError
 Answer = Callable[[dict[str, Any]], tuple[int, bytes]]
 
 
+class Listening(ThreadingHTTPServer):
+    daemon_threads = False  # closing waits for them
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a client that hangs up is what is tested."""
+
+
 class Server:
     """Gives `answers` one after another, the last for ever; remembers what it was asked."""
 
@@ -51,8 +58,7 @@ class Server:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = False  # closing waits for them
+        self.http = Listening(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
 
