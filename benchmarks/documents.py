@@ -37,7 +37,6 @@ import pypdfium2
 from PIL import Image, ImageFilter
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.fuzz import partial_ratio_alignment
-from rapidocr import RapidOCR
 from reportlab.lib import colors
 from reportlab.lib.enums import TA_JUSTIFY, TA_LEFT
 from reportlab.lib.pagesizes import A4
@@ -48,6 +47,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph, Spacer, Table, TableStyle
 
 import microfiche
+from microfiche.documents.wheels import from_wheel
 from microfiche.training.data import documents, held_out
 
 FILES = ("en-wiki", "en-novels", "de-novels", "fr-novels", "es-novels")
@@ -223,7 +223,7 @@ def tesseract(truth: Truth) -> str:
 
 
 def readers() -> dict[str, Callable[[Truth], str]]:
-    ocr = RapidOCR(params={"Global.log_level": "error"})
+    ocr = from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
 
     def alone(truth: Truth) -> str:
         lines = ocr(np.asarray(truth.scan.convert("RGB"))[..., ::-1]).txts or ()

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from microfiche.checkpoints import nano
+from microfiche.documents.wheels import from_wheel
 from microfiche.evaluation.measure import random_twin
 from microfiche.evaluation.precision import errors, text_tokens
 from microfiche.models.prints import NanoPrint
@@ -68,9 +69,7 @@ def tesseract(image: Image.Image) -> str:
 
 
 def rapidocr() -> Callable[[Image.Image], str]:
-    from rapidocr import RapidOCR
-
-    engine = RapidOCR(params={"Global.log_level": "error"})
+    engine = from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
 
     def read(image: Image.Image) -> str:
         found = engine(np.asarray(image.convert("RGB")))

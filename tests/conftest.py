@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import warnings
 from pathlib import Path
 from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for every process begun: no test waits for cores
 
 import pytest
 import torch
@@ -31,6 +35,7 @@ IMAGE, END = 500, 511
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fetched_fonts: needs fonts that do not ship; python tools/fetch_fonts.py")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background, Ctrl-C may be ignored: inherited
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -12,6 +12,7 @@ and documents to Markdown:
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from microfiche.memory import Memory
     from microfiche.page import Page, Setting, VisionTokens
     from microfiche.typesetting.typesetter import typeset
+
+# ONNX Runtime and Hugging Face's libraries report on who uses them unless they are told before they are imported.
+for _reports in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+    os.environ.setdefault(_reports, "1")
 
 __version__ = "0.1.0"
 __all__ = ["Memory", "Page", "Setting", "VisionTokens", "load", "read", "typeset"]

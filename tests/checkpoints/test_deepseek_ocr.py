@@ -25,6 +25,7 @@ from microfiche.checkpoints.deepseek_ocr import INDEX, Slot, load, memory, offic
 from microfiche.decoder.moe import MoEConfig
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.models.devices import DTYPE
 from microfiche.models.int8 import quantised
 
 Tensors = dict[str, torch.Tensor]
@@ -71,10 +72,15 @@ def _place(places: Mapping[str, torch.Tensor], slot: Slot) -> torch.Tensor:
     return matrix if slot.rows is None else matrix[slot.rows[0] : slot.rows[1]]
 
 
-def test_memory_is_told_beforehand() -> None:
+def test_memory_is_told_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory(dtype=torch.bfloat16) == 2 * (3_336_106_240 - 602_112)
     assert memory(dtype=torch.float32) == 2 * memory(dtype=torch.bfloat16)
-    assert 3.4e9 < memory(dtype=torch.int8) < 3.6e9
+    eighths = []
+    for dtype in ("bfloat16", "float32"):  # of what is not held in int8
+        monkeypatch.setenv(DTYPE, dtype)
+        eighths.append(memory(dtype=torch.int8))
+    assert 3.4e9 < eighths[0] < 3.6e9
+    assert 2 * 129_280 * 1280 < eighths[1] - eighths[0] < 1.2 * 2 * 129_280 * 1280, "most of it is the words' table"
 
 
 def test_weights_come_to_their_places(model: DeepSeekOCR, tensors: Tensors) -> None:

@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from microfiche.cli import app
+from microfiche.evaluation import bench
 from microfiche.typesetting.density import DENSITIES
 
 COMMAND = [sys.executable, "-c", "from microfiche.cli import main; main()"]
@@ -100,13 +103,21 @@ def test_pictures_of_a_measurement(tmp_path: Path) -> None:
         (tmp_path / "out.png").unlink()
 
 
-def test_bench_says_rates_and_the_share_of_the_machine(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("The quick brown fox. " * 500)
+def test_bench_says_rates_and_the_share_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = count(0, 4).__next__  # whatever is timed takes four seconds
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(bench, "_SIDE", 100)
+    (tmp_path / "a.txt").write_text("The quick brown fox. " * 250)
     result = json.loads(run("bench", "codec", str(tmp_path / "a.txt"), "--rivals", "0", "--json").stdout)
-    assert 0 < result["share"] < 1.5
-    assert result["typeset_one"] > result["encode"] > 0
-    assert result["pages_per_day"] == pytest.approx(86400 / result["readers"][0]["seconds_per_page"], rel=0.01)
-    assert result["times_faster"] is None
+    assert result["typeset_one"] == result["encode"] == result["read"] == 2 / 4
+    assert result["typeset_numpy"] == result["typeset_torch"] == 64 / 4
+    assert result["machine_gflops"] == pytest.approx(2 * 100**3 / 4 / 1e9)
+    assert result["share"] == pytest.approx(result["encoder_gflops"] / result["machine_gflops"])
+    assert 1 < result["encoder_gflops"] * 4 / 2 < 100  # of one page
+    assert result["pages_per_day"] == 86400 / result["readers"][0]["seconds_per_page"] == 86400 / 4
+    assert 0 <= result["readers"][0]["error"] < 0.01 and result["times_faster"] is None
+    lines = result["speculative"]
+    assert lines["times_faster"] == 1 and lines["read"] == 2 / 4 and lines["as_greedy"] > 0.999
 
 
 def pack_until(folder: Path, stop: signal.Signals) -> subprocess.CompletedProcess[str]:

@@ -15,6 +15,7 @@ from microfiche.documents.document import Document
 from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
 from microfiche.documents.sheet import Sheet
 from microfiche.models.deepseek_ocr import DeepSeekOCR, Reading
+from microfiche.models.devices import DTYPE
 
 
 def test_readings_become_pages_with_their_status(monkeypatch: pytest.MonkeyPatch, model: DeepSeekOCR) -> None:
@@ -46,9 +47,11 @@ def test_a_small_model_of_random_weights_reads_something_from_a_real_page(model:
     assert page.status in ("ok", "partial") and (page.status == "ok" or page.reason)
 
 
+@pytest.mark.parametrize(("fast", "size"), [("bfloat16", "3.5 GB"), ("float32", "3.9 GB")])
 def test_the_command_reads_with_weights_and_says_what_they_need(
-    model: DeepSeekOCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: DeepSeekOCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: str, size: str
 ) -> None:
+    monkeypatch.setenv(DTYPE, fast)
     loaded: list[Any] = []
 
     def load(*given: Any) -> DeepSeekOCR:
@@ -61,6 +64,6 @@ def test_the_command_reads_with_weights_and_says_what_they_need(
     result = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), *options])
     assert result.exit_code == 0, result.output
     assert loaded == [("deepseek-ocr", "cpu", torch.int8, "deepseek-ai/DeepSeek-OCR", None)]
-    assert "deepseek-ocr: 3.5 GB of weights on cpu" in result.stderr
+    assert f"deepseek-ocr: {size} of weights on cpu" in result.stderr
     (page,) = Document.model_validate_json(result.stdout).pages
     assert (page.engine, page.chosen) == ("deepseek-ocr", "no text layer")

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +23,13 @@ from microfiche.errors import UsageError
 Answer = Callable[[dict[str, Any]], tuple[int, bytes]]
 
 
+class Listening(ThreadingHTTPServer):
+    daemon_threads = False  # closing waits for them
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Nothing: a client that hangs up is what is tested."""
+
+
 class Server:
     """Gives `answers` one after another, the last for ever; remembers what it was asked."""
 
@@ -32,7 +38,6 @@ class Server:
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str | None] = []
         self.headers: dict[str, str] = {}
-        self.at_once = self.most = 0
         self.lock = threading.Lock()
         outer = self
 
@@ -43,11 +48,7 @@ class Server:
                     outer.asked.append(body)
                     outer.keys.append(self.headers["Authorization"])
                     answer = outer.answers[min(len(outer.asked), len(outer.answers)) - 1]
-                    outer.at_once += 1
-                    outer.most = max(outer.most, outer.at_once)
                 code, data = answer(body)
-                with outer.lock:
-                    outer.at_once -= 1
                 self.send_response(code)
                 for name, value in outer.headers.items():
                     self.send_header(name, value)
@@ -57,7 +58,7 @@ class Server:
             def log_message(self, *args: Any) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = Listening(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
 
 
@@ -108,14 +109,17 @@ def test_a_page_is_sent_with_the_official_prompt_and_its_answer_parsed(server: S
 
 
 def test_pages_are_asked_for_at_once_and_come_back_in_order(server: Server) -> None:
-    def slowly(asked: dict[str, Any]) -> tuple[int, bytes]:
-        time.sleep(0.3 - 0.03 * red(asked))
+    answered = {number: threading.Event() for number in range(1, 10)}
+    answered[9].set()
+
+    def last_first(asked: dict[str, Any]) -> tuple[int, bytes]:
+        assert answered[red(asked) + 1].wait(60)
+        answered[red(asked)].set()
         return says(f"page {red(asked)}")(asked)
 
-    server.answers = [slowly]
+    server.answers = [last_first]
     pages = EndpointEngine(server.url, batch=8).read([sheet(n) for n in range(1, 9)])
     assert [p.blocks[0].text for p in pages] == [f"page {n}" for n in range(1, 9)]
-    assert server.most > 4
 
 
 @pytest.mark.parametrize("code", [429, 500, 503])
@@ -156,10 +160,11 @@ def test_a_page_and_its_key_are_not_sent_on_to_another_server(server: Server) ->
 
 
 def test_an_endpoint_that_does_not_answer_in_time(server: Server) -> None:
-    server.answers = [lambda asked: (time.sleep(0.6), (200, b""))[1]]
+    given_up = threading.Event()
+    server.answers = [lambda asked: (200, b"" if given_up.wait(60) else b"nobody waits so long")]
     (page,) = EndpointEngine(server.url, timeout=0.1, pause=0.01, tries=2).read([sheet()])
+    given_up.set()
     assert (page.status, page.reason) == ("failed", "the endpoint did not answer within 0.1 s")
-    time.sleep(0.7)  # the server's threads are done before it is
 
 
 def test_an_endpoint_that_is_not_there() -> None:

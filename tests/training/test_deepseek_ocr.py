@@ -23,6 +23,7 @@ from microfiche.cli import app
 from microfiche.encoder import views
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.models.devices import DTYPE
 from microfiche.training import deepseek_ocr as tuning
 from microfiche.training.deepseek_ocr import Needs, Recipe, example, needs, train
 from microfiche.training.loop import recipe_file
@@ -256,11 +257,16 @@ def test_held_out_pages_are_measured_and_never_all_held(tune: Run, pages: Path) 
 
 
 @pytest.mark.parametrize("rank", [2, 0])
-def test_in_bfloat16_it_learns_as_well(tune: Run, pages: Path, rank: int) -> None:
-    tune("out", rank, "checkpoint_activations = true\n", recipe=RECIPE.replace("bf16 = false", "bf16 = true"))
-    tune("wide", rank)
-    assert losses(pages.parent / "out") == pytest.approx(losses(pages.parent / "wide"), rel=0.1)
-    assert losses(pages.parent / "out") != losses(pages.parent / "wide")
+def test_in_bfloat16_it_learns_as_well(tune: Run, pages: Path, rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for fast, bf16 in (("bfloat16", "true"), ("bfloat16", "false"), ("float32", "true")):
+        monkeypatch.setenv(DTYPE, fast)
+        out = f"{fast} {bf16}"
+        tune(out, rank, "checkpoint_activations = true\n", recipe=RECIPE.replace("bf16 = false", f"bf16 = {bf16}"))
+        found[fast, bf16] = losses(pages.parent / out)
+    narrow, wide, only = found.values()
+    assert narrow == pytest.approx(wide, rel=0.1) and narrow != wide
+    assert only == wide, "where bfloat16 is slow, it is not used"
 
 
 def test_adapters_without_peft_are_refused_at_once(tune: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ A hint for layout.py and no more: a page without regions is laid out all the sam
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,7 +15,7 @@ from PIL import Image
 
 from microfiche.documents.document import Kind
 from microfiche.documents.sheet import Box
-from microfiche.errors import InputError
+from microfiche.documents.wheels import from_wheel
 
 KINDS: dict[str, Kind] = {
     "text": "text",
@@ -69,14 +68,4 @@ def _shared(a: Box, b: Box) -> float:
 
 @cache
 def _model() -> Any:
-    try:
-        from rapid_layout import RapidLayout
-    except ImportError as error:
-        raise InputError(f"the layout analysis cannot start ({error}); on a machine without libGL.so.1, "
-                         "pip install --force-reinstall opencv-python-headless") from error
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)  # it tells where its model lies, on loggers that it makes as it starts
-    try:
-        return RapidLayout()
-    finally:
-        logging.disable(before)
+    return from_wheel("rapid_layout", "RapidLayout")

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from microfiche.decoder.lines import LineDecoder, Lines
+from microfiche.documents.wheels import from_wheel
 from microfiche.evaluation.precision import precision
 from microfiche.models.nano import Nano
 from microfiche.page import Page, VisionTokens
@@ -206,9 +207,7 @@ def _tesseract(image: Image.Image) -> str:
 
 
 def _rapidocr() -> Callable[[Image.Image], str]:
-    from rapidocr import RapidOCR
-
-    engine = RapidOCR(params={"Global.log_level": "error"})
+    engine = from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
 
     def read(image: Image.Image) -> str:
         found = engine(np.asarray(image.convert("RGB")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from functools import cache
@@ -16,7 +15,7 @@ from microfiche.documents.layout import blocks
 from microfiche.documents.lines import Line, with_markers
 from microfiche.documents.regions import regions
 from microfiche.documents.sheet import Sheet
-from microfiche.errors import InputError
+from microfiche.documents.wheels import from_wheel
 
 UNSURE = 0.75  #: below this mean confidence a page is partial
 STEEPEST = 5.0  #: degrees of tilt that are looked for
@@ -93,10 +92,4 @@ def tilt(picture: Image.Image) -> float:
 
 @cache
 def _model() -> Any:
-    try:
-        from rapidocr import RapidOCR
-    except ImportError as error:
-        raise InputError(f"RapidOCR cannot start ({error}); on a machine without libGL.so.1, "
-                         "pip install --force-reinstall opencv-python-headless") from error
-    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
-    return RapidOCR(params={"Global.log_level": "error"})
+    return from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
