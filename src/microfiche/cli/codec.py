@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microfiche.cli.console import err, fail, progress, reported
-from microfiche.errors import InputError, UnreadableCharacters
+from microfiche.errors import CheckpointError, InputError, UnreadableCharacters
 from microfiche.files import whole_file
 from microfiche.sources import Source, sources
 from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, Layout, density, mode
@@ -217,7 +217,10 @@ def unpack(
                     done(number)
                     yield data
 
-        _write(output, pieces())
+        try:
+            _write(output, pieces())
+        except CheckpointError as error:
+            raise CheckpointError(f"{file}: {error}") from error
         if wrong:
             listed = ", ".join(map(str, wrong[:20])) + (", …" if len(wrong) > 20 else "")
             message = f"{file}: pages read with errors, {len(wrong)} of {len(fiche)}: {listed}"
