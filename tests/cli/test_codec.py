@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -75,6 +76,26 @@ def test_another_encoding_has_to_be_named(tmp_path: Path) -> None:
     result = json.loads(run("measure", str(tmp_path / "a.txt"), "--encoding", "latin-1", "--json").stdout)
     assert result["characters"] == 4
     assert "no encoding" in run("measure", str(tmp_path / "a.txt"), "--encoding", "nonsense", code=2).stderr
+
+
+def test_a_byte_order_mark_and_letters_with_marks_apart_pack_as_without(tmp_path: Path) -> None:
+    text = "\u00dcber na\u00efve caf\u00e9s, \u0439\n"
+    forms = {"nfc": text, "nfd": normalize("NFD", text), "bom": "\ufeff" + text}
+    for name, form in forms.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(form)
+        run("pack", str(tmp_path / name / "a.txt"), "-o", str(tmp_path / name / "x.fiche"), "--text")
+        assert run("unpack", str(tmp_path / name / "x.fiche"), "--text").stdout == text
+    marked = run("pack", "-", "-o", str(tmp_path / "y.fiche"), stdin="q\u0308".encode(), code=1)
+    assert "U+0308" in marked.stderr, "what has no composed form is named"
+
+
+@pytest.mark.parametrize("name", ["rot13", "hex", "nonsense"])
+@pytest.mark.parametrize("command", [("pack", "-o", "x.fiche"), ("render", "-o", "pages"), ("measure",)])
+def test_what_is_no_encoding_of_text_ends_in_one_line(name: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    refused = run(*command, str(tmp_path / "a.txt"), "--encoding", name, code=2)
+    assert refused.stderr == f"microfiche: no encoding of text {name!r}\n"
 
 
 def test_random_strings_are_measured_beside_the_text(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def prices(path: Path | None = None) -> dict[str, Price]:
     table = tomllib.loads((files(__package__) / "prices.toml").read_text())
     try:
         if path is not None:
-            table |= tomllib.loads(path.read_text("utf-8"))
+            table |= tomllib.loads(path.read_text("utf-8-sig"))
         return {name: Price.model_validate(row) for name, row in table.items()}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not a price table: {error}") from error

@@ -26,6 +26,7 @@ from microfiche.memory.messages import Message, message_of
 from microfiche.memory.paper import encoded, plain
 from microfiche.memory.records import Clock, Version
 from microfiche.memory.writer import Added, Writer
+from microfiche.sources import decoded
 
 LARGEST = 1 << 30  #: bytes of one text
 
@@ -180,13 +181,4 @@ def _add_file(writer: Writer, path: Path) -> None:
         return
     if not data.removeprefix(codecs.BOM_UTF8):
         raise InputError(f"{path}: empty")
-    writer.text(str(path), "file", digest, lambda: (_decoded(path, data), ""))
-
-
-def _decoded(path: Path, data: bytes) -> str:
-    if b"\0" in data:
-        raise InputError(f"{path}: binary (NUL at byte {data.index(0)})")
-    try:
-        return data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
+    writer.text(str(path), "file", digest, lambda: (decoded(str(path), data), ""))
