@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from microfiche.errors import FicheError, UsageError
+from microfiche.errors import FicheError, InputError, UsageError
+from microfiche.files import plain, unpacked_xz
 from microfiche.limits import Limits
 from microfiche.page import Page, Setting, VisionTokens
 from microfiche.typesetting.density import density
@@ -121,7 +122,7 @@ class FicheWriter:
 
     def source(self, name: str) -> None:
         """Begins a new text."""
-        self._sources.append(SourceEntry.model_construct(name=name, pages=0))
+        self._sources.append(SourceEntry.model_construct(name=plain(name), pages=0))
 
     def add(self, page: Page, tokens: VisionTokens) -> None:
         """Writes a page that was typeset, and its tokens."""
@@ -266,22 +267,11 @@ class Fiche:
         """The stored text in pieces of UTF-8; FicheError if none was stored, or it unpacks beyond the limit ratio."""
         if self.manifest.text is None:
             raise FicheError(f"{self.path}: holds no text; it was packed without --text")
-        unpacker = lzma.LZMADecompressor(memlimit=4 * MAX_ENTRY)
         data = self._checked("text.xz", self.manifest.text, limit=1 << 30)
-        most, unpacked = max(MAX_ENTRY, self._ratio * len(data)), 0
-        while not unpacker.eof:
-            try:
-                piece = unpacker.decompress(data, 1 << 20)
-            except lzma.LZMAError as error:
-                raise FicheError(f"{self.path}: text.xz cannot be unpacked ({error})") from error
-            unpacked += len(piece)
-            if unpacked > most:
-                told = f"text.xz unpacks to over {most:,} bytes; the limit ratio is {self._ratio:,}"
-                raise FicheError(f"{self.path}: {told}")
-            if not piece and unpacker.needs_input and not unpacker.eof:
-                raise FicheError(f"{self.path}: text.xz is cut off")
-            yield piece
-            data = b""
+        try:
+            yield from unpacked_xz(f"{self.path}: text.xz", io.BytesIO(data), len(data), self._ratio)
+        except InputError as error:
+            raise FicheError(str(error)) from error
 
     def _checked(self, name: str, digest: str, limit: int = MAX_ENTRY) -> bytes:
         data = self._entry(name, limit)

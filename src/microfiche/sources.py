@@ -5,12 +5,13 @@ from __future__ import annotations
 import codecs
 import io
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import category, normalize
 
 from microfiche.errors import InputError, UsageError
+from microfiche.files import NO_FILE, files_below, plain
 
 CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
@@ -68,6 +69,8 @@ class Source:
     def _open(self) -> io.BufferedIOBase:
         if isinstance(self.origin, bytes):
             return io.BytesIO(self.origin)
+        if self.origin.exists() and not self.origin.is_file():
+            raise InputError(f"{self.name}: {NO_FILE}; what a pipe gives is taken from standard input, as -")
         try:
             return self.origin.open("rb")
         except OSError as error:
@@ -75,13 +78,14 @@ class Source:
 
 
 def decoded(name: str, data: bytes) -> str:
-    """The text in UTF-8 bytes, without a byte order mark; InputError, with the byte offset, for what is none or NUL."""
-    if b"\0" in data:
-        raise InputError(f"{name}: NUL at byte {data.index(0)}; this is not a text file")
+    """The text in UTF-8 bytes, without a byte order mark; InputError, saying where, for what is none and for NUL."""
     try:
-        return data.decode("utf-8").removeprefix(MARK)
+        text = data.decode("utf-8").removeprefix(MARK)
     except UnicodeDecodeError as error:
         raise InputError(f"{name}: not UTF-8 at byte {error.start}") from error
+    if "\0" in text:
+        raise InputError(f"{name}: NUL at character {text.index(chr(0))}; this is not a text file")
+    return text
 
 
 def _composed(chunks: Iterable[str]) -> Iterator[str]:
@@ -104,8 +108,11 @@ def _joins(character: str) -> bool:
     return category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
 
 
-def sources(names: Sequence[str], encoding: str = "utf-8") -> list[Source]:
-    """The texts that `names` mean: files, folders (their text files, in order), "-" for standard input."""
+def sources(
+    names: Sequence[str], encoding: str = "utf-8", say: Callable[[str], None] = lambda line: None
+) -> list[Source]:
+    """The texts that `names` mean: files, folders (their text files, in order), "-" for standard input. `say` is told
+    what of a folder is left out, and why."""
     try:
         "".encode(encoding)
     except (LookupError, ValueError) as error:
@@ -116,12 +123,18 @@ def sources(names: Sequence[str], encoding: str = "utf-8") -> list[Source]:
         if name == "-":
             found.append(Source("-", sys.stdin.buffer.read(), encoding))
         elif path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+            inside = []
+            for one in files_below(path):
+                text = one.path.suffix.lower() in SUFFIXES
+                if one.left_out and (text or one.path.is_dir()):
+                    say(f"{one.path}: left out: {one.left_out}")
+                elif text:
+                    inside.append(Source(plain(str(one.path)), one.path, encoding))
             if not inside:
                 raise InputError(f"{name}: no text files in this folder")
-            found += [Source(str(p), p, encoding) for p in inside]
+            found += inside
         elif path.exists():
-            found.append(Source(name, path, encoding))
+            found.append(Source(plain(name), path, encoding))
         else:
             raise InputError(f"{name}: no such file")
     return found

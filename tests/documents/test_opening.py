@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -77,6 +78,14 @@ def test_links_that_leave_a_folder_are_left_out_and_said(tmp_path: Path) -> None
     for folder in (inside, outside / ".." / "inside", inside / "loop" / ".." / "inside"):
         found = {Path(given.name).name: given.error for given in documents_in([str(folder)])}
         assert found == {"a.pdf": None, "b.pdf": left_out, "c": left_out, "d.pdf": None, "up": left_out}
+
+
+def test_what_is_no_file_and_names_that_are_no_utf_8_in_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pdf")
+    os.mkfifo(tmp_path / "pipe")
+    os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9.pdf", os.O_CREAT))
+    found = {given.name: given.error for given in documents_in([str(tmp_path)])}
+    assert found == {f"{tmp_path}/caf\\udce9.pdf": None, f"{tmp_path}/pipe.pdf": "neither file nor folder; left out"}
 
 
 def test_a_dash_is_standard_input_once(monkeypatch: pytest.MonkeyPatch) -> None:

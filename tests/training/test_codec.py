@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import os
 import re
 import resource
 import signal
@@ -17,7 +19,7 @@ import torch
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.training import codec
 from microfiche.training.codec import Recipe, train
-from microfiche.training.data import Corpus, documents, held_out
+from microfiche.training.data import Corpus, documents, held_out, text_files
 
 RECIPE = """
 steps = 8
@@ -168,6 +170,26 @@ def test_folders_without_text_are_named(tmp_path: Path, name: str, data: bytes, 
     with pytest.raises(InputError, match=re.escape(said)) as error:
         Corpus.load(tmp_path, False)
     assert "\n" not in str(error.value)
+
+
+def test_packed_text_is_unpacked_within_bounds_and_a_pipe_not_opened(tmp_path: Path) -> None:
+    text = "\n\f\n".join(f"Document {i} of those that are packed. " * 30 for i in range(60))
+    (tmp_path / "a.txt.xz").write_bytes(lzma.compress(text[:1000].encode()) + lzma.compress(text[1000:].encode()))
+    assert "\n\f\n".join(documents(tmp_path / "a.txt.xz")) == text
+    (tmp_path / "bomb.txt.xz").write_bytes(lzma.compress(b"words " * 12_000_000, preset=0))
+    with pytest.raises(InputError, match=r"bomb\.txt\.xz: unpacks to over 67,108,864 bytes; the limit ratio is 1,000"):
+        Corpus.load(tmp_path, False)
+    (tmp_path / "bomb.txt.xz").unlink()
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(InputError, match=r"pipe\.txt: neither file nor folder"):
+        Corpus.load(tmp_path, False)
+
+
+def test_text_may_be_linked_from_elsewhere_and_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "away.txt").write_text("\ufeffSome text that is trained on.")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").symlink_to(tmp_path / "away.txt")
+    assert [documents(file) for file in text_files(tmp_path / "in")] == [["Some text that is trained on."]]
 
 
 def test_of_one_long_book_some_is_held_out(tmp_path: Path) -> None:

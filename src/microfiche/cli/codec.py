@@ -60,7 +60,7 @@ def texts_of(files: list[str], encoding: str) -> list[Source]:
     for name in files:
         path = Path(name)
         if not (path.is_file() and path.suffix.lower() in DOCUMENTS):
-            found += sources([name], encoding)
+            found += sources([name], encoding, lambda line: err.print(line, markup=False))
             continue
         from microfiche.documents.reading import read
 

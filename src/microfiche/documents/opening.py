@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from microfiche.documents.pictures import PictureFile
 from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
 from microfiche.documents.workers import Workers
 from microfiche.errors import InputError, UsageError
+from microfiche.files import files_below, plain
 from microfiche.limits import Limits
 
 __all__ = [
@@ -172,8 +172,8 @@ def page_numbers(spec: str, count: int) -> list[int]:
 def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]:
     """The documents that `names` mean: files, folders (all below them with a known suffix, 2 before 10), URLs, "-".
 
-    What a folder holds is left out, with an `error`, if it is a link to somewhere outside the folder; hidden files
-    and folders are passed over. InputError for what does not exist, or a folder without documents.
+    What a folder holds is left out, with an `error`, if it is a link to somewhere outside the folder or no file; hidden
+    files and folders are passed over. InputError for what does not exist, or a folder without documents.
     """
     found: list[Given] = []
     for name in names:
@@ -190,7 +190,7 @@ def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]
                 raise InputError(f"{name}: no PDF or pictures in this folder")
             found += inside
         elif path.exists():
-            found.append(Given(name, path))
+            found.append(Given(plain(name), path))
         else:
             raise InputError(f"{name}: no such file")
     return found
@@ -204,19 +204,10 @@ def _read_all(file: IO[bytes], limits: Limits) -> bytes:
 
 
 def _below(folder: Path) -> list[Given]:
-    home = folder.resolve()
     found: list[Given] = []
-    for at, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(at) / name).is_symlink()]
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
-        for name in [n for n in files if Path(n).suffix.lower() in SUFFIXES] + links:
-            path = Path(at) / name
-            if name.startswith("."):
-                continue
-            if not path.resolve().is_relative_to(home):
-                found.append(Given(str(path), path, "a link to somewhere outside the folder; left out"))
-            elif name not in links:
-                found.append(Given(str(path), path))
+    for one in files_below(folder, lambda path, is_folder: path.name.startswith(".")):
+        if one.path.suffix.lower() in SUFFIXES or (one.left_out and one.path.is_dir()):
+            found.append(Given(plain(str(one.path)), one.path, f"{one.left_out}; left out" if one.left_out else None))
     return sorted(found, key=lambda given: _natural(given.name))
 
 

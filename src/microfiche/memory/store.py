@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from microfiche.errors import InputError, UsageError
+from microfiche.files import NO_FILE, plain
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import Shape
 from microfiche.memory.context import Context, context, schedule_of
@@ -23,7 +24,7 @@ from microfiche.memory.fading import HalfLife, Pinned, Steps
 from microfiche.memory.finding import By, Hit, search
 from microfiche.memory.folders import DOCUMENTS, files_in
 from microfiche.memory.messages import Message, message_of
-from microfiche.memory.paper import encoded, plain
+from microfiche.memory.paper import encoded
 from microfiche.memory.records import Clock, Version
 from microfiche.memory.writer import Added, Writer
 from microfiche.sources import decoded
@@ -169,12 +170,15 @@ class Memory(Archive):
 
 
 def _add_file(writer: Writer, path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: {NO_FILE}")
     try:
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{path}: {path.stat().st_size:,} bytes; at most {LARGEST:,} are taken")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
+    if len(data) > LARGEST:
+        raise InputError(f"{path}: {path.stat().st_size:,} bytes; at most {LARGEST:,} are taken")
     digest = hashlib.sha256(data).hexdigest()
     if path.suffix.lower() in DOCUMENTS:
         writer.text(str(path), "document", digest, lambda: read_document(path))
