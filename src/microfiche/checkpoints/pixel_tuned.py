@@ -18,6 +18,7 @@ from microfiche.checkpoints.pixel import TABLES, official_name, place, read, tab
 from microfiche.checkpoints.stored import unfilled
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
+from microfiche.models.devices import device_named
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import PixelConfig, PixelEncoder
 from microfiche.pixel.tasks import TASKS
@@ -40,8 +41,10 @@ def save(model: Tuned, path: Path, scores: dict[str, float]) -> None:
 def load(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
     """The model in a file, in evaluation mode, and the scores it had when it was saved.
 
-    CheckpointError, naming what does not fit, where the file is missing, damaged or another's.
+    CheckpointError, naming what does not fit, where the file is missing, damaged or another's; UsageError for a device
+    that there is not.
     """
+    device_named(device)
     if not path.is_file():
         raise CheckpointError(f"{path}: no checkpoint there")
     written, found = read(path)

@@ -192,17 +192,18 @@ def _model(
         from microfiche.checkpoints.deepseek_ocr import memory
         from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
         from microfiche.encoder import views
-        from microfiche.models.devices import fast_dtype
+        from microfiche.models.devices import device_named, fast_dtype
         from microfiche.models.prompts import prompt
 
         prompt(task)
         views.mode(mode)
+        device_named(device)
         held: torch.dtype = getattr(torch, dtype) if dtype else fast_dtype(device)
         needed = memory(dtype=held, device=device) / 1e9
         err.print(f"deepseek-ocr: {needed:.1f} GB of weights on {device}", markup=False)
         return DeepSeekEngine(load("deepseek-ocr", device, held, weights, adapter), mode, task)
-    if adapter:
-        raise UsageError("--adapter goes with --weights")
+    if adapter or device != "cpu":
+        raise UsageError(f"--{'adapter' if adapter else 'device'} goes with --weights")
     if engine in (EngineName.endpoint, EngineName.deepseek) or task != "markdown":
         what = f"--engine {engine}" if engine else f"--task {task}"
         raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")
