@@ -77,6 +77,20 @@ def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
         return iter(sorted(found, key=lambda entry: entry.name))
 
 
+def bytes_of(path: Path, most: int) -> bytes:
+    """The bytes of a file; InputError, naming it, where it is none, cannot be read or has more than `most`."""
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: {NO_FILE}")
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    if len(data) > most:
+        raise InputError(f"{path}: more than {most:,} bytes, of which at most so many are taken")
+    return data
+
+
 def plain(text: str) -> str:
     """The text with lone surrogates, which stand for bytes of a file's name that are no UTF-8, written out."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from microfiche.errors import InputError, UsageError
-from microfiche.files import NO_FILE, plain
+from microfiche.files import bytes_of, plain
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import Shape
 from microfiche.memory.context import Context, context, schedule_of
@@ -97,6 +97,7 @@ class Memory(Archive):
 
     def history(self, name: str) -> list[Version]:
         """The versions of a text, oldest first; UsageError if there is none of that name."""
+        name = plain(name)
         with self.reading() as connection:
             rows = connection.execute(
                 "SELECT version.id, number, added, retired, characters FROM version JOIN source ON source.id = source"
@@ -123,7 +124,7 @@ class Memory(Archive):
             if not chosen:
                 raise UsageError(f"{name}: has no version {number}")
             kept = "".join(self.text(page) for page in chosen[0].pages)
-            return kept + "".join(page.text for page in self.open_pages() if page.source == name)
+            return kept + "".join(page.text for page in self.open_pages() if page.source == plain(name))
 
     def names(self) -> list[tuple[str, str]]:
         """Name and kind (text, file, document, chat) of everything that is remembered now."""
@@ -170,15 +171,7 @@ class Memory(Archive):
 
 
 def _add_file(writer: Writer, path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: {NO_FILE}")
-    try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    if len(data) > LARGEST:
-        raise InputError(f"{path}: {path.stat().st_size:,} bytes; at most {LARGEST:,} are taken")
+    data = bytes_of(path, LARGEST)
     digest = hashlib.sha256(data).hexdigest()
     if path.suffix.lower() in DOCUMENTS:
         writer.text(str(path), "document", digest, lambda: read_document(path))
