@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -166,6 +168,12 @@ def test_show_and_its_costs(there: Path, tmp_path: Path) -> None:
     assert "no prices for" in run("show", "--cost", "--billing", "abacus", code=2).stderr
 
 
+def held(memory: Path) -> list[str]:
+    """All that a memory holds."""
+    with closing(sqlite3.connect(memory)) as connection:
+        return list(connection.iterdump())
+
+
 def test_fade_by_a_schedule_that_is_kept(there: Path, tmp_path: Path) -> None:
     with Memory(there) as memory:
         for i in range(14):
@@ -176,7 +184,10 @@ def test_fade_by_a_schedule_that_is_kept(there: Path, tmp_path: Path) -> None:
     assert "a cached prefix holds" in run("fade").stderr, "the schedule was kept"
     assert "16 sharper" in run("fade", "--schedule", "pinned").stderr
     assert "there are half-life, steps, pinned" in run("fade", "--schedule", "whim", code=2).stderr
-    run("fade", "--half-life", "8", "--plot", str(tmp_path / "curve.png"))
+    before = held(there)
+    for how in (("--half-life", "8"), ("--schedule", "steps"), ("--schedule", str(tmp_path / "s.toml")), ()):
+        run("fade", *how, "--plot", str(tmp_path / "curve.png"))
+    assert held(there) == before, "--plot only draws"
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert "half_life" in run("fade", "--half-life", "-1", code=2).stderr
 

@@ -88,11 +88,9 @@ def fade(
     from microfiche.memory import forgetting
     from microfiche.memory.context import schedule_of
 
-    with reported(), opened_memory(memory, read_only=False) as opened:
-        by = _schedule(half_life, unit, schedule)
-        if by:
-            opened.keep("schedule", by.model_dump())
-        by = by or schedule_of(opened)
+    with reported(), opened_memory(memory, read_only=plot is not None) as opened:
+        given = _schedule(half_life, unit, schedule)
+        by = given or schedule_of(opened)
         if plot:
             with progress("levels", 6) as done:
                 levels = forgetting.measure(forgetting.sample(opened), opened.model, done)
@@ -104,6 +102,8 @@ def fade(
             if json:
                 print(jsons.dumps([dataclasses.asdict(level) for level in levels]))
             return
+        if given:
+            opened.keep("schedule", given.model_dump())
         result = opened.fade(by)
         if json:
             print(jsons.dumps(dataclasses.asdict(result)))
