@@ -91,6 +91,11 @@ def bytes_of(path: Path, most: int) -> bytes:
     return data
 
 
+def short(name: str) -> str:
+    """A file's name cut, if it is very long, so that there is room for what is put before and behind it."""
+    return os.fsencode(name)[:LONGEST].decode(errors="ignore")
+
+
 def plain(text: str) -> str:
     """The text with lone surrogates, which stand for bytes of a file's name that are no UTF-8, written out."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -102,8 +102,9 @@ def test_a_name_that_is_no_utf_8_is_packed_and_shown(tmp_path: Path) -> None:
             assert [source.name for source in fiche.manifest.sources] == [f"{tmp_path}/in/caf\\udce9.txt"]
     Path(name).write_text("\U0001f600")
     assert "caf\\udce9.txt: 5x8 cannot draw U+1F600" in run("pack", name, "-o", "x", code=1).stderr
-    run("render", name, "-o", str(tmp_path / "pages"), "--replace", "?")
-    assert len(list((tmp_path / "pages").iterdir())) == 1
+    (tmp_path / "in" / ("a" * 251 + ".txt")).write_text("words")
+    run("render", str(tmp_path / "in"), "-o", str(tmp_path / "pages"), "--replace", "?")
+    assert len(list((tmp_path / "pages").iterdir())) == 2
 
 
 def test_a_device_is_not_replaced_by_what_is_written(tmp_path: Path) -> None:

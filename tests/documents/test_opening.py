@@ -110,7 +110,14 @@ def test_names_without_documents_are_errors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "numbers"),
-    [("1", [1]), ("1-3,7", [1, 2, 3, 7]), (" 2 - 3 , 1 ", [1, 2, 3]), ("8-", [8, 9]), ("3,3,2-4", [2, 3, 4])],
+    [
+        ("1", [1]),
+        ("1-3,7", [1, 2, 3, 7]),
+        (" 2 - 3 , 1 ", [1, 2, 3]),
+        ("8-", [8, 9]),
+        ("3,3,2-4", [2, 3, 4]),
+        ("8-10", [8, 9]),
+    ],
 )
 def test_page_numbers(spec: str, numbers: list[int]) -> None:
     assert page_numbers(spec, 9) == numbers
@@ -126,7 +133,8 @@ def test_page_numbers(spec: str, numbers: list[int]) -> None:
         ("3-1", "'3-1' runs backwards"),
         ("0", "there is no page 0"),
         ("0-2", "there is no page 0"),
-        ("8-10", "there is no page 10; the document has 9"),
+        ("10", "there is no page 10; the document has 9"),
+        ("1,10-12", "there is no page 10; the document has 9"),
         ("12-", "there is no page 12; the document has 9"),
     ],
 )

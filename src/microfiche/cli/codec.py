@@ -15,7 +15,7 @@ import typer
 
 from microfiche.cli.console import err, fail, progress, reported
 from microfiche.errors import CheckpointError, InputError, UnreadableCharacters
-from microfiche.files import whole_file
+from microfiche.files import short, whole_file
 from microfiche.sources import Source, sources
 from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, Layout, density, mode
 
@@ -119,7 +119,7 @@ def render(
         count = 0
         with progress("pages") as done:
             for source, text in texts:
-                stem = "stdin" if source.name == "-" else Path(source.name).stem
+                stem = "stdin" if source.name == "-" else short(Path(source.name).stem)
                 for number, page in enumerate(typesetter.pages(text), 1):
                     with whole_file(output / f"{stem}-{number:04d}.png") as beside:
                         Image.fromarray(page.image).save(beside, "PNG")

@@ -144,16 +144,17 @@ def read(
                             fresh = len(found) - len(begun)
                             done(len(found), f"{fresh / (time.perf_counter() - start):.3g} pages/s")
                     document = document_of(opened, settings, found)
-            except (InputError, UsageError) as error:
+                if shelf:
+                    shelf.write(document, form)
+                else:
+                    sys.stdout.write(written(document, form))
+            except (InputError, UsageError, OSError) as error:
                 if len(given) == 1:
                     raise
                 failures.append(one.name)
-                err.print(f"microfiche: {error}", markup=False)
+                told = f"{one.name}: {error.strerror or error}" if isinstance(error, OSError) else error
+                err.print(f"microfiche: {told}", markup=False)
                 continue
-            if shelf:
-                shelf.write(document, form)
-            else:
-                sys.stdout.write(written(document, form))
             if document.failed:
                 listed = ", ".join(str(page.number) for page in document.failed[:20])
                 more = ", …" if len(document.failed) > 20 else ""

@@ -152,8 +152,8 @@ def _kind(head: bytes, name: str) -> str:
 
 
 def page_numbers(spec: str, count: int) -> list[int]:
-    """The pages that `spec` ("1-3,7", "5-" to the end) means, in rising order, each once; UsageError if one is not
-    among `count`."""
+    """The pages that `spec` ("1-3,7", "5-" to the end) means, in rising order, each once: of a range, those that there
+    are; UsageError if a page, or the first of a range, is not among `count`."""
     numbers: set[int] = set()
     for part in spec.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(-\s*(\d*)\s*)?", part, re.ASCII)
@@ -163,9 +163,9 @@ def page_numbers(spec: str, count: int) -> list[int]:
         last = first if match[2] is None else int(match[3] or max(first, count))
         if last < first:
             raise UsageError(f"pages {spec!r}: {part.strip()!r} runs backwards")
-        if first < 1 or last > count:
-            raise UsageError(f"pages {spec!r}: there is no page {last if first else 0}; the document has {count}")
-        numbers.update(range(first, last + 1))
+        if not 1 <= first <= count:
+            raise UsageError(f"pages {spec!r}: there is no page {first}; the document has {count}")
+        numbers.update(range(first, min(last, count) + 1))
     return sorted(numbers)
 
 
