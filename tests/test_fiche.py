@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save
+from safetensors.torch import save, save_file
 from typer.testing import CliRunner
 
 from microfiche.cli import app
@@ -220,6 +220,14 @@ def test_a_stored_text_that_cannot_be_trusted(fiche: Path, tmp_path: Path, packe
     with Fiche(changed(fiche, tmp_path / "x.fiche", **entries)) as opened, pytest.raises(FicheError, match=message):
         for _ in opened.text():
             pass
+
+
+@pytest.mark.parametrize("head", ["[" * 100_000, '{"format": ' + "[" * 100_000, "{"])
+def test_a_checkpoint_whose_head_is_nested_without_end(fiche: Path, tmp_path: Path, head: str) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "deep.safetensors", {"microfiche": head})
+    result = CliRunner().invoke(app, ["unpack", str(fiche), "--checkpoint", str(tmp_path / "deep.safetensors")])
+    assert result.exit_code == 1
+    assert "deep.safetensors: not a whole safetensors file" in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_quantised_tokens_are_near() -> None:

@@ -168,6 +168,17 @@ def test_show_and_its_costs(there: Path, tmp_path: Path) -> None:
     assert "no prices for" in run("show", "--cost", "--billing", "abacus", code=2).stderr
 
 
+def test_a_schedule_and_prices_may_begin_with_a_mark_and_may_not_be_nested_without_end(
+    there: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.toml"
+    for text, code in (("\ufeff", 0), ("a = " + 100_000 * "[", 2)):
+        for command in (("fade", "--schedule"), ("show", "--cost", "--prices")):
+            file.write_text(text + ('kind = "pinned"\n' if code == 0 and command[0] == "fade" else ""))
+            done = run(*command, str(file), code=code)
+            assert code == 0 or (done.stderr.startswith(f"microfiche: {file}: not a ") and done.stderr.count("\n") == 1)
+
+
 def held(memory: Path) -> list[str]:
     """All that a memory holds."""
     with closing(sqlite3.connect(memory)) as connection:

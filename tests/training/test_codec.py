@@ -123,6 +123,7 @@ def test_held_out_documents_are_never_trained_on(corpus: Path) -> None:
         ("64 = 0.5, 128 = 0.5", "64 = 0", "page_sides: the shares"),
         ("local_steps = 3", "local_steps = 9", "local_steps must lie within steps"),
         ("[model]", "[model", "not a recipe"),
+        ("[model]", "a = " + 100_000 * "[", "not a recipe: maximum recursion depth"),
     ],
 )
 def test_bad_recipes_are_named_with_what_was_meant(corpus: Path, old: str, new: str, said: str) -> None:
@@ -153,6 +154,12 @@ def test_a_training_is_not_resumed_with_another_recipe(corpus: Path) -> None:
     (corpus / "recipe.toml").write_text(RECIPE.replace("decay_steps = 3", "decay_steps = 4", 1))
     with pytest.raises(UsageError, match="begun by another recipe"):
         run(corpus, "out")
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    for name, mark in (("marked.toml", "\ufeff"), ("bare.toml", "")):
+        (tmp_path / name).write_text(mark + RECIPE)
+    assert Recipe.read(tmp_path / "marked.toml") == Recipe.read(tmp_path / "bare.toml")
 
 
 @pytest.mark.parametrize(

@@ -159,5 +159,5 @@ def _config(path: Path, written: str) -> PixelConfig:
         if head["format"] != FORMAT:
             raise CheckpointError(f"{path}: not a PIXEL checkpoint of this version ({head['format']})")
         return replace(BASE, **head["config"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error

@@ -60,7 +60,7 @@ def load(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
             raise ValueError(f"strips of {setup.longest} patches")
         with unfilled():
             model = Tuned(PixelEncoder(config), TASKS[setup.task](setup).head(config.width), setup)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
     place(model, found, path, _name, tables(config))
     return model.to(device).eval(), scores

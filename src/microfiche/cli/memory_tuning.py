@@ -167,5 +167,5 @@ def _schedule(half_life: float | None, unit: str, named: str | None) -> HalfLife
         return SCHEDULES[named] if named else None
     try:
         return schedule(tomllib.loads(Path(named).read_text("utf-8-sig")))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{named}: not a schedule ({error}); there are {', '.join(SCHEDULES)}") from error

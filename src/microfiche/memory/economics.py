@@ -82,7 +82,7 @@ def prices(path: Path | None = None) -> dict[str, Price]:
         if path is not None:
             table |= tomllib.loads(path.read_text("utf-8-sig"))
         return {name: Price.model_validate(row) for name, row in table.items()}
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not a price table: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -55,7 +55,7 @@ class Plan(BaseModel):
             return cls(**tomllib.loads(path.read_text("utf-8-sig")))
         except ValidationError as error:
             raise UsageError(f"{path}: not a recipe: {_first(error, list(cls.model_fields))}") from error
-        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{path}: not a recipe: {error}") from error
 
     @model_validator(mode="after")
