@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 import zipfile
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save
+from safetensors.torch import save, save_file
 from typer.testing import CliRunner
 
 from microfiche.cli import app
@@ -67,26 +68,97 @@ def test_a_page_read_wrong_is_named(fiche: Path, tmp_path: Path) -> None:
     run("unpack", str(bad), "--allow-errors")
 
 
-def test_every_flipped_byte_is_caught_or_harmless(fiche: Path, tmp_path: Path) -> None:
-    data = fiche.read_bytes()
-    whole = Fiche(fiche)
-    truth = (whole.tokens(1).values, whole.page(1).image.tobytes(), whole.manifest)
+Edit = tuple[str, int, bytes]
 
-    @settings(max_examples=150, deadline=None)
-    @given(st.integers(0, len(data) - 1), st.integers(1, 255))
-    def holds(at: int, flip: int) -> None:
-        bad = tmp_path / "flipped.fiche"
-        bad.write_bytes(data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :])
-        try:
-            with Fiche(bad) as opened:
-                assert torch.equal(opened.tokens(1).values, truth[0])
-                assert opened.page(1).image.tobytes() == truth[1]
-                assert b"".join(opened.text()) == TEXT.encode()
-                assert opened.manifest == truth[2]
-        except FicheError as error:
-            assert str(bad) in str(error)
 
-    holds()
+def damaged(data: bytes, edits: list[Edit]) -> bytes:
+    """`data` with bytes changed, put in, taken out, or all from a place on cut off; places count from the end, where a
+    ZIP has its directory."""
+    for kind, back, new in edits:
+        at = max(0, len(data) - back)
+        rest = {"change": len(new), "put in": 0, "take out": len(new), "cut off": len(data)}[kind]
+        data = data[:at] + (new if kind in ("change", "put in") else b"") + data[at + rest :]
+    return data
+
+
+def edits(length: int) -> st.SearchStrategy[list[Edit]]:
+    """Where the directory is (about the last 600 bytes) more often than elsewhere."""
+    where = st.integers(0, 600) | st.integers(0, length)
+    kinds = st.sampled_from(["change", "put in", "take out", "cut off"])
+    return st.lists(st.tuples(kinds, where, st.binary(min_size=1, max_size=4)), min_size=1, max_size=4)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+def test_damage_of_any_kind_is_told_in_one_line_or_harmless(
+    fiche: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    whole = fiche.read_bytes()
+    bad = tmp_path_factory.getbasetemp() / "damaged.fiche"
+    bad.write_bytes(damaged(whole, data.draw(edits(len(whole)))))
+    try:
+        with Fiche(bad) as opened, Fiche(fiche) as truth:
+            assert torch.equal(opened.tokens(1).values, truth.tokens(1).values)
+            assert (opened.page(1).image == truth.page(1).image).all()
+            assert b"".join(opened.text()) == TEXT.encode()
+            assert opened.manifest == truth.manifest
+    except FicheError as error:
+        assert str(error).startswith(f"{bad}: ") and "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "flipped",
+    [(b"PK\x01\x02", 6), (b"PK\x01\x02", 24), (b"PK\x01\x02", 42), (b"PK\x01\x02", 8), (b"PK\x05\x06", 16)],
+    ids=["version", "size", "place", "encryption", "directory"],
+)
+def test_a_damaged_directory_ends_the_command_in_one_line(
+    fiche: Path, tmp_path: Path, flipped: tuple[bytes, int]
+) -> None:
+    data = bytearray(fiche.read_bytes())
+    data[data.rindex(flipped[0]) + flipped[1]] ^= 0xA5
+    (tmp_path / "bad.fiche").write_bytes(data)
+    result = CliRunner().invoke(app, ["unpack", str(tmp_path / "bad.fiche"), "-o", str(tmp_path / "out.txt")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"microfiche: {tmp_path}/bad.fiche: ") and result.stderr.count("\n") == 1
+    assert not (tmp_path / "out.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["nothing.fiche", "folder.fiche", "pipe.fiche"])
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder.fiche").mkdir()
+    os.mkfifo(tmp_path / "pipe.fiche")
+    with pytest.raises(FicheError, match=f"{name}: (no such file|not a file)$"):
+        Fiche(tmp_path / name)
+
+
+def test_a_density_that_there_is_not(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"density": "9x99"}
+    with pytest.raises(FicheError, match=r"manifest\.json: .*9x99"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
+
+
+def test_a_picture_that_is_none(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json"))
+    png = zipfile.ZipFile(fiche).read("pages/0001.png")
+    for number, picture in enumerate((b"no picture", png[:60], png[:-30], png[:40] + b"\xff\xff" + png[42:])):
+        manifest["pages"][0]["picture"] = sha256(picture)
+        entries = {"manifest.json": json.dumps(manifest).encode(), "pages/0001.png": picture}
+        bad = changed(fiche, tmp_path / f"{number}.fiche", **entries)
+        with Fiche(bad) as opened, pytest.raises(FicheError, match=r"pages/0001\.png: not a usable picture"):
+            opened.page(1)
+
+
+@pytest.mark.parametrize("width", [640, 1281, 0])
+def test_tokens_of_another_width_than_the_checkpoints(fiche: Path, tmp_path: Path, width: int) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json"))
+    n = manifest["pages"][0]["height"] * manifest["pages"][0]["width"]
+    data = save({"tokens": torch.zeros(n, width, dtype=torch.int8), "scale": torch.ones(n, 1, dtype=torch.float16)})
+    manifest["pages"][0]["tokens"] = sha256(data)
+    entries = {"manifest.json": json.dumps(manifest).encode(), "tokens/0001.safetensors": data}
+    bad = changed(fiche, tmp_path / "x.fiche", **entries)
+    result = CliRunner().invoke(app, ["unpack", str(bad)])
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"microfiche: {bad}: tokens of {n} × {width} numbers")
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
@@ -136,9 +208,9 @@ def test_tokens_of_another_shape(fiche: Path, tmp_path: Path, stored: dict[str, 
 @pytest.mark.parametrize(
     ("packed", "message"),
     [
-        (lzma.compress(bytes(70 << 20), preset=0), "unpacks to over 67,108,864 bytes; the limit ratio is 1,000"),
-        (lzma.compress(b"words")[:-8], "text.xz is cut off"),
-        (b"no xz at all", "text.xz cannot be unpacked"),
+        (lzma.compress(bytes(70 << 20), preset=0), r"unpacks to over 67,108,864 bytes; the limit ratio is 1,000"),
+        (lzma.compress(b"words")[:-8], r"text\.xz: not a whole \.xz file \(it ends too early\)"),
+        (b"no xz at all", r"text\.xz: not a whole \.xz file \(Input format"),
     ],
     ids=["bomb", "cut off", "junk"],
 )
@@ -148,6 +220,14 @@ def test_a_stored_text_that_cannot_be_trusted(fiche: Path, tmp_path: Path, packe
     with Fiche(changed(fiche, tmp_path / "x.fiche", **entries)) as opened, pytest.raises(FicheError, match=message):
         for _ in opened.text():
             pass
+
+
+@pytest.mark.parametrize("head", ["[" * 100_000, '{"format": ' + "[" * 100_000, "{"])
+def test_a_checkpoint_whose_head_is_nested_without_end(fiche: Path, tmp_path: Path, head: str) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "deep.safetensors", {"microfiche": head})
+    result = CliRunner().invoke(app, ["unpack", str(fiche), "--checkpoint", str(tmp_path / "deep.safetensors")])
+    assert result.exit_code == 1
+    assert "deep.safetensors: not a whole safetensors file" in result.stderr and result.stderr.count("\n") == 1
 
 
 def test_quantised_tokens_are_near() -> None:

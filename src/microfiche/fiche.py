@@ -12,7 +12,7 @@ import io
 import lzma
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -21,13 +21,14 @@ import numpy as np
 import torch
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from microfiche.errors import FicheError
+from microfiche.errors import FicheError, InputError, UsageError
+from microfiche.files import plain, unpacked_xz
 from microfiche.limits import Limits
 from microfiche.page import Page, Setting, VisionTokens
+from microfiche.typesetting.density import density
 
 MAX_MANIFEST = 256 << 20
 MAX_ENTRY = 64 << 20
@@ -121,7 +122,7 @@ class FicheWriter:
 
     def source(self, name: str) -> None:
         """Begins a new text."""
-        self._sources.append(SourceEntry.model_construct(name=name, pages=0))
+        self._sources.append(SourceEntry.model_construct(name=plain(name), pages=0))
 
     def add(self, page: Page, tokens: VisionTokens) -> None:
         """Writes a page that was typeset, and its tokens."""
@@ -185,17 +186,28 @@ class Fiche:
     def __init__(self, path: Path, limits: Limits = Limits()) -> None:
         self.path = path
         self._ratio = limits.ratio
-        try:
+        if not path.is_file():
+            raise FicheError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+        with self._told("not a whole .fiche file"):
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise FicheError(f"{path}: not a whole .fiche file ({error})") from error
         try:
-            self.manifest = Manifest.model_validate_json(self._entry("manifest.json", MAX_MANIFEST))
+            self.manifest = self._manifest()
+            self._check_names()
+        except FicheError:
+            self._zip.close()
+            raise
+
+    def _manifest(self) -> Manifest:
+        try:
+            manifest = Manifest.model_validate_json(self._entry("manifest.json", MAX_MANIFEST))
+            density(manifest.density)
+            return manifest
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise FicheError(f"{path}: manifest.json: {where}: {first['msg']}") from error
-        self._check_names()
+            raise FicheError(f"{self.path}: manifest.json: {where}: {first['msg']}") from error
+        except UsageError as error:
+            raise FicheError(f"{self.path}: manifest.json: {error}") from error
 
     def _check_names(self) -> None:
         m = self.manifest
@@ -228,7 +240,7 @@ class Fiche:
         name = f"tokens/{number:04d}.safetensors"
         data = self._checked(name, entry.tokens)
         wanted = torch.int8 if self.manifest.token_type == "int8" else torch.float16
-        try:
+        with self._told(f"{name}: not usable tokens"):
             stored = load_tensors(data)
             tokens = stored["tokens"]
             n = entry.height * entry.width
@@ -238,8 +250,6 @@ class Fiche:
                 )
             if wanted is torch.int8 and (stored["scale"].dtype, stored["scale"].shape) != (torch.float16, (n, 1)):
                 raise FicheError(f"{self.path}: {name}: its scale is not float16 ({n}, 1)")
-        except (SafetensorError, KeyError) as error:
-            raise FicheError(f"{self.path}: {name}: not usable tokens ({error})") from error
         checkpoint = (self.manifest.checkpoint, self.manifest.checkpoint_sha256)
         return VisionTokens(dequantise(stored), entry.height, entry.width, self.setting, checkpoint)
 
@@ -247,7 +257,8 @@ class Fiche:
         """The picture of page `number`, from 1."""
         entry = self.manifest.pages[number - 1]
         name = f"pages/{number:04d}.png"
-        with Image.open(io.BytesIO(self._checked(name, entry.picture))) as image:
+        data = self._checked(name, entry.picture)
+        with self._told(f"{name}: not a usable picture"), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if image.size != (entry.width * 64, entry.height * 64):
                 raise FicheError(f"{self.path}: {name}: {image.size} px, not {entry.width * 64}×{entry.height * 64}")
             return Page(np.asarray(image.convert("L")), self.setting)
@@ -256,22 +267,11 @@ class Fiche:
         """The stored text in pieces of UTF-8; FicheError if none was stored, or it unpacks beyond the limit ratio."""
         if self.manifest.text is None:
             raise FicheError(f"{self.path}: holds no text; it was packed without --text")
-        unpacker = lzma.LZMADecompressor(memlimit=4 * MAX_ENTRY)
         data = self._checked("text.xz", self.manifest.text, limit=1 << 30)
-        most, unpacked = max(MAX_ENTRY, self._ratio * len(data)), 0
-        while not unpacker.eof:
-            try:
-                piece = unpacker.decompress(data, 1 << 20)
-            except lzma.LZMAError as error:
-                raise FicheError(f"{self.path}: text.xz cannot be unpacked ({error})") from error
-            unpacked += len(piece)
-            if unpacked > most:
-                told = f"text.xz unpacks to over {most:,} bytes; the limit ratio is {self._ratio:,}"
-                raise FicheError(f"{self.path}: {told}")
-            if not piece and unpacker.needs_input and not unpacker.eof:
-                raise FicheError(f"{self.path}: text.xz is cut off")
-            yield piece
-            data = b""
+        try:
+            yield from unpacked_xz(f"{self.path}: text.xz", io.BytesIO(data), len(data), self._ratio)
+        except InputError as error:
+            raise FicheError(str(error)) from error
 
     def _checked(self, name: str, digest: str, limit: int = MAX_ENTRY) -> bytes:
         data = self._entry(name, limit)
@@ -280,15 +280,25 @@ class Fiche:
         return data
 
     def _entry(self, name: str, limit: int) -> bytes:
-        try:
-            info = self._zip.getinfo(name)
-            if info.file_size > limit or info.compress_type != zipfile.ZIP_STORED:
-                raise FicheError(f"{self.path}: {name} is {info.file_size} bytes; at most {limit}, stored, are taken")
+        if name not in self._zip.NameToInfo:
+            raise FicheError(f"{self.path}: {name} is missing")
+        info = self._zip.getinfo(name)
+        if info.file_size > limit or info.compress_type != zipfile.ZIP_STORED:
+            raise FicheError(f"{self.path}: {name} is {info.file_size} bytes; at most {limit}, stored, are taken")
+        with self._told(f"{name} cannot be read"):
             return self._zip.read(info)
-        except KeyError as error:
-            raise FicheError(f"{self.path}: {name} is missing") from error
-        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-            raise FicheError(f"{self.path}: {name} cannot be read ({error})") from error
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Turns what a reader of ZIP, PNG or safetensors raises at damaged data, which may be of any kind (EOFError,
+        NotImplementedError, UnicodeDecodeError, …), into a FicheError of one line."""
+        try:
+            yield
+        except FicheError:
+            raise
+        except Exception as error:
+            said = str(error).partition("\n")[0] or type(error).__name__
+            raise FicheError(f"{self.path}: {what} ({said})") from error
 
     def close(self) -> None:
         """Closes the file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -11,12 +12,14 @@ import time
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
+from unicodedata import normalize
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from microfiche.cli import app
 from microfiche.evaluation import bench
+from microfiche.fiche import Fiche
 from microfiche.typesetting.density import DENSITIES
 
 COMMAND = [sys.executable, "-c", "from microfiche.cli import main; main()"]
@@ -60,6 +63,59 @@ def test_a_folder_is_packed_file_by_file(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "pages").iterdir()) == ["a-0001.png", "b-0001.png"]
 
 
+def test_what_of_a_folder_is_no_file_in_it_is_left_out_and_said(tmp_path: Path) -> None:
+    folder, away = tmp_path / "in", tmp_path / "away"
+    for name in (folder, away):
+        name.mkdir()
+    (folder / "a.txt").write_text("taken")
+    (away / "b.txt").write_text("of no concern")
+    (folder / "b.txt").symlink_to(away / "b.txt")
+    (folder / "away").symlink_to(away)
+    (folder / "back").symlink_to(folder)
+    (folder / "picture.png").symlink_to(away)
+    os.mkfifo(folder / "c.txt")
+    os.mkfifo(folder / "pipe")
+    packed = run("pack", str(folder), "-o", str(tmp_path / "x.fiche"), "--text")
+    outside = "left out: a link to somewhere outside the folder"
+    assert packed.stderr.splitlines()[:-1] == [
+        f"{folder}/away: {outside}", f"{folder}/b.txt: {outside}", f"{folder}/c.txt: left out: neither file nor folder",
+        f"{folder}/picture.png: {outside}",
+    ]  # fmt: skip
+    assert run("unpack", str(tmp_path / "x.fiche"), "--text").stdout == "taken"
+    (folder / "a.txt").unlink()
+    assert "no text files in this folder" in run("pack", str(folder), "-o", str(tmp_path / "y"), code=1).stderr
+
+
+@pytest.mark.parametrize("command", [("pack", "-o", "x.fiche"), ("render", "-o", "pages"), ("measure",)])
+def test_a_pipe_or_a_device_is_not_opened(command: tuple[str, ...], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    os.mkfifo(tmp_path / "pipe.pdf")
+    for name in (str(tmp_path / "pipe.txt"), str(tmp_path / "pipe.pdf"), "/dev/zero"):
+        refused = run(*command, name, code=1)
+        assert refused.stderr.startswith(f"microfiche: {name}: neither file nor folder;")
+
+
+def test_a_name_that_is_no_utf_8_is_packed_and_shown(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/in/caf\xe9.txt")
+    Path(name).write_text("words")
+    for given in (name, str(tmp_path / "in")):
+        run("pack", given, "-o", str(tmp_path / "x.fiche"))
+        with Fiche(tmp_path / "x.fiche") as fiche:
+            assert [source.name for source in fiche.manifest.sources] == [f"{tmp_path}/in/caf\\udce9.txt"]
+    Path(name).write_text("\U0001f600")
+    assert "caf\\udce9.txt: 5x8 cannot draw U+1F600" in run("pack", name, "-o", "x", code=1).stderr
+    (tmp_path / "in" / ("a" * 251 + ".txt")).write_text("words")
+    run("render", str(tmp_path / "in"), "-o", str(tmp_path / "pages"), "--replace", "?")
+    assert len(list((tmp_path / "pages").iterdir())) == 2
+
+
+def test_a_device_is_not_replaced_by_what_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("words")
+    refused = run("pack", str(tmp_path / "a.txt"), "-o", "/dev/null", code=1)
+    assert refused.stderr == "microfiche: /dev/null: cannot be written: it is no file\n"
+
+
 def test_replacing_is_said_and_only_on_demand(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("caf\u00e9 \U0001f600")
     out = str(tmp_path / "x.fiche")
@@ -78,6 +134,26 @@ def test_another_encoding_has_to_be_named(tmp_path: Path) -> None:
     result = json.loads(run("measure", str(tmp_path / "a.txt"), "--encoding", "latin-1", "--json").stdout)
     assert result["characters"] == 4
     assert "no encoding" in run("measure", str(tmp_path / "a.txt"), "--encoding", "nonsense", code=2).stderr
+
+
+def test_a_byte_order_mark_and_letters_with_marks_apart_pack_as_without(tmp_path: Path) -> None:
+    text = "\u00dcber na\u00efve caf\u00e9s, \u0439\n"
+    forms = {"nfc": text, "nfd": normalize("NFD", text), "bom": "\ufeff" + text}
+    for name, form in forms.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(form)
+        run("pack", str(tmp_path / name / "a.txt"), "-o", str(tmp_path / name / "x.fiche"), "--text")
+        assert run("unpack", str(tmp_path / name / "x.fiche"), "--text").stdout == text
+    marked = run("pack", "-", "-o", str(tmp_path / "y.fiche"), stdin="q\u0308".encode(), code=1)
+    assert "U+0308" in marked.stderr, "what has no composed form is named"
+
+
+@pytest.mark.parametrize("name", ["rot13", "hex", "nonsense"])
+@pytest.mark.parametrize("command", [("pack", "-o", "x.fiche"), ("render", "-o", "pages"), ("measure",)])
+def test_what_is_no_encoding_of_text_ends_in_one_line(name: str, command: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    refused = run(*command, str(tmp_path / "a.txt"), "--encoding", name, code=2)
+    assert refused.stderr == f"microfiche: no encoding of text {name!r}\n"
 
 
 def test_random_strings_are_measured_beside_the_text(tmp_path: Path) -> None:

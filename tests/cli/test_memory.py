@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -52,6 +55,57 @@ def test_add_says_what_it_did(there: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{")
     assert "not a chat" in run("add", str(tmp_path / "bad.jsonl"), code=1).stderr
     assert "no such file" in run("add", str(tmp_path / "none"), code=1).stderr
+
+
+def test_a_chat_is_read_line_by_line_and_what_is_wrong_with_one_is_told(tmp_path: Path, there: Path) -> None:
+    chat = tmp_path / "chat.jsonl"
+    good = '{"role": "user", "content": "a\u2028b\x85c"}'
+    chat.write_text(f"\ufeff{good}\r\n\n{good}")
+    assert json.loads(run("add", str(chat), "--json").stdout)["messages"] == 2
+    assert run("history", "chat", "--text", "1").stdout == "[user] a\u2028b\x85c\n" * 2
+    deep = 100_000 * "["
+    for line, said in {
+        "{": "not a chat, one JSON message a line",
+        deep: "nested too deeply",
+        '{"role": "user", "content": "x", "time": -99999999999}': "a message's time is -99999999999: give seconds",
+        '{"role": "user", "content": "x", "tool_calls": 5}': "a message's tool_calls is 5: give a list",
+        '{"role": "user", "content": {"text": "x"}}': "a message's content is {'text': 'x'}: give text or a list",
+        "5": "a message needs a role and content; this is 5",
+    }.items():
+        chat.write_text(f"{good}\n{line}\n")
+        refused = run("add", str(chat), "--name", "another", code=1)
+        assert refused.stderr.startswith(f"microfiche: {chat}:2: {said}") and refused.stderr.count("\n") == 1
+    chat.write_bytes(b'{"role": "user", "content": "caf\xe9"}')
+    assert "chat.jsonl: not UTF-8 at byte 32" in run("add", str(chat), code=1).stderr
+    chat.unlink()
+    os.mkfifo(chat)
+    assert "chat.jsonl: neither file nor folder" in run("add", str(chat), code=1).stderr
+    assert "another" not in run("history").stdout, "of a chat with one bad line nothing is kept"
+
+
+def test_standard_input_that_is_no_text_is_told(there: Path) -> None:
+    for data, said in {b"caf\xe9": "-: not UTF-8 at byte 3", b"a\0": "-: NUL at character 1"}.items():
+        done = CliRunner().invoke(app, ["memory", "add", "-"], input=data)
+        assert done.exit_code == 1 and said in done.stderr and done.stderr.count("\n") == 1
+    run("add", "-", stdin="\ufeffwords")
+    assert run("history", "stdin", "--text", "1").stdout == "words"
+
+
+def test_lone_surrogates_break_no_search_afterwards(there: Path, tmp_path: Path) -> None:
+    """One in an open page, one in pages that are finished, one in a name, and one in what is looked for."""
+    short, long = ({"role": "user", "content": f"zebra \ud800 {words}"} for words in ("", "stripes " * 2000))
+    for name, message in (("short", short), ("long", long)):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(message))
+        run("add", str(tmp_path / f"{name}.jsonl"))
+    run("add", str(tmp_path / "short.jsonl"), "--name", "odd\udce9")
+    for query, shown in (("zebra", "[user] zebra \\ud800"), ("stripes", "stripes"), ("zebra\udce9", "zebra \\ud800")):
+        assert shown in run("search", query).stdout
+        assert json.loads(run("search", query, "--json").stdout)
+    assert "zebra \\ud800" in run("ask", "zebra").stdout
+    assert run("history", "odd\udce9").stdout.startswith("version 1")
+    # Three bytes that are no UTF-8 stand for one, as it came in.
+    result = CliRunner().invoke(app, ["memory", "history", "odd\udce9", "--text", "1"])
+    assert result.stdout_bytes == "[user] zebra \ud800 \n".encode("utf-8", "surrogatepass")
 
 
 def test_history_shows_versions_and_their_exact_text(there: Path, tmp_path: Path) -> None:
@@ -114,6 +168,23 @@ def test_show_and_its_costs(there: Path, tmp_path: Path) -> None:
     assert "no prices for" in run("show", "--cost", "--billing", "abacus", code=2).stderr
 
 
+def test_a_schedule_and_prices_may_begin_with_a_mark_and_may_not_be_nested_without_end(
+    there: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "x.toml"
+    for text, code in (("\ufeff", 0), ("a = " + 100_000 * "[", 2)):
+        for command in (("fade", "--schedule"), ("show", "--cost", "--prices")):
+            file.write_text(text + ('kind = "pinned"\n' if code == 0 and command[0] == "fade" else ""))
+            done = run(*command, str(file), code=code)
+            assert code == 0 or (done.stderr.startswith(f"microfiche: {file}: not a ") and done.stderr.count("\n") == 1)
+
+
+def held(memory: Path) -> list[str]:
+    """All that a memory holds."""
+    with closing(sqlite3.connect(memory)) as connection:
+        return list(connection.iterdump())
+
+
 def test_fade_by_a_schedule_that_is_kept(there: Path, tmp_path: Path) -> None:
     with Memory(there) as memory:
         for i in range(14):
@@ -124,7 +195,10 @@ def test_fade_by_a_schedule_that_is_kept(there: Path, tmp_path: Path) -> None:
     assert "a cached prefix holds" in run("fade").stderr, "the schedule was kept"
     assert "16 sharper" in run("fade", "--schedule", "pinned").stderr
     assert "there are half-life, steps, pinned" in run("fade", "--schedule", "whim", code=2).stderr
-    run("fade", "--half-life", "8", "--plot", str(tmp_path / "curve.png"))
+    before = held(there)
+    for how in (("--half-life", "8"), ("--schedule", "steps"), ("--schedule", str(tmp_path / "s.toml")), ()):
+        run("fade", *how, "--plot", str(tmp_path / "curve.png"))
+    assert held(there) == before, "--plot only draws"
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert "half_life" in run("fade", "--half-life", "-1", code=2).stderr
 

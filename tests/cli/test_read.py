@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -120,6 +121,31 @@ def test_a_run_that_broke_off_goes_on_after_its_last_page(tmp_path: Path) -> Non
     again.write(Document(name="x", sha256="a" * 64, settings={"dpi": "144"}, pages=[pages[0]]), "md")
     assert again.finished() is not None
     assert not (tmp_path / ".x.journal").exists()
+
+
+def test_no_name_of_a_file_ends_the_run(tmp_path: Path) -> None:
+    """Names as long as there are, alike until they are cut, and one that is no UTF-8; one cannot be written to."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out/b.md").mkdir(parents=True)
+    names = [b"a" * 249 + b".pdf", b"a" * 251 + b".pdf", "\u00e9".encode() * 125 + b".pdf", b"caf\xe9.pdf", b"b.pdf"]
+    for name in names:
+        Path(os.fsdecode(os.fsencode(tmp_path / "in") + b"/" + name)).write_bytes(text_pdf(["words"]))
+    command = (str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--engine", "text", "--overlay", "--resume")
+    failed = f"1 of 5 documents were not read whole: {tmp_path}/in/b.pdf"
+    for _ in range(2):
+        assert failed in run(*command, code=1).stderr
+    (tmp_path / "out/b.md").rmdir()
+    run(*command)
+    assert len(list((tmp_path / "out").glob("*.md"))) == 5
+    assert (tmp_path / "out/caf_udce9.md").read_text() == "words\n"
+
+
+def test_a_range_of_pages_goes_as_far_as_each_document(tmp_path: Path) -> None:
+    for count in (1, 3):
+        (tmp_path / f"{count}.pdf").write_bytes(text_pdf([f"page {n}" for n in range(1, count + 1)]))
+    files = [str(tmp_path / f"{count}.pdf") for count in (1, 3)]
+    run(*files, "-o", str(tmp_path), "--engine", "text", "--pages", "1-2")
+    assert [(tmp_path / f"{count}.md").read_text().count("page") for count in (1, 3)] == [1, 2]
 
 
 def test_names_are_safe_and_differ() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_links_that_leave_a_folder_are_left_out_and_said(tmp_path: Path) -> None
         assert found == {"a.pdf": None, "b.pdf": left_out, "c": left_out, "d.pdf": None, "up": left_out}
 
 
+def test_what_is_no_file_and_names_that_are_no_utf_8_in_a_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pdf")
+    os.mkfifo(tmp_path / "pipe")
+    os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9.pdf", os.O_CREAT))
+    found = {given.name: given.error for given in documents_in([str(tmp_path)])}
+    assert found == {f"{tmp_path}/caf\\udce9.pdf": None, f"{tmp_path}/pipe.pdf": "neither file nor folder; left out"}
+
+
 def test_a_dash_is_standard_input_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def type_in(data: bytes) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
@@ -101,7 +110,14 @@ def test_names_without_documents_are_errors(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spec", "numbers"),
-    [("1", [1]), ("1-3,7", [1, 2, 3, 7]), (" 2 - 3 , 1 ", [1, 2, 3]), ("8-", [8, 9]), ("3,3,2-4", [2, 3, 4])],
+    [
+        ("1", [1]),
+        ("1-3,7", [1, 2, 3, 7]),
+        (" 2 - 3 , 1 ", [1, 2, 3]),
+        ("8-", [8, 9]),
+        ("3,3,2-4", [2, 3, 4]),
+        ("8-10", [8, 9]),
+    ],
 )
 def test_page_numbers(spec: str, numbers: list[int]) -> None:
     assert page_numbers(spec, 9) == numbers
@@ -117,7 +133,8 @@ def test_page_numbers(spec: str, numbers: list[int]) -> None:
         ("3-1", "'3-1' runs backwards"),
         ("0", "there is no page 0"),
         ("0-2", "there is no page 0"),
-        ("8-10", "there is no page 10; the document has 9"),
+        ("10", "there is no page 10; the document has 9"),
+        ("1,10-12", "there is no page 10; the document has 9"),
         ("12-", "there is no page 12; the document has 9"),
     ],
 )

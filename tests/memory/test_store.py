@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -262,6 +265,60 @@ def test_a_read_only_file_is_read_and_not_written(opened: Opened, tmp_path: Path
         assert memory.version_text("alice") == alice
         with pytest.raises(StoreError, match="read-only"):
             memory.add(alice, name="again")
+
+
+NOBODY = 65534
+
+
+@contextmanager
+def folder_that_cannot_be_written_to(*files: Path) -> Iterator[Path]:
+    """A folder with copies of `files`; within, the process is nobody's if it was root's, whom no mode keeps out."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        for file in files:
+            shutil.copy(file, folder)
+        folder.chmod(0o555)
+        root = os.geteuid() == 0
+        try:
+            if root:
+                for path in (folder, *folder.iterdir()):
+                    os.chown(path, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, 0)
+            with pytest.raises(PermissionError):
+                (folder / "new").touch()
+            yield folder
+        finally:
+            if root:
+                os.setresuid(0, 0, 0)
+            folder.chmod(0o755)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_memory_in_a_folder_that_cannot_be_written_to_is_read(
+    memory: Memory, nano: Nano, tmp_path: Path, mode: int, read_only: bool
+) -> None:
+    memory.add("zebra " * 1000, name="animals")
+    hits = memory.search("zebra")
+    memory.close()
+    (tmp_path / "m.memory").chmod(mode)
+    with folder_that_cannot_be_written_to(tmp_path / "m.memory") as folder:
+        with Memory(folder / "m.memory", model=nano, read_only=read_only) as opened:
+            assert opened.read_only and opened.search("zebra") == hits
+            with pytest.raises(StoreError, match="read-only"):
+                opened.add("more", name="more")
+        with pytest.raises(StoreError, match=r"new\.memory: cannot be opened; is its folder there"):
+            Memory(folder / "new.memory", model=nano)
+        assert [path.name for path in folder.iterdir()] == ["m.memory"]
+
+
+def test_what_is_not_yet_in_the_memorys_own_file_is_not_passed_over(memory: Memory, nano: Nano, tmp_path: Path) -> None:
+    memory.add("zebra " * 1000, name="animals")
+    with (
+        folder_that_cannot_be_written_to(tmp_path / "m.memory", tmp_path / "m.memory-wal") as folder,
+        pytest.raises(StoreError, match=r"what was added last is in m\.memory-wal"),
+    ):
+        Memory(folder / "m.memory", model=nano)
 
 
 def test_a_full_disk_keeps_what_was_there(memory: Memory, alice: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from microfiche.errors import UsageError
-from microfiche.models.devices import DTYPE, fast_autocast, fast_dtype, keep_to_thread_limit
+from microfiche.models.devices import DTYPE, device_named, fast_autocast, fast_dtype, keep_to_thread_limit
 
 
 def test_torch_has_no_more_threads_than_openmp_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +48,19 @@ def test_a_dtype_that_is_none_of_the_two_is_refused(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(DTYPE, "float16")
     with pytest.raises(UsageError, match=r"MICROFICHE_DTYPE=float16: it is one of bfloat16, float32"):
         fast_dtype("cpu")
+
+
+@pytest.mark.parametrize("name", ["bogus", "", "meta", "cpu:1", "cuda:x", "cuda:-1", "CPU", "xpu", "cuda:9999"])
+def test_a_device_that_there_is_not_is_refused_by_name(name: str) -> None:
+    with pytest.raises(UsageError, match=f"device '{name}'"):
+        device_named(name)
+
+
+def test_the_devices_that_there_are() -> None:
+    assert device_named("cpu") == torch.device("cpu")
+    for name, there in (("cuda", torch.cuda.is_available()), ("mps", torch.backends.mps.is_available())):
+        if there:
+            assert device_named(name).type == name
+        else:
+            with pytest.raises(UsageError, match="finds none of that name here"):
+                device_named(name)

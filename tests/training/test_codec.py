@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import os
 import re
 import resource
 import signal
@@ -18,7 +20,7 @@ from microfiche.cli import app
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.training import codec
 from microfiche.training.codec import Recipe, train
-from microfiche.training.data import Corpus, documents, held_out
+from microfiche.training.data import Corpus, documents, held_out, text_files
 
 RECIPE = """
 steps = 8
@@ -135,6 +137,7 @@ def test_held_out_documents_are_never_trained_on(corpus: Path) -> None:
         ("64 = 0.5, 128 = 0.5", "64 = 0", "page_sides: the shares"),
         ("local_steps = 3", "local_steps = 9", "local_steps must lie within steps"),
         ("[model]", "[model", "not a recipe"),
+        ("[model]", "a = " + 100_000 * "[", "not a recipe: maximum recursion depth"),
     ],
 )
 def test_bad_recipes_are_named_with_what_was_meant(corpus: Path, old: str, new: str, said: str) -> None:
@@ -167,6 +170,12 @@ def test_a_training_is_not_resumed_with_another_recipe(corpus: Path) -> None:
         run(corpus, "out")
 
 
+def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    for name, mark in (("marked.toml", "\ufeff"), ("bare.toml", "")):
+        (tmp_path / name).write_text(mark + RECIPE)
+    assert Recipe.read(tmp_path / "marked.toml") == Recipe.read(tmp_path / "bare.toml")
+
+
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
@@ -182,6 +191,26 @@ def test_folders_without_text_are_named(tmp_path: Path, name: str, data: bytes, 
     with pytest.raises(InputError, match=re.escape(said)) as error:
         Corpus.load(tmp_path, False)
     assert "\n" not in str(error.value)
+
+
+def test_packed_text_is_unpacked_within_bounds_and_a_pipe_not_opened(tmp_path: Path) -> None:
+    text = "\n\f\n".join(f"Document {i} of those that are packed. " * 30 for i in range(60))
+    (tmp_path / "a.txt.xz").write_bytes(lzma.compress(text[:1000].encode()) + lzma.compress(text[1000:].encode()))
+    assert "\n\f\n".join(documents(tmp_path / "a.txt.xz")) == text
+    (tmp_path / "bomb.txt.xz").write_bytes(lzma.compress(b"words " * 12_000_000, preset=0))
+    with pytest.raises(InputError, match=r"bomb\.txt\.xz: unpacks to over 67,108,864 bytes; the limit ratio is 1,000"):
+        Corpus.load(tmp_path, False)
+    (tmp_path / "bomb.txt.xz").unlink()
+    os.mkfifo(tmp_path / "pipe.txt")
+    with pytest.raises(InputError, match=r"pipe\.txt: neither file nor folder"):
+        Corpus.load(tmp_path, False)
+
+
+def test_text_may_be_linked_from_elsewhere_and_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "away.txt").write_text("\ufeffSome text that is trained on.")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.txt").symlink_to(tmp_path / "away.txt")
+    assert [documents(file) for file in text_files(tmp_path / "in")] == [["Some text that is trained on."]]
 
 
 def test_of_one_long_book_some_is_held_out(tmp_path: Path) -> None:

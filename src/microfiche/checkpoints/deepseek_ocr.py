@@ -25,7 +25,7 @@ from microfiche.checkpoints.tensors import FLOATS, Stored, first, header, whole,
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.files import whole_file
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
-from microfiche.models.devices import fast_dtype, free_memory
+from microfiche.models.devices import device_named, fast_dtype, free_memory
 from microfiche.models.int8 import hold_in_int8, quantised
 
 HUB = "deepseek-ai/DeepSeek-OCR"
@@ -168,8 +168,9 @@ def load(
     `dtype` is float32, bfloat16, or int8 for matrices held in int8; None takes bfloat16 where the device computes in
     it. What the low-rank `adapter` in a folder learned is added to the weights as they are read. Raises
     CheckpointError, naming the first offending tensor or file, for a checkpoint that is damaged or of another shape,
-    and UsageError, saying how much is needed, where the device's free memory cannot hold it.
+    and UsageError where there is no such device, or, saying how much is needed, its free memory cannot hold it.
     """
+    device_named(device)
     config = config or DeepSeekOCRConfig()
     folder = _folder(HUB if path is None else path)
     dtype = dtype or fast_dtype(device)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 
 from microfiche.checkpoints.stored import format_of, made, write
-from microfiche.models.devices import fast_dtype
+from microfiche.models.devices import device_named, fast_dtype
 from microfiche.models.encoding import NanoConfig, NanoModel
 from microfiche.models.nano import Nano
 from microfiche.models.prints import NanoPrint
@@ -32,8 +32,10 @@ def load(
     """The model of a kind that ships (its name, or None) or one from a file, ready to encode and read.
 
     `dtype` is bfloat16 or float32; None takes bfloat16 where the device computes in it. Raises CheckpointError,
-    naming the first offending tensor, if the file is damaged or of another shape or alphabet.
+    naming the first offending tensor, if the file is damaged or of another shape or alphabet; UsageError for a device
+    that there is not.
     """
+    device_named(device)
     shipped = SHIPPED[kind]
     if name_or_path is None or str(name_or_path) == shipped:
         with as_file(files(__package__) / "weights" / f"{shipped}.safetensors") as path:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from microfiche.checkpoints.stored import unfilled
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
+from microfiche.models.devices import device_named
 from microfiche.pixel.model import BASE, Pixel, PixelConfig, positions
 
 FORMAT = "microfiche-pixel-1"
@@ -79,8 +80,10 @@ def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelC
     """The model that ships, or that in a file or folder: ours, or the published one's model.safetensors.
 
     float32, in evaluation mode. A file without our metadata is of `config`'s sizes, the published ones if None.
-    Raises CheckpointError, naming the first offending tensor, where it is missing, damaged, or of other sizes.
+    Raises CheckpointError, naming the first offending tensor, where it is missing, damaged, or of other sizes;
+    UsageError for a device that there is not.
     """
+    device_named(device)
     if str(name_or_path) == SHIPPED:
         with as_file(files(__package__) / "weights" / f"{SHIPPED}.safetensors") as shipped:
             if not shipped.is_file():
@@ -156,5 +159,5 @@ def _config(path: Path, written: str) -> PixelConfig:
         if head["format"] != FORMAT:
             raise CheckpointError(f"{path}: not a PIXEL checkpoint of this version ({head['format']})")
         return replace(BASE, **head["config"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error

@@ -18,6 +18,7 @@ from microfiche.checkpoints.pixel import TABLES, official_name, place, read, tab
 from microfiche.checkpoints.stored import unfilled
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
+from microfiche.models.devices import device_named
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import PixelConfig, PixelEncoder
 from microfiche.pixel.tasks import TASKS
@@ -40,8 +41,10 @@ def save(model: Tuned, path: Path, scores: dict[str, float]) -> None:
 def load(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
     """The model in a file, in evaluation mode, and the scores it had when it was saved.
 
-    CheckpointError, naming what does not fit, where the file is missing, damaged or another's.
+    CheckpointError, naming what does not fit, where the file is missing, damaged or another's; UsageError for a device
+    that there is not.
     """
+    device_named(device)
     if not path.is_file():
         raise CheckpointError(f"{path}: no checkpoint there")
     written, found = read(path)
@@ -57,7 +60,7 @@ def load(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
             raise ValueError(f"strips of {setup.longest} patches")
         with unfilled():
             model = Tuned(PixelEncoder(config), TASKS[setup.task](setup).head(config.width), setup)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
     place(model, found, path, _name, tables(config))
     return model.to(device).eval(), scores

@@ -57,7 +57,7 @@ def read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
     if head.get("format") != format:
         raise CheckpointError(f"{path}: not a checkpoint of this version and kind ({head.get('format')})")
@@ -109,7 +109,7 @@ def format_of(path: Path) -> str:
     try:
         with safe_open(path, "pt") as file:
             return str(json.loads((file.metadata() or {}).get("microfiche", "{}")).get("format", ""))
-    except (SafetensorError, OSError, ValueError, AttributeError):
+    except (SafetensorError, OSError, ValueError, AttributeError, RecursionError):
         return ""
 
 

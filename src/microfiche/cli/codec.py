@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microfiche.cli.console import err, fail, progress, reported
-from microfiche.errors import InputError, UnreadableCharacters
-from microfiche.files import whole_file
+from microfiche.errors import CheckpointError, InputError, UnreadableCharacters
+from microfiche.files import short, whole_file
 from microfiche.sources import Source, sources
 from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, Layout, density, mode
 
@@ -60,7 +60,7 @@ def texts_of(files: list[str], encoding: str) -> list[Source]:
     for name in files:
         path = Path(name)
         if not (path.is_file() and path.suffix.lower() in DOCUMENTS):
-            found += sources([name], encoding)
+            found += sources([name], encoding, lambda line: err.print(line, markup=False))
             continue
         from microfiche.documents.reading import read
 
@@ -119,7 +119,7 @@ def render(
         count = 0
         with progress("pages") as done:
             for source, text in texts:
-                stem = "stdin" if source.name == "-" else Path(source.name).stem
+                stem = "stdin" if source.name == "-" else short(Path(source.name).stem)
                 for number, page in enumerate(typesetter.pages(text), 1):
                     with whole_file(output / f"{stem}-{number:04d}.png") as beside:
                         Image.fromarray(page.image).save(beside, "PNG")
@@ -217,7 +217,10 @@ def unpack(
                     done(number)
                     yield data
 
-        _write(output, pieces())
+        try:
+            _write(output, pieces())
+        except CheckpointError as error:
+            raise CheckpointError(f"{file}: {error}") from error
         if wrong:
             listed = ", ".join(map(str, wrong[:20])) + (", …" if len(wrong) > 20 else "")
             message = f"{file}: pages read with errors, {len(wrong)} of {len(fiche)}: {listed}"

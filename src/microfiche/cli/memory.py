@@ -16,9 +16,12 @@ import typer
 from microfiche.cli.codec import DensityName, JsonOption, LayoutName, ModeName
 from microfiche.cli.console import err, progress, reported
 from microfiche.errors import InputError
+from microfiche.files import bytes_of, plain
+from microfiche.sources import decoded
 
 if TYPE_CHECKING:
     from microfiche.memory import Memory
+    from microfiche.memory.messages import Message
 
 app = typer.Typer(no_args_is_help=True, help="The optical memory: texts kept as pages that fade.")
 
@@ -130,7 +133,7 @@ def ask(
             print(jsons.dumps({"answer": answer.text, "cut": answer.cut, "cited": cited, "unknown": answer.unknown,
                                "tokens": answer.context.tokens, "text_tokens": answer.context.text_tokens}))
             return
-        print(answer.text)
+        print(plain(answer.text))
         for page, where in cited.items():
             print(f"[page {page}] {where}")
         if answer.unknown:
@@ -212,14 +215,28 @@ def server_at(url: str) -> Any:
 def _taken(one: str, name: str | None) -> tuple[Any, str | None]:
     """What an argument means, and under which name it is added."""
     if one == "-":
-        return sys.stdin.buffer.read().decode("utf-8"), name or "stdin"
+        return decoded("-", sys.stdin.buffer.read()), name or "stdin"
     path = Path(one)
     if path.suffix != ".jsonl":
         return path, None
+    from microfiche.memory.store import LARGEST
+
+    lines = decoded(one, bytes_of(path, LARGEST)).split("\n")
+    messages = [_message(line, f"{one}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    return messages, name or path.stem
+
+
+def _message(line: str, where: str) -> Message:
+    from microfiche.memory.messages import message_of
+
     try:
-        return [jsons.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()], name or path.stem
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a chat, one JSON message a line ({error})") from error
+        return message_of(jsons.loads(line))
+    except RecursionError as error:
+        raise InputError(f"{where}: nested too deeply") from error
+    except ValueError as error:
+        raise InputError(f"{where}: not a chat, one JSON message a line ({error})") from error
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _hits(hits: list[dict[str, Any]], json: bool) -> None:
@@ -230,6 +247,6 @@ def _hits(hits: list[dict[str, Any]], json: bool) -> None:
         where = f"page {hit['page']}: " if hit["page"] else ""
         sure = "" if hit["exact"] else "  (read with errors)"
         print(f"{where}{hit['source']}, page {hit['number']}, line {hit['line']}{sure}")
-        print(f"    {' '.join(hit['text'].split())}")
+        print(f"    {plain(' '.join(hit['text'].split()))}")
     if not hits:
         err.print("nothing found", markup=False)

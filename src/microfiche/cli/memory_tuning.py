@@ -88,11 +88,9 @@ def fade(
     from microfiche.memory import forgetting
     from microfiche.memory.context import schedule_of
 
-    with reported(), opened_memory(memory, read_only=False) as opened:
-        by = _schedule(half_life, unit, schedule)
-        if by:
-            opened.keep("schedule", by.model_dump())
-        by = by or schedule_of(opened)
+    with reported(), opened_memory(memory, read_only=plot is not None) as opened:
+        given = _schedule(half_life, unit, schedule)
+        by = given or schedule_of(opened)
         if plot:
             with progress("levels", 6) as done:
                 levels = forgetting.measure(forgetting.sample(opened), opened.model, done)
@@ -104,6 +102,8 @@ def fade(
             if json:
                 print(jsons.dumps([dataclasses.asdict(level) for level in levels]))
             return
+        if given:
+            opened.keep("schedule", given.model_dump())
         result = opened.fade(by)
         if json:
             print(jsons.dumps(dataclasses.asdict(result)))
@@ -166,6 +166,6 @@ def _schedule(half_life: float | None, unit: str, named: str | None) -> HalfLife
     if named is None or named in SCHEDULES:
         return SCHEDULES[named] if named else None
     try:
-        return schedule(tomllib.loads(Path(named).read_text("utf-8")))
-    except (OSError, ValueError) as error:
+        return schedule(tomllib.loads(Path(named).read_text("utf-8-sig")))
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{named}: not a schedule ({error}); there are {', '.join(SCHEDULES)}") from error

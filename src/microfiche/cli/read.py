@@ -144,16 +144,17 @@ def read(
                             fresh = len(found) - len(begun)
                             done(len(found), f"{fresh / (time.perf_counter() - start):.3g} pages/s")
                     document = document_of(opened, settings, found)
-            except (InputError, UsageError) as error:
+                if shelf:
+                    shelf.write(document, form)
+                else:
+                    sys.stdout.write(written(document, form))
+            except (InputError, UsageError, OSError) as error:
                 if len(given) == 1:
                     raise
                 failures.append(one.name)
-                err.print(f"microfiche: {error}", markup=False)
+                told = f"{one.name}: {error.strerror or error}" if isinstance(error, OSError) else error
+                err.print(f"microfiche: {told}", markup=False)
                 continue
-            if shelf:
-                shelf.write(document, form)
-            else:
-                sys.stdout.write(written(document, form))
             if document.failed:
                 listed = ", ".join(str(page.number) for page in document.failed[:20])
                 more = ", …" if len(document.failed) > 20 else ""
@@ -192,17 +193,18 @@ def _model(
         from microfiche.checkpoints.deepseek_ocr import memory
         from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
         from microfiche.encoder import views
-        from microfiche.models.devices import fast_dtype
+        from microfiche.models.devices import device_named, fast_dtype
         from microfiche.models.prompts import prompt
 
         prompt(task)
         views.mode(mode)
+        device_named(device)
         held: torch.dtype = getattr(torch, dtype) if dtype else fast_dtype(device)
         needed = memory(dtype=held, device=device) / 1e9
         err.print(f"deepseek-ocr: {needed:.1f} GB of weights on {device}", markup=False)
         return DeepSeekEngine(load("deepseek-ocr", device, held, weights, adapter), mode, task)
-    if adapter:
-        raise UsageError("--adapter goes with --weights")
+    if adapter or device != "cpu":
+        raise UsageError(f"--{'adapter' if adapter else 'device'} goes with --weights")
     if engine in (EngineName.endpoint, EngineName.deepseek) or task != "markdown":
         what = f"--engine {engine}" if engine else f"--task {task}"
         raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from microfiche.documents.pictures import PictureFile
 from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
 from microfiche.documents.workers import Workers
 from microfiche.errors import InputError, UsageError
+from microfiche.files import files_below, plain
 from microfiche.limits import Limits
 
 __all__ = [
@@ -152,8 +152,8 @@ def _kind(head: bytes, name: str) -> str:
 
 
 def page_numbers(spec: str, count: int) -> list[int]:
-    """The pages that `spec` ("1-3,7", "5-" to the end) means, in rising order, each once; UsageError if one is not
-    among `count`."""
+    """The pages that `spec` ("1-3,7", "5-" to the end) means, in rising order, each once: of a range, those that there
+    are; UsageError if a page, or the first of a range, is not among `count`."""
     numbers: set[int] = set()
     for part in spec.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(-\s*(\d*)\s*)?", part, re.ASCII)
@@ -163,17 +163,17 @@ def page_numbers(spec: str, count: int) -> list[int]:
         last = first if match[2] is None else int(match[3] or max(first, count))
         if last < first:
             raise UsageError(f"pages {spec!r}: {part.strip()!r} runs backwards")
-        if first < 1 or last > count:
-            raise UsageError(f"pages {spec!r}: there is no page {last if first else 0}; the document has {count}")
-        numbers.update(range(first, last + 1))
+        if not 1 <= first <= count:
+            raise UsageError(f"pages {spec!r}: there is no page {first}; the document has {count}")
+        numbers.update(range(first, min(last, count) + 1))
     return sorted(numbers)
 
 
 def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]:
     """The documents that `names` mean: files, folders (all below them with a known suffix, 2 before 10), URLs, "-".
 
-    What a folder holds is left out, with an `error`, if it is a link to somewhere outside the folder; hidden files
-    and folders are passed over. InputError for what does not exist, or a folder without documents.
+    What a folder holds is left out, with an `error`, if it is a link to somewhere outside the folder or no file; hidden
+    files and folders are passed over. InputError for what does not exist, or a folder without documents.
     """
     found: list[Given] = []
     for name in names:
@@ -190,7 +190,7 @@ def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]
                 raise InputError(f"{name}: no PDF or pictures in this folder")
             found += inside
         elif path.exists():
-            found.append(Given(name, path))
+            found.append(Given(plain(name), path))
         else:
             raise InputError(f"{name}: no such file")
     return found
@@ -204,19 +204,10 @@ def _read_all(file: IO[bytes], limits: Limits) -> bytes:
 
 
 def _below(folder: Path) -> list[Given]:
-    home = folder.resolve()
     found: list[Given] = []
-    for at, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(at) / name).is_symlink()]
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in links]
-        for name in [n for n in files if Path(n).suffix.lower() in SUFFIXES] + links:
-            path = Path(at) / name
-            if name.startswith("."):
-                continue
-            if not path.resolve().is_relative_to(home):
-                found.append(Given(str(path), path, "a link to somewhere outside the folder; left out"))
-            elif name not in links:
-                found.append(Given(str(path), path))
+    for one in files_below(folder, lambda path, is_folder: path.name.startswith(".")):
+        if one.path.suffix.lower() in SUFFIXES or (one.left_out and one.path.is_dir()):
+            found.append(Given(plain(str(one.path)), one.path, f"{one.left_out}; left out" if one.left_out else None))
     return sorted(found, key=lambda given: _natural(given.name))
 
 

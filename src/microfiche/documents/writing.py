@@ -16,20 +16,21 @@ from microfiche.documents import opening
 from microfiche.documents.document import Document, PageRead
 from microfiche.documents.fetching import is_url
 from microfiche.documents.reading import Leaf
-from microfiche.files import whole_file
+from microfiche.files import short, whole_file
 
 AROUND = 4  #: px left around a figure
 SUFFIXES = {"md": "md", "json": "json", "text": "txt"}
 
 
 def names_for(documents: Sequence[str]) -> list[str]:
-    """A file name without suffix for each document: that of its file, numbered where two are alike."""
+    """A file name without suffix for each document: that of its file, cut if it is very long, numbered where two are
+    alike."""
     taken: set[str] = set()
     names = []
     for document in documents:
         path = Path(unquote(urlsplit(document).path) if is_url(document) else document)
         stem = path.stem if path.suffix.lower() in opening.SUFFIXES else path.name
-        stem = "stdin" if document == "-" else re.sub(r"[^\w. -]", "_", stem).strip(". ") or "document"
+        stem = "stdin" if document == "-" else short(re.sub(r"[^\w. -]", "_", stem).strip(". ")) or "document"
         name, number = stem, 1
         while name.casefold() in taken:
             number += 1

@@ -13,10 +13,11 @@ from typing import Any
 
 from microfiche.errors import StoreError, UsageError
 from microfiche.evaluation.precision import text_tokens
+from microfiche.files import plain
 from microfiche.memory.archive import Archive, OpenPage
 from microfiche.memory.billing import Provider, Shape, provider
 from microfiche.memory.fading import SCHEDULES, SIDES, HalfLife, Pinned, Steps, schedule, side_at
-from microfiche.memory.paper import UNDRAWN, SetPage, faded, faded_height, plain, png, undrawn
+from microfiche.memory.paper import UNDRAWN, SetPage, faded, faded_height, png, undrawn
 from microfiche.memory.plan import FASTER, Candidate, Plan, block, plan
 from microfiche.memory.records import Clock, PageRecord, Place
 from microfiche.memory.words import find

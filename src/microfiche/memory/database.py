@@ -60,7 +60,7 @@ def connect(path: Path, timeout: float, read_only: bool) -> tuple[sqlite3.Connec
         raise StoreError(f"{path}: no memory there")
     read_only = read_only or not (new or os.access(path, os.W_OK))
     with told(path, timeout):
-        connection = _open(path, timeout, read_only)
+        connection, read_only = _open(path, timeout, read_only)
         try:
             if new or (not read_only and _empty(connection)):
                 _make(connection)
@@ -71,20 +71,31 @@ def connect(path: Path, timeout: float, read_only: bool) -> tuple[sqlite3.Connec
         return connection, read_only
 
 
-def _open(path: Path, timeout: float, read_only: bool) -> sqlite3.Connection:
-    where = path.absolute().as_uri()
+def _open(path: Path, timeout: float, read_only: bool) -> tuple[sqlite3.Connection, bool]:
     try:
-        connection = sqlite3.connect(
-            f"{where}?mode={'ro' if read_only else 'rwc'}", uri=True, timeout=timeout, isolation_level=None
-        )
-        connection.execute("SELECT count(*) FROM sqlite_master")
+        return _connection(path, timeout, "mode=ro" if read_only else "mode=rwc"), read_only
     except sqlite3.OperationalError as error:
-        # A WAL file in a folder that cannot be written to is read as it stands.
-        if not read_only or error.sqlite_errorcode != sqlite3.SQLITE_CANTOPEN:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
-        connection = sqlite3.connect(f"{where}?immutable=1", uri=True, timeout=timeout, isolation_level=None)
+        # The folder cannot be written to, where SQLite puts a file beside the one that it reads: it is read as it
+        # stands, if all of it stands there.
+        wal = path.with_name(f"{path.name}-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise StoreError(
+                f"{path}: what was added last is in {wal.name}, and its folder cannot be written to, which it takes to "
+                "read both; copy both to one that can"
+            ) from error
+        return _connection(path, timeout, "mode=ro&immutable=1"), True
+
+
+def _connection(path: Path, timeout: float, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=timeout, isolation_level=None)
+    try:
         connection.execute("SELECT count(*) FROM sqlite_master")
-    connection.execute("PRAGMA cache_size = -65536")
+        connection.execute("PRAGMA cache_size = -65536")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

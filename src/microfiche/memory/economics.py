@@ -16,13 +16,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microfiche.errors import UsageError
 from microfiche.evaluation.precision import text_tokens
+from microfiche.files import plain
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import provider
 from microfiche.memory.context import context, layout_at
 from microfiche.memory.fades import tokens_at
 from microfiche.memory.fading import SIDES
 from microfiche.memory.forgetting import Fidelity, measure, sample
-from microfiche.memory.paper import plain
 from microfiche.memory.plan import shared
 
 LOOKED_BACK = 16  #: pages back for which it is asked how much of the prefix stayed
@@ -80,9 +80,9 @@ def prices(path: Path | None = None) -> dict[str, Price]:
     table = tomllib.loads((files(__package__) / "prices.toml").read_text())
     try:
         if path is not None:
-            table |= tomllib.loads(path.read_text("utf-8"))
+            table |= tomllib.loads(path.read_text("utf-8-sig"))
         return {name: Price.model_validate(row) for name, row in table.items()}
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not a price table: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

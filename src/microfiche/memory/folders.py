@@ -1,95 +1,105 @@
-"""The files of a folder worth remembering: .gitignore respected, binaries and links that lead astray passed over.
+"""The files of a folder worth remembering: .gitignore respected as git does, binaries passed over.
 
 Each that is left out has its reason. It knows nothing of pages.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
+from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from microfiche.errors import InputError
+from microfiche.files import Found, files_below
 
 DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
 NEVER = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}  #: folders that hold nothing written by hand
 LARGEST = 64 << 20  #: bytes of a text file that is taken
 HEAD = 8192  #: bytes in which a NUL tells a binary
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file, or why it is left out."""
-
-    path: Path
-    left_out: str = ""
+#: The .gitignore files that count in a folder, the outermost first, with their patterns.
+Rules = tuple[tuple[Path, list[GitIgnoreSpecPattern]], ...]
 
 
 def files_in(folder: Path) -> Iterator[Found]:
-    """The files below `folder` in order, links resolved; what .gitignore names is passed over in silence."""
+    """The files below `folder` in order, links resolved; what .gitignore names is passed over in silence.
+
+    The .gitignore files above it count, up to the root of the repository that it lies in, unless they leave out the
+    folder itself, which was asked for by its name.
+    """
     try:
         home = folder.resolve(strict=True)
     except OSError as error:
         raise InputError(f"{folder}: {error.strerror}") from error
-    yield from _walk(home, home, [], {home})
+    rules = {home: _with_own(home, _above(home))}
+
+    def passed_over(path: Path, is_folder: bool) -> bool:
+        if path.name in NEVER or _ignored(path, is_folder, rules[path.parent]):
+            return True
+        if is_folder:
+            rules[path] = _with_own(path, rules[path.parent])
+        return False
+
+    for found in files_below(home, passed_over):
+        if found.left_out:
+            yield found
+        elif not found.path.is_symlink():  # what a link leads to is met where it lies
+            yield replace(found, left_out=_unfit(found.path))
 
 
-def _walk(folder: Path, home: Path, ignored: list[tuple[Path, GitIgnoreSpec]], above: set[Path]) -> Iterator[Found]:
-    rules = _rules(folder)
-    ignored = [*ignored, (folder, rules)] if rules else ignored
+def _above(home: Path) -> Rules:
+    """The rules of the folders above `home` in its repository; none where they leave out `home` itself."""
+    holding = [home, *home.parents]
+    root = next((at for at, folder in enumerate(holding) if (folder / ".git").exists()), 0)
+    rules: Rules = ()
+    for folder in reversed(holding[1 : root + 1]):
+        if _ignored(folder, True, rules):
+            return ()
+        rules = _with_own(folder, rules)
+    return () if _ignored(home, True, rules) else rules
+
+
+def _with_own(folder: Path, rules: Rules) -> Rules:
+    """The rules of what stands in a folder, `rules` being those of the folder itself. As in git, a .gitignore that is a
+    link does not count, nor does a line of it that is no pattern."""
+    file = folder / ".gitignore"
     try:
-        entries = sorted(os.scandir(folder), key=lambda e: e.name)
-    except OSError as error:
-        yield Found(folder, error.strerror or "cannot be opened")
-        return
-    for entry in entries:
-        path = Path(entry.path)
-        try:
-            is_folder = entry.is_dir()
-            if entry.name in NEVER or _ignored(path, is_folder, ignored):
-                continue
-            if entry.is_symlink():
-                target = path.resolve(strict=True)
-                if not target.is_relative_to(home):
-                    yield Found(path, "a link to somewhere outside the folder")
-                continue  # what lies inside is met where it lies, so no link is followed twice or in a circle
-            if is_folder:
-                yield from _walk(path, home, ignored, above | {path})
-            elif entry.is_file():
-                yield Found(path, _unfit(path, entry.stat().st_size))
-            else:
-                yield Found(path, "neither file nor folder")
-        except RuntimeError:
-            yield Found(path, "a link that leads to itself")
-        except OSError as error:
-            yield Found(path, "a link that leads to itself" if error.errno == 40 else error.strerror or "unreadable")
+        if file.is_symlink() or not file.is_file():
+            return rules
+        lines = [line.removesuffix("\r") for line in file.read_text("utf-8-sig", "surrogateescape").split("\n")]
+    except OSError:
+        return rules
+    return (*rules, (folder, [pattern for line in lines for pattern in _pattern(line)]))
 
 
-def _rules(folder: Path) -> GitIgnoreSpec | None:
+def _pattern(line: str) -> list[GitIgnoreSpecPattern]:
     try:
-        lines = (folder / ".gitignore").read_text("utf-8", "replace").splitlines()
-        return GitIgnoreSpec.from_lines(lines)
-    except (OSError, ValueError):
-        return None
+        return [GitIgnoreSpecPattern(line)]
+    except ValueError:
+        return []
 
 
-def _ignored(path: Path, is_folder: bool, ignored: list[tuple[Path, GitIgnoreSpec]]) -> bool:
-    """Whether the innermost .gitignore that speaks of `path` leaves it out."""
-    for folder, rules in reversed(ignored):
+def _ignored(path: Path, is_folder: bool, rules: Rules) -> bool:
+    """Whether the last pattern that speaks of `path`, in the innermost .gitignore of which one does, leaves it out."""
+    for folder, patterns in reversed(rules):
         name = path.relative_to(folder).as_posix() + ("/" if is_folder else "")
-        said = rules.check_file(name).include
-        if said is not None:
-            return said
+        for pattern in reversed(patterns):
+            found = pattern.include is not None and pattern.match_file(name)
+            # A pattern with a group also matches all that lies below a folder; here it is asked of the folder alone.
+            if found and (found.match.end() == len(name) or not found.match.re.groups):
+                return bool(pattern.include)
     return False
 
 
-def _unfit(path: Path, size: int) -> str:
+def _unfit(path: Path) -> str:
     if path.suffix.lower() in DOCUMENTS:
         return ""
-    if size > LARGEST:
-        return f"{size:,} bytes; at most {LARGEST:,} are taken from a folder"
-    with path.open("rb") as file:
-        return "binary" if b"\0" in file.read(HEAD) else ""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            return f"{size:,} bytes; at most {LARGEST:,} are taken from a folder"
+        with path.open("rb") as file:
+            return "binary" if b"\0" in file.read(HEAD) else ""
+    except OSError as error:
+        return error.strerror or "cannot be read"

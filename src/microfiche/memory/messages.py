@@ -6,6 +6,7 @@ What an OpenAI or Anthropic message holds besides text (pictures, tool calls and
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,10 +33,16 @@ def written(message: Message) -> str:
 def message_of(given: Message | Mapping[str, Any]) -> Message:
     """A message from a dict with role, content and perhaps time; InputError if it is none."""
     if isinstance(given, Message):
-        return given
+        return Message(given.role, given.text, moment(given.time))
     if not isinstance(given, Mapping) or not isinstance(given.get("role"), str):
-        raise InputError(f"a message needs a role and content; this is {str(given)[:60]!r}")
-    return Message(given["role"], text_of_content(given), moment(given.get("time")))
+        raise InputError(f"a message needs a role and content; this is {_short(given)}")
+    for key, kinds, wanted in (("content", str | list, "text or a list of parts"), ("tool_calls", list, "a list")):
+        if given.get(key) is not None and not isinstance(given[key], kinds):
+            raise InputError(f"a message's {key} is {_short(given[key])}: give {wanted}")
+    try:
+        return Message(given["role"], text_of_content(given), moment(given.get("time")))
+    except RecursionError as error:
+        raise InputError(f"a message is nested too deeply: {_short(given)}") from error
 
 
 def text_of_content(given: Mapping[str, Any]) -> str:
@@ -44,7 +51,8 @@ def text_of_content(given: Mapping[str, Any]) -> str:
     parts = [content] if isinstance(content, str) else []
     for part in content if isinstance(content, list) else ():
         parts.append(_part(part) if isinstance(part, Mapping) else str(part))
-    for call in given.get("tool_calls") or ():
+    calls = given.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, Mapping) else None
         if isinstance(function, Mapping):
             parts.append(f"[calls {function.get('name', '?')}({function.get('arguments', '')})]")
@@ -66,13 +74,23 @@ def _part(part: Mapping[str, Any]) -> str:
 
 
 def moment(given: object) -> float | None:
-    """Seconds since 1970 of a number or an ISO date; InputError if it is neither."""
+    """Seconds since 1970 of a number or an ISO date, in the years 1 to 9999; InputError if it is neither."""
     if given is None:
         return None
-    if isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < 1e11:
-        return float(given)
     try:
-        when = datetime.fromisoformat(str(given))
-    except ValueError as error:
-        raise InputError(f"a message's time is {given!r}: give seconds since 1970 or an ISO date") from error
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        if isinstance(given, str):
+            when = datetime.fromisoformat(given)
+            seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+        elif isinstance(given, int | float) and not isinstance(given, bool):
+            seconds = float(given)
+        else:
+            raise ValueError
+        datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise InputError(f"a message's time is {_short(given)}: give seconds since 1970 or an ISO date") from error
+    return seconds
+
+
+def _short(value: object) -> str:
+    """The beginning of a value that may be long or nested without end."""
+    return reprlib.repr(value)[:60]

@@ -99,11 +99,6 @@ def decoded(data: bytes) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
-def plain(text: str) -> str:
-    """The text with lone surrogates written out, as names and words are kept."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def packed(text: str) -> bytes:
     """The text compressed."""
     return zlib.compress(encoded(text), 6)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from microfiche.errors import InputError, UsageError
+from microfiche.files import bytes_of, plain
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import Shape
 from microfiche.memory.context import Context, context, schedule_of
@@ -23,9 +24,10 @@ from microfiche.memory.fading import HalfLife, Pinned, Steps
 from microfiche.memory.finding import By, Hit, search
 from microfiche.memory.folders import DOCUMENTS, files_in
 from microfiche.memory.messages import Message, message_of
-from microfiche.memory.paper import encoded, plain
+from microfiche.memory.paper import encoded
 from microfiche.memory.records import Clock, Version
 from microfiche.memory.writer import Added, Writer
+from microfiche.sources import decoded
 
 LARGEST = 1 << 30  #: bytes of one text
 
@@ -95,6 +97,7 @@ class Memory(Archive):
 
     def history(self, name: str) -> list[Version]:
         """The versions of a text, oldest first; UsageError if there is none of that name."""
+        name = plain(name)
         with self.reading() as connection:
             rows = connection.execute(
                 "SELECT version.id, number, added, retired, characters FROM version JOIN source ON source.id = source"
@@ -121,7 +124,7 @@ class Memory(Archive):
             if not chosen:
                 raise UsageError(f"{name}: has no version {number}")
             kept = "".join(self.text(page) for page in chosen[0].pages)
-            return kept + "".join(page.text for page in self.open_pages() if page.source == name)
+            return kept + "".join(page.text for page in self.open_pages() if page.source == plain(name))
 
     def names(self) -> list[tuple[str, str]]:
         """Name and kind (text, file, document, chat) of everything that is remembered now."""
@@ -168,25 +171,11 @@ class Memory(Archive):
 
 
 def _add_file(writer: Writer, path: Path) -> None:
-    try:
-        if path.stat().st_size > LARGEST:
-            raise InputError(f"{path}: {path.stat().st_size:,} bytes; at most {LARGEST:,} are taken")
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
+    data = bytes_of(path, LARGEST)
     digest = hashlib.sha256(data).hexdigest()
     if path.suffix.lower() in DOCUMENTS:
         writer.text(str(path), "document", digest, lambda: read_document(path))
         return
     if not data.removeprefix(codecs.BOM_UTF8):
         raise InputError(f"{path}: empty")
-    writer.text(str(path), "file", digest, lambda: (_decoded(path, data), ""))
-
-
-def _decoded(path: Path, data: bytes) -> str:
-    if b"\0" in data:
-        raise InputError(f"{path}: binary (NUL at byte {data.index(0)})")
-    try:
-        return data.removeprefix(codecs.BOM_UTF8).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from error
+    writer.text(str(path), "file", digest, lambda: (decoded(str(path), data), ""))

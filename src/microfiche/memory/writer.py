@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from microfiche.errors import UsageError
 from microfiche.evaluation.precision import text_tokens
+from microfiche.files import plain
 from microfiche.memory.messages import Message, written
-from microfiche.memory.paper import Manner, SetPage, decoded, encoded, packed, plain, png, set_pages
+from microfiche.memory.paper import Manner, SetPage, decoded, encoded, packed, png, set_pages
 from microfiche.memory.records import page_records, text_of, tokens_blob
 from microfiche.memory.versions import changes, stretches
 from microfiche.memory.words import index_words

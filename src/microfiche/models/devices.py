@@ -14,6 +14,24 @@ DTYPE = "MICROFICHE_DTYPE"  #: the environment variable that chooses `fast_dtype
 _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
+def device_named(name: str) -> torch.device:
+    """The device of that name: cpu, cuda (cuda:1, …) or mps. UsageError where there is none of it here."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"no device {name!r}; there are cpu, cuda and mps") from error
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if device.type not in there:
+        raise UsageError(f"no device {name!r}; there are cpu, cuda and mps")
+    if (device.index or 0) >= there[device.type]:
+        raise UsageError(f"device {name!r}: torch finds none of that name here")
+    return device
+
+
 def free_memory(device: str | torch.device) -> int | None:
     """Bytes free on the device, None where it does not say."""
     device = torch.device(device)

@@ -85,12 +85,18 @@ class NanoModel(nn.Module):
                 yield VisionTokens(values.cpu().clone(), height, width, page.setting, self.checkpoint)
 
     def own(self, tokens: Sequence[VisionTokens]) -> None:
-        """CheckpointError where some of `tokens` were made by another checkpoint."""
+        """CheckpointError where some of `tokens` were made by another checkpoint, or have not the shape of its own."""
         for page in tokens:
             if page.checkpoint != self.checkpoint:
                 raise CheckpointError(
                     f"tokens of checkpoint {page.checkpoint[0]} ({page.checkpoint[1][:12]}) cannot be read by "
                     f"{self.checkpoint[0]} ({self.checkpoint[1][:12]})"
+                )
+            if page.values.shape != (len(page), self.config.token_width):
+                shape = " × ".join(map(str, page.values.shape))
+                raise CheckpointError(
+                    f"tokens of {shape} numbers cannot be read by {self.checkpoint[0]}, "
+                    f"which makes {len(page)} × {self.config.token_width} of such a page"
                 )
 
     def _squares(self, values: Tensor) -> Tensor:

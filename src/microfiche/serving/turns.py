@@ -16,10 +16,11 @@ from typing import Any
 
 from microfiche.errors import InputError
 from microfiche.evaluation.precision import text_tokens
+from microfiche.files import plain
 from microfiche.memory.billing import Provider
 from microfiche.memory.fading import SIDES, HalfLife, Pinned, Steps
 from microfiche.memory.messages import Message, text_of_content, written
-from microfiche.memory.paper import UNDRAWN, Manner, SetPage, faded, faded_height, plain, png, set_pages, undrawn
+from microfiche.memory.paper import UNDRAWN, Manner, SetPage, faded, faded_height, png, set_pages, undrawn
 
 INTRODUCTION = "What was said before stands on the pages that follow, oldest first, each after its caption:"
 GROUP = 4  #: pages that fade together

@@ -7,7 +7,6 @@ with the pages it would have seen. Documents whose SHA-256 begins with 0 (about 
 from __future__ import annotations
 
 import hashlib
-import lzma
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,9 @@ from numpy.typing import NDArray
 
 from microfiche.decoder.readout import LEFT, RIGHT, SQUARES, centres, places_at
 from microfiche.errors import InputError
+from microfiche.files import NO_FILE, files_below, unpacked_xz
+from microfiche.limits import Limits
+from microfiche.sources import decoded
 from microfiche.typesetting.alphabet import END, N_FULL, N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
@@ -41,17 +43,21 @@ def held_out(document: str) -> bool:
 def documents(file: Path) -> list[str]:
     """The documents of a text file: those between lines that hold one form feed. What is longer than LONGEST is cut
     at line ends into excerpts, so that of a book, too, some is held out. InputError for what is no text."""
-    try:
-        data = lzma.decompress(file.read_bytes()) if file.suffix == ".xz" else file.read_bytes()
-        text = data.decode("utf-8")
-    except (lzma.LZMAError, EOFError) as error:
-        raise InputError(f"{file}: not a whole .xz file ({error})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{file}: not UTF-8 at byte {error.start}") from error
-    if "\0" in text:
-        raise InputError(f"{file}: NUL at character {text.index(chr(0))}; this is not a text file")
+    text = decoded(str(file), _bytes(file))
     whole = [d for d in text.split("\n\f\n") if d.strip()]
     return [part for document in whole for part in (_excerpts(document) if len(document) > LONGEST else [document])]
+
+
+def _bytes(file: Path) -> bytes:
+    if file.exists() and not file.is_file():
+        raise InputError(f"{file}: {NO_FILE}")
+    try:
+        with file.open("rb") as opened:
+            if file.suffix != ".xz":
+                return opened.read()
+            return b"".join(unpacked_xz(str(file), opened, file.stat().st_size, Limits().ratio))
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}") from error
 
 
 def _excerpts(document: str) -> list[str]:
@@ -66,9 +72,9 @@ def _excerpts(document: str) -> list[str]:
 
 
 def text_files(folder: Path) -> list[Path]:
-    """The text files under `folder` in order, without READMEs."""
-    found = (p for p in folder.rglob("*") if p.name.endswith(SUFFIXES) and not p.name.lower().startswith("readme"))
-    return sorted(found)
+    """The text files under `folder` in order, without READMEs; links to files elsewhere are followed."""
+    named = (found.path for found in files_below(folder))
+    return [path for path in named if path.name.endswith(SUFFIXES) and not path.name.lower().startswith("readme")]
 
 
 @dataclass(frozen=True)

@@ -52,10 +52,10 @@ class Plan(BaseModel):
     def read(cls, path: Path) -> Self:
         """The recipe in a TOML file; UsageError, in one line, if it is none."""
         try:
-            return cls(**tomllib.loads(path.read_text()))
+            return cls(**tomllib.loads(path.read_text("utf-8-sig")))
         except ValidationError as error:
             raise UsageError(f"{path}: not a recipe: {_first(error, list(cls.model_fields))}") from error
-        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError) as error:
+        except (tomllib.TOMLDecodeError, OSError, UnicodeDecodeError, RecursionError) as error:
             raise UsageError(f"{path}: not a recipe: {error}") from error
 
     @model_validator(mode="after")

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from microfiche.documents.opening import documents_in, open_document
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import InputError, UsageError
+from microfiche.files import files_below
 from microfiche.models.prompts import prompt
 from microfiche.sources import Source
 
@@ -80,7 +81,7 @@ def taught_pages(folder: Path) -> list[TaughtPage]:
         if given.error or not isinstance(given.origin, Path):
             raise InputError(f"{given.name}: {given.error}")
         files[given.origin.resolve()] = _File(given.origin)
-    for listing in sorted(folder.rglob("*.jsonl")):
+    for listing in (found.path for found in files_below(folder) if found.path.suffix == ".jsonl"):
         for at, line in _lines(listing):
             file = (listing.parent / line.image).resolve()
             if file not in files:

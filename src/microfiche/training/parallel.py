@@ -20,18 +20,21 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from microfiche.errors import TrainingError
+from microfiche.models.devices import device_named
 
 
 @contextmanager
 def processes(device: str) -> Iterator[torch.device]:
     """Joins the processes that torchrun started, if it did; gives the device of this one (cuda: one for each).
 
-    Raises TrainingError if another of them ends while they work together.
+    Raises TrainingError if another of them ends while they work together, UsageError for a device that there is not.
     """
+    mine = device_named(device)
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        yield torch.device(device)
+        yield mine
         return
-    mine = torch.device(device, int(os.environ["LOCAL_RANK"])) if device == "cuda" else torch.device(device)
+    if device == "cuda":
+        mine = torch.device(device, int(os.environ["LOCAL_RANK"]))
     if mine.type == "cuda":
         torch.cuda.set_device(mine)
     dist.init_process_group("nccl" if mine.type == "cuda" else "gloo")

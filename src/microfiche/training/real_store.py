@@ -35,34 +35,7 @@ _COLUMNS = ("points", "boxes", "bad", "spans", "baselines", "sizes", "unknown")
 #: Families that no page for training is set in (docs/fonts.md), as names of fonts spell them.
 _UNSEEN = re.compile("cabin|clearsans|biolin|ebgaramond|libertin|vollkorn|fira|zenhei")
 #: Units whose pages are in benchmarks/pages.json.
-EVALUATED = frozenset("""
-    debian-refcard/ octave-doc/
-    texlive-humanities-doc/latex/eledmac texlive-lang-arabic/xelatex/sexam texlive-lang-chinese/latex/fduthesis
-    texlive-lang-chinese/latex/xpinyin texlive-lang-chinese/latex/zhnumber texlive-lang-cyrillic/bibtex/gost
-    texlive-lang-french/latex/booktabs-fr texlive-lang-french/latex/l2tabu-french texlive-lang-french/xelatex/facture
-    texlive-lang-japanese/bibtex/ieejtran texlive-lang-japanese/latex/gckanbun
-    texlive-lang-japanese/latex/platexcheat texlive-lang-japanese/platex/pxbase texlive-latex-base-doc/latex/hyperref
-    texlive-latex-extra-doc/latex/acro texlive-latex-extra-doc/latex/blowup texlive-latex-extra-doc/latex/cheatsheet
-    texlive-latex-extra-doc/latex/csvsimple texlive-latex-extra-doc/latex/diabetes-logbook
-    texlive-latex-extra-doc/latex/exam-n texlive-latex-extra-doc/latex/glossaries
-    texlive-latex-extra-doc/latex/halloweenmath texlive-latex-extra-doc/latex/hletter
-    texlive-latex-extra-doc/latex/labbook texlive-latex-extra-doc/latex/magaz texlive-latex-extra-doc/latex/mathexam
-    texlive-latex-extra-doc/latex/modernposter texlive-latex-extra-doc/latex/powerdot
-    texlive-latex-extra-doc/latex/rmpage texlive-latex-extra-doc/latex/sttools
-    texlive-latex-extra-doc/latex/subfigmat texlive-latex-extra-doc/latex/tabularborder
-    texlive-latex-extra-doc/latex/tabularew texlive-latex-extra-doc/latex/xassoccnt
-    texlive-latex-extra-doc/latex/yaletter texlive-latex-recommended-doc/latex/cite
-    texlive-latex-recommended-doc/latex/mdwtools texlive-pictures-doc/latex/tufte-latex
-    texlive-publishers-doc/bibtex/bath-bst texlive-publishers-doc/latex/asmeconf
-    texlive-publishers-doc/latex/bangorexam texlive-publishers-doc/latex/cesenaexam
-    texlive-publishers-doc/latex/hitszbeamer texlive-publishers-doc/latex/jmlr texlive-publishers-doc/latex/llncs
-    texlive-publishers-doc/latex/nddiss texlive-publishers-doc/latex/revtex texlive-publishers-doc/latex/seuthesis
-    texlive-publishers-doc/latex/tabriz-thesis texlive-publishers-doc/latex/thesis-ekf
-    texlive-publishers-doc/latex/thubeamer texlive-publishers-doc/latex/tuda-ci texlive-publishers-doc/latex/tugboat
-    texlive-publishers-doc/latex/wsemclassic texlive-publishers-doc/latex/yb-book
-    texlive-publishers-doc/latex/york-thesis texlive-publishers-doc/plain/tugboat-plain
-    texlive-science-doc/latex/ghsystem texlive-science-doc/latex/siunitx
-""".split())
+EVALUATED = frozenset(["debian-refcard/", "octave-doc/", "texlive-humanities-doc/latex/eledmac", "texlive-lang-arabic/xelatex/sexam", "texlive-lang-chinese/latex/fduthesis", "texlive-lang-chinese/latex/xpinyin", "texlive-lang-chinese/latex/zhnumber", "texlive-lang-cyrillic/bibtex/gost", "texlive-lang-french/latex/booktabs-fr", "texlive-lang-french/latex/l2tabu-french", "texlive-lang-french/xelatex/facture", "texlive-lang-japanese/bibtex/ieejtran", "texlive-lang-japanese/latex/gckanbun", "texlive-lang-japanese/latex/platexcheat", "texlive-lang-japanese/platex/pxbase", "texlive-latex-base-doc/latex/hyperref", "texlive-latex-extra-doc/latex/acro", "texlive-latex-extra-doc/latex/blowup", "texlive-latex-extra-doc/latex/cheatsheet", "texlive-latex-extra-doc/latex/csvsimple", "texlive-latex-extra-doc/latex/diabetes-logbook", "texlive-latex-extra-doc/latex/exam-n", "texlive-latex-extra-doc/latex/glossaries", "texlive-latex-extra-doc/latex/halloweenmath", "texlive-latex-extra-doc/latex/hletter", "texlive-latex-extra-doc/latex/labbook", "texlive-latex-extra-doc/latex/magaz", "texlive-latex-extra-doc/latex/mathexam", "texlive-latex-extra-doc/latex/modernposter", "texlive-latex-extra-doc/latex/powerdot", "texlive-latex-extra-doc/latex/rmpage", "texlive-latex-extra-doc/latex/sttools", "texlive-latex-extra-doc/latex/subfigmat", "texlive-latex-extra-doc/latex/tabularborder", "texlive-latex-extra-doc/latex/tabularew", "texlive-latex-extra-doc/latex/xassoccnt", "texlive-latex-extra-doc/latex/yaletter", "texlive-latex-recommended-doc/latex/cite", "texlive-latex-recommended-doc/latex/mdwtools", "texlive-pictures-doc/latex/tufte-latex", "texlive-publishers-doc/bibtex/bath-bst", "texlive-publishers-doc/latex/asmeconf", "texlive-publishers-doc/latex/bangorexam", "texlive-publishers-doc/latex/cesenaexam", "texlive-publishers-doc/latex/hitszbeamer", "texlive-publishers-doc/latex/jmlr", "texlive-publishers-doc/latex/llncs", "texlive-publishers-doc/latex/nddiss", "texlive-publishers-doc/latex/revtex", "texlive-publishers-doc/latex/seuthesis", "texlive-publishers-doc/latex/tabriz-thesis", "texlive-publishers-doc/latex/thesis-ekf", "texlive-publishers-doc/latex/thubeamer", "texlive-publishers-doc/latex/tuda-ci", "texlive-publishers-doc/latex/tugboat", "texlive-publishers-doc/latex/wsemclassic", "texlive-publishers-doc/latex/yb-book", "texlive-publishers-doc/latex/york-thesis", "texlive-publishers-doc/plain/tugboat-plain", "texlive-science-doc/latex/ghsystem", "texlive-science-doc/latex/siunitx"])
 
 
 @dataclass(frozen=True)

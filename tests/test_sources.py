@@ -1,0 +1,83 @@
+"""Text files come in as text: decoded strictly, composed, without a byte order mark, in pieces of any size."""
+
+from __future__ import annotations
+
+import codecs
+import encodings
+import pkgutil
+from pathlib import Path
+from unicodedata import normalize
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microfiche import sources as module
+from microfiche.errors import InputError, UsageError
+from microfiche.sources import Source, decoded, sources
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES
+
+ENCODINGS = sorted(found.name for found in pkgutil.iter_modules(encodings.__path__) if found.name != "aliases")
+
+
+def read(data: bytes, encoding: str = "utf-8") -> str:
+    return "".join(Source("it", data, encoding).chunks())
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1), st.integers(1, 7))
+def test_a_text_comes_in_composed_however_it_is_cut(text: str, size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "CHUNK", size)
+        for form in ("NFC", "NFD"):
+            assert read(normalize(form, text).encode()) == normalize("NFC", text)
+
+
+@pytest.mark.parametrize("text", ["U\u0308ber cafe\u0301", "\u1112\u1161\u11ab", "a\u0323\u0307", "\u0915\u093c"])
+def test_letters_and_their_marks_are_one_character_where_there_is_one(text: str) -> None:
+    assert read(text.encode()) == normalize("NFC", text)
+
+
+@pytest.mark.parametrize("density", list(DENSITIES))
+def test_nothing_that_can_be_drawn_is_changed_by_it(density: str) -> None:
+    characters = atlas(DENSITIES[density]).characters
+    assert normalize("NFC", characters) == characters
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("size", [1, 3, 1 << 20])
+def test_a_byte_order_mark_is_no_text(encoding: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CHUNK", size)
+    bare = "utf-8" if encoding.startswith("utf-8") else encoding
+    data = ("" if encoding in ("utf-16", "utf-32") else "\ufeff").encode(bare) + "text\ufeff".encode(bare)
+    assert read(data, encoding) == "text\ufeff", "one that stands elsewhere is a character"
+    with pytest.raises(InputError, match="empty"):
+        read("".encode(bare) if encoding in ("utf-16", "utf-32") else "\ufeff".encode(bare), encoding)
+
+
+def test_a_byte_order_mark_does_not_shift_what_is_said_of_a_byte() -> None:
+    with pytest.raises(InputError, match="not utf-8 at byte 5"):
+        read(codecs.BOM_UTF8 + b"ab\xff")
+    with pytest.raises(InputError, match="not UTF-8 at byte 5"):
+        decoded("it", codecs.BOM_UTF8 + b"ab\xff")
+    assert decoded("it", codecs.BOM_UTF8 + b"ab") == "ab"
+
+
+@pytest.mark.parametrize("name", ["rot13", "hex", "base64", "zlib", "quopri", "uu", "undefined", "no\0ne", "\udcff"])
+def test_what_is_no_encoding_of_text_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"text")
+    with pytest.raises(UsageError, match="no encoding of text"):
+        sources([str(tmp_path / "a.txt")], name)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(ENCODINGS), st.binary(max_size=60) | st.text(max_size=20).map(lambda text: text.encode()))
+@pytest.mark.filterwarnings("ignore:invalid:DeprecationWarning")
+def test_any_bytes_in_any_encoding_are_text_or_told(encoding: str, data: bytes) -> None:
+    try:
+        sources([], encoding)
+        read(data, encoding)
+    except UsageError as error:
+        assert repr(encoding) in str(error)
+    except InputError as error:
+        assert str(error).startswith("it: ") and "\n" not in str(error)
