@@ -4,7 +4,7 @@ The local stage is convolutional, most of it at 4 and 8 px, where letters are, a
 As in Contexts Optical Compression (arXiv 2510.18234, section 3.2) two stride-2 steps then make one token of 16 patches.
 The readout is the mirror, down to 4 px, and is asked twice: every 8-px column of pixels says in which pixel rows the
 middle of a line runs and how large its type is, and along each line, every fifth of an em, a frame says which character
-has its centre there, if any. It knows nothing of files, nor of the order in which lines are read.
+stands there, and whether its centre does. It knows nothing of files, nor of the order in which lines are read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from microfiche.typesetting.density import TOKEN_SIDE
 CELL = 4  #: px along the side of what a frame is read from
 COLUMN = 8  #: px along the side of a square in which lines are found
 FRAME = 0.2  #: em along a line that one frame stands for
-NONE = N_HALF  #: the class of a frame that no character has its centre in
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 BETWEEN = 8  #: frames of nothing between two lines, so that no line sees another
 _PARTS = 8  #: of a cell's width that a frame's place is told in
@@ -199,7 +198,8 @@ class PrintReadout(nn.Module):
         return rows - 3, found[:, COLUMN] + 3.3
 
     def frame_logits(self, at_4: Tensor, cells: Tensor, part: Tensor) -> Tensor:
-        """(B, C, H/4, W/4) and the (F, 3) cells and (F,) parts of Frames → (F, N_HALF + 1)."""
+        """(B, C, H/4, W/4) and the (F, 3) cells and (F,) parts of Frames → (F, N_HALF + 1) logits of the character that
+        stands there and, the last, that its centre does."""
         flat = self.norm(at_4).permute(0, 2, 3, 1).flatten(0, 2)
         seen = flat.index_select(0, cells.flatten().clamp(min=0)) * (cells.flatten() >= 0)[:, None]
         x = self.see(seen.view(len(cells), -1))

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from microfiche.checkpoints import print as checkpoint
 from microfiche.models.devices import fast_autocast
-from microfiche.nano.print import BETWEEN, COLUMN, FRAME, MIDDLE, NONE, PrintConfig, PrintModel, frames_at
+from microfiche.nano.print import BETWEEN, COLUMN, FRAME, MIDDLE, PrintConfig, PrintModel, frames_at
 from microfiche.training import parallel
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
@@ -80,8 +80,8 @@ class Batch:
 
     `ink` (B, H, W) uint8, 255 where it is black; `middle` (B, H, W/8) uint8, 1 where the middle of a line runs through
     that row of the column, and `known` of the same shape whether that is known; `size` (B, H/8, W/8) float32 px an em,
-    0 where no line runs; and of frames the `cells` (F, 3) and `part` (F,) they look at and their `target` class (F,),
-    −1 where it is not known.
+    0 where no line runs; and of frames the `cells` (F, 3) and `part` (F,) they look at, the `character` (F,) int64 that
+    stands there, −1 where that is not known, and whether its `centre` (F,) does: 1, 0, or −1 where that is not known.
     """
 
     ink: NDArray[np.uint8]
@@ -90,7 +90,8 @@ class Batch:
     size: NDArray[np.float32]
     cells: NDArray[np.int64]
     part: NDArray[np.int64]
-    target: NDArray[np.int64]
+    character: NDArray[np.int64]
+    centre: NDArray[np.int64]
 
 
 def batch_of(prints: Sequence[Print], rng: np.random.Generator | None = None) -> Batch:
@@ -98,13 +99,13 @@ def batch_of(prints: Sequence[Print], rng: np.random.Generator | None = None) ->
     be traced."""
     height, width = prints[0].page.image.shape
     found = [frames_of(one, rng) for one in prints]
-    y, x, target = (np.concatenate([one[i] for one in found]) for i in range(3))
+    y, x, character, centre = (np.concatenate([one[i] for one in found]) for i in range(4))
     page = np.repeat(np.arange(len(prints)), [len(one[0]) for one in found])
     frames = frames_at(y, x, page, height, width)
     maps = [middles(one) for one in prints]
     middle, known, size = (np.stack([one[i] for one in maps]) for i in range(3))
     ink = 255 - np.stack([one.page.image for one in prints])
-    return Batch(ink, middle, known, size, frames.cells, frames.part, target.astype(np.int64))
+    return Batch(ink, middle, known, size, frames.cells, frames.part, character, centre)
 
 
 def middles(one: Print) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
@@ -132,46 +133,49 @@ def middles(one: Print) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[n
 
 def frames_of(
     one: Print, rng: np.random.Generator | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """The frames of every line of a page, one line after another: (F,) y and x px, NaN between two lines, and their
-    classes, −1 where that is not known; with `rng` as `batch_of` says."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """The frames of every line of a page, one line after another: (F,) y and x px, NaN between two lines, and of each
+    the character and whether it is its centre, as in Batch; with `rng` as `batch_of` says."""
     assert one.page.text is not None and one.page.boxes is not None
-    boxes = one.page.boxes
-    centre = (boxes[:, 0] + boxes[:, 2]) / 2
-    stands = boxes[:, 2] > boxes[:, 0]
     ids = glyphs(one.page.text).astype(np.int64)
     ids[(ids >= N_HALF) | (ids == NO_GLYPH)] = -1
-    gap = np.full(BETWEEN, np.nan)
-    ys, xs, targets = [], [], []
+    boxes = one.page.boxes
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    stands = boxes[:, 2] > boxes[:, 0]
+    gap, unknown = np.full(BETWEEN, np.nan), np.full(BETWEEN, -1)
+    found: list[tuple[NDArray[Any], ...]] = [(gap, gap, unknown, unknown)]
     for line in one.lines:
-        down, larger = (rng.normal(0, _SLIP) if rng is not None else (0.0, 0.0))
+        chosen = line.start + np.flatnonzero(stands[line.start : line.stop])
+        if not len(chosen):
+            continue
+        chosen = chosen[np.argsort(middle[chosen], kind="stable")]
+        down, larger = rng.normal(0, _SLIP) if rng is not None else (0.0, 0.0)
         size = line.size * float(np.exp(larger))
         x0, y0, x1, y1 = line.baseline
         begin = x0 - (_BEYOND + (rng.random() * FRAME if rng is not None else 0)) * size
         x = begin + (np.arange(np.ceil((x1 - begin) / size / FRAME + _BEYOND / FRAME)) + 0.5) * FRAME * size
         y = y0 + (x - x0) * (y1 - y0) / max(x1 - x0, 1e-6) - (MIDDLE + down) * line.size
-        target = np.full(len(x), NONE, np.int64)
-        chosen = line.start + np.flatnonzero(stands[line.start : line.stop])
-        frame = ((centre[chosen] - begin) / (FRAME * size)).astype(np.int64).clip(0, len(x) - 1)
-        target[frame] = ids[chosen]
-        for masked in frame[ids[chosen] < 0].tolist():  # nor is it known where exactly such a character stands
-            target[max(0, masked - 2) : masked + 3] = -1
-        ys += [gap, y]
-        xs += [gap, x]
-        targets += [np.full(BETWEEN, -1), target]
-    none = [np.empty(0)]
-    return np.concatenate(ys or none), np.concatenate(xs or none), np.concatenate(targets or none).astype(np.int64)
+        at = middle[chosen]
+        nearest = chosen[np.searchsorted((at[1:] + at[:-1]) / 2, x)]
+        character = ids[nearest]
+        character[(x < x0) | (x > x1)] = -1
+        centre = np.zeros(len(x), np.int64)
+        centre[((at - begin) / (FRAME * size)).astype(np.int64).clip(0, len(x) - 1)] = 1
+        centre[ids[nearest] < 0] = -1
+        found += [(y, x, character, centre), (gap, gap, unknown, unknown)]
+    y, x, character, centre = (np.concatenate([part[i] for part in found]) for i in range(4))
+    return y, x, character, centre
 
 
 def losses(
     model: PrintModel, batch: Batch, device: torch.device, local: bool = False
 ) -> tuple[Tensor, int, Tensor]:
-    """The summed loss, over how many frames, and of each known frame whether it is read right, (n,) bool; `local`
-    reads the patches before they are compressed."""
+    """The summed loss, over how many frames, and of each of those, which a character is known to stand in, whether that
+    is read right, (n,) bool; `local` reads the patches before they are compressed."""
     ink = torch.from_numpy(batch.ink).to(device, torch.float32) / 255
-    middle, known, size, cells, part, target = (
+    middle, known, size, cells, part, character, centre = (
         torch.from_numpy(a).to(device)
-        for a in (batch.middle, batch.known, batch.size, batch.cells, batch.part, batch.target)
+        for a in (batch.middle, batch.known, batch.size, batch.cells, batch.part, batch.character, batch.centre)
     )
     with fast_autocast(device):
         at_8, at_4 = model.maps(ink, not local)
@@ -180,10 +184,12 @@ def losses(
     each = F.binary_cross_entropy_with_logits(rows, middle.float(), reduction="none")
     # Eight rows of a column count as one frame does, so that either loss weighs the same however dense a page is.
     lines = (each * known).sum() / known.sum().clamp(min=1) * COLUMN + _SIZE_SHARE * size_loss(sizes, size)
-    asked = target >= 0
-    total = F.cross_entropy(logits[asked], target[asked], reduction="sum")
-    count = max(1, int(asked.sum()))
-    return total + lines * count, count, logits[asked].argmax(-1) == target[asked]
+    stands, sure = character >= 0, centre >= 0
+    count = max(1, int(stands.sum()))
+    total = F.cross_entropy(logits[stands, :-1], character[stands], reduction="sum")
+    total = total + F.binary_cross_entropy_with_logits(logits[sure, -1], centre[sure].float(), reduction="sum")
+    right = logits[stands, :-1].argmax(-1) == character[stands]
+    return total + lines * count, count, right
 
 
 def size_loss(log_size: Tensor, size: Tensor) -> Tensor:
@@ -295,8 +301,8 @@ def validate(
     for name, prints in held.items():
         batch = batch_of(prints)
         _, _, right = losses(model, batch, device, local)
-        target = batch.target[batch.target >= 0]
-        scores[name] = round(right[torch.from_numpy(target != NONE).to(device)].float().mean().item(), 5)
+        centre = torch.from_numpy(batch.centre[batch.character >= 0] == 1).to(device)
+        scores[name] = round(right[centre].float().mean().item(), 5)
     model.train()
     return scores
 
