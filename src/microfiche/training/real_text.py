@@ -299,7 +299,8 @@ def _check(glyphs: _Glyphs, picture: NDArray[np.uint8], scale: float) -> None:
     order = np.lexsort((glyphs.origin[:, 0], np.rint(glyphs.origin[:, 1]), glyphs.points))
     steps = np.diff(glyphs.origin[order], axis=0)
     double = np.zeros(len(glyphs), bool)
-    double[order[1:]] = (np.diff(glyphs.points[order]) == 0) & (np.abs(steps) < 0.15 * glyphs.size[order[1:], None]).all(1)
+    same = np.diff(glyphs.points[order]) == 0
+    double[order[1:]] = same & (np.abs(steps) < 0.15 * glyphs.size[order[1:], None]).all(1)
     _limit("doubled", double, 0.02)
     height = (glyphs.origin[:, 1] - glyphs.ink[:, 1]) / glyphs.size
     depth = (glyphs.ink[:, 3] - glyphs.origin[:, 1]) / glyphs.size
@@ -415,9 +416,7 @@ def _mark_stacked(line: _Glyphs, em: float) -> None:
     line.bad[:-1] |= near
 
 
-def _with_spaces(
-    line: _Glyphs, em: float
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+def _with_spaces(line: _Glyphs, em: float) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for."""
     gap = line.boxes[1:, 0] - line.boxes[:-1, 2]
     after = np.flatnonzero(line.space[:-1] & (gap > 0.08 * em) | (gap > 0.8 * em))
