@@ -27,7 +27,7 @@ from microfiche.typesetting.printed import Line, Print
 
 _BAD = 0xFFFD  #: stands in a page's text for a character that is not to be learned
 _DESIGNED = re.compile(
-    "beamer|slide|talk|poster|letter(?!space)|lettre|brief|cv(?![a-z])|vitae|resume|exam(?!pl)|form(?![a-z])|card|"
+    "beamer|slide|talk|poster|letter(?!space)|lettre|brief|cv(?![a-z])|vitae|resume|exam(?!pl)|(?<![a-z])form(?![a-z])|card|"
     "table(?!au)|tabular|tabu(?![a-z])|invoice|factur|rechnung|flyer|leaflet|calend",
     re.I,
 )

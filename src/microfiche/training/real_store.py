@@ -78,7 +78,7 @@ def extract(
 def _batches(pdfs: Path, packages: Sequence[str] | None) -> Iterator[tuple[str, list[str]]]:
     folders = sorted(p for p in pdfs.iterdir() if p.is_dir() and not p.name.startswith("."))
     for package in folders if packages is None else [pdfs / name for name in packages]:
-        files = [p.relative_to(pdfs).as_posix() for p in sorted(package.rglob("*.pdf")) if not p.is_symlink()]
+        files = [p.relative_to(pdfs).as_posix() for p in sorted(package.rglob("*.pdf")) if p.is_file()]
         for first in range(0, len(files), BATCH):
             yield f"{package.name}-{first // BATCH:03}", files[first : first + BATCH]
 

@@ -343,7 +343,7 @@ def _in_lines(
         explained.append(one.boxes)
         em = _commonest(one.size)
         _mark_stacked(one, em)
-        codes, box, wrong = _with_spaces(one, em)
+        codes, box, wrong = _with_spaces(one, np.diff(line) == 1, em)
         base = np.abs(one.size - em) < 0.1 * em
         slope, x0, x1 = float(np.median(one.slope)), float(one.boxes[:, 0].min()), float(one.boxes[:, 2].max())
         y = float(np.median(one.origin[base, 1] - slope * (one.origin[base, 0] - x0)))
@@ -416,10 +416,13 @@ def _mark_stacked(line: _Glyphs, em: float) -> None:
     line.bad[:-1] |= near
 
 
-def _with_spaces(line: _Glyphs, em: float) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for."""
+def _with_spaces(
+    line: _Glyphs, follows: NDArray[np.bool_], em: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for; `follows` (T - 1,)
+    says of each glyph but the first whether it comes next in the file too."""
     gap = line.boxes[1:, 0] - line.boxes[:-1, 2]
-    after = np.flatnonzero(line.space[:-1] & (gap > 0.08 * em) | (gap > 0.8 * em))
+    after = np.flatnonzero(gap > em * np.where(follows, np.where(line.space[:-1], 0.08, 0.8), 0.2))
     middle = (line.boxes[after, 2] + line.boxes[after + 1, 0]) / 2
     half = gap[after] / 2
     top = np.minimum(line.boxes[after, 1], line.boxes[after + 1, 1])
@@ -457,7 +460,8 @@ def _unknown(picture: NDArray[np.uint8], known: NDArray[np.float64]) -> NDArray[
     if not edges.any():
         return np.empty((0, 4))
     wide, tall = _run_lengths(edges), _run_lengths(edges.T).T
-    edges &= ~((wide >= 14) & (tall <= 5) | (tall >= 14) & (wide <= 5))
+    for along, over in ((wide, tall), (tall, wide)):  # rules
+        edges &= ~((along >= 14) & (along >= 4 * over) & (over <= 10))
     cells = np.zeros((-(-rows // _CELL) * _CELL, -(-columns // _CELL) * _CELL), bool)
     cells[:rows, :columns] = edges
     full = cells.reshape(cells.shape[0] // _CELL, _CELL, -1, _CELL).sum((1, 3)) >= 3
