@@ -23,6 +23,7 @@ from microfiche.documents.pdf_text import HYPHENS, INVISIBLE
 
 GRID = 80  #: cells along a page's longer side in which unknown ink is sought
 _CELL = 12  #: px of a cell in the drawing that characters are checked against
+_CJK = 0x2E80  #: the first code point of signs that no spaces part
 _SPACES = [0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
 _NOTHING = [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)]
 #: Accents as glyphs of their own → the combining ones.
@@ -419,8 +420,8 @@ def _mark_stacked(line: _Glyphs, em: float) -> None:
 def _with_spaces(
     line: _Glyphs, follows: NDArray[np.bool_], em: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for; `follows` (T - 1,)
-    says of each glyph but the first whether it comes next in the file too."""
+    """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for, and bad beside
+    a Chinese sign; `follows` (T - 1,) says of each glyph but the first whether it comes next in the file too."""
     gap = line.boxes[1:, 0] - line.boxes[:-1, 2]
     after = np.flatnonzero(gap > em * np.where(follows, np.where(line.space[:-1], 0.08, 0.8), 0.2))
     middle = (line.boxes[after, 2] + line.boxes[after + 1, 0]) / 2
@@ -431,14 +432,14 @@ def _with_spaces(
     return (
         np.insert(line.points, after + 1, 0x20),
         np.insert(line.boxes, after + 1, spaces, axis=0),
-        np.insert(line.bad, after + 1, False),
+        np.insert(line.bad, after + 1, (line.points[after] >= _CJK) | (line.points[after + 1] >= _CJK)),
     )
 
 
 def _check_words(text: NDArray[np.int64], spans: list[tuple[int, int]]) -> None:
     """Refused where most words are single letters: tables of fonts, charts, formulas."""
     words = [w for start, stop in spans for w in "".join(map(chr, text[start:stop].tolist())).split()]
-    single = sum(len(word) == 1 and word.isalpha() and ord(word) < 0x2E80 for word in words)
+    single = sum(len(word) == 1 and word.isalpha() and ord(word) < _CJK for word in words)
     if len(words) >= 10 and single > 0.5 * len(words):
         raise Refused("loose letters")
 
