@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from glob import escape
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -60,12 +61,14 @@ def extract(
     `progress` hears of each shard. A PDF that crashes PDFium or takes more than SECONDS is left out. InputError where
     there is no PDF, or the disk is full.
     """
-    shards = list(_batches(pdfs, packages))
+    if packages is None:
+        packages = sorted(p.name for p in pdfs.iterdir() if p.is_dir() and not p.name.startswith("."))
+    shards = {name: files for package in packages for name, files in _batches(pdfs, package)}
     if not shards:
         raise InputError(f"{pdfs}: no PDF in it; tools/fetch_pages.py fetches some")
     reader = _Reader()
     try:
-        for done, (name, files) in enumerate(shards):
+        for done, (name, files) in enumerate(shards.items()):
             path = store / f"{name}.safetensors"
             if not _holds(path, files):
                 with whole_file(path) as beside:
@@ -73,14 +76,17 @@ def extract(
             progress(name, done + 1, len(shards))
     finally:
         reader.end()
+    for package in packages:  # shards of PDFs that are there no longer
+        for path in store.glob(f"{escape(package)}-[0-9][0-9][0-9].safetensors"):
+            if path.stem not in shards:
+                path.unlink()
 
 
-def _batches(pdfs: Path, packages: Sequence[str] | None) -> Iterator[tuple[str, list[str]]]:
-    folders = sorted(p for p in pdfs.iterdir() if p.is_dir() and not p.name.startswith("."))
-    for package in folders if packages is None else [pdfs / name for name in packages]:
-        files = [p.relative_to(pdfs).as_posix() for p in sorted(package.rglob("*.pdf")) if p.is_file()]
-        for first in range(0, len(files), BATCH):
-            yield f"{package.name}-{first // BATCH:03}", files[first : first + BATCH]
+def _batches(pdfs: Path, package: str) -> Iterator[tuple[str, list[str]]]:
+    """The names of a package's shards and the PDFs of each."""
+    files = [p.relative_to(pdfs).as_posix() for p in sorted((pdfs / package).rglob("*.pdf")) if p.is_file()]
+    for first in range(0, len(files), BATCH):
+        yield f"{package}-{first // BATCH:03}", files[first : first + BATCH]
 
 
 def _holds(path: Path, files: list[str]) -> bool:
