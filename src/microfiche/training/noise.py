@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from microfiche.errors import UsageError
-from microfiche.page import PAPER, Page
+from microfiche.page import PAPER, Boxes, Page
 from microfiche.typesetting.printed import Print
 from microfiche.typesetting.shrink import as_jpeg
 
 Picture = NDArray[np.uint8]
 Map = NDArray[np.float64]
-Boxes = NDArray[np.int32] | NDArray[np.float32]
 Step = Callable[[Picture, np.random.Generator], tuple[Picture, Map]]
 STILL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 STILL.flags.writeable = False

@@ -134,7 +134,7 @@ class Shard:
     def __init__(self, path: Path) -> None:
         """InputError where it is no shard, or of another version."""
         try:
-            self._file = safe_open(path, "np")
+            self._file = _opened(path)
             head = self._file.metadata() or {}
             if head.get("format") != _FORMAT:
                 raise InputError(f"{path}: a shard of another version; extract it again")
@@ -160,6 +160,10 @@ class Shard:
             part("spans", "spans"), part("baselines", "spans"), part("sizes", "spans"), part("unknown", "unknown"),
             frozenset(),
         )  # fmt: skip
+
+
+def _opened(path: Path) -> Any:
+    return safe_open(path, "np")
 
 
 class _Reader:

@@ -114,7 +114,7 @@ def draw_grey(page: Any, width: int, height: int, window: tuple[int, int, int, i
 
 def _quick(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
     """A function of PDFium that takes addresses as numbers, so that `map` calls it in no time."""
-    return PYFUNCTYPE(result, *arguments)(cast(function, c_void_p).value)
+    return PYFUNCTYPE(result, *arguments)(cast(function, c_void_p).value or 0)
 
 
 _AT = (c_size_t, c_int)
@@ -149,7 +149,7 @@ def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[
         raise Refused("few characters")
     if count > _MOST:
         raise Refused("many characters")
-    text = repeat(cast(textpage, c_void_p).value or 0)
+    text = repeat(cast(textpage, c_void_p).value)
     codes = np.fromiter(map(_code, text, range(count)), np.int64, count)
     low = np.flatnonzero((codes[1:] >> 10 == 0xDC00 >> 10) & (codes[:-1] >> 10 == 0xD800 >> 10)) + 1
     codes[low - 1] = 0x10000 + ((codes[low - 1] & 0x3FF) << 10) + (codes[low] & 0x3FF)
