@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +32,7 @@ from microfiche.typesetting.printed import Print
 WIDTH, HEIGHT = 400, 300
 WORDS = "The quick brown fox jumps over the lazy dog and runs away."
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/pages.json"
+TOOLS = Path(__file__).parents[2] / "tools"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -422,6 +426,38 @@ def test_a_document_that_hangs_or_crashes_costs_itself_alone(tmp_path: Path, mon
         assert len(reader.read(good)[0]) == 1
     finally:
         reader.end()
+
+
+@pytest.mark.skipif(not shutil.which("dpkg-deb"), reason="needs Debian's dpkg-deb")
+def test_pdfs_come_out_of_packages(tmp_path: Path) -> None:
+    tree = tmp_path / "tree/usr/share/doc/x"
+    data = written(tree / "a.pdf", words).read_bytes()
+    (tree / "b.pdf.gz").write_bytes(gzip.compress(data))
+    (tree / "damaged.pdf.gz").write_bytes(gzip.compress(data)[:50])
+    (tree / "link.pdf").symlink_to("/etc/hostname")
+    (tree / "notes.txt").write_text("none of ours")
+    (tmp_path / "tree/DEBIAN").mkdir()
+    (tmp_path / "tree/DEBIAN/control").write_text(
+        "Package: some\nVersion: 1\nArchitecture: all\nMaintainer: A <a@b.c>\nDescription: some\n"
+    )
+    (tmp_path / "debs").mkdir()
+    deb = tmp_path / "debs/some_1_all.deb"
+    subprocess.run(["dpkg-deb", "-b", str(tmp_path / "tree"), str(deb)], check=True, capture_output=True)
+
+    def fetched(name: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, str(TOOLS / "fetch_pages.py"), str(tmp_path / "out"), "--debs", str(deb.parent)]
+        return subprocess.run([*command, "--packages", name], capture_output=True, text=True)
+
+    first = fetched("some")
+    assert (first.returncode, first.stdout) == (0, f"some: 2 PDFs, {2 * len(data) / 1e6:.0f} MB\n")
+    assert "damaged.pdf: passed over" in first.stderr
+    found = {str(path.relative_to(tmp_path / "out")): path.read_bytes() for path in (tmp_path / "out").rglob("*.pdf")}
+    assert found == {f"some/usr/share/doc/x/{name}.pdf": data for name in "ab"}
+    assert fetched("some").stdout == "some: is there\n"
+    (deb.parent / "half_1_all.deb").write_bytes(deb.read_bytes()[: deb.stat().st_size // 2])
+    half = fetched("half")
+    assert half.returncode == 1 and "half_1_all.deb: " in half.stderr and "Traceback" not in half.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["some"]
 
 
 def test_what_is_no_store_is_named(tmp_path: Path) -> None:

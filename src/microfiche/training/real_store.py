@@ -61,11 +61,12 @@ def extract(
     `progress` hears of each shard. A PDF that crashes PDFium or takes more than SECONDS is left out. InputError where
     there is no PDF, or the disk is full.
     """
-    if packages is None:
-        packages = sorted(p.name for p in pdfs.iterdir() if p.is_dir() and not p.name.startswith("."))
-    shards = {name: files for package in packages for name, files in _batches(pdfs, package)}
-    if not shards:
-        raise InputError(f"{pdfs}: no PDF in it; tools/fetch_pages.py fetches some")
+    names = packages or sorted(path.name for path in pdfs.glob("[!.]*") if path.is_dir())
+    found = {package: dict(_batches(pdfs, package)) for package in names}
+    if not any(found.values()) or packages and not all(found.values()):
+        empty = next((pdfs / package for package in packages or () if not found[package]), pdfs)
+        raise InputError(f"{empty}: no PDF in it; tools/fetch_pages.py fetches some")
+    shards = {name: files for of_package in found.values() for name, files in of_package.items()}
     reader = _Reader()
     try:
         for done, (name, files) in enumerate(shards.items()):
@@ -76,7 +77,7 @@ def extract(
             progress(name, done + 1, len(shards))
     finally:
         reader.end()
-    for package in packages:  # shards of PDFs that are there no longer
+    for package in names:  # shards of PDFs that are there no longer
         for path in store.glob(f"{escape(package)}-[0-9][0-9][0-9].safetensors"):
             if path.stem not in shards:
                 path.unlink()
