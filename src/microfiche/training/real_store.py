@@ -63,9 +63,10 @@ def extract(
     """
     names = packages or sorted(path.name for path in pdfs.glob("[!.]*") if path.is_dir())
     found = {package: dict(_batches(pdfs, package)) for package in names}
-    if not any(found.values()) or packages and not all(found.values()):
-        empty = next((pdfs / package for package in packages or () if not found[package]), pdfs)
-        raise InputError(f"{empty}: no PDF in it; tools/fetch_pages.py fetches some")
+    missing = [package for package in packages or () if not found[package]]
+    if missing or not any(found.values()):
+        folder = pdfs / missing[0] if missing else pdfs
+        raise InputError(f"{folder}: no PDF in it; tools/fetch_pages.py fetches some")
     shards = {name: files for of_package in found.values() for name, files in of_package.items()}
     reader = _Reader()
     try:
