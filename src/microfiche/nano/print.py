@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from microfiche.decoder.prints import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
 from microfiche.decoder.readout import Decompressor
 from microfiche.encoder.nano import Compressor
 from microfiche.encoder.windows import PATCHES, to_windows
@@ -27,6 +28,7 @@ CELL = 4  #: px along the side of what a frame is read from
 COLUMN = 8  #: px along the side of a square in which lines are found
 FRAME = 0.2  #: em along a line that one frame stands for
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
+BEYOND = 0.6  #: em that frames go on for before and behind a line
 BETWEEN = 8  #: frames of nothing between two lines, so that no line sees another
 _PARTS = 8  #: of a cell's width that a frame's place is told in
 INKED = 0.1  #: the ink, of 1, from which on a pixel makes its square a token
@@ -65,7 +67,7 @@ class Residual(nn.Module):
 
 
 class Local(nn.Module):
-    """(B, H, W) ink in [0, 1] → (B, D, H/16, W/16) patches."""
+    """(B, H, W) ink in [0, 1] → maps (B, C, …) of 2, 4, 8 and 16 px, channels last; the last are the patches."""
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
         super().__init__()
@@ -76,11 +78,13 @@ class Local(nn.Module):
         )
         self.norms = nn.ModuleList(ChannelNorm(w) for w in widths)
 
-    def forward(self, ink: Tensor) -> Tensor:
+    def forward(self, ink: Tensor, scales: int = 4) -> list[Tensor]:
         x = ink[:, None].contiguous(memory_format=torch.channels_last)
-        for down, blocks, norm in zip(self.down, self.blocks, self.norms, strict=True):
-            x = norm(blocks(down(x)))
-        return x
+        maps = []
+        for i in range(scales):
+            x = self.norms[i](self.blocks[i](self.down[i](x)))
+            maps.append(x)
+        return maps
 
 
 class PrintEncoder(nn.Module):
@@ -93,9 +97,12 @@ class PrintEncoder(nn.Module):
         self.compressor = Compressor(config.widths[-1], config.token_width)
 
     def forward(self, ink: Tensor) -> Tensor:
-        windows = to_windows(self.local(ink).permute(0, 2, 3, 1))
-        tokens: Tensor = self.compressor(windows).view(len(ink), -1, self.compressor.conv2.out_features)
-        return tokens * inked(ink)[..., None]
+        return self.compressed(self.local(ink)[-1], inked(ink))
+
+    def compressed(self, patches: Tensor, inked: Tensor) -> Tensor:
+        """(B, D, H/16, W/16) patches and the (B, N) squares with ink → (B, N, token width)."""
+        tokens: Tensor = self.compressor(to_windows(patches.permute(0, 2, 3, 1)))
+        return tokens.view(*inked.shape, -1) * inked[..., None]
 
 
 def inked(ink: Tensor) -> Tensor:
@@ -172,7 +179,7 @@ class PrintReadout(nn.Module):
                   for w, n in zip((at_16, at_8, at_4), config.readout_blocks, strict=True)]  # fmt: skip
         self.blocks16, self.blocks8, self.blocks4 = blocks
         self.up8, self.up4 = Up(at_16, at_8), Up(at_8, at_4)
-        self.line_norm, self.norm = ChannelNorm(at_8), ChannelNorm(at_4)
+        self.norm8, self.norm4 = ChannelNorm(at_8), ChannelNorm(at_4)
         self.line_head = nn.Conv2d(at_8, COLUMN + 1, 1)
         self.see = nn.Linear(3 * at_4, config.hidden)
         self.part = nn.Parameter(torch.randn(CELL * _PARTS, 2 * config.hidden))
@@ -181,26 +188,22 @@ class PrintReadout(nn.Module):
         self.frame_head = nn.Linear(config.hidden, N_HALF + 1)
 
     def unfold(self, tokens: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, channels last."""
-        return self.unfold_windows(self.decompressor(tokens.flatten(0, 1)), height, width)
-
-    def unfold_windows(self, windows: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """The same from (B · height · width, 16, D) windows of patches, decompressed or never compressed."""
-        x = self.up8(self.blocks16(from_windows(windows + self.place, height, width)))
-        at_8 = self.blocks8(x)
-        return at_8, self.blocks4(self.up4(at_8))
+        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own; channels last."""
+        windows = self.decompressor(tokens.flatten(0, 1)) + self.place
+        at_8 = self.blocks8(self.up8(self.blocks16(from_windows(windows, height, width))))
+        return self.norm8(at_8), self.norm4(self.blocks4(self.up4(at_8)))
 
     def line_logits(self, at_8: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H/8, W/8) → (B, H, W/8) logits that the middle of a line runs through each pixel row of each column,
         and (B, H/8, W/8) the binary logarithm of the type's size in px an em."""
-        found = self.line_head(self.line_norm(at_8)).float()
+        found = self.line_head(at_8).float()
         rows = found[:, :COLUMN].permute(0, 2, 1, 3).flatten(1, 2)
         return rows - 3, found[:, COLUMN] + 3.3
 
     def frame_logits(self, at_4: Tensor, cells: Tensor, part: Tensor) -> Tensor:
         """(B, C, H/4, W/4) and the (F, 3) cells and (F,) parts of Frames → (F, N_HALF + 1) logits of the character that
         stands there and, the last, that its centre does."""
-        flat = self.norm(at_4).permute(0, 2, 3, 1).flatten(0, 2)
+        flat = at_4.permute(0, 2, 3, 1).flatten(0, 2)
         seen = flat.index_select(0, cells.flatten().clamp(min=0)) * (cells.flatten() >= 0)[:, None]
         x = self.see(seen.view(len(cells), -1))
         scale, shift = F.embedding(part, self.part).to(x.dtype).chunk(2, dim=-1)
@@ -219,10 +222,36 @@ class PrintModel(nn.Module):
         self.encoder = PrintEncoder(config)
         self.readout = PrintReadout(config)
 
-    def maps(self, ink: Tensor, compressed: bool = True) -> tuple[Tensor, Tensor]:
-        """(B, H, W) ink → the readout's maps of 8 and of 4 px, past the tokens or, not `compressed`, without them."""
-        height, width = ink.shape[1] // TOKEN_SIDE, ink.shape[2] // TOKEN_SIDE
-        if compressed:
-            return self.readout.unfold(self.encoder(ink), height, width)
-        windows = to_windows(self.encoder.local(ink).permute(0, 2, 3, 1))
-        return self.readout.unfold_windows(windows, height, width)
+    @torch.inference_mode()
+    def lines(self, tokens: Tensor, height: int, width: int) -> list[PrintedLine]:
+        """The lines of one page of `height` × `width` squares, from the top, of its (height · width, token width)
+        tokens, zero where there are none."""
+        at_8, at_4 = self.readout.unfold(tokens[None], height, width)
+        rows, log_size = self.readout.line_logits(at_8)
+        chance = rows[0].sigmoid().unflatten(0, (-1, COLUMN)).transpose(1, 2).cpu().numpy()
+        found = trace(chance, log_size[0].exp2().cpu().numpy())
+        xs = [_frames(line, width * TOKEN_SIDE) for line in found]
+        if not xs:
+            return []
+        gap = np.full(BETWEEN, np.nan)
+        x = np.concatenate([part for one in xs for part in (gap, one)])
+        y = np.concatenate([part for line, one in zip(found, xs, strict=True) for part in (gap, line.at(one))])
+        frames = frames_at(y, x, 0, height * TOKEN_SIDE, width * TOKEN_SIDE)
+        cells, part = (torch.from_numpy(a).to(tokens.device) for a in (frames.cells, frames.part))
+        logits = self.readout.frame_logits(at_4, cells, part).float()
+        logits[:, 1:FIRST_PRINTED] = -torch.inf
+        centre = logits[:, -1:].sigmoid()
+        probability = torch.cat([logits[:, :-1].softmax(-1) * centre, 1 - centre], 1).cpu().numpy()
+        ends = np.cumsum([len(one) + BETWEEN for one in xs])
+        read = (
+            characters(line, one, probability[end - len(one) : end])
+            for line, one, end in zip(found, xs, ends.tolist(), strict=True)
+        )
+        return [line for line in read if line.text.strip()]
+
+
+def _frames(line: TracedLine, width: int) -> NDArray[np.float64]:
+    """The middles of the frames of a line, px."""
+    pitch = FRAME * line.size
+    first, last = max(0.0, line.left - BEYOND * line.size), min(width, line.right + BEYOND * line.size)
+    return first + (np.arange(max(1, int((last - first) / pitch))) + 0.5) * pitch

@@ -21,7 +21,18 @@ from torch.nn import functional as F
 
 from microfiche.checkpoints import print as checkpoint
 from microfiche.models.devices import fast_autocast
-from microfiche.nano.print import BETWEEN, COLUMN, FRAME, MIDDLE, PrintConfig, PrintModel, frames_at
+from microfiche.nano.print import (
+    BETWEEN,
+    BEYOND,
+    COLUMN,
+    FRAME,
+    MIDDLE,
+    PrintConfig,
+    PrintModel,
+    PrintReadout,
+    frames_at,
+    inked,
+)
 from microfiche.training import parallel
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
@@ -33,7 +44,7 @@ from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.printed import LARGEST, SIZES, Print
 
-_BEYOND = 0.6  #: em that frames go on for before and behind a line
+_ALIKE = 1.0  #: of the loss on maps that are unlike the encoder's
 _SIZE_SHARE = 0.2  #: of the loss on a type's size
 _SLIP = (0.06, 0.06)  #: em that a line may be traced too high, and share its size may be off: standard deviations
 _LEARNED_APART = ("_head.weight", "part", "place")  #: parameters that are no matrices between features
@@ -152,8 +163,8 @@ def frames_of(
         down, larger = rng.normal(0, _SLIP) if rng is not None else (0.0, 0.0)
         size = line.size * float(np.exp(larger))
         x0, y0, x1, y1 = line.baseline
-        begin = x0 - (_BEYOND + (rng.random() * FRAME if rng is not None else 0)) * size
-        x = begin + (np.arange(np.ceil((x1 - begin) / size / FRAME + _BEYOND / FRAME)) + 0.5) * FRAME * size
+        begin = x0 - (BEYOND + (rng.random() * FRAME if rng is not None else 0)) * size
+        x = begin + (np.arange(np.ceil((x1 - begin) / size / FRAME + BEYOND / FRAME)) + 0.5) * FRAME * size
         y = y0 + (x - x0) * (y1 - y0) / max(x1 - x0, 1e-6) - (MIDDLE + down) * line.size
         at = middle[chosen]
         nearest = chosen[np.searchsorted((at[1:] + at[:-1]) / 2, x)]
@@ -171,16 +182,35 @@ def losses(
     model: PrintModel, batch: Batch, device: torch.device, local: bool = False
 ) -> tuple[Tensor, int, Tensor]:
     """The summed loss, over how many frames, and of each of those, which a character is known to stand in, whether that
-    is read right, (n,) bool; `local` reads the patches before they are compressed."""
+    is read right, (n,) bool.
+
+    The same readout reads the encoder's own maps of 8 and 4 px and those that are unfolded from the tokens, which also
+    learn to be like the former; `local`, it reads the former alone, and nothing is compressed.
+    """
     ink = torch.from_numpy(batch.ink).to(device, torch.float32) / 255
+    with fast_autocast(device):
+        _, *maps = model.encoder.local(ink, 3 if local else 4)
+        total, count, right = read_loss(model.readout, maps[1], maps[0], batch, device)
+        if not local:
+            height, width = (n // TOKEN_SIDE for n in batch.ink.shape[1:])
+            tokens = model.encoder.compressed(maps[2], inked(ink))
+            unfolded = model.readout.unfold(tokens, height, width)
+            compressed, count, right = read_loss(model.readout, *unfolded, batch, device)
+            alike = sum(F.mse_loss(a.float(), b.detach().float()) for a, b in zip(unfolded, maps[1::-1], strict=True))
+            total = total + compressed + _ALIKE * count * alike
+    return total, count, right
+
+
+def read_loss(
+    readout: PrintReadout, at_8: Tensor, at_4: Tensor, batch: Batch, device: torch.device
+) -> tuple[Tensor, int, Tensor]:
+    """The same of what is read from maps of 8 and of 4 px."""
     middle, known, size, cells, part, character, centre = (
         torch.from_numpy(a).to(device)
         for a in (batch.middle, batch.known, batch.size, batch.cells, batch.part, batch.character, batch.centre)
     )
-    with fast_autocast(device):
-        at_8, at_4 = model.maps(ink, not local)
-        rows, sizes = model.readout.line_logits(at_8)
-        logits = model.readout.frame_logits(at_4, cells, part).float()
+    rows, sizes = readout.line_logits(at_8)
+    logits = readout.frame_logits(at_4, cells, part).float()
     each = F.binary_cross_entropy_with_logits(rows, middle.float(), reduction="none")
     # Eight rows of a column count as one frame does, so that either loss weighs the same however dense a page is.
     lines = (each * known).sum() / known.sum().clamp(min=1) * COLUMN + _SIZE_SHARE * size_loss(sizes, size)
@@ -188,8 +218,7 @@ def losses(
     count = max(1, int(stands.sum()))
     total = F.cross_entropy(logits[stands, :-1], character[stands], reduction="sum")
     total = total + F.binary_cross_entropy_with_logits(logits[sure, -1], centre[sure].float(), reduction="sum")
-    right = logits[stands, :-1].argmax(-1) == character[stands]
-    return total + lines * count, count, right
+    return total + lines * count, count, logits[stands, :-1].argmax(-1) == character[stands]
 
 
 def size_loss(log_size: Tensor, size: Tensor) -> Tensor:
@@ -212,7 +241,7 @@ def new_model(recipe: Recipe, device: torch.device) -> PrintModel:
 def start_compressor(model: PrintModel, ink: NDArray[np.uint8], device: torch.device) -> None:
     """Makes a token its patches' leading principal components side by side, those of pages (B, H, W) of ink."""
     with fast_autocast(device):
-        x = model.encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255)
+        x = model.encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255)[-1]
     patches = x.permute(0, 2, 3, 1).flatten(0, 2).float()
     kept = model.config.token_width // 16
     _, vectors = torch.linalg.eigh(patches.T @ patches)
