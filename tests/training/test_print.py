@@ -16,7 +16,7 @@ from microfiche.checkpoints import print as checkpoint
 from microfiche.decoder.prints import characters, trace
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.models.nano import Nano
-from microfiche.nano.print import COLUMN, PrintModel, from_windows
+from microfiche.nano.print import COLUMN, PrintModel
 from microfiche.training import print as stage
 from microfiche.training.noise import turned
 from microfiche.training.prints import Prints
@@ -146,16 +146,21 @@ def test_the_loss_falls(corpus: Path, local: bool) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_a_compressor_begun_as_principal_components_keeps_what_fits(corpus: Path) -> None:
+def test_folding_begun_as_principal_components_keeps_what_fits(corpus: Path) -> None:
     recipe = stage.Recipe.read(corpus / "recipe.toml")
-    model = stage.new_model(recipe.model_copy(update={"model": {**recipe.model, "token_width": 256}}), CPU)
-    ink = 255 - np.stack([page(corpus, s, 256).page.image for s in range(2)])
-    stage.start_compressor(model, ink, CPU)
-    with torch.no_grad():
-        patches = model.encoder.local(torch.from_numpy(ink) / 255)[-1]
-        tokens = model.encoder.compressed(patches, torch.ones(2, 16))
-        back = from_windows(model.readout.decompressor(tokens.flatten(0, 1)), 4, 4)
-    assert (back - patches).abs().max() < 1e-3 * patches.abs().max()
+    ink = 255 - np.stack([page(corpus, s, 256).page.image for s in range(4)])
+    unlike = []
+    for token_width in (16, 256, 2048):
+        changed = recipe.model_copy(update={"model": {**recipe.model, "token_width": token_width}})
+        model = stage.new_model(changed, CPU)
+        stage.start_folding(model, ink, CPU)
+        with torch.no_grad():
+            maps = model.encoder.local(torch.from_numpy(ink) / 255)
+            tokens = model.encoder.folded(maps, torch.ones(4, 16))
+            at_8, at_4 = model.readout.unfold(tokens, 4, 4)
+        unlike.append(((at_4 - maps[1]).square().mean() / maps[1].var()).item())
+    assert unlike[0] > unlike[1] > unlike[2] and unlike[2] < 0.02
+    assert (at_8 - maps[2]).square().mean() < 0.5 * maps[2].var()
 
 
 def test_a_model_comes_back_from_its_file(corpus: Path) -> None:

@@ -1,15 +1,19 @@
 """Nano for print: pages of the world in, a vision token for every 64×64 px with ink, lines of text out.
 
 The local stage is convolutional, most of it at 4 and 8 px, where letters are, and it sees across the windows' borders.
-As in Contexts Optical Compression (arXiv 2510.18234, section 3.2) two stride-2 steps then make one token of 16 patches.
-The readout is the mirror, down to 4 px, and is asked twice: every 8-px column of pixels says in which pixel rows the
-middle of a line runs and how large its type is, and along each line, every fifth of an em, a frame says which character
-stands there, and whether its centre does. It knows nothing of files, nor of the order in which lines are read.
+Each patch of 16 px is then folded to a sixteenth of a token: its 4-px features by their principal components at first,
+and what the stage at 16 px adds. The readout is the mirror: it unfolds tokens to the same maps of 8 and 4 px, and is
+asked twice. Every 8-px column of pixels says in which pixel rows the middle of a line runs and how large its type is,
+and along each line, every fifth of an em, a frame says which character stands there, and whether its centre does.
+
+After Contexts Optical Compression (arXiv 2510.18234, section 3.2), in small; the linear way past deep stages is DC-AE's
+(arXiv 2410.10733, section 3). It knows nothing of files, nor of the order in which lines are read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,19 +22,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.decoder.prints import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
-from microfiche.decoder.readout import Decompressor
-from microfiche.encoder.nano import Compressor
-from microfiche.encoder.windows import PATCHES, to_windows
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.density import TOKEN_SIDE
 
+PATCH = 16  #: px along the side of what a sixteenth of a token holds
 CELL = 4  #: px along the side of what a frame is read from
 COLUMN = 8  #: px along the side of a square in which lines are found
 FRAME = 0.2  #: em along a line that one frame stands for
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 BEYOND = 0.6  #: em that frames go on for before and behind a line
 BETWEEN = 8  #: frames of nothing between two lines, so that no line sees another
-_PARTS = 8  #: of a cell's width that a frame's place is told in
+PARTS = TOKEN_SIDE // PATCH  #: patches along the side of a token's square
+_PLACES = 8  #: parts of a cell's width that a frame's place is told in
 INKED = 0.1  #: the ink, of 1, from which on a pixel makes its square a token
 
 
@@ -46,6 +49,12 @@ class PrintConfig:
     hidden: int = 192
     context: tuple[int, ...] = (1, 2, 4)
 
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> PrintConfig:
+        """The configuration that TOML or JSON gives, which know lists alone."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        return cls(**values)
+
 
 class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, H, W), channels last in memory."""
@@ -55,12 +64,15 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class Residual(nn.Module):
-    """(B, C, H, W) → the same with a 3×3 convolution of what is normalised and rectified added."""
+    """(B, C, H, W) → the same with a 3×3 convolution of what is normalised and rectified added; `still`, with nothing
+    added at first."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, still: bool = False) -> None:
         super().__init__()
         self.norm = ChannelNorm(width)
         self.conv = nn.Conv2d(width, width, 3, padding=1)
+        if still:
+            _start_as_nothing(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv(F.gelu(self.norm(x)))
@@ -93,16 +105,22 @@ class PrintEncoder(nn.Module):
 
     def __init__(self, config: PrintConfig) -> None:
         super().__init__()
+        part = config.token_width // PARTS**2
         self.local = Local(config.widths, config.blocks)
-        self.compressor = Compressor(config.widths[-1], config.token_width)
+        self.fold = nn.Conv2d(config.widths[1], part, PATCH // CELL, PATCH // CELL)
+        self.add = nn.Conv2d(config.widths[3], part, 1, bias=False)
+        self.mix = nn.Linear(config.token_width, config.token_width)
+        _start_as_nothing(self.add)
+        _start_as_identity(self.mix)
 
     def forward(self, ink: Tensor) -> Tensor:
-        return self.compressed(self.local(ink)[-1], inked(ink))
+        return self.folded(self.local(ink), inked(ink))
 
-    def compressed(self, patches: Tensor, inked: Tensor) -> Tensor:
-        """(B, D, H/16, W/16) patches and the (B, N) squares with ink → (B, N, token width)."""
-        tokens: Tensor = self.compressor(to_windows(patches.permute(0, 2, 3, 1)))
-        return tokens.view(*inked.shape, -1) * inked[..., None]
+    def folded(self, maps: list[Tensor], inked: Tensor) -> Tensor:
+        """The maps of the local stage and the (B, N) squares with ink → (B, N, token width)."""
+        x = self.fold(maps[1]) + self.add(maps[3])  # (B, part, H/16, W/16)
+        tokens: Tensor = self.mix(F.pixel_unshuffle(x, PARTS).flatten(2).transpose(1, 2))
+        return tokens * inked[..., None]
 
 
 def inked(ink: Tensor) -> Tensor:
@@ -110,20 +128,25 @@ def inked(ink: Tensor) -> Tensor:
     return (F.max_pool2d(ink[:, None].float(), TOKEN_SIDE) > INKED).flatten(1)
 
 
-def from_windows(windows: Tensor, height: int, width: int) -> Tensor:
-    """(B · height · width, 16, D) windows in quad order → (B, D, 4 · height, 4 · width) patches, channels last."""
-    d = windows.shape[-1]
-    x = windows.view(-1, height, width, 2, 2, 2, 2, d).permute(0, 1, 3, 5, 2, 4, 6, 7)
-    return x.reshape(-1, 4 * height, 4 * width, d).permute(0, 3, 1, 2)
+def _start_as_nothing(conv: nn.Conv2d) -> None:
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+
+
+def _start_as_identity(linear: nn.Linear) -> None:
+    if not linear.weight.is_meta:
+        nn.init.eye_(linear.weight)
+        nn.init.zeros_(linear.bias)
 
 
 class Up(nn.Module):
-    """(B, C, H, W) → (B, D, 2H, 2W)."""
+    """(B, C, H, W) → (B, D, 2H, 2W), nothing at first."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(width)
         self.conv = nn.Conv2d(width, 4 * out, 1)
+        _start_as_nothing(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(self.norm(x)), 2).contiguous(memory_format=torch.channels_last)
@@ -163,8 +186,8 @@ def frames_at(
     inside = (around >= 0) & (around < rows) & real[:, None]
     cells = np.where(inside, (np.asarray(page).reshape(-1, 1) * rows + around) * columns + column[:, None], -1)
     down = (y - row * CELL).astype(np.int64)
-    right = ((x / CELL - column) * _PARTS).astype(np.int64).clip(0, _PARTS - 1)
-    return Frames(cells, down * _PARTS + right)
+    right = ((x / CELL - column) * _PLACES).astype(np.int64).clip(0, _PLACES - 1)
+    return Frames(cells, down * _PLACES + right)
 
 
 class PrintReadout(nn.Module):
@@ -173,25 +196,29 @@ class PrintReadout(nn.Module):
     def __init__(self, config: PrintConfig) -> None:
         super().__init__()
         _, at_4, at_8, at_16 = config.widths
-        self.decompressor = Decompressor(at_16, config.token_width)
-        self.place = nn.Parameter(torch.randn(PATCHES, at_16) * 0.02)
-        blocks = [nn.Sequential(*(Residual(w) for _ in range(n)))
+        part = config.token_width // PARTS**2
+        self.mix = nn.Linear(config.token_width, config.token_width)
+        _start_as_identity(self.mix)
+        self.unfold4 = nn.ConvTranspose2d(part, at_4, PATCH // CELL, PATCH // CELL)
+        self.unfold8 = nn.ConvTranspose2d(part, at_8, PATCH // COLUMN, PATCH // COLUMN)
+        self.widen = nn.Conv2d(part, at_16, 1)
+        blocks = [nn.Sequential(*(Residual(w, still=True) for _ in range(n)))
                   for w, n in zip((at_16, at_8, at_4), config.readout_blocks, strict=True)]  # fmt: skip
         self.blocks16, self.blocks8, self.blocks4 = blocks
         self.up8, self.up4 = Up(at_16, at_8), Up(at_8, at_4)
-        self.norm8, self.norm4 = ChannelNorm(at_8), ChannelNorm(at_4)
         self.line_head = nn.Conv2d(at_8, COLUMN + 1, 1)
         self.see = nn.Linear(3 * at_4, config.hidden)
-        self.part = nn.Parameter(torch.randn(CELL * _PARTS, 2 * config.hidden))
+        self.part = nn.Parameter(torch.randn(CELL * _PLACES, 2 * config.hidden))
         self.along = nn.Sequential(*(Along(config.hidden, dilation) for dilation in config.context))
         self.frame_norm = nn.LayerNorm(config.hidden)
         self.frame_head = nn.Linear(config.hidden, N_HALF + 1)
 
     def unfold(self, tokens: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own; channels last."""
-        windows = self.decompressor(tokens.flatten(0, 1)) + self.place
-        at_8 = self.blocks8(self.up8(self.blocks16(from_windows(windows, height, width))))
-        return self.norm8(at_8), self.norm4(self.blocks4(self.up4(at_8)))
+        x = self.mix(tokens).transpose(1, 2).reshape(len(tokens), -1, height, width)
+        x = F.pixel_shuffle(x, PARTS).contiguous(memory_format=torch.channels_last)
+        at_8 = self.blocks8(self.unfold8(x) + self.up8(self.blocks16(self.widen(x))))
+        return at_8, self.blocks4(self.unfold4(x) + self.up4(at_8))
 
     def line_logits(self, at_8: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H/8, W/8) → (B, H, W/8) logits that the middle of a line runs through each pixel row of each column,
@@ -228,7 +255,7 @@ class PrintModel(nn.Module):
         tokens, zero where there are none."""
         at_8, at_4 = self.readout.unfold(tokens[None], height, width)
         rows, log_size = self.readout.line_logits(at_8)
-        chance = rows[0].sigmoid().unflatten(0, (-1, COLUMN)).transpose(1, 2).cpu().numpy()
+        chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
         found = trace(chance, log_size[0].exp2().cpu().numpy())
         xs = [_frames(line, width * TOKEN_SIDE) for line in found]
         if not xs:
@@ -254,4 +281,4 @@ def _frames(line: TracedLine, width: int) -> NDArray[np.float64]:
     """The middles of the frames of a line, px."""
     pitch = FRAME * line.size
     first, last = max(0.0, line.left - BEYOND * line.size), min(width, line.right + BEYOND * line.size)
-    return first + (np.arange(max(1, int((last - first) / pitch))) + 0.5) * pitch
+    return np.asarray(first + (np.arange(max(1, int((last - first) / pitch))) + 0.5) * pitch, np.float64)

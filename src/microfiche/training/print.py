@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from microfiche.models.devices import fast_autocast
 from microfiche.nano.print import (
     BETWEEN,
     BEYOND,
+    CELL,
     COLUMN,
     FRAME,
     MIDDLE,
+    PATCH,
     PrintConfig,
     PrintModel,
     PrintReadout,
@@ -48,7 +51,8 @@ _ALIKE = 1.0  #: of the loss on maps that are unlike the encoder's
 _SIZE_SHARE = 0.2  #: of the loss on a type's size
 _SLIP = (0.06, 0.06)  #: em that a line may be traced too high, and share its size may be off: standard deviations
 _LEARNED_APART = ("_head.weight", "part", "place")  #: parameters that are no matrices between features
-_SEEN_FIRST = 24  #: pages whose patches the compressor starts from
+_FOLDING = ("encoder.fold", "encoder.mix", "readout.mix", "readout.unfold")
+_SEEN_FIRST = 64  #: pages whose patches the folding starts from
 
 
 class Recipe(Schedule):
@@ -81,8 +85,7 @@ class Recipe(Schedule):
     @property
     def config(self) -> PrintConfig:
         """The sizes of the model."""
-        given = {name: tuple(v) if isinstance(v, list) else v for name, v in self.model.items()}
-        return PrintConfig(**given)
+        return PrintConfig.of(self.model)
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,7 @@ def batch_of(prints: Sequence[Print], rng: np.random.Generator | None = None) ->
     y, x, character, centre = (np.concatenate([one[i] for one in found]) for i in range(4))
     page = np.repeat(np.arange(len(prints)), [len(one[0]) for one in found])
     frames = frames_at(y, x, page, height, width)
-    maps = [middles(one) for one in prints]
-    middle, known, size = (np.stack([one[i] for one in maps]) for i in range(3))
+    middle, known, size = (np.stack(maps) for maps in zip(*map(middles, prints), strict=True))
     ink = 255 - np.stack([one.page.image for one in prints])
     return Batch(ink, middle, known, size, frames.cells, frames.part, character, centre)
 
@@ -144,9 +146,9 @@ def middles(one: Print) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[n
 
 def frames_of(
     one: Print, rng: np.random.Generator | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """The frames of every line of a page, one line after another: (F,) y and x px, NaN between two lines, and of each
-    the character and whether it is its centre, as in Batch; with `rng` as `batch_of` says."""
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The frames of every line of a page, one line after another: (F,) float64 y and x px, NaN between two lines, and
+    of each the character and whether it is its centre, int64 as in Batch; with `rng` as `batch_of` says."""
     assert one.page.text is not None and one.page.boxes is not None
     ids = glyphs(one.page.text).astype(np.int64)
     ids[(ids >= N_HALF) | (ids == NO_GLYPH)] = -1
@@ -174,7 +176,7 @@ def frames_of(
         centre[((at - begin) / (FRAME * size)).astype(np.int64).clip(0, len(x) - 1)] = 1
         centre[ids[nearest] < 0] = -1
         found += [(y, x, character, centre), (gap, gap, unknown, unknown)]
-    y, x, character, centre = (np.concatenate([part[i] for part in found]) for i in range(4))
+    y, x, character, centre = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return y, x, character, centre
 
 
@@ -189,15 +191,17 @@ def losses(
     """
     ink = torch.from_numpy(batch.ink).to(device, torch.float32) / 255
     with fast_autocast(device):
-        _, *maps = model.encoder.local(ink, 3 if local else 4)
-        total, count, right = read_loss(model.readout, maps[1], maps[0], batch, device)
+        maps = model.encoder.local(ink, 3 if local else 4)
+        total, count, right = read_loss(model.readout, maps[2], maps[1], batch, device)
         if not local:
             height, width = (n // TOKEN_SIDE for n in batch.ink.shape[1:])
-            tokens = model.encoder.compressed(maps[2], inked(ink))
-            unfolded = model.readout.unfold(tokens, height, width)
-            compressed, count, right = read_loss(model.readout, *unfolded, batch, device)
-            alike = sum(F.mse_loss(a.float(), b.detach().float()) for a, b in zip(unfolded, maps[1::-1], strict=True))
-            total = total + compressed + _ALIKE * count * alike
+            unfolded = model.readout.unfold(model.encoder.folded(maps, inked(ink)), height, width)
+            again, count, right = read_loss(model.readout, *unfolded, batch, device)
+            unlike = sum(
+                F.mse_loss(there.float(), here.detach().float())
+                for there, here in zip(unfolded, (maps[2], maps[1]), strict=True)
+            )
+            total = total + again + _ALIKE * count * unlike
     return total, count, right
 
 
@@ -238,24 +242,31 @@ def new_model(recipe: Recipe, device: torch.device) -> PrintModel:
 
 
 @torch.no_grad()
-def start_compressor(model: PrintModel, ink: NDArray[np.uint8], device: torch.device) -> None:
-    """Makes a token its patches' leading principal components side by side, those of pages (B, H, W) of ink."""
+def start_folding(model: PrintModel, ink: NDArray[np.uint8], device: torch.device) -> None:
+    """Makes each patch's part of a token the leading principal components of its 4-px features, as pages (B, H, W) of
+    ink have them, and the readout's maps what comes nearest to the encoder's own."""
+    encoder, readout = model.encoder, model.readout
     with fast_autocast(device):
-        x = model.encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255)[-1]
-    patches = x.permute(0, 2, 3, 1).flatten(0, 2).float()
-    kept = model.config.token_width // 16
-    _, vectors = torch.linalg.eigh(patches.T @ patches)
-    leading = vectors[:, -kept:].T.contiguous()
-    model.encoder.compressor.start_as(leading)
-    model.readout.decompressor.start_as(leading.T.contiguous())
+        maps = encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255, 3)
+    at_4, at_8 = (
+        F.pixel_unshuffle(maps[i].float(), PATCH // side).permute(0, 2, 3, 1).flatten(0, 2).double()
+        for i, side in ((1, CELL), (2, COLUMN))
+    )
+    _, vectors = torch.linalg.eigh(at_4.T @ at_4)
+    leading = vectors[:, -encoder.fold.out_channels :]
+    nearest = torch.linalg.lstsq(at_4 @ leading, at_8).solution
+    for layer, weight in ((encoder.fold, leading.T), (readout.unfold4, leading.T), (readout.unfold8, nearest)):
+        layer.weight.copy_(weight.reshape(layer.weight.shape))
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
 
 
 def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for what is multiplied with most, convolutions too; AdamW for everything else. What mixes patches starts as
-    a projection and learns at a tenth of the rate, lest it be shaken apart."""
+    """Muon for what is multiplied with most, convolutions too; AdamW for everything else. What folds and unfolds
+    patches starts as a projection and learns at a tenth of the rate, lest it be shaken apart."""
     matrices, others, mixing = [], [], []
     for name, parameter in model.named_parameters():
-        if "compressor" in name:
+        if name.startswith(_FOLDING):
             mixing.append(parameter)
         elif parameter.ndim > 1 and min(parameter.flatten(1).shape) >= 32 and not name.endswith(_LEARNED_APART):
             matrices.append(parameter)
@@ -309,15 +320,16 @@ def held_pages(recipe: Recipe, text: Path, pages: tuple[Path, Path] | None) -> d
     for name, given, noise in (("set", plain, 0.0), ("worn", plain, 0.3), ("random", strings, 0.0)):
         source = Source(given, text, None, held_out=True)
 
-        def drawn(rng: np.random.Generator, source: Source = source, noise: float = noise) -> Print:
-            return worn(source.set.print(rng, 256, 256), some(rng, noise), rng)
-
-        kinds[name] = drawn
+        kinds[name] = partial(_drawn, source.set, noise)
     if pages:
         real = RealPages(*pages, held_out=True)
         for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
-            kinds[name] = lambda rng, em=em: real.print(rng, 256, 256, em)
+            kinds[name] = partial(real.print, height=256, width=256, em=em)
     return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
+
+
+def _drawn(prints: Prints, noise: float, rng: np.random.Generator) -> Print:
+    return worn(prints.print(rng, 256, 256), some(rng, noise), rng)
 
 
 @torch.no_grad()
@@ -359,7 +371,7 @@ def train(
         if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
             rng = np.random.default_rng(recipe.seed)
             first = np.stack([255 - source.page(rng, 256).page.image for _ in range(_SEEN_FIRST)])
-            start_compressor(model, first, device)
+            start_folding(model, first, device)
         total, count, right = losses(model, batch, device, step < recipe.local_steps)
         return Loss(total, count, int(right.sum()), batch.ink.size // TOKEN_SIDE**2)
 
