@@ -130,15 +130,15 @@ def test_what_was_broken_off_ends_the_same(corpus: Path) -> None:
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-@pytest.mark.parametrize("local", [True, False])
-def test_the_loss_falls(corpus: Path, local: bool) -> None:
+@pytest.mark.parametrize("compressed", [True, False])
+def test_the_loss_falls(corpus: Path, compressed: bool) -> None:
     recipe = stage.Recipe.read(corpus / "recipe.toml")
     batch = stage.batch_of([page(corpus, s, 128) for s in range(2)], np.random.default_rng(0))
     model = stage.new_model(recipe, CPU)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-2)
     losses = []
     for _ in range(15):
-        total, count, _ = stage.losses(model, batch, CPU, local)
+        total, count, _ = stage.losses(model, batch, CPU, compressed, directly=True)
         losses.append(total.item() / count)
         optimiser.zero_grad()
         (total / count).backward()

@@ -48,6 +48,7 @@ from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.printed import LARGEST, SIZES, Print
 
 _ALIKE = 1.0  #: of the loss on maps that are unlike the encoder's
+_DIRECTLY = 4  #: batches of which one is read from the encoder's own maps too
 _SIZE_SHARE = 0.2  #: of the loss on a type's size
 _SLIP = (0.06, 0.06)  #: em that a line may be traced too high, and share its size may be off: standard deviations
 _LEARNED_APART = ("_head.weight", "part", "place")  #: parameters that are no matrices between features
@@ -181,27 +182,29 @@ def frames_of(
 
 
 def losses(
-    model: PrintModel, batch: Batch, device: torch.device, local: bool = False
+    model: PrintModel, batch: Batch, device: torch.device, compressed: bool = True, directly: bool = False
 ) -> tuple[Tensor, int, Tensor]:
     """The summed loss, over how many frames, and of each of those, which a character is known to stand in, whether that
     is read right, (n,) bool.
 
-    The same readout reads the encoder's own maps of 8 and 4 px and those that are unfolded from the tokens, which also
-    learn to be like the former; `local`, it reads the former alone, and nothing is compressed.
+    The readout reads the maps of 8 and 4 px that are unfolded from the tokens, `compressed`, which also learn to be
+    like the encoder's own; or it reads those `directly`; or does both.
     """
     ink = torch.from_numpy(batch.ink).to(device, torch.float32) / 255
     with fast_autocast(device):
-        maps = model.encoder.local(ink, 3 if local else 4)
-        total, count, right = read_loss(model.readout, maps[2], maps[1], batch, device)
-        if not local:
+        maps = model.encoder.local(ink, 4 if compressed else 3)
+        total: Tensor = torch.zeros((), device=device)
+        if directly:
+            total, count, right = read_loss(model.readout, maps[2], maps[1], batch, device)
+        if compressed:
             height, width = (n // TOKEN_SIDE for n in batch.ink.shape[1:])
             unfolded = model.readout.unfold(model.encoder.folded(maps, inked(ink)), height, width)
-            again, count, right = read_loss(model.readout, *unfolded, batch, device)
+            loss, count, right = read_loss(model.readout, *unfolded, batch, device)
             unlike = sum(
                 F.mse_loss(there.float(), here.detach().float())
                 for there, here in zip(unfolded, (maps[2], maps[1]), strict=True)
             )
-            total = total + again + _ALIKE * count * unlike
+            total = total + loss + _ALIKE * count * unlike
     return total, count, right
 
 
@@ -334,14 +337,14 @@ def _drawn(prints: Prints, noise: float, rng: np.random.Generator) -> Print:
 
 @torch.no_grad()
 def validate(
-    model: PrintModel, held: dict[str, list[Print]], device: torch.device, local: bool = False
+    model: PrintModel, held: dict[str, list[Print]], device: torch.device, compressed: bool = True
 ) -> dict[str, float]:
     """For each of several sets of pages the share of characters whose frame is read right."""
     model.eval()
     scores = {}
     for name, prints in held.items():
         batch = batch_of(prints)
-        _, _, right = losses(model, batch, device, local)
+        _, _, right = losses(model, batch, device, compressed, not compressed)
         centre = torch.from_numpy(batch.centre[batch.character >= 0] == 1).to(device)
         scores[name] = round(right[centre].float().mean().item(), 5)
     model.train()
@@ -372,11 +375,12 @@ def train(
             rng = np.random.default_rng(recipe.seed)
             first = np.stack([255 - source.page(rng, 256).page.image for _ in range(_SEEN_FIRST)])
             start_folding(model, first, device)
-        total, count, right = losses(model, batch, device, step < recipe.local_steps)
+        compressed = step >= recipe.local_steps
+        total, count, right = losses(model, batch, device, compressed, not compressed or number % _DIRECTLY == 0)
         return Loss(total, count, int(right.sum()), batch.ink.size // TOKEN_SIDE**2)
 
     def measured(step: int) -> dict[str, float]:
-        return validate(model, held, device, step <= recipe.local_steps)
+        return validate(model, held, device, step > recipe.local_steps)
 
     return run(
         recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
