@@ -9,9 +9,11 @@ passed over, so the same command goes on where it was stopped.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from pathlib import Path
 
-from microfiche.training.real_store import extract
+from microfiche.errors import MicroficheError
+from microfiche.training.real_store import Shard, extract
 
 
 def main() -> None:
@@ -20,7 +22,23 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("--packages", nargs="+", metavar="NAME", help="these folders of PDFS alone, in this order")
     asked = parser.parse_args()
-    extract(asked.pdfs, asked.store, asked.packages, lambda name, done, of: print(f"{done}/{of} {name}", flush=True))
+    try:
+        extract(
+            asked.pdfs, asked.store, asked.packages, lambda name, done, of: print(f"{done}/{of} {name}", flush=True)
+        )
+    except MicroficheError as error:
+        raise SystemExit(str(error)) from error
+    shards = [Shard(path) for path in sorted(asked.store.glob("*.safetensors"))]
+    documents = [document for shard in shards for document in shard.documents]
+    left_out: Counter[str] = Counter()
+    for document in documents:
+        left_out.update(document.refused or {})
+    print(f"{sum(len(shard.number) for shard in shards):,} pages of {len(documents):,} documents in {asked.store}")
+    for what, counts in (
+        ("pages left out", left_out),
+        ("documents that cannot be read", Counter(document.error for document in documents if document.error)),
+    ):
+        print(f"{what}: {', '.join(f'{sign} {count:,}' for sign, count in counts.most_common()) or 'none'}")
 
 
 if __name__ == "__main__":

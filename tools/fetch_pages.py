@@ -96,7 +96,8 @@ def unpacked(package: Path, folder: Path) -> tuple[int, int]:
 def write(source: IO[bytes], path: Path, packed: bool) -> int:
     """Writes a PDF and gives its size; 0, and nothing is written, where it is damaged or larger than LARGEST."""
     try:
-        data = (gzip.open(source) if packed else source).read(LARGEST + 1)
+        with gzip.GzipFile(fileobj=source) if packed else source as file:
+            data = file.read(LARGEST + 1)
     except (EOFError, OSError):
         data = b""
     if not 0 < len(data) <= LARGEST:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 PAPER, INK = 255, 0
+#: (T, 4) left, top, right, bottom in px; parts of pixels where they are known.
+Boxes = NDArray[np.int32] | NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -29,13 +31,13 @@ class Page:
     """`image` is (H, W) uint8 grey or (H, W, 3) uint8 RGB, white paper 255.
 
     A page that was typeset also has its `setting`, the `text` on it, and for each character of that a box of
-    (left, top, right, bottom) pixels in `boxes` (T, 4): int32, or float32 where parts of pixels are known.
+    (left, top, right, bottom) pixels in `boxes` (T, 4) int32, or float32 where parts of pixels are known.
     """
 
     image: NDArray[np.uint8]
     setting: Setting | None = None
     text: str | None = None
-    boxes: NDArray[np.int32] | NDArray[np.float32] | None = None
+    boxes: Boxes | None = None
 
 
 @dataclass(frozen=True)

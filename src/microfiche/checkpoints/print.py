@@ -25,8 +25,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", dtype: torc
     another kind."""
 
     def make(head: dict[str, Any]) -> PrintModel:
-        config = {name: tuple(v) if isinstance(v, list) else v for name, v in head["config"].items()}
-        return PrintModel(PrintConfig(**config))
+        return PrintModel(PrintConfig.of(head["config"]))
 
     model = made(Path(path), FORMAT, make)
     return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)

@@ -25,9 +25,10 @@ NONE = N_HALF  #: the class of a frame that no character has its centre in
 FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id that is printed, but for the space
 NO_LINE = SQUARE  #: the class of a square that no line's middle runs through
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
-_DRIFT = 2.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
+_DRIFT = 1.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
 _LEFT_OVER = 0.3  #: least probability of a character that two neighbouring frames hold, neither of them likely
 _TWO, _TWO_ALIKE = 1.4, 1.9  #: least sum over neighbouring frames that hold two characters, and the same one twice
+_PEAK = (0.4, 0.8, 1.0, 0.8, 0.4)  #: how much the rows around a peak count
 _SEEN, _FAINT = 0.5, 0.2  #: least probability of a line's middle where a line begins, and where it goes on
 
 
@@ -118,12 +119,12 @@ def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -
     """
     rows, columns, _ = chance.shape
     ridge = np.pad(chance.transpose(1, 0, 2).reshape(columns, -1), ((0, 0), (2, 2)))  # (columns, pixel rows)
-    spread = np.stack([ridge[:, i : i + rows * SQUARE] for i in range(5)])  # over 5 px, which a peak is spread on
+    spread = np.stack([w * ridge[:, i : i + rows * SQUARE] for i, w in enumerate(_PEAK)])  # that a peak is spread on
     near = spread.sum(0)
     middle = (spread * np.arange(-2, 3)[:, None, None]).sum(0) / np.maximum(near, 1e-9)
-    padded = np.pad(near, ((0, 0), (3, 3)), constant_values=-1.0)
-    around = np.stack([padded[:, i : i + rows * SQUARE] for i in range(7)])
-    peak = (near >= _FAINT) & (around.argmax(0) == 3)  # of rows within 3 px the first of the highest
+    padded = np.pad(near, ((0, 0), (2, 2)), constant_values=-1.0)
+    around = np.stack([padded[:, i : i + rows * SQUARE] for i in range(5)])
+    peak = (near >= _FAINT) & (around.argmax(0) == 2)  # of rows within 2 px the first of the highest
     parts: list[NDArray[np.float64]] = []  # of each column: line, column, y, size
     lines, ys = np.empty(0, np.int64), np.empty(0)  # that are followed, and where they were last
     count = 0

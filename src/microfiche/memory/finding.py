@@ -8,14 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from microfiche.errors import StoreError, UsageError
 from microfiche.memory.archive import Archive
 from microfiche.memory.paper import set_pages
 from microfiche.memory.records import PageRecord
 from microfiche.memory.words import find, passage, score_of, words_of
+from microfiche.page import Boxes
 from microfiche.typesetting import Typesetter, density
 from microfiche.typesetting.density import TOKEN_SIDE, Layout, Mode
 
@@ -104,7 +102,7 @@ def _hit(archive: Archive, record: PageRecord, query: str, score: float) -> Hit:
     return Hit(record.id, place.source, place.number, line, shown, shown in text, score)
 
 
-def boxes_of(record: PageRecord, text: str) -> NDArray[np.int32]:
+def boxes_of(record: PageRecord, text: str) -> Boxes:
     """(T, 4) where each character of a page stands."""
     assert record.layout in ("dense", "lines")
     layout: Layout = "lines" if record.layout == "lines" else "dense"

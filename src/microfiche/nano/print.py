@@ -1,15 +1,19 @@
 """Nano for print: pages of the world in, a vision token for every 64×64 px with ink, lines of text out.
 
 The local stage is convolutional, most of it at 4 and 8 px, where letters are, and it sees across the windows' borders.
-As in Contexts Optical Compression (arXiv 2510.18234, section 3.2) two stride-2 steps then make one token of 16 patches.
-The readout is the mirror, down to 4 px, and is asked twice: every 8-px column of pixels says in which pixel rows the
-middle of a line runs and how large its type is, and along each line, every fifth of an em, a frame says which character
-has its centre there, if any. It knows nothing of files, nor of the order in which lines are read.
+Each patch of 16 px is then folded to a sixteenth of a token: its 4-px features by their principal components at first,
+and what the stage at 16 px adds. The readout is the mirror: it unfolds tokens to the same maps of 8 and 4 px, and is
+asked twice. Every 8-px column of pixels says in which pixel rows the middle of a line runs and how large its type is,
+and along each line, every fifth of an em, a frame says which character stands there, and whether its centre does.
+
+After Contexts Optical Compression (arXiv 2510.18234, section 3.2), in small; the linear way past deep stages is DC-AE's
+(arXiv 2410.10733, section 3). It knows nothing of files, nor of the order in which lines are read.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,19 +21,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.decoder.readout import Decompressor
-from microfiche.encoder.nano import Compressor
-from microfiche.encoder.windows import PATCHES, to_windows
+from microfiche.decoder.prints import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.density import TOKEN_SIDE
 
+PATCH = 16  #: px along the side of what a sixteenth of a token holds
 CELL = 4  #: px along the side of what a frame is read from
 COLUMN = 8  #: px along the side of a square in which lines are found
 FRAME = 0.2  #: em along a line that one frame stands for
-NONE = N_HALF  #: the class of a frame that no character has its centre in
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
+BEYOND = 0.6  #: em that frames go on for before and behind a line
 BETWEEN = 8  #: frames of nothing between two lines, so that no line sees another
-_PARTS = 8  #: of a cell's width that a frame's place is told in
+PARTS = TOKEN_SIDE // PATCH  #: patches along the side of a token's square
+_PLACES = 8  #: parts of a cell's width that a frame's place is told in
 INKED = 0.1  #: the ink, of 1, from which on a pixel makes its square a token
 
 
@@ -45,6 +49,12 @@ class PrintConfig:
     hidden: int = 192
     context: tuple[int, ...] = (1, 2, 4)
 
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> PrintConfig:
+        """The configuration that TOML or JSON gives, which know lists alone."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
+        return cls(**values)
+
 
 class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, H, W), channels last in memory."""
@@ -54,19 +64,22 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class Residual(nn.Module):
-    """(B, C, H, W) → the same with a 3×3 convolution of what is normalised and rectified added."""
+    """(B, C, H, W) → the same with a 3×3 convolution of what is normalised and rectified added; `still`, with nothing
+    added at first."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, still: bool = False) -> None:
         super().__init__()
         self.norm = ChannelNorm(width)
         self.conv = nn.Conv2d(width, width, 3, padding=1)
+        if still:
+            _start_as_nothing(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv(F.gelu(self.norm(x)))
 
 
 class Local(nn.Module):
-    """(B, H, W) ink in [0, 1] → (B, D, H/16, W/16) patches."""
+    """(B, H, W) ink in [0, 1] → maps (B, C, …) of 2, 4, 8 and 16 px, channels last; the last are the patches."""
 
     def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
         super().__init__()
@@ -77,11 +90,13 @@ class Local(nn.Module):
         )
         self.norms = nn.ModuleList(ChannelNorm(w) for w in widths)
 
-    def forward(self, ink: Tensor) -> Tensor:
+    def forward(self, ink: Tensor, scales: int = 4) -> list[Tensor]:
         x = ink[:, None].contiguous(memory_format=torch.channels_last)
-        for down, blocks, norm in zip(self.down, self.blocks, self.norms, strict=True):
-            x = norm(blocks(down(x)))
-        return x
+        maps = []
+        for i in range(scales):
+            x = self.norms[i](self.blocks[i](self.down[i](x)))
+            maps.append(x)
+        return maps
 
 
 class PrintEncoder(nn.Module):
@@ -90,13 +105,22 @@ class PrintEncoder(nn.Module):
 
     def __init__(self, config: PrintConfig) -> None:
         super().__init__()
+        part = config.token_width // PARTS**2
         self.local = Local(config.widths, config.blocks)
-        self.compressor = Compressor(config.widths[-1], config.token_width)
+        self.fold = nn.Conv2d(config.widths[1], part, PATCH // CELL, PATCH // CELL)
+        self.add = nn.Conv2d(config.widths[3], part, 1, bias=False)
+        self.mix = nn.Linear(config.token_width, config.token_width)
+        _start_as_nothing(self.add)
+        _start_as_identity(self.mix)
 
     def forward(self, ink: Tensor) -> Tensor:
-        windows = to_windows(self.local(ink).permute(0, 2, 3, 1))
-        tokens: Tensor = self.compressor(windows).view(len(ink), -1, self.compressor.conv2.out_features)
-        return tokens * inked(ink)[..., None]
+        return self.folded(self.local(ink), inked(ink))
+
+    def folded(self, maps: list[Tensor], inked: Tensor) -> Tensor:
+        """The maps of the local stage and the (B, N) squares with ink → (B, N, token width)."""
+        x = self.fold(maps[1]) + self.add(maps[3])  # (B, part, H/16, W/16)
+        tokens: Tensor = self.mix(F.pixel_unshuffle(x, PARTS).flatten(2).transpose(1, 2))
+        return tokens * inked[..., None]
 
 
 def inked(ink: Tensor) -> Tensor:
@@ -104,20 +128,25 @@ def inked(ink: Tensor) -> Tensor:
     return (F.max_pool2d(ink[:, None].float(), TOKEN_SIDE) > INKED).flatten(1)
 
 
-def from_windows(windows: Tensor, height: int, width: int) -> Tensor:
-    """(B · height · width, 16, D) windows in quad order → (B, D, 4 · height, 4 · width) patches, channels last."""
-    d = windows.shape[-1]
-    x = windows.view(-1, height, width, 2, 2, 2, 2, d).permute(0, 1, 3, 5, 2, 4, 6, 7)
-    return x.reshape(-1, 4 * height, 4 * width, d).permute(0, 3, 1, 2)
+def _start_as_nothing(conv: nn.Conv2d) -> None:
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+
+
+def _start_as_identity(linear: nn.Linear) -> None:
+    if not linear.weight.is_meta:
+        nn.init.eye_(linear.weight)
+        nn.init.zeros_(linear.bias)
 
 
 class Up(nn.Module):
-    """(B, C, H, W) → (B, D, 2H, 2W)."""
+    """(B, C, H, W) → (B, D, 2H, 2W), nothing at first."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(width)
         self.conv = nn.Conv2d(width, 4 * out, 1)
+        _start_as_nothing(self.conv)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.conv(self.norm(x)), 2).contiguous(memory_format=torch.channels_last)
@@ -157,8 +186,8 @@ def frames_at(
     inside = (around >= 0) & (around < rows) & real[:, None]
     cells = np.where(inside, (np.asarray(page).reshape(-1, 1) * rows + around) * columns + column[:, None], -1)
     down = (y - row * CELL).astype(np.int64)
-    right = ((x / CELL - column) * _PARTS).astype(np.int64).clip(0, _PARTS - 1)
-    return Frames(cells, down * _PARTS + right)
+    right = ((x / CELL - column) * _PLACES).astype(np.int64).clip(0, _PLACES - 1)
+    return Frames(cells, down * _PLACES + right)
 
 
 class PrintReadout(nn.Module):
@@ -167,40 +196,41 @@ class PrintReadout(nn.Module):
     def __init__(self, config: PrintConfig) -> None:
         super().__init__()
         _, at_4, at_8, at_16 = config.widths
-        self.decompressor = Decompressor(at_16, config.token_width)
-        self.place = nn.Parameter(torch.randn(PATCHES, at_16) * 0.02)
-        blocks = [nn.Sequential(*(Residual(w) for _ in range(n)))
+        part = config.token_width // PARTS**2
+        self.mix = nn.Linear(config.token_width, config.token_width)
+        _start_as_identity(self.mix)
+        self.unfold4 = nn.ConvTranspose2d(part, at_4, PATCH // CELL, PATCH // CELL)
+        self.unfold8 = nn.ConvTranspose2d(part, at_8, PATCH // COLUMN, PATCH // COLUMN)
+        self.widen = nn.Conv2d(part, at_16, 1)
+        blocks = [nn.Sequential(*(Residual(w, still=True) for _ in range(n)))
                   for w, n in zip((at_16, at_8, at_4), config.readout_blocks, strict=True)]  # fmt: skip
         self.blocks16, self.blocks8, self.blocks4 = blocks
         self.up8, self.up4 = Up(at_16, at_8), Up(at_8, at_4)
-        self.line_norm, self.norm = ChannelNorm(at_8), ChannelNorm(at_4)
         self.line_head = nn.Conv2d(at_8, COLUMN + 1, 1)
         self.see = nn.Linear(3 * at_4, config.hidden)
-        self.part = nn.Parameter(torch.randn(CELL * _PARTS, 2 * config.hidden))
+        self.part = nn.Parameter(torch.randn(CELL * _PLACES, 2 * config.hidden))
         self.along = nn.Sequential(*(Along(config.hidden, dilation) for dilation in config.context))
         self.frame_norm = nn.LayerNorm(config.hidden)
         self.frame_head = nn.Linear(config.hidden, N_HALF + 1)
 
     def unfold(self, tokens: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, channels last."""
-        return self.unfold_windows(self.decompressor(tokens.flatten(0, 1)), height, width)
-
-    def unfold_windows(self, windows: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """The same from (B · height · width, 16, D) windows of patches, decompressed or never compressed."""
-        x = self.up8(self.blocks16(from_windows(windows + self.place, height, width)))
-        at_8 = self.blocks8(x)
-        return at_8, self.blocks4(self.up4(at_8))
+        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own; channels last."""
+        x = self.mix(tokens).transpose(1, 2).reshape(len(tokens), -1, height, width)
+        x = F.pixel_shuffle(x, PARTS).contiguous(memory_format=torch.channels_last)
+        at_8 = self.blocks8(self.unfold8(x) + self.up8(self.blocks16(self.widen(x))))
+        return at_8, self.blocks4(self.unfold4(x) + self.up4(at_8))
 
     def line_logits(self, at_8: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H/8, W/8) → (B, H, W/8) logits that the middle of a line runs through each pixel row of each column,
         and (B, H/8, W/8) the binary logarithm of the type's size in px an em."""
-        found = self.line_head(self.line_norm(at_8)).float()
+        found = self.line_head(at_8).float()
         rows = found[:, :COLUMN].permute(0, 2, 1, 3).flatten(1, 2)
         return rows - 3, found[:, COLUMN] + 3.3
 
     def frame_logits(self, at_4: Tensor, cells: Tensor, part: Tensor) -> Tensor:
-        """(B, C, H/4, W/4) and the (F, 3) cells and (F,) parts of Frames → (F, N_HALF + 1)."""
-        flat = self.norm(at_4).permute(0, 2, 3, 1).flatten(0, 2)
+        """(B, C, H/4, W/4) and the (F, 3) cells and (F,) parts of Frames → (F, N_HALF + 1) logits of the character that
+        stands there and, the last, that its centre does."""
+        flat = at_4.permute(0, 2, 3, 1).flatten(0, 2)
         seen = flat.index_select(0, cells.flatten().clamp(min=0)) * (cells.flatten() >= 0)[:, None]
         x = self.see(seen.view(len(cells), -1))
         scale, shift = F.embedding(part, self.part).to(x.dtype).chunk(2, dim=-1)
@@ -219,10 +249,36 @@ class PrintModel(nn.Module):
         self.encoder = PrintEncoder(config)
         self.readout = PrintReadout(config)
 
-    def maps(self, ink: Tensor, compressed: bool = True) -> tuple[Tensor, Tensor]:
-        """(B, H, W) ink → the readout's maps of 8 and of 4 px, past the tokens or, not `compressed`, without them."""
-        height, width = ink.shape[1] // TOKEN_SIDE, ink.shape[2] // TOKEN_SIDE
-        if compressed:
-            return self.readout.unfold(self.encoder(ink), height, width)
-        windows = to_windows(self.encoder.local(ink).permute(0, 2, 3, 1))
-        return self.readout.unfold_windows(windows, height, width)
+    @torch.inference_mode()
+    def lines(self, tokens: Tensor, height: int, width: int) -> list[PrintedLine]:
+        """The lines of one page of `height` × `width` squares, from the top, of its (height · width, token width)
+        tokens, zero where there are none."""
+        at_8, at_4 = self.readout.unfold(tokens[None], height, width)
+        rows, log_size = self.readout.line_logits(at_8)
+        chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
+        found = trace(chance, log_size[0].exp2().cpu().numpy())
+        xs = [_frames(line, width * TOKEN_SIDE) for line in found]
+        if not xs:
+            return []
+        gap = np.full(BETWEEN, np.nan)
+        x = np.concatenate([part for one in xs for part in (gap, one)])
+        y = np.concatenate([part for line, one in zip(found, xs, strict=True) for part in (gap, line.at(one))])
+        frames = frames_at(y, x, 0, height * TOKEN_SIDE, width * TOKEN_SIDE)
+        cells, part = (torch.from_numpy(a).to(tokens.device) for a in (frames.cells, frames.part))
+        logits = self.readout.frame_logits(at_4, cells, part).float()
+        logits[:, 1:FIRST_PRINTED] = -torch.inf
+        centre = logits[:, -1:].sigmoid()
+        probability = torch.cat([logits[:, :-1].softmax(-1) * centre, 1 - centre], 1).cpu().numpy()
+        ends = np.cumsum([len(one) + BETWEEN for one in xs])
+        read = (
+            characters(line, one, probability[end - len(one) : end])
+            for line, one, end in zip(found, xs, ends.tolist(), strict=True)
+        )
+        return [line for line in read if line.text.strip()]
+
+
+def _frames(line: TracedLine, width: int) -> NDArray[np.float64]:
+    """The middles of the frames of a line, px."""
+    pitch = FRAME * line.size
+    first, last = max(0.0, line.left - BEYOND * line.size), min(width, line.right + BEYOND * line.size)
+    return np.asarray(first + (np.arange(max(1, int((last - first) / pitch))) + 0.5) * pitch, np.float64)

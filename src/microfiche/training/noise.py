@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from microfiche.errors import UsageError
-from microfiche.page import PAPER, Page
+from microfiche.page import PAPER, Boxes, Page
 from microfiche.typesetting.printed import Print
 from microfiche.typesetting.shrink import as_jpeg
 
 Picture = NDArray[np.uint8]
 Map = NDArray[np.float64]
 Step = Callable[[Picture, np.random.Generator], tuple[Picture, Map]]
-Boxes = TypeVar("Boxes", NDArray[np.int32], NDArray[np.float32])
 STILL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 STILL.flags.writeable = False
 
@@ -162,10 +160,12 @@ def moved_boxes(boxes: Boxes, move: Map, height: int, width: int) -> Boxes:
     hulls = np.concatenate([centres - halves, centres + halves], 1)
     empty = (boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])
     hulls[empty] = centres[empty][:, [0, 1, 0, 1]]
-    if boxes.dtype == np.int32:
-        hulls[:, :2], hulls[:, 2:] = np.floor(hulls[:, :2] + 1e-6), np.ceil(hulls[:, 2:] - 1e-6)
-        hulls[empty, 2:] = hulls[empty, :2]
-    return hulls.clip(0, [width, height, width, height]).astype(boxes.dtype)
+    edges = [width, height, width, height]
+    if boxes.dtype == np.float32:
+        return hulls.clip(0, edges).astype(np.float32)
+    hulls[:, :2], hulls[:, 2:] = np.floor(hulls[:, :2] + 1e-6), np.ceil(hulls[:, 2:] - 1e-6)
+    hulls[empty, 2:] = hulls[empty, :2]
+    return hulls.clip(0, edges).astype(np.int32)
 
 
 def _paper(picture: Picture) -> int:

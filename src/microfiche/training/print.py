@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,20 @@ from torch.nn import functional as F
 
 from microfiche.checkpoints import print as checkpoint
 from microfiche.models.devices import fast_autocast
-from microfiche.nano.print import BETWEEN, COLUMN, FRAME, MIDDLE, NONE, PrintConfig, PrintModel, frames_at
+from microfiche.nano.print import (
+    BETWEEN,
+    BEYOND,
+    CELL,
+    COLUMN,
+    FRAME,
+    MIDDLE,
+    PATCH,
+    PrintConfig,
+    PrintModel,
+    PrintReadout,
+    frames_at,
+    inked,
+)
 from microfiche.training import parallel
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
@@ -33,11 +47,13 @@ from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.printed import LARGEST, SIZES, Print
 
-_BEYOND = 0.6  #: em that frames go on for before and behind a line
+_ALIKE = 1.0  #: of the loss on maps that are unlike the encoder's
+_DIRECTLY = 4  #: batches of which one is read from the encoder's own maps too
 _SIZE_SHARE = 0.2  #: of the loss on a type's size
 _SLIP = (0.06, 0.06)  #: em that a line may be traced too high, and share its size may be off: standard deviations
 _LEARNED_APART = ("_head.weight", "part", "place")  #: parameters that are no matrices between features
-_SEEN_FIRST = 24  #: pages whose patches the compressor starts from
+_FOLDING = ("encoder.fold", "encoder.mix", "readout.mix", "readout.unfold")
+_SEEN_FIRST = 64  #: pages whose patches the folding starts from
 
 
 class Recipe(Schedule):
@@ -70,8 +86,7 @@ class Recipe(Schedule):
     @property
     def config(self) -> PrintConfig:
         """The sizes of the model."""
-        given = {name: tuple(v) if isinstance(v, list) else v for name, v in self.model.items()}
-        return PrintConfig(**given)
+        return PrintConfig.of(self.model)
 
 
 @dataclass(frozen=True)
@@ -80,8 +95,8 @@ class Batch:
 
     `ink` (B, H, W) uint8, 255 where it is black; `middle` (B, H, W/8) uint8, 1 where the middle of a line runs through
     that row of the column, and `known` of the same shape whether that is known; `size` (B, H/8, W/8) float32 px an em,
-    0 where no line runs; and of frames the `cells` (F, 3) and `part` (F,) they look at and their `target` class (F,),
-    −1 where it is not known.
+    0 where no line runs; and of frames the `cells` (F, 3) and `part` (F,) they look at, the `character` (F,) int64 that
+    stands there, −1 where that is not known, and whether its `centre` (F,) does: 1, 0, or −1 where that is not known.
     """
 
     ink: NDArray[np.uint8]
@@ -90,7 +105,8 @@ class Batch:
     size: NDArray[np.float32]
     cells: NDArray[np.int64]
     part: NDArray[np.int64]
-    target: NDArray[np.int64]
+    character: NDArray[np.int64]
+    centre: NDArray[np.int64]
 
 
 def batch_of(prints: Sequence[Print], rng: np.random.Generator | None = None) -> Batch:
@@ -98,13 +114,12 @@ def batch_of(prints: Sequence[Print], rng: np.random.Generator | None = None) ->
     be traced."""
     height, width = prints[0].page.image.shape
     found = [frames_of(one, rng) for one in prints]
-    y, x, target = (np.concatenate([one[i] for one in found]) for i in range(3))
+    y, x, character, centre = (np.concatenate([one[i] for one in found]) for i in range(4))
     page = np.repeat(np.arange(len(prints)), [len(one[0]) for one in found])
     frames = frames_at(y, x, page, height, width)
-    maps = [middles(one) for one in prints]
-    middle, known, size = (np.stack([one[i] for one in maps]) for i in range(3))
+    middle, known, size = (np.stack(maps) for maps in zip(*map(middles, prints), strict=True))
     ink = 255 - np.stack([one.page.image for one in prints])
-    return Batch(ink, middle, known, size, frames.cells, frames.part, target.astype(np.int64))
+    return Batch(ink, middle, known, size, frames.cells, frames.part, character, centre)
 
 
 def middles(one: Print) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
@@ -132,58 +147,85 @@ def middles(one: Print) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[n
 
 def frames_of(
     one: Print, rng: np.random.Generator | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """The frames of every line of a page, one line after another: (F,) y and x px, NaN between two lines, and their
-    classes, −1 where that is not known; with `rng` as `batch_of` says."""
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The frames of every line of a page, one line after another: (F,) float64 y and x px, NaN between two lines, and
+    of each the character and whether it is its centre, int64 as in Batch; with `rng` as `batch_of` says."""
     assert one.page.text is not None and one.page.boxes is not None
-    boxes = one.page.boxes
-    centre = (boxes[:, 0] + boxes[:, 2]) / 2
-    stands = boxes[:, 2] > boxes[:, 0]
     ids = glyphs(one.page.text).astype(np.int64)
     ids[(ids >= N_HALF) | (ids == NO_GLYPH)] = -1
-    gap = np.full(BETWEEN, np.nan)
-    ys, xs, targets = [], [], []
+    boxes = one.page.boxes
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    stands = boxes[:, 2] > boxes[:, 0]
+    gap, unknown = np.full(BETWEEN, np.nan), np.full(BETWEEN, -1)
+    found: list[tuple[NDArray[Any], ...]] = [(gap, gap, unknown, unknown)]
     for line in one.lines:
-        down, larger = (rng.normal(0, _SLIP) if rng is not None else (0.0, 0.0))
+        chosen = line.start + np.flatnonzero(stands[line.start : line.stop])
+        if not len(chosen):
+            continue
+        chosen = chosen[np.argsort(middle[chosen], kind="stable")]
+        down, larger = rng.normal(0, _SLIP) if rng is not None else (0.0, 0.0)
         size = line.size * float(np.exp(larger))
         x0, y0, x1, y1 = line.baseline
-        begin = x0 - (_BEYOND + (rng.random() * FRAME if rng is not None else 0)) * size
-        x = begin + (np.arange(np.ceil((x1 - begin) / size / FRAME + _BEYOND / FRAME)) + 0.5) * FRAME * size
+        begin = x0 - (BEYOND + (rng.random() * FRAME if rng is not None else 0)) * size
+        x = begin + (np.arange(np.ceil((x1 - begin) / size / FRAME + BEYOND / FRAME)) + 0.5) * FRAME * size
         y = y0 + (x - x0) * (y1 - y0) / max(x1 - x0, 1e-6) - (MIDDLE + down) * line.size
-        target = np.full(len(x), NONE, np.int64)
-        chosen = line.start + np.flatnonzero(stands[line.start : line.stop])
-        frame = ((centre[chosen] - begin) / (FRAME * size)).astype(np.int64).clip(0, len(x) - 1)
-        target[frame] = ids[chosen]
-        for masked in frame[ids[chosen] < 0].tolist():  # nor is it known where exactly such a character stands
-            target[max(0, masked - 2) : masked + 3] = -1
-        ys += [gap, y]
-        xs += [gap, x]
-        targets += [np.full(BETWEEN, -1), target]
-    none = [np.empty(0)]
-    return np.concatenate(ys or none), np.concatenate(xs or none), np.concatenate(targets or none).astype(np.int64)
+        at = middle[chosen]
+        nearest = chosen[np.searchsorted((at[1:] + at[:-1]) / 2, x)]
+        character = ids[nearest]
+        character[(x < x0) | (x > x1)] = -1
+        centre = np.zeros(len(x), np.int64)
+        centre[((at - begin) / (FRAME * size)).astype(np.int64).clip(0, len(x) - 1)] = 1
+        centre[ids[nearest] < 0] = -1
+        found += [(y, x, character, centre), (gap, gap, unknown, unknown)]
+    y, x, character, centre = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    return y, x, character, centre
 
 
 def losses(
-    model: PrintModel, batch: Batch, device: torch.device, local: bool = False
+    model: PrintModel, batch: Batch, device: torch.device, compressed: bool = True, directly: bool = False
 ) -> tuple[Tensor, int, Tensor]:
-    """The summed loss, over how many frames, and of each known frame whether it is read right, (n,) bool; `local`
-    reads the patches before they are compressed."""
+    """The summed loss, over how many frames, and of each of those, which a character is known to stand in, whether that
+    is read right, (n,) bool.
+
+    The readout reads the maps of 8 and 4 px that are unfolded from the tokens, `compressed`, which also learn to be
+    like the encoder's own; or it reads those `directly`; or does both.
+    """
     ink = torch.from_numpy(batch.ink).to(device, torch.float32) / 255
-    middle, known, size, cells, part, target = (
-        torch.from_numpy(a).to(device)
-        for a in (batch.middle, batch.known, batch.size, batch.cells, batch.part, batch.target)
-    )
     with fast_autocast(device):
-        at_8, at_4 = model.maps(ink, not local)
-        rows, sizes = model.readout.line_logits(at_8)
-        logits = model.readout.frame_logits(at_4, cells, part).float()
+        maps = model.encoder.local(ink, 4 if compressed else 3)
+        total: Tensor = torch.zeros((), device=device)
+        if directly:
+            total, count, right = read_loss(model.readout, maps[2], maps[1], batch, device)
+        if compressed:
+            height, width = (n // TOKEN_SIDE for n in batch.ink.shape[1:])
+            unfolded = model.readout.unfold(model.encoder.folded(maps, inked(ink)), height, width)
+            loss, count, right = read_loss(model.readout, *unfolded, batch, device)
+            unlike = sum(
+                F.mse_loss(there.float(), here.detach().float())
+                for there, here in zip(unfolded, (maps[2], maps[1]), strict=True)
+            )
+            total = total + loss + _ALIKE * count * unlike
+    return total, count, right
+
+
+def read_loss(
+    readout: PrintReadout, at_8: Tensor, at_4: Tensor, batch: Batch, device: torch.device
+) -> tuple[Tensor, int, Tensor]:
+    """The same of what is read from maps of 8 and of 4 px."""
+    middle, known, size, cells, part, character, centre = (
+        torch.from_numpy(a).to(device)
+        for a in (batch.middle, batch.known, batch.size, batch.cells, batch.part, batch.character, batch.centre)
+    )
+    rows, sizes = readout.line_logits(at_8)
+    logits = readout.frame_logits(at_4, cells, part).float()
     each = F.binary_cross_entropy_with_logits(rows, middle.float(), reduction="none")
     # Eight rows of a column count as one frame does, so that either loss weighs the same however dense a page is.
     lines = (each * known).sum() / known.sum().clamp(min=1) * COLUMN + _SIZE_SHARE * size_loss(sizes, size)
-    asked = target >= 0
-    total = F.cross_entropy(logits[asked], target[asked], reduction="sum")
-    count = max(1, int(asked.sum()))
-    return total + lines * count, count, logits[asked].argmax(-1) == target[asked]
+    stands, sure = character >= 0, centre >= 0
+    count = max(1, int(stands.sum()))
+    total = F.cross_entropy(logits[stands, :-1], character[stands], reduction="sum")
+    total = total + F.binary_cross_entropy_with_logits(logits[sure, -1], centre[sure].float(), reduction="sum")
+    return total + lines * count, count, logits[stands, :-1].argmax(-1) == character[stands]
 
 
 def size_loss(log_size: Tensor, size: Tensor) -> Tensor:
@@ -203,24 +245,31 @@ def new_model(recipe: Recipe, device: torch.device) -> PrintModel:
 
 
 @torch.no_grad()
-def start_compressor(model: PrintModel, ink: NDArray[np.uint8], device: torch.device) -> None:
-    """Makes a token its patches' leading principal components side by side, those of pages (B, H, W) of ink."""
+def start_folding(model: PrintModel, ink: NDArray[np.uint8], device: torch.device) -> None:
+    """Makes each patch's part of a token the leading principal components of its 4-px features, as pages (B, H, W) of
+    ink have them, and the readout's maps what comes nearest to the encoder's own."""
+    encoder, readout = model.encoder, model.readout
     with fast_autocast(device):
-        x = model.encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255)
-    patches = x.permute(0, 2, 3, 1).flatten(0, 2).float()
-    kept = model.config.token_width // 16
-    _, vectors = torch.linalg.eigh(patches.T @ patches)
-    leading = vectors[:, -kept:].T.contiguous()
-    model.encoder.compressor.start_as(leading)
-    model.readout.decompressor.start_as(leading.T.contiguous())
+        maps = encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255, 3)
+    at_4, at_8 = (
+        F.pixel_unshuffle(maps[i].float(), PATCH // side).permute(0, 2, 3, 1).flatten(0, 2).double()
+        for i, side in ((1, CELL), (2, COLUMN))
+    )
+    _, vectors = torch.linalg.eigh(at_4.T @ at_4)
+    leading = vectors[:, -encoder.fold.out_channels :]
+    nearest = torch.linalg.lstsq(at_4 @ leading, at_8).solution
+    for layer, weight in ((encoder.fold, leading.T), (readout.unfold4, leading.T), (readout.unfold8, nearest)):
+        layer.weight.copy_(weight.reshape(layer.weight.shape))
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
 
 
 def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for what is multiplied with most, convolutions too; AdamW for everything else. What mixes patches starts as
-    a projection and learns at a tenth of the rate, lest it be shaken apart."""
+    """Muon for what is multiplied with most, convolutions too; AdamW for everything else. What folds and unfolds
+    patches starts as a projection and learns at a tenth of the rate, lest it be shaken apart."""
     matrices, others, mixing = [], [], []
     for name, parameter in model.named_parameters():
-        if "compressor" in name:
+        if name.startswith(_FOLDING):
             mixing.append(parameter)
         elif parameter.ndim > 1 and min(parameter.flatten(1).shape) >= 32 and not name.endswith(_LEARNED_APART):
             matrices.append(parameter)
@@ -274,29 +323,30 @@ def held_pages(recipe: Recipe, text: Path, pages: tuple[Path, Path] | None) -> d
     for name, given, noise in (("set", plain, 0.0), ("worn", plain, 0.3), ("random", strings, 0.0)):
         source = Source(given, text, None, held_out=True)
 
-        def drawn(rng: np.random.Generator, source: Source = source, noise: float = noise) -> Print:
-            return worn(source.set.print(rng, 256, 256), some(rng, noise), rng)
-
-        kinds[name] = drawn
+        kinds[name] = partial(_drawn, source.set, noise)
     if pages:
         real = RealPages(*pages, held_out=True)
         for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
-            kinds[name] = lambda rng, em=em: real.print(rng, 256, 256, em)
+            kinds[name] = partial(real.print, height=256, width=256, em=em)
     return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
+
+
+def _drawn(prints: Prints, noise: float, rng: np.random.Generator) -> Print:
+    return worn(prints.print(rng, 256, 256), some(rng, noise), rng)
 
 
 @torch.no_grad()
 def validate(
-    model: PrintModel, held: dict[str, list[Print]], device: torch.device, local: bool = False
+    model: PrintModel, held: dict[str, list[Print]], device: torch.device, compressed: bool = True
 ) -> dict[str, float]:
     """For each of several sets of pages the share of characters whose frame is read right."""
     model.eval()
     scores = {}
     for name, prints in held.items():
         batch = batch_of(prints)
-        _, _, right = losses(model, batch, device, local)
-        target = batch.target[batch.target >= 0]
-        scores[name] = round(right[torch.from_numpy(target != NONE).to(device)].float().mean().item(), 5)
+        _, _, right = losses(model, batch, device, compressed, not compressed)
+        centre = torch.from_numpy(batch.centre[batch.character >= 0] == 1).to(device)
+        scores[name] = round(right[centre].float().mean().item(), 5)
     model.train()
     return scores
 
@@ -324,12 +374,13 @@ def train(
         if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
             rng = np.random.default_rng(recipe.seed)
             first = np.stack([255 - source.page(rng, 256).page.image for _ in range(_SEEN_FIRST)])
-            start_compressor(model, first, device)
-        total, count, right = losses(model, batch, device, step < recipe.local_steps)
+            start_folding(model, first, device)
+        compressed = step >= recipe.local_steps
+        total, count, right = losses(model, batch, device, compressed, not compressed or number % _DIRECTLY == 0)
         return Loss(total, count, int(right.sum()), batch.ink.size // TOKEN_SIDE**2)
 
     def measured(step: int) -> dict[str, float]:
-        return validate(model, held, device, step <= recipe.local_steps)
+        return validate(model, held, device, step > recipe.local_steps)
 
     return run(
         recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pypdfium2
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
 from microfiche.decoder.prints import MIDDLE
 from microfiche.errors import InputError
 from microfiche.page import Page
-from microfiche.training.real_store import Document, Shard, held_out
+from microfiche.training.held_out import unit_held_out, unit_of, unseen
+from microfiche.training.real_store import Document, Shard
 from microfiche.training.real_text import PageTruth, draw_grey
 from microfiche.typesetting.printed import Line, Print
 
-_OPEN = 16  #: PDFs kept open
 _BAD = 0xFFFD  #: stands in a page's text for a character that is not to be learned
 _DESIGNED = re.compile(
-    "beamer|slide|talk|poster|letter(?!space)|lettre|brief|cv(?![a-z])|vitae|resume|exam(?!pl)|form(?![a-z])|card|"
+    "beamer|slide|talk|poster|letter(?!space)|lettre|brief|cv(?![a-z])|vitae|resume|exam(?!pl)|(?<![a-z])form(?![a-z])|card|"
     "table(?!au)|tabular|tabu(?![a-z])|invoice|factur|rechnung|flyer|leaflet|calend",
     re.I,
 )
@@ -69,8 +69,6 @@ class RealPages:
         self._kinds = list(self._groups)
         shares = np.array([MIXTURE[kind] for kind in self._kinds])
         self._up_to = np.cumsum(shares / shares.sum())
-        self._open: OrderedDict[str, Any] = OrderedDict()
-        self._process = os.getpid()
 
     def __len__(self) -> int:
         return sum(len(pages) for documents in self._groups.values() for pages in documents)
@@ -91,29 +89,34 @@ class RealPages:
         left = _start(rng, truth.size[0] * scale, width, float(box[0] + box[2]) / 2)
         top = _start(rng, truth.size[1] * scale, height, float(box[1] + box[3]) / 2)
         document = shard.documents[int(shard.document[number])]
-        page = pdfium.FPDF_LoadPage(self._pdf(document), int(shard.number[number]))
-        if not page:
-            raise InputError(f"{self._pdfs / document.file}: page {shard.number[number] + 1} is not what it was")
-        try:
+        with _page(self._pdfs / document.file, int(shard.number[number]), truth.size) as page:
             return draw(page, truth, scale, (left, top, left + width, top + height))
-        finally:
-            pdfium.FPDF_ClosePage(page)
 
-    def _pdf(self, document: Document) -> Any:
-        if self._process != os.getpid():  # a fork, which shares its place in the files that are open
-            self._open, self._process = OrderedDict(), os.getpid()
-        if document.file in self._open:
-            self._open.move_to_end(document.file)
-            return self._open[document.file]
-        path = self._pdfs / document.file
-        try:
-            pdf = pypdfium2.PdfDocument(path)
-        except (pypdfium2.PdfiumError, OSError) as error:
-            raise InputError(f"{path}: cannot be opened ({error}), but the store has its pages") from error
-        self._open[document.file] = pdf
-        if len(self._open) > _OPEN:
-            self._open.popitem(last=False)[1].close()
-        return pdf
+
+@contextmanager
+def _page(path: Path, number: int, size: tuple[float, float]) -> Iterator[Any]:
+    """A page of a PDF, open; InputError where it is not there or of another size than it was."""
+    pdf = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
+    page = pdfium.FPDF_LoadPage(pdf, number) if pdf else None
+    try:
+        if not page:
+            raise InputError(f"{path}: page {number + 1} cannot be opened, but the store has it; fetch the PDFs again")
+        found = pdfium.FPDF_GetPageWidthF(page), pdfium.FPDF_GetPageHeightF(page)
+        if np.abs(np.subtract(found, size)).max() > 0.1:
+            raise InputError(f"{path}: not the file that the store was made from; extract its pages anew")
+        yield page
+    finally:
+        if page:
+            pdfium.FPDF_ClosePage(page)
+        if pdf:
+            pdfium.FPDF_CloseDocument(pdf)
+
+
+def kept_apart(documents: list[Document]) -> list[bool]:
+    """Whether each document is never trained on: it or a copy of it is in a unit that is held out, or it is set in a
+    typeface that is."""
+    copies = {document.sha256 for document in documents if unit_held_out(unit_of(document.file))}
+    return [document.sha256 in copies or any(map(unseen, document.fonts)) for document in documents]
 
 
 def _documents(shards: list[Shard], wanted: bool) -> list[tuple[int, int]]:
@@ -121,7 +124,7 @@ def _documents(shards: list[Shard], wanted: bool) -> list[tuple[int, int]]:
     every = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.documents))]
     documents = [shards[s].documents[i] for s, i in every]
     found: dict[str, tuple[int, int]] = {}
-    for place, document, held in zip(every, documents, held_out(documents), strict=True):
+    for place, document, held in zip(every, documents, kept_apart(documents), strict=True):
         if held == wanted:
             found.setdefault(document.sha256, place)
     return list(found.values())
@@ -137,8 +140,8 @@ def _start(rng: np.random.Generator, whole: float, piece: int, at: float) -> int
 
 
 def draw(page: Any, truth: PageTruth, scale: float, window: tuple[int, int, int, int] | None = None) -> Print:
-    """An open PDFium page of this truth at `scale` px a point, or a window (left, top, right, bottom) px of it, that may
-    go beyond the page.
+    """An open PDFium page of this truth at `scale` px a point, or a window (left, top, right, bottom) px of it, which
+    may go beyond the page.
 
     The text has a line for each of the truth; a character that is bad, or less than half inside, is left out of what
     can be learned: as U+FFFD, and as unknown. Boxes are float32, not whole pixels.
@@ -169,7 +172,8 @@ def draw(page: Any, truth: PageTruth, scale: float, window: tuple[int, int, int,
         chosen = chosen[visible[0] : visible[-1] + 1]
         slope = (y1 - y0) / max(x1 - x0, 1e-6)
         first, last = max(x0, 0.0), min(x1, float(width))
-        lines.append(Line(at, at + len(chosen), (first, y0 + (first - x0) * slope, last, y0 + (last - x0) * slope), size))
+        ends = first, y0 + (first - x0) * slope, last, y0 + (last - x0) * slope
+        lines.append(Line(at, at + len(chosen), ends, size))
         kept += [chosen, [-1]]
         at += len(chosen) + 1
     order = np.concatenate(kept[:-1]).astype(np.int64) if kept else np.zeros(0, np.int64)
@@ -177,9 +181,9 @@ def draw(page: Any, truth: PageTruth, scale: float, window: tuple[int, int, int,
     unknown = np.concatenate([(truth.unknown * zoom - shift).clip(0, edges), inside[cut]])
     unknown = unknown[_areas(unknown) > 0]
     found = inside[order].astype(np.float32)
-    ends = order < 0
-    found[ends] = found[np.flatnonzero(ends) - 1][:, [2, 3, 2, 3]]
-    codes = np.where(ends, 0x0A, points[order]).astype("<u4")
+    parts = np.flatnonzero(order < 0)
+    found[parts] = found[parts - 1][:, [2, 3, 2, 3]]
+    codes = np.where(order < 0, 0x0A, points[order]).astype("<u4")
     picture = draw_grey(page, across, down, window)
     regions = np.concatenate([np.floor(unknown[:, :2]), np.ceil(unknown[:, 2:])], 1).astype(int)
     return Print(

@@ -9,21 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import re
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from glob import escape
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from microfiche.errors import InputError
 from microfiche.files import whole_file
+from microfiche.training.real_text import PageTruth, Refused, page_truth
 
 PAGES = 20  #: of one document, at most, evenly spread
 BATCH = 50  #: documents of one shard
@@ -32,10 +35,7 @@ MEMORY = 4 << 30  #: bytes of address space of the process that reads
 _FORMAT = "1"
 #: The columns of PageTruth that a shard concatenates.
 _COLUMNS = ("points", "boxes", "bad", "spans", "baselines", "sizes", "unknown")
-#: Families that no page for training is set in (docs/fonts.md), as names of fonts spell them.
-_UNSEEN = re.compile("cabin|clearsans|biolin|ebgaramond|libertin|vollkorn|fira|zenhei")
-#: Units whose pages are in benchmarks/pages.json.
-EVALUATED = frozenset(["debian-refcard/", "octave-doc/", "texlive-humanities-doc/latex/eledmac", "texlive-lang-arabic/xelatex/sexam", "texlive-lang-chinese/latex/fduthesis", "texlive-lang-chinese/latex/xpinyin", "texlive-lang-chinese/latex/zhnumber", "texlive-lang-cyrillic/bibtex/gost", "texlive-lang-french/latex/booktabs-fr", "texlive-lang-french/latex/l2tabu-french", "texlive-lang-french/xelatex/facture", "texlive-lang-japanese/bibtex/ieejtran", "texlive-lang-japanese/latex/gckanbun", "texlive-lang-japanese/latex/platexcheat", "texlive-lang-japanese/platex/pxbase", "texlive-latex-base-doc/latex/hyperref", "texlive-latex-extra-doc/latex/acro", "texlive-latex-extra-doc/latex/blowup", "texlive-latex-extra-doc/latex/cheatsheet", "texlive-latex-extra-doc/latex/csvsimple", "texlive-latex-extra-doc/latex/diabetes-logbook", "texlive-latex-extra-doc/latex/exam-n", "texlive-latex-extra-doc/latex/glossaries", "texlive-latex-extra-doc/latex/halloweenmath", "texlive-latex-extra-doc/latex/hletter", "texlive-latex-extra-doc/latex/labbook", "texlive-latex-extra-doc/latex/magaz", "texlive-latex-extra-doc/latex/mathexam", "texlive-latex-extra-doc/latex/modernposter", "texlive-latex-extra-doc/latex/powerdot", "texlive-latex-extra-doc/latex/rmpage", "texlive-latex-extra-doc/latex/sttools", "texlive-latex-extra-doc/latex/subfigmat", "texlive-latex-extra-doc/latex/tabularborder", "texlive-latex-extra-doc/latex/tabularew", "texlive-latex-extra-doc/latex/xassoccnt", "texlive-latex-extra-doc/latex/yaletter", "texlive-latex-recommended-doc/latex/cite", "texlive-latex-recommended-doc/latex/mdwtools", "texlive-pictures-doc/latex/tufte-latex", "texlive-publishers-doc/bibtex/bath-bst", "texlive-publishers-doc/latex/asmeconf", "texlive-publishers-doc/latex/bangorexam", "texlive-publishers-doc/latex/cesenaexam", "texlive-publishers-doc/latex/hitszbeamer", "texlive-publishers-doc/latex/jmlr", "texlive-publishers-doc/latex/llncs", "texlive-publishers-doc/latex/nddiss", "texlive-publishers-doc/latex/revtex", "texlive-publishers-doc/latex/seuthesis", "texlive-publishers-doc/latex/tabriz-thesis", "texlive-publishers-doc/latex/thesis-ekf", "texlive-publishers-doc/latex/thubeamer", "texlive-publishers-doc/latex/tuda-ci", "texlive-publishers-doc/latex/tugboat", "texlive-publishers-doc/latex/wsemclassic", "texlive-publishers-doc/latex/yb-book", "texlive-publishers-doc/latex/york-thesis", "texlive-publishers-doc/plain/tugboat-plain", "texlive-science-doc/latex/ghsystem", "texlive-science-doc/latex/siunitx"])
+Pages = list[tuple[int, PageTruth]]  #: of one document, with their numbers from 0
 
 
 @dataclass(frozen=True)
@@ -47,31 +47,6 @@ class Document:
     fonts: tuple[str, ...] = ()
     refused: dict[str, int] | None = None
     error: str = ""
-
-    @property
-    def unit(self) -> str:
-        """The package and, in TeX Live's, the first two folders: what shares text, so is held out together."""
-        package, *folders = self.file.split("/")[:-1]
-        if "texlive-doc" not in folders:
-            return f"{package}/"
-        return "/".join([package, *folders[folders.index("texlive-doc") + 1 :][:2]])
-
-
-def unit_held_out(unit: str) -> bool:
-    """Whether a unit is never trained on: one that is evaluated, or whose SHA-256 starts with the hex digit 0."""
-    return unit in EVALUATED or hashlib.sha256(unit.encode()).hexdigest()[0] == "0"
-
-
-def held_out(documents: list[Document]) -> list[bool]:
-    """Whether each document is never trained on: it or a copy of it is in a unit held out, or set in a typeface that
-    is."""
-    copies = {document.sha256 for document in documents if unit_held_out(document.unit)}
-    return [document.sha256 in copies or any(map(unseen, document.fonts)) for document in documents]
-
-
-def unseen(font: str) -> bool:
-    """Whether a font's name is of a family that is held out."""
-    return bool(_UNSEEN.search(re.sub("[^a-z]", "", font.split("+")[-1].lower())))
 
 
 def extract(
@@ -86,12 +61,16 @@ def extract(
     `progress` hears of each shard. A PDF that crashes PDFium or takes more than SECONDS is left out. InputError where
     there is no PDF, or the disk is full.
     """
-    shards = list(_batches(pdfs, packages))
-    if not shards:
-        raise InputError(f"{pdfs}: no PDF in it; tools/fetch_pages.py fetches some")
+    names = packages or sorted(path.name for path in pdfs.glob("[!.]*") if path.is_dir())
+    found = {package: dict(_batches(pdfs, package)) for package in names}
+    missing = [package for package in packages or () if not found[package]]
+    if missing or not any(found.values()):
+        folder = pdfs / missing[0] if missing else pdfs
+        raise InputError(f"{folder}: no PDF in it; tools/fetch_pages.py fetches some")
+    shards = {name: files for of_package in found.values() for name, files in of_package.items()}
     reader = _Reader()
     try:
-        for done, (name, files) in enumerate(shards):
+        for done, (name, files) in enumerate(shards.items()):
             path = store / f"{name}.safetensors"
             if not _holds(path, files):
                 with whole_file(path) as beside:
@@ -99,14 +78,17 @@ def extract(
             progress(name, done + 1, len(shards))
     finally:
         reader.end()
+    for package in names:  # shards of PDFs that are there no longer
+        for path in store.glob(f"{escape(package)}-[0-9][0-9][0-9].safetensors"):
+            if path.stem not in shards:
+                path.unlink()
 
 
-def _batches(pdfs: Path, packages: Sequence[str] | None) -> Iterator[tuple[str, list[str]]]:
-    folders = sorted(p for p in pdfs.iterdir() if p.is_dir() and not p.name.startswith("."))
-    for package in folders if packages is None else [pdfs / name for name in packages]:
-        files = [p.relative_to(pdfs).as_posix() for p in sorted(package.rglob("*.pdf")) if not p.is_symlink()]
-        for first in range(0, len(files), BATCH):
-            yield f"{package.name}-{first // BATCH:03}", files[first : first + BATCH]
+def _batches(pdfs: Path, package: str) -> Iterator[tuple[str, list[str]]]:
+    """The names of a package's shards and the PDFs of each."""
+    files = [p.relative_to(pdfs).as_posix() for p in sorted((pdfs / package).rglob("*.pdf")) if p.is_file()]
+    for first in range(0, len(files), BATCH):
+        yield f"{package}-{first // BATCH:03}", files[first : first + BATCH]
 
 
 def _holds(path: Path, files: list[str]) -> bool:
@@ -117,33 +99,31 @@ def _holds(path: Path, files: list[str]) -> bool:
         return False
 
 
-def _read(reader: _Reader, pdfs: Path, file: str) -> tuple[Document, list[tuple[int, Any]]]:
+def _read(reader: _Reader, pdfs: Path, file: str) -> tuple[Document, Pages]:
     sha256 = hashlib.sha256((pdfs / file).read_bytes()).hexdigest()
     pages, refused, error = reader.read(str(pdfs / file))
     fonts = sorted(set().union(*(truth.fonts for _, truth in pages)))
     return Document(file, sha256, tuple(fonts), refused, error), pages
 
 
-def _shard(read: list[tuple[Document, list[tuple[int, Any]]]]) -> bytes:
+def _shard(read: list[tuple[Document, Pages]]) -> bytes:
     """The bytes of a shard."""
     pages = [(i, number, truth) for i, (_, found) in enumerate(read) for number, truth in found]
     arrays: dict[str, NDArray[Any]] = {
         "document": np.array([i for i, _, _ in pages], np.int32),
         "number": np.array([number for _, number, _ in pages], np.int32),
         "size": np.array([truth.size for _, _, truth in pages], np.float32).reshape(-1, 2),
-        "em": np.array([commonest_size(truth) for _, _, truth in pages], np.float32),
+        "em": np.array([_commonest_size(truth) for _, _, truth in pages], np.float32),
     }
-    for kind, column in (("points", "points"), ("spans", "spans"), ("unknown", "unknown")):
-        counts = [len(getattr(truth, column)) for _, _, truth in pages]
-        arrays[f"first_{kind}"] = np.cumsum([0, *counts]).astype(np.int64)
-    for column in _COLUMNS:
-        parts = [getattr(truth, column) for _, _, truth in pages]
-        arrays[column] = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    for kind in ("points", "spans", "unknown"):
+        arrays[f"first_{kind}"] = np.cumsum([0, *(len(getattr(truth, kind)) for _, _, truth in pages)], dtype=np.int64)
+    for column in _COLUMNS if pages else ():
+        arrays[column] = np.concatenate([getattr(truth, column) for _, _, truth in pages])
     described = [asdict(document) for document, _ in read]
     return save(arrays, {"format": _FORMAT, "documents": json.dumps(described)})
 
 
-def commonest_size(truth: Any) -> float:
+def _commonest_size(truth: PageTruth) -> float:
     """Points an em of most characters of a page."""
     sizes, which = np.unique(np.round(truth.sizes, 1), return_inverse=True)
     return float(sizes[np.bincount(which, np.diff(truth.spans, axis=1)[:, 0]).argmax()])
@@ -156,7 +136,7 @@ class Shard:
     def __init__(self, path: Path) -> None:
         """InputError where it is no shard, or of another version."""
         try:
-            self._file = safe_open(path, "np")
+            self._file = _opened(path)
             head = self._file.metadata() or {}
             if head.get("format") != _FORMAT:
                 raise InputError(f"{path}: a shard of another version; extract it again")
@@ -164,16 +144,11 @@ class Shard:
             tensor = self._file.get_tensor
             self.document, self.number, self.size, self.em = map(tensor, ("document", "number", "size", "em"))
             self._first = {kind: tensor(f"first_{kind}") for kind in ("points", "spans", "unknown")}
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: no shard of pages ({error})") from error
-        except Exception as error:
-            if type(error).__name__ != "SafetensorError":
-                raise
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
             raise InputError(f"{path}: no shard of pages ({error})") from error
 
-    def truth(self, page: int) -> Any:
+    def truth(self, page: int) -> PageTruth:
         """The PageTruth of its page `page`, without fonts."""
-        from microfiche.training.real_text import PageTruth
 
         def part(name: str, kind: str) -> NDArray[Any]:
             first, last = self._first[kind][page : page + 2].tolist()
@@ -189,6 +164,10 @@ class Shard:
         )  # fmt: skip
 
 
+def _opened(path: Path) -> Any:
+    return safe_open(path, "np")
+
+
 class _Reader:
     """A process that reads documents, started anew where it died or took too long."""
 
@@ -196,7 +175,7 @@ class _Reader:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
-    def read(self, path: str) -> tuple[list[tuple[int, Any]], dict[str, int], str]:
+    def read(self, path: str) -> tuple[Pages, dict[str, int], str]:
         """The pages of a document that are kept with their numbers, how many were refused by which sign, and what
         went wrong with the whole, or ""."""
         if self._process is None or self._pipe is None:
@@ -234,20 +213,15 @@ def _serve(pipe: Connection) -> None:
             pipe.send(_document(pipe.recv()))
 
 
-def _document(path: str) -> tuple[list[tuple[int, Any]], dict[str, int], str]:
-    import pypdfium2
-    import pypdfium2.raw as pdfium
-
-    from microfiche.training.real_text import Refused, page_truth
-
-    try:
-        pdf = pypdfium2.PdfDocument(path)
-    except (pypdfium2.PdfiumError, OSError) as error:
-        return [], {}, f"cannot be opened ({error})"
-    found: list[tuple[int, Any]] = []
+def _document(path: str) -> tuple[Pages, dict[str, int], str]:
+    pdf = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
+    if not pdf:
+        return [], {}, "damaged or encrypted"
+    found: Pages = []
     refused: dict[str, int] = {}
     try:
-        for number in np.unique(np.linspace(0, len(pdf) - 1, min(PAGES, len(pdf))).round().astype(int)).tolist():
+        pages = pdfium.FPDF_GetPageCount(pdf)
+        for number in np.unique(np.linspace(0, pages - 1, min(PAGES, pages)).round().astype(int)).tolist():
             page = pdfium.FPDF_LoadPage(pdf, number)
             try:
                 if not page:
@@ -260,5 +234,5 @@ def _document(path: str) -> tuple[list[tuple[int, Any]], dict[str, int], str]:
                 if page:
                     pdfium.FPDF_ClosePage(page)
     finally:
-        pdf.close()
+        pdfium.FPDF_CloseDocument(pdf)
     return found, refused, ""

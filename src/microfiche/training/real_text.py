@@ -23,6 +23,7 @@ from microfiche.documents.pdf_text import HYPHENS, INVISIBLE
 
 GRID = 80  #: cells along a page's longer side in which unknown ink is sought
 _CELL = 12  #: px of a cell in the drawing that characters are checked against
+_CJK = 0x2E80  #: the first code point of signs that no spaces part
 _SPACES = [0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
 _NOTHING = [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)]
 #: Accents as glyphs of their own → the combining ones.
@@ -113,7 +114,7 @@ def draw_grey(page: Any, width: int, height: int, window: tuple[int, int, int, i
 
 def _quick(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
     """A function of PDFium that takes addresses as numbers, so that `map` calls it in no time."""
-    return PYFUNCTYPE(result, *arguments)(cast(function, c_void_p).value)
+    return PYFUNCTYPE(result, *arguments)(cast(function, c_void_p).value or 0)
 
 
 _AT = (c_size_t, c_int)
@@ -148,7 +149,7 @@ def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[
         raise Refused("few characters")
     if count > _MOST:
         raise Refused("many characters")
-    text = repeat(cast(textpage, c_void_p).value or 0)
+    text = repeat(cast(textpage, c_void_p).value)
     codes = np.fromiter(map(_code, text, range(count)), np.int64, count)
     low = np.flatnonzero((codes[1:] >> 10 == 0xDC00 >> 10) & (codes[:-1] >> 10 == 0xD800 >> 10)) + 1
     codes[low - 1] = 0x10000 + ((codes[low - 1] & 0x3FF) << 10) + (codes[low] & 0x3FF)
@@ -299,7 +300,8 @@ def _check(glyphs: _Glyphs, picture: NDArray[np.uint8], scale: float) -> None:
     order = np.lexsort((glyphs.origin[:, 0], np.rint(glyphs.origin[:, 1]), glyphs.points))
     steps = np.diff(glyphs.origin[order], axis=0)
     double = np.zeros(len(glyphs), bool)
-    double[order[1:]] = (np.diff(glyphs.points[order]) == 0) & (np.abs(steps) < 0.15 * glyphs.size[order[1:], None]).all(1)
+    same = np.diff(glyphs.points[order]) == 0
+    double[order[1:]] = same & (np.abs(steps) < 0.15 * glyphs.size[order[1:], None]).all(1)
     _limit("doubled", double, 0.02)
     height = (glyphs.origin[:, 1] - glyphs.ink[:, 1]) / glyphs.size
     depth = (glyphs.ink[:, 3] - glyphs.origin[:, 1]) / glyphs.size
@@ -342,7 +344,7 @@ def _in_lines(
         explained.append(one.boxes)
         em = _commonest(one.size)
         _mark_stacked(one, em)
-        codes, box, wrong = _with_spaces(one, em)
+        codes, box, wrong = _with_spaces(one, np.diff(line) == 1, em)
         base = np.abs(one.size - em) < 0.1 * em
         slope, x0, x1 = float(np.median(one.slope)), float(one.boxes[:, 0].min()), float(one.boxes[:, 2].max())
         y = float(np.median(one.origin[base, 1] - slope * (one.origin[base, 0] - x0)))
@@ -416,11 +418,12 @@ def _mark_stacked(line: _Glyphs, em: float) -> None:
 
 
 def _with_spaces(
-    line: _Glyphs, em: float
+    line: _Glyphs, follows: NDArray[np.bool_], em: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for."""
+    """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for, and bad beside
+    a Chinese sign; `follows` (T - 1,) says of each glyph but the first whether it comes next in the file too."""
     gap = line.boxes[1:, 0] - line.boxes[:-1, 2]
-    after = np.flatnonzero(line.space[:-1] & (gap > 0.08 * em) | (gap > 0.8 * em))
+    after = np.flatnonzero(gap > em * np.where(follows, np.where(line.space[:-1], 0.08, 0.8), 0.2))
     middle = (line.boxes[after, 2] + line.boxes[after + 1, 0]) / 2
     half = gap[after] / 2
     top = np.minimum(line.boxes[after, 1], line.boxes[after + 1, 1])
@@ -429,14 +432,14 @@ def _with_spaces(
     return (
         np.insert(line.points, after + 1, 0x20),
         np.insert(line.boxes, after + 1, spaces, axis=0),
-        np.insert(line.bad, after + 1, False),
+        np.insert(line.bad, after + 1, (line.points[after] >= _CJK) | (line.points[after + 1] >= _CJK)),
     )
 
 
 def _check_words(text: NDArray[np.int64], spans: list[tuple[int, int]]) -> None:
     """Refused where most words are single letters: tables of fonts, charts, formulas."""
     words = [w for start, stop in spans for w in "".join(map(chr, text[start:stop].tolist())).split()]
-    single = sum(len(word) == 1 and word.isalpha() and ord(word) < 0x2E80 for word in words)
+    single = sum(len(word) == 1 and word.isalpha() and ord(word) < _CJK for word in words)
     if len(words) >= 10 and single > 0.5 * len(words):
         raise Refused("loose letters")
 
@@ -458,7 +461,8 @@ def _unknown(picture: NDArray[np.uint8], known: NDArray[np.float64]) -> NDArray[
     if not edges.any():
         return np.empty((0, 4))
     wide, tall = _run_lengths(edges), _run_lengths(edges.T).T
-    edges &= ~((wide >= 14) & (tall <= 5) | (tall >= 14) & (wide <= 5))
+    for along, over in ((wide, tall), (tall, wide)):  # rules
+        edges &= ~((along >= 14) & (along >= 4 * over) & (over <= 10))
     cells = np.zeros((-(-rows // _CELL) * _CELL, -(-columns // _CELL) * _CELL), bool)
     cells[:rows, :columns] = edges
     full = cells.reshape(cells.shape[0] // _CELL, _CELL, -1, _CELL).sum((1, 3)) >= 3

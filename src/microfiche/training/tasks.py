@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.models.prompts import LOCATE, PARTS, PROMPTS, READ, prompt
+from microfiche.page import Boxes
 from microfiche.typesetting.galleys import Kind
 from microfiche.typesetting.printed import Print
 
@@ -128,7 +129,7 @@ def _text(page: Print) -> str:
     return page.page.text
 
 
-def _boxes(page: Print) -> NDArray[np.int32]:
+def _boxes(page: Print) -> Boxes:
     assert page.page.boxes is not None
     return page.page.boxes
 
