@@ -147,6 +147,18 @@ def test_ligatures_are_cut_evenly(tmp_path: Path) -> None:
     assert not truth.bad.any()
 
 
+def test_what_is_read_out_in_place_of_what_is_shown_is_unknown(tmp_path: Path) -> None:
+    def spoken(canvas: Canvas) -> None:
+        canvas._code.append("/Span <</ActualText (twenty words)>> BDC")
+        canvas.setFont("Helvetica", 20)
+        canvas.drawString(30, 150, "20 w.")
+        canvas._code.append("EMC")
+
+    truth = truth_of(tmp_path, spoken)
+    assert lines_of(truth) == [WORDS, WORDS]
+    assert len(truth.unknown) and (truth.unknown[:, 0] >= 20).all() and (truth.unknown[:, 2] < 100).all()
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_accents_that_are_glyphs_join_their_letters(tmp_path: Path, late: bool) -> None:
     """As TeX's older fonts draw them, before the letter or after all others; and under it."""

@@ -34,6 +34,7 @@ _ACCENTS = {
 }  # fmt: skip
 _DOTLESS = {0x131: "i", 0x237: "j"}
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "ſt", 0xFB06: "st"}
+_LIGATURE = 3  #: characters of a ligature, at most
 _FAINT = [ord(c) for c in ".,:;·…'`´’‘¨-–—_~ˉ¯"]  #: signs with so little ink that a few grey levels will do
 _SHORT, _TALL, _DEEP = "acemnorsuvwxz", "bdhkl", "gpqy"  #: the classes that misshapen letters are found by
 
@@ -239,7 +240,8 @@ def _mapped(boxes: NDArray[np.float64], to_points: Any) -> NDArray[np.float64]:
 
 
 def _cut_ligatures(glyphs: _Glyphs) -> _Glyphs:
-    """Several characters of one glyph, which come with the same box, share it evenly."""
+    """Several characters of one glyph, which come with the same box, share it evenly. More than a ligature has are what
+    the file says to read out in place of what it shows, so where they stand is unknown."""
     count = np.array([len(_LIGATURES.get(code, " ")) for code in glyphs.points.tolist()])
     if (count > 1).any():
         spelled = "".join(_LIGATURES.get(code, chr(code)) for code in glyphs.points.tolist())
@@ -258,7 +260,7 @@ def _cut_ligatures(glyphs: _Glyphs) -> _Glyphs:
         edges[:, 0] += place * width
         edges[:, 2] = np.where(length > 1, edges[:, 0] + width, edges[:, 2])
     glyphs.origin = np.column_stack([np.where(place > 0, glyphs.boxes[:, 0], origin[:, 0]), origin[:, 1]])
-    return glyphs
+    return glyphs.take(length <= _LIGATURE)
 
 
 def _joined_accents(glyphs: _Glyphs) -> _Glyphs:
