@@ -24,9 +24,10 @@ from microfiche.training import real_store
 from microfiche.training.held_out import EVALUATED, unit_held_out, unit_of, unseen
 from microfiche.training.noise import turned, worn
 from microfiche.training.print import frames_of
+from microfiche.training.real_glyphs import Refused
 from microfiche.training.real_pages import MIXTURE, RealPages, draw, group, kept_apart
 from microfiche.training.real_store import Document, Shard, extract
-from microfiche.training.real_text import PageTruth, Refused, page_truth
+from microfiche.training.real_text import PageTruth, page_truth
 from microfiche.typesetting.printed import Print
 
 WIDTH, HEIGHT = 400, 300
