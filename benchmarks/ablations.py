@@ -33,6 +33,7 @@ from microfiche.encoder.nano import NanoEncoder
 from microfiche.encoder.windows import PATCHES
 from microfiche.evaluation.measure import measure, random_twin
 from microfiche.evaluation.precision import errors
+from microfiche.models.devices import fast_autocast
 from microfiche.models.nano import Nano
 from microfiche.training import codec, lines
 from microfiche.training.data import Corpus, Pages, documents, held_out
@@ -212,7 +213,7 @@ def without_readout(
             cells = pages.cells(rng, DENSITY, *shape, bool(rng.random() < 0.3))
             target = torch.from_numpy(lines.classes(cells))
             routings: list[Routing] = []
-            with torch.autocast("cpu", torch.bfloat16):
+            with fast_autocast("cpu"):
                 logits = model.decoder(model.lines(cells), lines.shifted(target), routings)
             total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
             total = total + 0.001 * target.numel() * balance_loss(routings)

@@ -28,9 +28,11 @@ from microfiche.decoder.readout import Readout, around_centres
 from microfiche.evaluation.bench import others_on
 from microfiche.evaluation.measure import measure, random_twin
 from microfiche.evaluation.precision import errors
+from microfiche.models.devices import fast_autocast
 from microfiche.training.codec import Recipe
 from microfiche.training.data import Corpus, Pages
 from microfiche.training.loop import Loss, run
+from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting import typeset
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.density import TOKEN_SIDE
@@ -115,7 +117,7 @@ def train_text(name: str, folder: Path, out: Path, steps: int) -> TextCodec:
         rng = np.random.default_rng([recipe.seed, number])
         draw = pages.random if rng.random() < recipe.random_share else pages.language
         ids = torch.from_numpy(draw(rng, DENSITY, recipe.tokens_per_step * HELD).astype(np.int64)).view(-1, HELD)
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_autocast("cpu"):
             logits = model(ids)
         target = ids.flatten()
         total = F.cross_entropy(logits.float(), target, reduction="sum")
@@ -128,12 +130,11 @@ def train_text(name: str, folder: Path, out: Path, steps: int) -> TextCodec:
         elif parameter.requires_grad:
             block = parameter.ndim == 2 and min(parameter.shape) >= 64 and key.startswith("readout.blocks")
             (matrices if block else others).append(parameter)
-    optimisers = [
-        torch.optim.AdamW([{"params": others, "share": 1.0}, {"params": convolutions, "share": CONVOLUTIONS}],
-                          betas=(0.9, 0.98), weight_decay=0.01, fused=True),
-        torch.optim.Muon([{"params": matrices, "share": 1.0}], momentum=0.95, weight_decay=0.01,
-                         adjust_lr_fn="match_rms_adamw"),
-    ]  # fmt: skip
+    optimisers = muon_and_adamw(
+        [{"params": matrices, "share": 1.0}],
+        [{"params": others, "share": 1.0}, {"params": convolutions, "share": CONVOLUTIONS}],
+        weight_decay=0.01,
+    )
     run(recipe_file, recipe, out / stem, model, optimisers, loss, lambda step: {}, lambda line: None,
         lambda step: False)  # fmt: skip
     return model.eval()

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.errors import InputError
+from microfiche.models.devices import fast_autocast
 from microfiche.pixel.model import SMALL, Block, attention_mask, positions
 from microfiche.pixel.tuned import Tuned
 from microfiche.training.loop import Loss, recipe_file, run
@@ -172,7 +173,7 @@ def pretrain(corpus: Path, out: Path) -> None:
     def losses(number: int) -> Loss:
         rng = np.random.default_rng([recipe.seed, number])
         ids, attended = batch(rows(strips, tokenizer, recipe, rng))
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_autocast("cpu"):
             logits, wanted = model.loss(ids, attended, rng)
         total = F.cross_entropy(logits, wanted, reduction="sum")
         return Loss(total, len(wanted), int((logits.argmax(-1) == wanted).sum()), int(attended.sum()))
@@ -181,7 +182,7 @@ def pretrain(corpus: Path, out: Path) -> None:
     def validate(step: int) -> dict[str, float]:
         rng = np.random.default_rng(1)
         ids, attended = batch(rows(others, tokenizer, recipe, rng))
-        with torch.autocast("cpu", torch.bfloat16):
+        with fast_autocast("cpu"):
             logits, wanted = model.loss(ids, attended, rng)
         return {"right": round((logits.argmax(-1) == wanted).float().mean().item(), 4)}
 

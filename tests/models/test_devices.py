@@ -1,11 +1,12 @@
-"""What torch is allowed on the device."""
+"""What torch is allowed on the device, and what it computes in."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from microfiche.models.devices import keep_to_thread_limit
+from microfiche.errors import UsageError
+from microfiche.models.devices import DTYPE, fast_autocast, fast_dtype, keep_to_thread_limit
 
 
 def test_torch_has_no_more_threads_than_openmp_may_start(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,3 +21,30 @@ def test_torch_has_no_more_threads_than_openmp_may_start(monkeypatch: pytest.Mon
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+def test_the_dtype_follows_one_switch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DTYPE, name)
+    dtype = getattr(torch, name)
+    assert fast_dtype("cpu") is dtype and fast_dtype("cuda") is dtype
+    weight = torch.ones(2, 2)
+    with fast_autocast("cpu"):
+        assert (weight @ weight).dtype is dtype
+    with fast_autocast("cpu", enabled=False):
+        assert (weight @ weight).dtype is torch.float32
+
+
+def test_without_the_switch_a_processor_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DTYPE, raising=False)
+    for offered in (True, False):
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda offered=offered: offered)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda offered=offered: offered)
+        assert fast_dtype("cpu") is (torch.bfloat16 if offered else torch.float32)
+    assert fast_dtype("cuda") is torch.bfloat16
+
+
+def test_a_dtype_that_is_none_of_the_two_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(DTYPE, "float16")
+    with pytest.raises(UsageError, match=r"MICROFICHE_DTYPE=float16: it is one of bfloat16, float32"):
+        fast_dtype("cpu")

@@ -1,11 +1,17 @@
-"""What a device says of itself. It knows nothing of models."""
+"""What a device says of itself, and the dtype that is fast on it. It knows nothing of models."""
 
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 import torch
+
+from microfiche.errors import UsageError
+
+DTYPE = "MICROFICHE_DTYPE"  #: the environment variable that chooses `fast_dtype`
+_DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 def free_memory(device: str | torch.device) -> int | None:
@@ -29,6 +35,27 @@ def keep_to_thread_limit() -> None:
 
 
 def fast_dtype(device: str | torch.device) -> torch.dtype:
-    """bfloat16 where the device computes in it, else float32."""
-    fast = torch.device(device).type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
+    """What networks compute in on the device: bfloat16 where it has instructions for that, else float32.
+
+    The environment variable MICROFICHE_DTYPE, `bfloat16` or `float32`, decides instead where it is set, so that one
+    processor can stand for another; UsageError if it holds anything else.
+    """
+    chosen = os.environ.get(DTYPE, "")
+    if chosen and chosen not in _DTYPES:
+        raise UsageError(f"{DTYPE}={chosen}: it is one of {', '.join(_DTYPES)}")
+    if chosen:
+        return _DTYPES[chosen]
+    return torch.bfloat16 if torch.device(device).type != "cpu" or _bfloat16_on_cpu() else torch.float32
+
+
+def fast_autocast(device: str | torch.device, enabled: bool = True, cache: bool = True) -> torch.autocast:
+    """A context in which a network whose weights are float32 computes in `fast_dtype`: autocast where that is bfloat16,
+    nothing where it is float32 or `enabled` is false. Without `cache`, a weight's copy is made again at each use."""
+    bfloat16 = fast_dtype(device) is torch.bfloat16
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled and bfloat16, cache)
+
+
+def _bfloat16_on_cpu() -> bool:
+    """Whether the processor multiplies in bfloat16; on those with AVX-512 alone, oneDNN offers it and emulates it."""
+    offered = torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return offered and (platform.machine() not in ("x86_64", "AMD64") or torch.cpu._is_avx512_bf16_supported())

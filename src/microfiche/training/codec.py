@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from microfiche.checkpoints import load, save
 from microfiche.encoder.windows import PATCHES
+from microfiche.models.devices import fast_autocast
 from microfiche.models.encoding import NanoConfig
 from microfiche.models.nano import Nano
 from microfiche.training import parallel, sizes
@@ -112,7 +113,7 @@ def losses(model: Nano, batch: Batch, device: torch.device, local: bool = False)
     """The summed cross-entropy, the number of characters, and whether each half-width cell (bool) and each
     full-width character (bool) is read right; `local` reads the patches before they are compressed."""
     ink = ink_of(batch, device)
-    with torch.autocast(device.type, torch.bfloat16):
+    with fast_autocast(device):
         if local:
             squares = model.readout.unfold_patches(model.encoder.patches(ink))
         else:
@@ -121,7 +122,7 @@ def losses(model: Nano, batch: Batch, device: torch.device, local: bool = False)
     right = []
     for head, cells in ((model.readout.half_logits, batch.half), (model.readout.full_logits, batch.full)):
         at, place, target = (torch.from_numpy(a).to(device) for a in cells)
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_autocast(device):
             logits = head(model.readout.see(squares, at, place))
         total = total + F.cross_entropy(logits.float(), target, reduction="sum")
         right.append(logits.argmax(-1) == target)

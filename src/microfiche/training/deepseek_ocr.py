@@ -27,7 +27,7 @@ from microfiche.decoder.moe import balance_loss
 from microfiche.encoder import views
 from microfiche.errors import InputError, UsageError
 from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig, Example
-from microfiche.models.devices import fast_dtype, free_memory
+from microfiche.models.devices import fast_autocast, fast_dtype, free_memory
 from microfiche.training import pages, parallel
 from microfiche.training.loop import Loss, Plan, run
 from microfiche.training.pages import TaughtPage
@@ -160,7 +160,7 @@ def losses(
     model: DeepSeekOCR, examples: Sequence[Example], device: torch.device, bf16: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The summed cross-entropy of the answers' ids, whether each (n,) is the likeliest, and the balance loss."""
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):  # copies go with their block
+    with fast_autocast(device, enabled=bf16, cache=False):  # copies go with their block
         logits, routings = model(examples)
     target = torch.tensor([id for e in examples for id in e.answer], device=device)
     lengths = torch.tensor([len(e) for e in examples], device=device)

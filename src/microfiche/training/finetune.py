@@ -23,6 +23,7 @@ from microfiche.checkpoints import pixel as pretrained
 from microfiche.checkpoints.pixel_tuned import load, save
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
+from microfiche.models.devices import fast_autocast
 from microfiche.pixel.examples import differences, labels
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import SMALL, PixelEncoder
@@ -124,7 +125,7 @@ def tune(
     def losses(number: int) -> Loss:
         torch.manual_seed((recipe.seed << 32) + number)  # dropout depends on the number alone
         few = [examples[i] for i in chosen(number)]
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with fast_autocast(model.device):
             loss = task.loss(model, few, np.random.default_rng([recipe.seed, number]))
         return Loss(loss.total, loss.count, loss.right, loss.patches)
 

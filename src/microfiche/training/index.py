@@ -23,6 +23,7 @@ from microfiche.checkpoints import load
 from microfiche.checkpoints.index import save
 from microfiche.errors import TrainingError
 from microfiche.memory.query import query_words, word_page
+from microfiche.models.devices import fast_autocast
 from microfiche.models.indexer import Indexer, IndexerConfig, scores
 from microfiche.models.nano import Nano
 from microfiche.page import Page
@@ -194,7 +195,7 @@ def train(
         found, queries = batch(source, number, rng, recipe, density)
         owners = torch.tensor([i for i, words in enumerate(queries) for _ in words], device=device)
         words = cells_of(nano, [word_page(word, density) for query in queries for word in query], density)
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_autocast(device):
             return page_scores(model, found.float(), side, words, owners) / recipe.temperature
 
     def losses(number: int) -> Loss:

@@ -21,6 +21,7 @@ from microfiche.checkpoints.lines import save
 from microfiche.decoder.lines import BEGIN, NANO_LINES, LineDecoder, Lines
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.decoder.readout import HALF_CLASSES, RIGHT
+from microfiche.models.devices import fast_autocast
 from microfiche.models.nano import Nano
 from microfiche.training import sizes
 from microfiche.training.data import LARGEST, Corpus, Pages
@@ -76,7 +77,7 @@ def seen(nano: Nano, size: tuple[int, int], density: Density, cells: NDArray[np.
     height, width = size
     ink = torch.from_numpy(draw(cells, atlas(density).cells, height * TOKEN_SIDE, width * TOKEN_SIDE))
     table = nano.readout.table
-    with torch.autocast(table.device.type, torch.bfloat16, enabled=table.requires_grad):
+    with fast_autocast(table.device, enabled=table.requires_grad):
         values = nano.encoder(ink[None].to(table))
         return nano.lines(values[0], height, width, density)
 
@@ -99,7 +100,7 @@ def losses(
         cells = strip(pages, rng, size, density, rng.random() < pages.random_share)
         lines, target = seen(nano, size, density, cells), torch.from_numpy(classes(cells)).to(device)
         routings: list[Routing] = []
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_autocast(device):
             logits = model(lines, shifted(target), routings)
         total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
         if routings:
@@ -125,7 +126,7 @@ def validate(
                 cells = strip(held, rng, size, density, random)
                 lines, target = seen(nano, size, density, cells), torch.from_numpy(classes(cells)).to(device)
                 draft = lines.base.argmax(-1)
-                with torch.autocast(device.type, torch.bfloat16):
+                with fast_autocast(device):
                     read, _, _ = model.verified(lines, draft)
                 right += [(read == target).float().mean().item() / 3, (draft == target).float().mean().item() / 3]
             name = f"{density.name}{' random' if random else ''}"

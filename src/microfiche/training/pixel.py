@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from microfiche.checkpoints.pixel import save
+from microfiche.models.devices import fast_autocast
 from microfiche.pixel.masking import masked_count
 from microfiche.pixel.model import Pixel
 from microfiche.training import sizes
@@ -60,7 +61,7 @@ def batch_at(strips: Strips, recipe: Recipe, number: int) -> Batch:
 
 def errors(model: Pixel, batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
     """(L,) errors of the patches that are masked and attended, and (M,) of those that are seen."""
-    with torch.autocast(device.type, torch.bfloat16):
+    with fast_autocast(device):
         masked, attended = batch.masked.to(device), batch.attended.to(device)
         each = model.errors(batch.patches.to(device), attended, masked)
     return each[masked & attended], each[~masked & attended]

@@ -1,13 +1,14 @@
-"""Trains nano for print: from the codec's weights, on pages in outline typefaces with the noise of the world.
+"""Trains nano for print on real pages and on pages in outline typefaces, with the noise of the world.
 
-Three losses, all dense: the pixel row of a line's middle in every square, the size of its type, and the character in
-the frames along every line.
+Three losses, all dense: in which pixel rows of every column of pixels the middle of a line runs, the size of its type,
+and the character in the frames along every line. What is not known of a page (figures, characters without a sound text
+layer) is masked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,42 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.checkpoints import load, save
-from microfiche.decoder.prints import FRAME, MIDDLE, NO_LINE, NONE
-from microfiche.decoder.readout import OFFSETS, SQUARE, SQUARES, around_centres, places_at, square_at
-from microfiche.models.prints import NanoPrint
-from microfiche.training.codec import optimisers
+from microfiche.checkpoints import print as checkpoint
+from microfiche.models.devices import fast_autocast
+from microfiche.nano.print import BETWEEN, COLUMN, FRAME, MIDDLE, NONE, PrintConfig, PrintModel, frames_at
+from microfiche.training import parallel
+from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.noise import some, worn
+from microfiche.training.optimisers import muon_and_adamw
 from microfiche.training.prints import Prints
+from microfiche.training.real_pages import RealPages
 from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
-from microfiche.typesetting.printed import LARGEST, Print
+from microfiche.typesetting.density import TOKEN_SIDE
+from microfiche.typesetting.printed import LARGEST, SIZES, Print
 
-_FRAMES = 48  #: supervised frames for each vision token, at most
+_BEYOND = 0.6  #: em that frames go on for before and behind a line
 _SIZE_SHARE = 0.2  #: of the loss on a type's size
-_LIKE = ("7x13", 0.8)  #: the codec's density and scale whose places the frames start from
+_SLIP = (0.06, 0.06)  #: em that a line may be traced too high, and share its size may be off: standard deviations
+_LEARNED_APART = ("_head.weight", "part", "place")  #: parameters that are no matrices between features
+_SEEN_FIRST = 24  #: pages whose patches the compressor starts from
 
 
 class Recipe(Schedule):
     """What makes a checkpoint for print; see training/recipes for the one that ships."""
 
-    start: str = "nano"  #: the codec's checkpoint whose encoder and unfolding it goes on from
+    start: str = ""  #: a checkpoint for print that it goes on from
+    model: dict[str, Any] = Field(default_factory=dict)  #: what differs from PrintConfig
     page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
-    random_share: float = Field(0.2, ge=0, le=1)  #: pages that hold random strings
-    noise: float = Field(0.3, ge=0, le=1)  #: the chance of each step of noise on a page
+    em: tuple[float, float] = (5.0, 16.0)  #: px an em of the type, from and to
+    real_share: float = Field(0.5, ge=0, le=1)  #: real pages, where there are any
+    random_share: float = Field(0.3, ge=0, le=1)  #: of the others, pages that hold random strings
+    noise: float = Field(0.25, ge=0, le=1)  #: the chance of each step of noise on half of the pages
+    local_steps: int = Field(0, ge=0)  #: the first steps, in which nothing is compressed
+    workers: int = Field(1, ge=0)  #: processes that draw pages ahead
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
@@ -50,168 +60,243 @@ class Recipe(Schedule):
                 raise ValueError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE}, at most {LARGEST}")
         if min(self.page_sides.values(), default=0) < 0 or not sum(self.page_sides.values()):
             raise ValueError("page_sides: the shares are not all ≥ 0 with one above")
+        if not SIZES[0] <= self.em[0] <= self.em[1] <= SIZES[-1]:
+            raise ValueError(f"em = {list(self.em)}: sizes lie between {SIZES[0]} and {SIZES[-1]} px, in order")
+        unknown = set(self.model) - set(asdict(PrintConfig()))
+        if unknown:
+            raise ValueError(f"model: {min(unknown)!r} is no key; there are {', '.join(asdict(PrintConfig()))}")
         return self
+
+    @property
+    def config(self) -> PrintConfig:
+        """The sizes of the model."""
+        given = {name: tuple(v) if isinstance(v, list) else v for name, v in self.model.items()}
+        return PrintConfig(**given)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`ink` (B, H, W) uint8, 255 where it is black; for every square of the pages, in Places' order, the pixel `row`
-    of a line's middle in it and the `size` of the type, px an em; and for frames the indices (F, 4) of their squares,
-    their offsets (F,) and classes (F,)."""
+    """Pages of one size and their truth.
+
+    `ink` (B, H, W) uint8, 255 where it is black; `middle` (B, H, W/8) uint8, 1 where the middle of a line runs through
+    that row of the column, and `known` of the same shape whether that is known; `size` (B, H/8, W/8) float32 px an em,
+    0 where no line runs; and of frames the `cells` (F, 3) and `part` (F,) they look at and their `target` class (F,),
+    −1 where it is not known.
+    """
 
     ink: NDArray[np.uint8]
-    row: NDArray[np.int64]
+    middle: NDArray[np.uint8]
+    known: NDArray[np.bool_]
     size: NDArray[np.float32]
-    squares: NDArray[np.int64]
-    offset: NDArray[np.int64]
+    cells: NDArray[np.int64]
+    part: NDArray[np.int64]
     target: NDArray[np.int64]
 
 
-def batch_of(prints: list[Print], rng: np.random.Generator, frames: int | None = _FRAMES) -> Batch:
-    """The supervision of pages of one size; all frames if `frames` is None."""
-    rows, sizes, parts = [], [], []
-    for b, one in enumerate(prints):
-        height, width = (n // TOKEN_SIDE for n in one.page.image.shape)
-        row, size = middles(one)
-        rows.append(row)
-        sizes.append(size)
-        y, x, target = frames_of(one, rng)
-        limit = len(x) if frames is None else frames * height * width
-        if len(x) > limit:
-            chosen = rng.choice(len(x), limit, replace=False)
-            y, x, target = y[chosen], x[chosen], target[chosen]
-        squares, offset = around_centres(y, x, height, width)
-        parts.append((np.where(squares < 0, -1, squares + b * height * width * SQUARES), offset, target))
-    squares, offset, target = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+def batch_of(prints: Sequence[Print], rng: np.random.Generator | None = None) -> Batch:
+    """The supervision of pages of one size; with `rng` lines lie a little too high or low, large or small, as they may
+    be traced."""
+    height, width = prints[0].page.image.shape
+    found = [frames_of(one, rng) for one in prints]
+    y, x, target = (np.concatenate([one[i] for one in found]) for i in range(3))
+    page = np.repeat(np.arange(len(prints)), [len(one[0]) for one in found])
+    frames = frames_at(y, x, page, height, width)
+    maps = [middles(one) for one in prints]
+    middle, known, size = (np.stack([one[i] for one in maps]) for i in range(3))
     ink = 255 - np.stack([one.page.image for one in prints])
-    return Batch(ink, np.concatenate(rows), np.concatenate(sizes), squares, offset, target)
+    return Batch(ink, middle, known, size, frames.cells, frames.part, target.astype(np.int64))
 
 
-def middles(one: Print) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Of each square of a page, in Places' order, the pixel row of a line's middle in it (NO_LINE if there is none),
-    and the size of that line's type (0 if there is none)."""
+def middles(one: Print) -> tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.float32]]:
+    """Where the middles of a page's lines run, where that is known, and the sizes of their type, as in Batch."""
     height, width = one.page.image.shape
-    row = np.full(height * width // OFFSETS, NO_LINE, np.int64)
-    size = np.zeros(len(row), np.float32)
+    middle = np.zeros((height, width // COLUMN), np.uint8)
+    size = np.zeros((height // COLUMN, width // COLUMN), np.float32)
+    known = np.ones(middle.shape, bool)
+    for left, top, right, bottom in one.unknown:
+        known[top:bottom, left // COLUMN : -(-right // COLUMN)] = False
     for line in one.lines:
         x0, y0, x1, y1 = line.baseline
-        first, last = max(0, round(x0 / SQUARE)), min(width // SQUARE, max(round(x1 / SQUARE), round(x0 / SQUARE) + 1))
-        x = (np.arange(first, last) + 0.5) * SQUARE
+        first = max(0, round(x0 / COLUMN))
+        column = np.arange(first, min(width // COLUMN, max(round(x1 / COLUMN), first + 1)))
+        x = (column + 0.5) * COLUMN
         y = np.floor(y0 + (x - x0) * (y1 - y0) / max(x1 - x0, 1e-6) - MIDDLE * line.size).astype(np.int64)
-        x, y = x[(y >= 0) & (y < height)].astype(np.int64), y[(y >= 0) & (y < height)]
-        at = square_at(y, x, height // TOKEN_SIDE, width // TOKEN_SIDE)
-        row[at], size[at] = y % SQUARE, line.size
-    return row, size
+        inside = (y >= 0) & (y < height)
+        column, y = column[inside], y[inside]
+        middle[y, column] = 1
+        size[y // COLUMN, column] = line.size
+        for below in (-2, -1, 0, 1, 2):
+            known[(y + below).clip(0, height - 1), column] = True
+    return middle, known, size
 
 
 def frames_of(
     one: Print, rng: np.random.Generator | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The frames of every line of a page: their middles' pixels (y, x), and their classes; with `rng` a line lies up to
-    a pixel too high or too low, as it may be traced."""
-    height, width = one.page.image.shape
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """The frames of every line of a page, one line after another: (F,) y and x px, NaN between two lines, and their
+    classes, −1 where that is not known; with `rng` as `batch_of` says."""
     assert one.page.text is not None and one.page.boxes is not None
-    ids = glyphs(one.page.text).astype(np.int64)
-    ids[(ids >= N_HALF) | (ids == NO_GLYPH)] = -1
     boxes = one.page.boxes
     centre = (boxes[:, 0] + boxes[:, 2]) / 2
     stands = boxes[:, 2] > boxes[:, 0]
-    found = []
+    ids = glyphs(one.page.text).astype(np.int64)
+    ids[(ids >= N_HALF) | (ids == NO_GLYPH)] = -1
+    gap = np.full(BETWEEN, np.nan)
+    ys, xs, targets = [], [], []
     for line in one.lines:
+        down, larger = (rng.normal(0, _SLIP) if rng is not None else (0.0, 0.0))
+        size = line.size * float(np.exp(larger))
         x0, y0, x1, y1 = line.baseline
-        first, last = max(0, int(x0) // FRAME - 3), min(width // FRAME, int(x1) // FRAME + 4)
-        x = np.arange(first, last) * FRAME + FRAME // 2
-        y = y0 + (x - x0) * (y1 - y0) / max(x1 - x0, 1e-6) - MIDDLE * line.size
-        if rng is not None:
-            y = y + rng.uniform(-1, 1)
+        begin = x0 - (_BEYOND + (rng.random() * FRAME if rng is not None else 0)) * size
+        x = begin + (np.arange(np.ceil((x1 - begin) / size / FRAME + _BEYOND / FRAME)) + 0.5) * FRAME * size
+        y = y0 + (x - x0) * (y1 - y0) / max(x1 - x0, 1e-6) - (MIDDLE + down) * line.size
         target = np.full(len(x), NONE, np.int64)
         chosen = line.start + np.flatnonzero(stands[line.start : line.stop])
-        frame = (centre[chosen] // FRAME).astype(np.int64) - first
-        inside = (frame >= 0) & (frame < len(x))
-        target[frame[inside]] = ids[chosen[inside]]
-        kept = target >= 0
-        found.append(np.stack([np.floor(y).astype(np.int64).clip(0, height - 1), x, target])[:, kept])
-    together = np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
-    return together[0], together[1], together[2]
+        frame = ((centre[chosen] - begin) / (FRAME * size)).astype(np.int64).clip(0, len(x) - 1)
+        target[frame] = ids[chosen]
+        for masked in frame[ids[chosen] < 0].tolist():  # nor is it known where exactly such a character stands
+            target[max(0, masked - 2) : masked + 3] = -1
+        ys += [gap, y]
+        xs += [gap, x]
+        targets += [np.full(BETWEEN, -1), target]
+    none = [np.empty(0)]
+    return np.concatenate(ys or none), np.concatenate(xs or none), np.concatenate(targets or none).astype(np.int64)
 
 
-def losses(model: NanoPrint, batch: Batch, device: torch.device) -> tuple[Tensor, int, Tensor]:
-    """The summed loss, over how many frames, and whether each frame (bool) is read right."""
+def losses(
+    model: PrintModel, batch: Batch, device: torch.device, local: bool = False
+) -> tuple[Tensor, int, Tensor]:
+    """The summed loss, over how many frames, and of each known frame whether it is read right, (n,) bool; `local`
+    reads the patches before they are compressed."""
     ink = torch.from_numpy(batch.ink).to(device, torch.float32) / 255
-    row, size, at, offset, target = (
-        torch.from_numpy(a).to(device) for a in (batch.row, batch.size, batch.squares, batch.offset, batch.target)
+    middle, known, size, cells, part, target = (
+        torch.from_numpy(a).to(device)
+        for a in (batch.middle, batch.known, batch.size, batch.cells, batch.part, batch.target)
     )
-    with torch.autocast(device.type, torch.bfloat16):
-        squares = model.readout.unfold(model.encoder(ink))
-        rows, sizes = model.readout.line_logits(squares)
-        logits = model.readout.frame_logits(squares, at, offset)
-    # Squares count as frames do, so that either loss weighs the same however dense a page is.
-    lines = F.cross_entropy(rows.float(), row) + _SIZE_SHARE * size_loss(sizes.float(), size)
-    total = F.cross_entropy(logits.float(), target, reduction="sum") + lines * len(target)
-    return total, len(target), logits.argmax(-1) == target
+    with fast_autocast(device):
+        at_8, at_4 = model.maps(ink, not local)
+        rows, sizes = model.readout.line_logits(at_8)
+        logits = model.readout.frame_logits(at_4, cells, part).float()
+    each = F.binary_cross_entropy_with_logits(rows, middle.float(), reduction="none")
+    # Eight rows of a column count as one frame does, so that either loss weighs the same however dense a page is.
+    lines = (each * known).sum() / known.sum().clamp(min=1) * COLUMN + _SIZE_SHARE * size_loss(sizes, size)
+    asked = target >= 0
+    total = F.cross_entropy(logits[asked], target[asked], reduction="sum")
+    count = max(1, int(asked.sum()))
+    return total + lines * count, count, logits[asked].argmax(-1) == target[asked]
 
 
 def size_loss(log_size: Tensor, size: Tensor) -> Tensor:
     """The mean square error of binary logarithms where a line runs."""
-    known = size > 0
-    if not known.any():
+    here = size > 0
+    if not here.any():
         return log_size.sum() * 0
-    return F.mse_loss(log_size[known], size[known].log2())
+    return F.mse_loss(log_size[here], size[here].log2())
 
 
-def new_model(recipe: Recipe, device: torch.device) -> NanoPrint:
-    """Nano for print with the codec's encoder and unfolding, its half-width classes, and new heads for lines."""
-    codec = load(recipe.start, str(device), torch.float32)
+def new_model(recipe: Recipe, device: torch.device) -> PrintModel:
+    """An untrained model of the recipe's sizes, or the one that it starts from."""
+    if recipe.start:
+        return checkpoint.load_model(recipe.start, device, torch.float32).train().requires_grad_(True)
     torch.manual_seed(recipe.seed)
-    model = NanoPrint(codec.config).to(device)
-    none = np.zeros(1, np.int64)
-    first = int(places_at(DENSITIES[_LIKE[0]], none, none, 1, 1, False, _LIKE[1]).place[0])
-    state, own = codec.state_dict(), model.state_dict()
-    kept = {name: value for name, value in state.items() if name in own and value.shape == own[name].shape}
-    model.load_state_dict(kept, strict=False)
-    with torch.no_grad():
-        model.readout.frame_head.weight[:N_HALF] = state["readout.half_head.weight"][:N_HALF]
-        model.readout.frame_head.bias[:N_HALF] = state["readout.half_head.bias"][:N_HALF]
-        model.readout.table.copy_(codec.readout.table[first : first + OFFSETS])
-    return model.train().requires_grad_(True)
-
-
-def batch_at(prints: Prints, recipe: Recipe, number: int) -> Batch:
-    """The training batch of that number: a function of the recipe, the corpus and nothing else."""
-    rng = np.random.default_rng([recipe.seed, number])
-    sides = list(recipe.page_sides)
-    shares = np.array(list(recipe.page_sides.values()))
-    side = sides[rng.choice(len(sides), p=shares / shares.sum())]
-    count = max(1, round(recipe.tokens_per_batch / (side // TOKEN_SIDE) ** 2))
-    return batch_of([drawn(prints, rng, side, recipe.noise) for _ in range(count)], rng)
-
-
-def drawn(prints: Prints, rng: np.random.Generator, side: int, noise: float) -> Print:
-    """A square page of `side` px, with each step of noise by a chance of `noise`."""
-    one = prints.print(rng, side, side)
-    return worn(one, some(rng, noise), rng)
-
-
-def held_prints(text: Path) -> dict[str, list[Print]]:
-    """Pages of 256 px of held-out text in held-out typefaces: clean, worn, and clean ones of random strings."""
-    kinds = {"clean": (0.0, 0.0), "worn": (0.0, 0.3), "random": (1.0, 0.0)}
-    return {
-        name: [drawn(prints, np.random.default_rng(i), 256, noise) for i in range(16)]
-        for name, (random_share, noise) in kinds.items()
-        for prints in [Prints(text, True, random_share=random_share, wide_share=0.0)]
-    }
+    return PrintModel(recipe.config).to(device)
 
 
 @torch.no_grad()
-def validate(model: NanoPrint, held: dict[str, list[Print]], device: torch.device) -> dict[str, float]:
+def start_compressor(model: PrintModel, ink: NDArray[np.uint8], device: torch.device) -> None:
+    """Makes a token its patches' leading principal components side by side, those of pages (B, H, W) of ink."""
+    with fast_autocast(device):
+        x = model.encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255)
+    patches = x.permute(0, 2, 3, 1).flatten(0, 2).float()
+    kept = model.config.token_width // 16
+    _, vectors = torch.linalg.eigh(patches.T @ patches)
+    leading = vectors[:, -kept:].T.contiguous()
+    model.encoder.compressor.start_as(leading)
+    model.readout.decompressor.start_as(leading.T.contiguous())
+
+
+def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Muon for what is multiplied with most, convolutions too; AdamW for everything else. What mixes patches starts as
+    a projection and learns at a tenth of the rate, lest it be shaken apart."""
+    matrices, others, mixing = [], [], []
+    for name, parameter in model.named_parameters():
+        if "compressor" in name:
+            mixing.append(parameter)
+        elif parameter.ndim > 1 and min(parameter.flatten(1).shape) >= 32 and not name.endswith(_LEARNED_APART):
+            matrices.append(parameter)
+        else:
+            others.append(parameter)
+    return muon_and_adamw(
+        [{"params": matrices, "share": 1.0}],
+        [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}],
+        weight_decay,
+    )
+
+
+class Source:
+    """Training pages by number, or those held out: real ones from a folder of extracted pages, and ones set from a
+    folder of text."""
+
+    def __init__(self, recipe: Recipe, text: Path, pages: tuple[Path, Path] | None, held_out: bool = False) -> None:
+        self.recipe = recipe
+        self.real = RealPages(*pages, held_out) if pages else None
+        self.set = Prints(
+            text, held_out, random_share=recipe.random_share, wide_share=0.0,
+            sizes=range(round(recipe.em[0]), round(recipe.em[1]) + 1),
+        )  # fmt: skip
+
+    def batch(self, number: int) -> Batch:
+        """The training batch of that number: a function of the recipe, the data and nothing else."""
+        recipe = self.recipe
+        rng = np.random.default_rng([recipe.seed, number])
+        sides = list(recipe.page_sides)
+        shares = np.array(list(recipe.page_sides.values()))
+        side = sides[rng.choice(len(sides), p=shares / shares.sum())]
+        count = max(1, round(recipe.tokens_per_batch / (side // TOKEN_SIDE) ** 2))
+        return batch_of([self.page(rng, side) for _ in range(count)], rng)
+
+    def page(self, rng: np.random.Generator, side: int) -> Print:
+        """A square page of `side` px."""
+        recipe = self.recipe
+        if self.real and rng.random() < recipe.real_share:
+            one = self.real.print(rng, side, side, recipe.em)
+        else:
+            one = self.set.print(rng, side, side)
+        return worn(one, some(rng, recipe.noise), rng) if rng.random() < 0.5 else one
+
+
+def held_pages(recipe: Recipe, text: Path, pages: tuple[Path, Path] | None) -> dict[str, list[Print]]:
+    """Pages of 256 px that are never trained on, held-out text in held-out typefaces: clean, worn, of random strings;
+    and real ones, with type of the size that A4 has at 640 and at 1024 px."""
+    plain = recipe.model_copy(update={"random_share": 0.0})
+    strings = recipe.model_copy(update={"random_share": 1.0})
+    kinds: dict[str, Callable[[np.random.Generator], Print]] = {}
+    for name, given, noise in (("set", plain, 0.0), ("worn", plain, 0.3), ("random", strings, 0.0)):
+        source = Source(given, text, None, held_out=True)
+
+        def drawn(rng: np.random.Generator, source: Source = source, noise: float = noise) -> Print:
+            return worn(source.set.print(rng, 256, 256), some(rng, noise), rng)
+
+        kinds[name] = drawn
+    if pages:
+        real = RealPages(*pages, held_out=True)
+        for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
+            kinds[name] = lambda rng, em=em: real.print(rng, 256, 256, em)
+    return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
+
+
+@torch.no_grad()
+def validate(
+    model: PrintModel, held: dict[str, list[Print]], device: torch.device, local: bool = False
+) -> dict[str, float]:
     """For each of several sets of pages the share of characters whose frame is read right."""
     model.eval()
     scores = {}
     for name, prints in held.items():
-        batch = batch_of(prints, np.random.default_rng(0), frames=None)
-        _, _, right = losses(model, batch, device)
-        some = torch.from_numpy(batch.target).to(device) != NONE
-        scores[name] = round(right[some].float().mean().item(), 5)
+        batch = batch_of(prints)
+        _, _, right = losses(model, batch, device, local)
+        target = batch.target[batch.target >= 0]
+        scores[name] = round(right[torch.from_numpy(target != NONE).to(device)].float().mean().item(), 5)
     model.train()
     return scores
 
@@ -223,23 +308,30 @@ def train(
     device: torch.device,
     progress: Callable[[dict[str, Any]], None],
     stop: Callable[[int], bool] = lambda step: False,
+    pages: tuple[Path, Path] | None = None,
 ) -> int:
-    """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
-    the steps done. See `loop.run`."""
+    """Trains by the recipe on the text under `text` and the real pages extracted into `pages`, into `out`, and writes
+    out/model.safetensors when done; returns the steps done. See `loop.run`."""
     recipe = Recipe.read(recipe_file)
     model = new_model(recipe, device)
-    prints = Prints(text, random_share=recipe.random_share, wide_share=0.0)
-    held = held_prints(text)
+    source = Source(recipe, text, pages)
+    held = held_pages(recipe, text, pages)
+    ahead = Ahead(source.batch, recipe.workers, recipe.batches_per_step)
 
     def loss(number: int) -> Loss:
-        batch = batch_at(prints, recipe, number)
-        total, count, right = losses(model, batch, device)
+        step, part = divmod(number, recipe.batches_per_step)
+        batch = ahead(number)
+        if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
+            rng = np.random.default_rng(recipe.seed)
+            first = np.stack([255 - source.page(rng, 256).page.image for _ in range(_SEEN_FIRST)])
+            start_compressor(model, first, device)
+        total, count, right = losses(model, batch, device, step < recipe.local_steps)
         return Loss(total, count, int(right.sum()), batch.ink.size // TOKEN_SIDE**2)
 
     def measured(step: int) -> dict[str, float]:
-        return validate(model, held, device)
+        return validate(model, held, device, step <= recipe.local_steps)
 
     return run(
         recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
-        lambda: save(model, out / "model.safetensors"),
+        lambda: checkpoint.save(model, out / "model.safetensors"),
     )

@@ -16,7 +16,7 @@ from microfiche.errors import InputError
 from microfiche.training.data import SUFFIXES, documents, held_out, text_files
 from microfiche.typesetting.alphabet import FULL, code_points
 from microfiche.typesetting.fonts import STYLES, Typeface, typefaces
-from microfiche.typesetting.galleys import Look, Rules, file
+from microfiche.typesetting.galleys import Look, Rules, code_size, file
 from microfiche.typesetting.markdown import Block, Code, Heading, Items, Paragraph, Span, Table
 from microfiche.typesetting.printed import Print, drawable, printed, settable_text
 
@@ -31,7 +31,8 @@ class Prints:
     """Pages from the training documents of every text file under `folder`, or from those held out.
 
     `faces` are the typefaces that are trained on, or those held out, unless given; Chinese text is set in Chinese ones
-    on `wide_share` of the pages if there is any. InputError where there is no text, or a font is missing.
+    on `wide_share` of the pages if there is any. `sizes` are the px an em of the body. InputError where there is no
+    text, or a font is missing.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class Prints:
         faces: Sequence[Typeface] | None = None,
         random_share: float = 0.2,
         wide_share: float = 0.15,
+        sizes: Sequence[int] = range(8, 17),
     ) -> None:
         self.random_share = random_share
+        self._sizes = sizes
         faces = typefaces(held_out) if faces is None else faces
         for typeface in faces:
             for style in STYLES:
@@ -74,7 +77,7 @@ class Prints:
         return printed(blocks, look, height, width)
 
     def _look(self, rng: np.random.Generator, typeface: Typeface, height: int, width: int, random: bool) -> Look:
-        size = int(rng.integers(8, 17))
+        size = self._sizes[int(rng.integers(len(self._sizes)))]
         u = rng.random(12)
         largest = max(0.1 * min(height, width), size / 2 + 2)
         margins = size / 2 + rng.random(4) * (largest - size / 2)
@@ -141,7 +144,7 @@ class Prints:
         """A few lines of code, cut to the width of the column."""
         text = self._code.one(rng)
         start = text.find("\n", int(rng.integers(max(1, len(text) - 2000)))) + 1
-        letters = int((across - look.size) / (0.62 * max(round(0.9 * look.size), 8)))
+        letters = int((across - look.size) / (0.62 * code_size(look.size)))
         assert look.code is not None
         piece = settable_text(text[start : start + 1200], drawable(look.code))
         piece = dedent("\n".join(piece.split("\n")[: int(rng.integers(2, 14))]))

@@ -24,7 +24,7 @@ from microfiche.checkpoints.reader import save
 from microfiche.decoder import vocabulary
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.decoder.reader import NANO_READER, Reader
-from microfiche.models.devices import fast_dtype
+from microfiche.models.devices import fast_autocast, fast_dtype
 from microfiche.models.encoding import NanoModel
 from microfiche.models.reader import question
 from microfiche.training import sizes
@@ -140,7 +140,7 @@ def losses(nano: NanoModel, reader: Reader, asked: Sequence[Asked], balance: flo
     for some in groups(asked):
         pages, questions, answers = given(reader, asked, values, some, device)
         routings: list[Routing] = []
-        with torch.autocast(device.type, torch.bfloat16):
+        with fast_autocast(device):
             logits, real = reader(pages, questions, answers, routings)
         target = torch.cat(answers)
         total = total + F.cross_entropy(logits.float(), target, reduction="sum")
@@ -160,7 +160,7 @@ def given(
     pages = []
     for i in some:
         height, width = (n // TOKEN_SIDE for n in asked[i].ink.shape)
-        with torch.autocast(device.type, torch.bfloat16, enabled=reader.training):
+        with fast_autocast(device, enabled=reader.training):
             pages.append(reader.arranged(values[i], height, width))
     ids = [[torch.from_numpy(a).to(device) for a in (asked[i].question, asked[i].answer)] for i in some]
     return pages, [q for q, _ in ids], [a for _, a in ids]

@@ -92,6 +92,11 @@ class Galley:
     borders: tuple[int, ...] = ()
 
 
+def code_size(size: int) -> int:
+    """px an em of code between prose of `size`: a tenth smaller, but not below 8 px where prose is not."""
+    return max(round(0.9 * size), min(size, 8))
+
+
 def drop(pitch: int, size: int) -> int:
     """px from the top of a row to its baseline."""
     return round((pitch - size) / 2 + 0.8 * size)
@@ -194,7 +199,7 @@ def _items(block: Items, look: Look, width: int) -> Galley:
 def _code(block: Code, look: Look, width: int) -> Galley:
     """Lines as they are; one that is too long goes on at the beginning of the next row."""
     typeface = look.code or look.typeface
-    font = face(file(typeface, "regular"), max(round(look.size * 0.9), 8), look.hinted)
+    font = face(file(typeface, "regular"), code_size(look.size), look.hinted)
     advances = _advances(block.text, np.empty(0, np.int64), (font,))
     edges = np.concatenate([[0.0], np.cumsum(advances)])
     inset = round(0.5 * look.size) if look.shade else 0

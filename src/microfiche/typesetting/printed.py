@@ -22,7 +22,7 @@ from microfiche.typesetting.galleys import Galley, Kind, Look, drop, galley
 from microfiche.typesetting.markdown import Block, Heading, Paragraph, between, cut, parse, written
 
 LARGEST = 1280  #: px along a page's side
-SIZES = range(8, 17)  #: px of the body
+SIZES = range(5, 17)  #: px of the body
 _LEAST = 2.5  #: em across a column
 _STAND_IN = {ord(sign): plain for sign, plain in {
     "’": "'", "‘": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "‐": "-", "‑": "-", "−": "-", "…": "...",

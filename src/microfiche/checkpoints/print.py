@@ -1,0 +1,32 @@
+"""Checkpoints of nano for print: encoder and readout in one file, whose SHA-256 names it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from microfiche.checkpoints.stored import made, write
+from microfiche.models.devices import fast_dtype
+from microfiche.nano.print import PrintConfig, PrintModel
+
+FORMAT = "microfiche-print-2"
+
+
+def save(model: PrintModel, path: Path) -> None:
+    """Writes the model's weights to `path`."""
+    write(model, {"format": FORMAT, "config": asdict(model.config)}, path)
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> PrintModel:
+    """The model in a file, ready to read; `dtype` as in checkpoints.nano. CheckpointError if the file is damaged or of
+    another kind."""
+
+    def make(head: dict[str, Any]) -> PrintModel:
+        config = {name: tuple(v) if isinstance(v, list) else v for name, v in head["config"].items()}
+        return PrintModel(PrintConfig(**config))
+
+    model = made(Path(path), FORMAT, make)
+    return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)
