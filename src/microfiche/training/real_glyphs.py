@@ -208,17 +208,23 @@ def _cut_ligatures(glyphs: Glyphs) -> Glyphs:
         space[last] = glyphs.space
         glyphs = glyphs.take(np.repeat(np.arange(len(glyphs)), count))
         glyphs.points, glyphs.space = np.array([ord(c) for c in spelled]), space
+    _, length = _runs((glyphs.origin[1:] == glyphs.origin[:-1]).all(1))
+    glyphs = glyphs.take(length <= _LIGATURE)
     boxes, origin = glyphs.boxes, glyphs.origin
-    same = (boxes[1:] == boxes[:-1]).all(1) & (origin[1:] == origin[:-1]).all(1)
-    run = np.cumsum(np.append(True, ~same)) - 1
-    length = np.bincount(run)[run]
-    place = np.arange(len(glyphs)) - np.flatnonzero(np.append(True, ~same))[run]
+    place, length = _runs((boxes[1:] == boxes[:-1]).all(1) & (origin[1:] == origin[:-1]).all(1))
     for edges in (glyphs.boxes, glyphs.ink):
         width = (edges[:, 2] - edges[:, 0]) / length
         edges[:, 0] += place * width
         edges[:, 2] = np.where(length > 1, edges[:, 0] + width, edges[:, 2])
     glyphs.origin = np.column_stack([np.where(place > 0, glyphs.boxes[:, 0], origin[:, 0]), origin[:, 1]])
-    return glyphs.take(length <= _LIGATURE)
+    return glyphs
+
+
+def _runs(joined: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(T - 1,) whether each is joined to the next → the place (T,) of each in its run, and the run's length (T,)."""
+    starts = np.append(True, ~joined)
+    run = np.cumsum(starts) - 1
+    return np.arange(len(starts)) - np.flatnonzero(starts)[run], np.bincount(run)[run]
 
 
 def _joined_accents(glyphs: Glyphs) -> Glyphs:
