@@ -338,7 +338,7 @@ def test_what_is_bad_is_no_character_of_the_alphabet(tmp_path: Path) -> None:
     def odd(canvas: Canvas) -> None:
         canvas.setFont("DejaVu", 12)
         canvas.drawString(30, 150, "a \u2665 b and more of it")
-        canvas.drawString(52.5, 150, "c")
+        canvas.drawString(30 + pdfmetrics.stringWidth("a \u2665 ", "DejaVu", 12), 150, "c")
 
     with Opened(written(tmp_path / "a.pdf", odd)) as opened:
         one = draw(opened.page, page_truth(opened.page), 4.0, (0, 4 * 140, 512, 4 * 140 + 128))
