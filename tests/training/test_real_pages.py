@@ -23,10 +23,11 @@ from microfiche.errors import InputError
 from microfiche.training import real_store
 from microfiche.training.held_out import EVALUATED, unit_held_out, unit_of, unseen
 from microfiche.training.noise import turned, worn
-from microfiche.training.print import frames_of
+from microfiche.training.real_glyphs import Refused
 from microfiche.training.real_pages import MIXTURE, RealPages, draw, group, kept_apart
 from microfiche.training.real_store import Document, Shard, extract
-from microfiche.training.real_text import PageTruth, Refused, page_truth
+from microfiche.training.real_text import PageTruth, page_truth
+from microfiche.typesetting.alphabet import NO_GLYPH, glyphs
 from microfiche.typesetting.printed import Print
 
 WIDTH, HEIGHT = 400, 300
@@ -145,6 +146,18 @@ def test_ligatures_are_cut_evenly(tmp_path: Path) -> None:
     for one, two in ((f, g), (g, i)):
         assert one[2] == pytest.approx(two[0], abs=0.01) and one[2] - one[0] == pytest.approx(width, abs=0.5)
     assert not truth.bad.any()
+
+
+def test_what_is_read_out_in_place_of_what_is_shown_is_unknown(tmp_path: Path) -> None:
+    def spoken(canvas: Canvas) -> None:
+        canvas._code.append("/Span <</ActualText (TWENTY WORDS)>> BDC")
+        canvas.setFont("Helvetica", 20)
+        canvas.drawString(30, 150, "20 w.")
+        canvas._code.append("EMC")
+
+    truth = truth_of(tmp_path, spoken)
+    assert lines_of(truth) == [WORDS, WORDS]
+    assert len(truth.unknown) and (truth.unknown[:, 0] >= 20).all() and (truth.unknown[:, 2] < 100).all()
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -321,19 +334,17 @@ def test_a_window_moves_the_truth_with_the_picture(tmp_path: Path, window: tuple
     assert shown == pytest.approx(np.count_nonzero(inside & (truth.points != 0x20)), abs=3)
 
 
-def test_training_skips_what_is_bad(tmp_path: Path) -> None:
+def test_what_is_bad_is_no_character_of_the_alphabet(tmp_path: Path) -> None:
     def odd(canvas: Canvas) -> None:
         canvas.setFont("DejaVu", 12)
-        canvas.drawString(30, 150, "a \u2665 b")
-        canvas.setFillGray(1)
-        canvas.drawString(100, 150, "W")
+        canvas.drawString(30, 150, "a \u2665 b and more of it")
+        canvas.drawString(30 + pdfmetrics.stringWidth("a \u2665 ", "DejaVu", 12), 150, "c")
 
     with Opened(written(tmp_path / "a.pdf", odd)) as opened:
-        truth = page_truth(opened.page)
-        one = draw(opened.page, truth, 4.0, (0, 4 * 140, 512, 4 * 140 + 128))
-    assert one.page.text == "a \u2665 b\n\ufffd" or one.page.text == "a \u2665 b"
-    _, _, target = frames_of(one)
-    assert len(target) and (target >= 0).all()
+        one = draw(opened.page, page_truth(opened.page), 4.0, (0, 4 * 140, 512, 4 * 140 + 128))
+    assert one.page.text is not None and one.page.text.startswith("a \u2665") and "\ufffd" in one.page.text
+    known = glyphs(one.page.text) != NO_GLYPH
+    assert known.tolist() == [character not in "\u2665\ufffd" for character in one.page.text]
 
 
 def test_noise_moves_what_is_unknown(tmp_path: Path) -> None:

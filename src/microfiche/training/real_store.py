@@ -26,7 +26,8 @@ from safetensors.numpy import save
 
 from microfiche.errors import InputError
 from microfiche.files import whole_file
-from microfiche.training.real_text import PageTruth, Refused, page_truth
+from microfiche.training.real_glyphs import Refused
+from microfiche.training.real_text import PageTruth, page_truth
 
 PAGES = 20  #: of one document, at most, evenly spread
 BATCH = 50  #: documents of one shard

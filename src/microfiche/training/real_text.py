@@ -1,4 +1,4 @@
-"""The truth of a real PDF page, read from its text layer: which characters stand where, in lines, and what is unknown.
+"""The truth of a real PDF page: which characters stand where, in lines, and where ink is that nobody explains.
 
 All coordinates are points from the page's upper left corner as it is seen. PDFium must be used in a process that may
 die; see real_store.py. A page whose text layer does not tell what stands on it is refused with the reason.
@@ -6,36 +6,18 @@ die; see real_store.py. A page whose text layer does not tell what stands on it 
 
 from __future__ import annotations
 
-import unicodedata
-from collections import deque
-from collections.abc import Callable, Iterable
-from ctypes import PYFUNCTYPE, c_double, c_int, c_size_t, c_uint32, c_void_p, cast
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from microfiche.documents.pdf import page_to_picture
-from microfiche.documents.pdf_text import HYPHENS, INVISIBLE
+from microfiche.training.real_glyphs import FEWEST, Glyphs, Refused, check, glyphs_of
 
 GRID = 80  #: cells along a page's longer side in which unknown ink is sought
 _CELL = 12  #: px of a cell in the drawing that characters are checked against
 _CJK = 0x2E80  #: the first code point of signs that no spaces part
-_SPACES = [0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
-_NOTHING = [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)]
-#: Accents as glyphs of their own → the combining ones.
-_ACCENTS = {
-    0x60: 0x300, 0xB4: 0x301, 0x2CA: 0x301, 0x2CB: 0x300, 0x5E: 0x302, 0x2C6: 0x302, 0x7E: 0x303, 0x2DC: 0x303,
-    0xAF: 0x304, 0x2C9: 0x304, 0x2D8: 0x306, 0x2D9: 0x307, 0xA8: 0x308, 0x2DA: 0x30A, 0x2DD: 0x30B, 0x2C7: 0x30C,
-    0xB8: 0x327, 0x2DB: 0x328, **{mark: mark for mark in range(0x300, 0x345)},
-}  # fmt: skip
-_DOTLESS = {0x131: "i", 0x237: "j"}
-_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "ſt", 0xFB06: "st"}
-_FAINT = [ord(c) for c in ".,:;·…'`´’‘¨-–—_~ˉ¯"]  #: signs with so little ink that a few grey levels will do
-_SHORT, _TALL, _DEEP = "acemnorsuvwxz", "bdhkl", "gpqy"  #: the classes that misshapen letters are found by
 
 
 @dataclass(frozen=True)
@@ -57,46 +39,15 @@ class PageTruth:
     fonts: frozenset[str]
 
 
-class Refused(Exception):
-    """The page is no use; the message is the sign it was refused by, in one or two words."""
-
-
-@dataclass
-class _Glyphs:
-    """What was drawn, in the file's order, as columns: T of them."""
-
-    points: NDArray[np.int64]
-    boxes: NDArray[np.float64]  # (T, 4): advance × line height, and all ink
-    ink: NDArray[np.float64]  # (T, 4)
-    origin: NDArray[np.float64]  # (T, 2)
-    size: NDArray[np.float64]
-    slope: NDArray[np.float64]  # how far the baseline falls for each point to the right
-    bad: NDArray[np.bool_]
-    space: NDArray[np.bool_]  # a space comes after it
-
-    def __len__(self) -> int:
-        return len(self.points)
-
-    def take(self, which: NDArray[Any]) -> _Glyphs:
-        return _Glyphs(**{name: column[which] for name, column in vars(self).items()})
-
-
 def page_truth(page: Any) -> PageTruth:
     """The truth of an open PDFium page; Refused where it cannot be trusted or there is too little of it."""
     width, height = pdfium.FPDF_GetPageWidthF(page), pdfium.FPDF_GetPageHeightF(page)
     if not (20 < width < 20_000 and 20 < height < 20_000):
         raise Refused("page size")
-    textpage = pdfium.FPDFText_LoadPage(page)
-    if not textpage:
-        raise Refused("no text")
-    try:
-        glyphs, fonts = _drawn(textpage, page_to_picture(page, width, height), width, height)
-    finally:
-        pdfium.FPDFText_ClosePage(textpage)
+    glyphs, fonts = glyphs_of(page, width, height)
     scale = GRID * _CELL / max(width, height)
     picture = draw_grey(page, max(1, round(width * scale)), max(1, round(height * scale)))
-    glyphs = _joined_accents(_cut_ligatures(glyphs))
-    _check(glyphs, picture, scale)
+    check(glyphs, picture, scale)
     return _in_lines(glyphs, picture, scale, (width, height), fonts)
 
 
@@ -112,225 +63,8 @@ def draw_grey(page: Any, width: int, height: int, window: tuple[int, int, int, i
     return picture
 
 
-def _quick(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of PDFium that takes addresses as numbers, so that `map` calls it in no time."""
-    return PYFUNCTYPE(result, *arguments)(cast(function, c_void_p).value or 0)
-
-
-_AT = (c_size_t, c_int)
-_code = _quick(pdfium.FPDFText_GetUnicode, c_uint32, *_AT)
-_unmapped = _quick(pdfium.FPDFText_HasUnicodeMapError, c_int, *_AT)
-_object = _quick(pdfium.FPDFText_GetTextObject, c_size_t, *_AT)
-_loose = _quick(pdfium.FPDFText_GetLooseCharBox, c_int, *_AT, c_size_t)
-_tight = _quick(pdfium.FPDFText_GetCharBox, c_int, *_AT, c_size_t, c_size_t, c_size_t, c_size_t)
-_origin = _quick(pdfium.FPDFText_GetCharOrigin, c_int, *_AT, c_size_t, c_size_t)
-_matrix = _quick(pdfium.FPDFText_GetMatrix, c_int, *_AT, c_size_t)
-_size = _quick(pdfium.FPDFText_GetFontSize, c_double, *_AT)
-_mode = _quick(pdfium.FPDFTextObj_GetTextRenderMode, c_int, c_size_t)
-_font = _quick(pdfium.FPDFTextObj_GetFont, c_size_t, c_size_t)
-_font_name = _quick(pdfium.FPDFFont_GetBaseFontName, c_size_t, c_size_t, c_void_p, c_size_t)
-_colour = _quick(pdfium.FPDFPageObj_GetFillColor, c_int, c_size_t, *[c_size_t] * 4)
-
-
-def _each(function: Callable[..., Any], *arguments: Iterable[Any]) -> None:
-    deque(map(function, *arguments), maxlen=0)
-
-
-def _addresses(array: NDArray[Any], offset: int = 0) -> range:
-    step = array.strides[0]
-    first: int = array.ctypes.data + offset
-    return range(first, first + step * len(array), step)
-
-
-def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[_Glyphs, frozenset[str]]:
-    """The upright glyphs that can be seen on the page, and the names of their fonts."""
-    count = pdfium.FPDFText_CountChars(textpage)
-    if count < _FEWEST:
-        raise Refused("few characters")
-    if count > _MOST:
-        raise Refused("many characters")
-    text = repeat(cast(textpage, c_void_p).value)
-    codes = np.fromiter(map(_code, text, range(count)), np.int64, count)
-    low = np.flatnonzero((codes[1:] >> 10 == 0xDC00 >> 10) & (codes[:-1] >> 10 == 0xD800 >> 10)) + 1
-    codes[low - 1] = 0x10000 + ((codes[low - 1] & 0x3FF) << 10) + (codes[low] & 0x3FF)
-    codes[low] = 0x200B
-    objects = np.fromiter(map(_object, text, range(count)), np.uint64, count)
-    # Spaces, both those of the file and those that PDFium makes up, become a mark on the glyph before them.
-    drawn = (objects > 0) & ~np.isin(codes, [0x0A, 0x0D, *_SPACES, *_NOTHING])
-    at = np.flatnonzero(drawn)
-    if len(at) < _FEWEST:
-        raise Refused("few characters")
-    before = np.cumsum(drawn) - 1
-    space = np.zeros(len(at), bool)
-    space[before[np.isin(codes, _SPACES) & (before >= 0)]] = True
-
-    places: list[int] = at.tolist()
-    loose, tight, origin = np.zeros((len(at), 4), np.float32), np.zeros((len(at), 4)), np.zeros((len(at), 2))
-    _each(_loose, text, places, _addresses(loose))
-    _each(_tight, text, places, *(_addresses(tight, 8 * k) for k in range(4)))
-    _each(_origin, text, places, *(_addresses(origin, 8 * k) for k in range(2)))
-    unmapped = np.fromiter(map(_unmapped, text, places), np.int64, len(at)) == 1
-
-    _, first, which = np.unique(objects[at], return_index=True, return_inverse=True)
-    chars: list[int] = at[first].tolist()
-    owners: list[int] = objects[at[first]].tolist()
-    matrix, colour = np.zeros((len(first), 6), np.float32), np.full((len(first), 4), 255, np.uint32)
-    _each(_matrix, text, chars, _addresses(matrix))
-    _each(_colour, owners, *(_addresses(colour, 4 * k) for k in range(4)))
-    modes = np.fromiter(map(_mode, owners), np.int64, len(first))
-    sizes = np.fromiter(map(_size, text, chars), np.float64, len(first))
-    fonts = frozenset(map(_name, {font for font in map(_font, owners) if font}))
-    along = np.stack(to_points.direction(matrix[:, 0], matrix[:, 1]), 1).astype(np.float64)
-    up = np.stack(to_points.direction(matrix[:, 2], matrix[:, 3]), 1).astype(np.float64)
-    size = sizes * np.hypot(*up.T)
-    upright = (along[:, 0] > 0) & (np.abs(along[:, 1]) <= _TURNED * along[:, 0])
-    upright &= (up[:, 1] < 0) & (np.abs(up[:, 0]) < 0.5 * -up[:, 1]) & (size > 1)
-    slope = np.divide(along[:, 1], along[:, 0], out=np.zeros(len(first)), where=upright)
-    seen = ~np.isin(modes, INVISIBLE) & (colour[:, 3] > 0)
-
-    codes = codes[at]
-    codes[np.isin(codes, [*HYPHENS, 0xAD])] = ord("-")
-    bad = unmapped | (codes < 0x20) | (codes == 0xFFFD) | (codes > 0x10FFFF) | (codes >= 0xF0000)
-    bad |= (codes >= 0x7F) & (codes < 0xA0) | (codes >= 0xD800) & (codes < 0xF900)
-    _limit("unmapped", bad, 0.02)
-    _limit("invisible", ~seen[which], 0.01)
-    _limit("turned", ~upright[which], 0.2)
-    origin = np.stack(to_points(origin[:, 0], origin[:, 1]), 1)
-    ink = _mapped(tight[:, [0, 2, 1, 3]], to_points)
-    boxes = _mapped(loose[:, [0, 3, 2, 1]].astype(np.float64), to_points)
-    unknown = (boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])
-    boxes[unknown] = ink[unknown]
-    # Fonts of formulas claim lines of ten times their height.
-    boxes[:, 1] = np.maximum(boxes[:, 1], origin[:, 1] - 1.1 * size[which])
-    boxes[:, 3] = np.minimum(boxes[:, 3], origin[:, 1] + 0.4 * size[which])
-    inked = (ink[:, 0] < ink[:, 2]) & (ink[:, 1] < ink[:, 3])
-    boxes[inked, :2] = np.minimum(boxes[inked, :2], ink[inked, :2])
-    boxes[inked, 2:] = np.maximum(boxes[inked, 2:], ink[inked, 2:])
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    inside = ((centre > 0) & (centre < [width, height])).all(1)
-    bad |= (boxes[:, 0] < -1) | (boxes[:, 2] > width + 1)
-    kept = seen[which] & upright[which] & inside
-    glyphs = _Glyphs(codes, boxes, ink, origin, size[which], slope[which], bad, space).take(kept)
-    if len(glyphs) < _FEWEST:
-        raise Refused("few characters")
-    return glyphs, fonts
-
-
-_FEWEST, _MOST = 50, 40_000  #: characters of a page
-_TURNED = 0.0175  #: the tangent of 1°
-
-
-def _limit(sign: str, found: NDArray[np.bool_], most: float) -> None:
-    if len(found) and found.mean() > most:
-        raise Refused(sign)
-
-
-def _name(font: int) -> str:
-    room = np.zeros(256, np.uint8)
-    _font_name(font, room.ctypes.data, len(room))
-    return room.tobytes().split(b"\0", 1)[0].decode("utf-8", "replace")
-
-
-def _mapped(boxes: NDArray[np.float64], to_points: Any) -> NDArray[np.float64]:
-    """(T, 4) boxes of two opposite corners, in the page's own space → (left, top, right, bottom)."""
-    x0, y0 = to_points(boxes[:, 0], boxes[:, 1])
-    x1, y1 = to_points(boxes[:, 2], boxes[:, 3])
-    return np.stack([np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1)], 1)
-
-
-def _cut_ligatures(glyphs: _Glyphs) -> _Glyphs:
-    """Several characters of one glyph, which come with the same box, share it evenly."""
-    count = np.array([len(_LIGATURES.get(code, " ")) for code in glyphs.points.tolist()])
-    if (count > 1).any():
-        spelled = "".join(_LIGATURES.get(code, chr(code)) for code in glyphs.points.tolist())
-        last = np.cumsum(count) - 1
-        space = np.zeros(count.sum(), bool)
-        space[last] = glyphs.space
-        glyphs = glyphs.take(np.repeat(np.arange(len(glyphs)), count))
-        glyphs.points, glyphs.space = np.array([ord(c) for c in spelled]), space
-    boxes, origin = glyphs.boxes, glyphs.origin
-    same = (boxes[1:] == boxes[:-1]).all(1) & (origin[1:] == origin[:-1]).all(1)
-    run = np.cumsum(np.append(True, ~same)) - 1
-    length = np.bincount(run)[run]
-    place = np.arange(len(glyphs)) - np.flatnonzero(np.append(True, ~same))[run]
-    for edges in (glyphs.boxes, glyphs.ink):
-        width = (edges[:, 2] - edges[:, 0]) / length
-        edges[:, 0] += place * width
-        edges[:, 2] = np.where(length > 1, edges[:, 0] + width, edges[:, 2])
-    glyphs.origin = np.column_stack([np.where(place > 0, glyphs.boxes[:, 0], origin[:, 0]), origin[:, 1]])
-    return glyphs
-
-
-def _joined_accents(glyphs: _Glyphs) -> _Glyphs:
-    """Accents that are glyphs of their own, anywhere in the file, join the letter they stand over or under, where
-    Unicode has the two as one; else the letter is bad."""
-    accents = np.flatnonzero(np.isin(glyphs.points, list(_ACCENTS)))
-    if not len(accents):
-        return glyphs
-    bases = [_DOTLESS.get(code, chr(code)) for code in glyphs.points.tolist()]
-    letter = np.array([base.isalpha() for base in bases])
-    letter[accents] = False
-    kept = np.ones(len(glyphs), bool)
-    for i in accents.tolist():
-        left, _, right, _ = glyphs.ink[i].tolist()
-        over = np.minimum(right, glyphs.boxes[:, 2]) - np.maximum(left, glyphs.boxes[:, 0])
-        near = np.abs(glyphs.origin[:, 1] - glyphs.origin[i, 1]) < 0.6 * glyphs.size
-        found = np.flatnonzero(letter & near & (over >= 0.6 * (right - left)) & (over > 0))
-        if not len(found):
-            continue
-        j = int(found[over[found].argmax()])
-        joined = unicodedata.normalize("NFC", bases[j] + chr(_ACCENTS[int(glyphs.points[i])]))
-        if len(joined) == 1:
-            glyphs.points[j], bases[j] = ord(joined), joined
-        else:
-            glyphs.bad[j] = True
-        for edges in (glyphs.boxes, glyphs.ink):
-            edges[j, :2] = np.minimum(edges[j, :2], glyphs.ink[i, :2])
-            edges[j, 2:] = np.maximum(edges[j, 2:], glyphs.ink[i, 2:])
-        if i == j + 1:
-            glyphs.space[j] = glyphs.space[i]
-        kept[i] = False
-    return glyphs.take(kept)
-
-
-def _check(glyphs: _Glyphs, picture: NDArray[np.uint8], scale: float) -> None:
-    """Marks glyphs without ink, doubled ones, and letters of the wrong shape; Refused where there are many."""
-    blank = _range_in(picture, glyphs.ink * scale) < np.where(np.isin(glyphs.points, _FAINT), 8, 32)
-    _limit("no ink", blank, 0.02)
-    order = np.lexsort((glyphs.origin[:, 0], np.rint(glyphs.origin[:, 1]), glyphs.points))
-    steps = np.diff(glyphs.origin[order], axis=0)
-    double = np.zeros(len(glyphs), bool)
-    same = np.diff(glyphs.points[order]) == 0
-    double[order[1:]] = same & (np.abs(steps) < 0.15 * glyphs.size[order[1:], None]).all(1)
-    _limit("doubled", double, 0.02)
-    height = (glyphs.origin[:, 1] - glyphs.ink[:, 1]) / glyphs.size
-    depth = (glyphs.ink[:, 3] - glyphs.origin[:, 1]) / glyphs.size
-    short, tall, deep = (np.isin(glyphs.points, [ord(c) for c in letters]) for letters in (_SHORT, _TALL, _DEEP))
-    wrong = short & ((height < 0.25) | (height > 0.68) | (depth > 0.14))
-    wrong |= tall & ((height < 0.5) | (height > 1.0) | (depth > 0.14))
-    wrong |= deep & ((height < 0.25) | (height > 0.68) | (depth < 0.04) | (depth > 0.45))
-    _limit("misshapen", wrong[short | tall | deep], 0.15)
-    glyphs.bad |= blank | double | wrong
-
-
-def _range_in(picture: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The range of greys in each of (T, 4) boxes and a pixel around them; 0 in what is off the picture."""
-    rows, columns = picture.shape
-    x0, y0 = (np.floor(boxes[:, k]).astype(np.int64) - 1 for k in (0, 1))
-    wide = (np.ceil(boxes[:, 2]).astype(np.int64) + 1 - x0).clip(1, 100)
-    high = (np.ceil(boxes[:, 3]).astype(np.int64) + 1 - y0).clip(1, 100)
-    area = wide * high
-    ends = np.cumsum(area)
-    box = np.repeat(np.arange(len(boxes)), area)
-    inside = np.arange(len(box)) - (ends - area)[box]
-    row, column = np.divmod(inside, wide[box])
-    grey = picture[(y0[box] + row).clip(0, rows - 1), (x0[box] + column).clip(0, columns - 1)]
-    starts = ends - area
-    return np.maximum.reduceat(grey, starts).astype(np.int64) - np.minimum.reduceat(grey, starts)
-
-
 def _in_lines(
-    glyphs: _Glyphs, picture: NDArray[np.uint8], scale: float, size: tuple[float, float], fonts: frozenset[str]
+    glyphs: Glyphs, picture: NDArray[np.uint8], scale: float, size: tuple[float, float], fonts: frozenset[str]
 ) -> PageTruth:
     of = _line_of(glyphs)
     points, boxes, bad, spans, baselines, sizes = [], [], [], [], [], []
@@ -355,7 +89,7 @@ def _in_lines(
         baselines.append((x0, y, x1, y + slope * (x1 - x0)))
         sizes.append(em)
         at += len(codes)
-    if at < _FEWEST:
+    if at < FEWEST:
         raise Refused("few characters")
     text = np.concatenate(points)
     _check_words(text, spans)
@@ -367,7 +101,7 @@ def _in_lines(
     )  # fmt: skip
 
 
-def _line_of(glyphs: _Glyphs) -> NDArray[np.int64]:
+def _line_of(glyphs: Glyphs) -> NDArray[np.int64]:
     """(T,) the number of each glyph's line. Runs that the file writes in one go are joined to those beside them."""
     size, y, left, right = glyphs.size, glyphs.origin[:, 1], glyphs.boxes[:, 0], glyphs.boxes[:, 2]
     em = np.maximum(size[1:], size[:-1])
@@ -408,7 +142,7 @@ def _commonest(sizes: NDArray[np.float64]) -> float:
     return float(rounded[counts.argmax()])
 
 
-def _mark_stacked(line: _Glyphs, em: float) -> None:
+def _mark_stacked(line: Glyphs, em: float) -> None:
     """Glyphs over one another, such as a fraction's: nobody can say which of them a reader should give."""
     centre = (line.boxes[:, 0] + line.boxes[:, 2]) / 2
     wide = np.minimum(line.boxes[1:, 2] - line.boxes[1:, 0], line.boxes[:-1, 2] - line.boxes[:-1, 0])
@@ -418,7 +152,7 @@ def _mark_stacked(line: _Glyphs, em: float) -> None:
 
 
 def _with_spaces(
-    line: _Glyphs, follows: NDArray[np.bool_], em: float
+    line: Glyphs, follows: NDArray[np.bool_], em: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for, and bad beside
     a Chinese sign; `follows` (T - 1,) says of each glyph but the first whether it comes next in the file too."""
