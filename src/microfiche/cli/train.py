@@ -29,7 +29,6 @@ STAGES = {
     "together": ("nano-together", "Trains encoder, readout and line decoder together at a low rate, and writes "
                  "model.safetensors and lines.safetensors"),
     "reader": ("nano-reader", "Trains the prompted reader on the tokens of a finished encoder"),
-    "print": ("nano-print", "Trains nano for printed pages, from the codec's weights"),
     "index": ("nano-index", "Trains the memory's indexer on the tokens of a finished encoder"),
     "pixel": ("pixel-small", "Pretrains PIXEL on strips of text, of which masked patches are painted back; `right` is "
               "the share of these that are painted closer than grey"),
@@ -50,6 +49,26 @@ def _command(stage: str, usual: str) -> Callable[..., None]:
 
 for _stage, (_usual, _help) in STAGES.items():
     app.command(_stage, help=f"{_help}.\n\n{STOPS}")(_command(_stage, _usual))
+
+
+@app.command("print")
+def print_(
+    text: TextOption,
+    out: OutOption,
+    pdf: Annotated[
+        Path | None,
+        typer.Option("--pdf", help="Folder of PDFs that tools/extract_pages.py has read: half of the pages."),
+    ] = None,
+    recipe: RecipeOption = "nano-print",
+    device: DeviceOption = "cpu",
+) -> None:
+    """Trains nano for printed pages; Ctrl-C stops it and the same command goes on."""
+    from microfiche.training.print import train
+
+    _folder(text, "text")
+    if pdf:
+        _folder(pdf, "PDFs")
+    _train(partial(train, pdfs=pdf), recipe, text, out, device, "model.safetensors")
 
 
 @app.command()

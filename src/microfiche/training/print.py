@@ -43,6 +43,7 @@ from microfiche.training.noise import some, worn
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.training.prints import Prints
 from microfiche.training.real_pages import RealPages
+from microfiche.training.real_store import TRUTH
 from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.printed import LARGEST, SIZES, Print
@@ -283,12 +284,12 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
 
 
 class Source:
-    """Training pages by number, or those held out: real ones from a folder of extracted pages, and ones set from a
-    folder of text."""
+    """Training pages by number, or those held out: real ones of a folder of PDFs with its store of truth, and ones set
+    from a folder of text."""
 
-    def __init__(self, recipe: Recipe, text: Path, pages: tuple[Path, Path] | None, held_out: bool = False) -> None:
+    def __init__(self, recipe: Recipe, text: Path, pdfs: Path | None, held_out: bool = False) -> None:
         self.recipe = recipe
-        self.real = RealPages(*pages, held_out) if pages else None
+        self.real = RealPages(pdfs / TRUTH, pdfs, held_out) if pdfs else None
         self.set = Prints(
             text, held_out, random_share=recipe.random_share, wide_share=0.0,
             sizes=range(round(recipe.em[0]), round(recipe.em[1]) + 1),
@@ -314,7 +315,7 @@ class Source:
         return worn(one, some(rng, recipe.noise), rng) if rng.random() < 0.5 else one
 
 
-def held_pages(recipe: Recipe, text: Path, pages: tuple[Path, Path] | None) -> dict[str, list[Print]]:
+def held_pages(recipe: Recipe, text: Path, pdfs: Path | None) -> dict[str, list[Print]]:
     """Pages of 256 px that are never trained on, held-out text in held-out typefaces: clean, worn, of random strings;
     and real ones, with type of the size that A4 has at 640 and at 1024 px."""
     plain = recipe.model_copy(update={"random_share": 0.0})
@@ -324,8 +325,8 @@ def held_pages(recipe: Recipe, text: Path, pages: tuple[Path, Path] | None) -> d
         source = Source(given, text, None, held_out=True)
 
         kinds[name] = partial(_drawn, source.set, noise)
-    if pages:
-        real = RealPages(*pages, held_out=True)
+    if pdfs:
+        real = RealPages(pdfs / TRUTH, pdfs, held_out=True)
         for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
             kinds[name] = partial(real.print, height=256, width=256, em=em)
     return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
@@ -358,14 +359,14 @@ def train(
     device: torch.device,
     progress: Callable[[dict[str, Any]], None],
     stop: Callable[[int], bool] = lambda step: False,
-    pages: tuple[Path, Path] | None = None,
+    pdfs: Path | None = None,
 ) -> int:
-    """Trains by the recipe on the text under `text` and the real pages extracted into `pages`, into `out`, and writes
+    """Trains by the recipe on the text under `text` and the real pages of the folder `pdfs`, into `out`, and writes
     out/model.safetensors when done; returns the steps done. See `loop.run`."""
     recipe = Recipe.read(recipe_file)
     model = new_model(recipe, device)
-    source = Source(recipe, text, pages)
-    held = held_pages(recipe, text, pages)
+    source = Source(recipe, text, pdfs)
+    held = held_pages(recipe, text, pdfs)
     ahead = Ahead(source.batch, recipe.workers, recipe.batches_per_step)
 
     def loss(number: int) -> Loss:

@@ -65,7 +65,7 @@ class RealPages:
                 self._groups.setdefault(kind, []).append([(s, page) for page in pages])
         if not self._groups:
             raise InputError(f"{store}: no {'held-out' if held_out else 'training'} pages in it; "
-                             "tools/extract_pages.py makes some")  # fmt: skip
+                             f"python tools/extract_pages.py {pdfs} makes some")  # fmt: skip
         self._kinds = list(self._groups)
         shares = np.array([MIXTURE[kind] for kind in self._kinds])
         self._up_to = np.cumsum(shares / shares.sum())

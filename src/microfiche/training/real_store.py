@@ -29,6 +29,7 @@ from microfiche.files import whole_file
 from microfiche.training.real_glyphs import Refused
 from microfiche.training.real_text import PageTruth, page_truth
 
+TRUTH = ".truth"  #: where the store of a folder of PDFs is, in that folder
 PAGES = 20  #: of one document, at most, evenly spread
 BATCH = 50  #: documents of one shard
 SECONDS = 60.0  #: for one document
