@@ -194,7 +194,7 @@ def test_the_same_page_whatever_was_set_before() -> None:
     [
         ({}, 100, "multiples of 64 up to 1280"),
         ({}, 1344, "multiples of 64 up to 1280"),
-        ({"size": 7}, 128, "type of 7 px: sizes are 8 to 16"),
+        ({"size": 4}, 128, "type of 4 px: sizes are 5 to 16"),
         ({"columns": 3}, 128, "3 columns"),
         ({"margins": (60, 8, 60, 8)}, 128, "columns of 8 px"),
         ({"margins": (8, 60, 8, 60)}, 128, "no room for its first line"),
