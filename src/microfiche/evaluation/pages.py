@@ -1,0 +1,108 @@
+"""How well a page of the world was read: words and lines that are there against those that were read.
+
+A truth is the page's lines of text, a reading the lines of a reader, in any order; a U+FFFD in the truth stands for a
+character that nobody knows. Nothing here knows of pictures, boxes or readers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.fuzz import partial_ratio, partial_ratio_alignment
+from rapidfuzz.process import extract
+
+from microfiche.evaluation.precision import HAN, words
+
+UNKNOWN = "\ufffd"
+HELD_BACK = 0.05  #: so much may recall lie below Fox precision, which can be had by withholding words
+_TRIED = 8  #: pieces of the reading that a line is compared with
+_CJK = "[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
+_NO_SPACE = re.compile(f"(?<={_CJK}) | (?={_CJK})")
+
+
+@dataclass(frozen=True)
+class Words:
+    """How many distinct words there are on a page (`true`), were read (`read`), and both (`right`)."""
+
+    true: int
+    read: int
+    right: int
+
+    @property
+    def fox_precision(self) -> float:
+        """The share of the words read that are there; 0 where none was read though some are there."""
+        return self.right / self.read if self.read else float(not self.true)
+
+    @property
+    def recall(self) -> float:
+        """The share of the words that are there that were read."""
+        return self.right / self.true if self.true else 1.0
+
+
+def word_counts(truth: Sequence[str], read: Sequence[str]) -> Words:
+    """Counts words as precision.words does, both sides by jieba where the truth has Chinese.
+
+    A word of the truth with an unknown character is left out; a word that was read and could be one is, too, once for
+    each.
+    """
+    whole = "\n".join(truth)
+    chinese = HAN.search(whole) is not None
+    wanted, found = words(whole, chinese), words("\n".join(read), chinese)
+    masked = {word for word in wanted if UNKNOWN in word}
+    wanted -= masked
+    wrong = sorted(found - wanted)
+    for pattern in (re.compile(".{0,2}".join(map(re.escape, word.split(UNKNOWN)))) for word in sorted(masked)):
+        if (word := next((word for word in wrong if pattern.fullmatch(word)), None)) is not None:
+            wrong.remove(word)
+    right = len(found & wanted)
+    return Words(len(wanted), right + len(wrong), right)
+
+
+def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
+    """Errors in characters and the lengths that they are of: both summed over the lines of the truth, each compared
+    with the piece of the reading that is most like it.
+
+    Distances are Levenshtein's, lengths those of the longer of the two. Lines are served longest first, and a piece
+    that is at least half right no other line gets. A piece is a line that was read, or what is left of it, or the words
+    within it that match best, as a reader may run lines together that stand beside one another. White space is one
+    space, none beside Chinese signs and at line ends. An unknown character may be anything.
+    """
+    pieces = [piece for line in read if (piece := _plain(line))]
+    errors = lengths = 0
+    for line in sorted(filter(None, map(_plain, truth)), key=len, reverse=True):
+        distance, length = len(line), len(line)
+        taken, rest = None, 0
+        for piece, _, at in extract(line, pieces, scorer=partial_ratio, limit=_TRIED):
+            for start, stop in _spans(line, piece):
+                apart = Levenshtein.distance(line, piece[start:stop])
+                longer = max(len(line), stop - start)
+                left = len(piece) - (stop - start)
+                if (apart / longer, left) < (distance / length, rest):
+                    distance, length, taken, rest = apart, longer, (at, start, stop), left
+        if taken is not None and 2 * distance <= length:
+            at, start, stop = taken
+            piece = pieces[at]
+            pieces[at : at + 1] = filter(None, (piece[:start].strip(), piece[stop:].strip()))
+        unknown = line.count(UNKNOWN)
+        errors += max(0, distance - unknown)
+        lengths += length - unknown
+    return errors, lengths
+
+
+def _plain(line: str) -> str:
+    return _NO_SPACE.sub("", " ".join(line.split()))
+
+
+def _spans(line: str, piece: str) -> set[tuple[int, int]]:
+    """From where to where in a piece a line may stand: all of it, and about where it matches best, cut between words
+    too."""
+    spans = {(0, len(piece))}
+    if len(piece) > len(line) and (found := partial_ratio_alignment(line, piece)):
+        first, last = found.dest_start, found.dest_end
+        starts = {first, piece.rfind(" ", 0, first + 1) + 1, piece.find(" ", first) + 1}
+        stops = {last, max(piece.rfind(" ", 0, last), 0), piece.find(" ", last) % (len(piece) + 1)}
+        spans |= {(start, stop) for start in starts for stop in stops if start < stop}
+    return spans
