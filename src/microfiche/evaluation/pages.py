@@ -7,6 +7,7 @@ character that nobody knows. Nothing here knows of pictures, boxes or readers.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ UNKNOWN = "\ufffd"
 HELD_BACK = 0.05  #: so much may recall lie below Fox precision, which can be had by withholding words
 _TRIED = 8  #: pieces of the reading that a line is compared with
 _CJK = "[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
+_BETWEEN_WORDS = re.compile(f" |(?<={_CJK})|(?={_CJK})")
 _NO_SPACE = re.compile(f"(?<={_CJK}) | (?={_CJK})")
 
 
@@ -66,8 +68,8 @@ def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
     with the piece of the reading that is most like it.
 
     Distances are Levenshtein's, lengths those of the longer of the two. Lines are served longest first, and a piece
-    that is at least half right no other line gets. A piece is a line that was read, or what is left of it, or the words
-    within it that match best, as a reader may run lines together that stand beside one another. White space is one
+    that is at least half right no other line gets. A piece is a line that was read, or what is left of it, or words
+    within it, or Chinese signs: a reader may run lines together that stand beside one another. White space is one
     space, none beside Chinese signs and at line ends. An unknown character may be anything.
     """
     pieces = [piece for line in read if (piece := _plain(line))]
@@ -97,12 +99,19 @@ def _plain(line: str) -> str:
 
 
 def _spans(line: str, piece: str) -> set[tuple[int, int]]:
-    """From where to where in a piece a line may stand: all of it, and about where it matches best, cut between words
-    too."""
+    """From where to where in a piece a line may stand: all of it, and about where it matches best, between words."""
     spans = {(0, len(piece))}
     if len(piece) > len(line) and (found := partial_ratio_alignment(line, piece)):
         first, last = found.dest_start, found.dest_end
-        starts = {first, piece.rfind(" ", 0, first + 1) + 1, piece.find(" ", first) + 1}
-        stops = {last, max(piece.rfind(" ", 0, last), 0), piece.find(" ", last) % (len(piece) + 1)}
-        spans |= {(start, stop) for start in starts for stop in stops if start < stop}
+        cuts = [0, *(cut.start() for cut in _BETWEEN_WORDS.finditer(piece)), len(piece)]
+        starts, stops = _nearest(cuts, first), _nearest(cuts, last)
+        spans |= {
+            (start + (piece[start : start + 1] == " "), stop) for start in starts for stop in stops if start < stop
+        }
     return spans
+
+
+def _nearest(cuts: list[int], at: int) -> set[int]:
+    """Of the cuts, which are in order, the first that is not before a place and the last before that."""
+    i = bisect_left(cuts, at)
+    return {cuts[i], cuts[max(i - 1, 0)]}
