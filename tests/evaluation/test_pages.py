@@ -84,6 +84,13 @@ def test_spaces_beside_chinese_signs_do_not_count() -> None:
     assert line_errors(["使用 LaTeX 排版"], ["使用LaTeX排版"]) == (0, 9)
 
 
+def test_quotes_and_dashes_are_of_one_shape_each() -> None:
+    truth, read = ["‘It’s” – 3−2"], ["'It's\" - 3-2"]
+    assert word_counts(truth, read) == Words(true=3, read=3, right=3)
+    assert line_errors(truth, read) == (0, 12)
+    assert line_errors(["a-b"], ["a_b"]) == (1, 3)
+
+
 def box(left: float, top: float, right: float, bottom: float) -> list[list[float]]:
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 

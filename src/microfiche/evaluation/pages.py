@@ -1,7 +1,8 @@
 """How well a page of the world was read: words and lines that are there against those that were read.
 
 A truth is the page's lines of text, a reading the lines of a reader, in any order; a U+FFFD in the truth stands for a
-character that nobody knows. Nothing here knows of pictures, boxes or readers.
+character that nobody knows. Quotation marks of all shapes are one, as are dashes and hyphens: readers differ in which
+they write. Nothing here knows of pictures, boxes or readers.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from microfiche.evaluation.precision import HAN, words
 UNKNOWN = "\ufffd"
 HELD_BACK = 0.05  #: so much may recall lie below Fox precision, which can be had by withholding words
 _TRIED = 8  #: pieces of the reading that a line is compared with
+_ALIKE = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
 _CJK = "[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
 _BETWEEN_WORDS = re.compile(f" |(?<={_CJK})|(?={_CJK})")
 _NO_SPACE = re.compile(f"(?<={_CJK}) | (?={_CJK})")
@@ -50,9 +52,9 @@ def word_counts(truth: Sequence[str], read: Sequence[str]) -> Words:
     A word of the truth with an unknown character is left out; a word that was read and could be one is, too, once for
     each.
     """
-    whole = "\n".join(truth)
+    whole, given = ("\n".join(lines).translate(_ALIKE) for lines in (truth, read))
     chinese = HAN.search(whole) is not None
-    wanted, found = words(whole, chinese), words("\n".join(read), chinese)
+    wanted, found = words(whole, chinese), words(given, chinese)
     masked = {word for word in wanted if UNKNOWN in word}
     wanted -= masked
     wrong = sorted(found - wanted)
@@ -95,7 +97,7 @@ def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
 
 
 def _plain(line: str) -> str:
-    return _NO_SPACE.sub("", " ".join(line.split()))
+    return _NO_SPACE.sub("", " ".join(line.translate(_ALIKE).split()))
 
 
 def _spans(line: str, piece: str) -> set[tuple[int, int]]:
