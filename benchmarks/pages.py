@@ -75,8 +75,8 @@ def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
 #: What reads, made from the name of a checkpoint, which only nano needs.
 READERS: dict[str, Callable[[str], Reader]] = {
     "nano": nano_print,
-    "tesseract": lambda _: rival(partial(tesseract, language="Latin"), 1),
-    "tesseract-2x": lambda _: rival(partial(tesseract, language="Latin"), 2),
+    "tesseract": lambda _: rival(partial(tesseract, language="eng+Latin"), 1),
+    "tesseract-2x": lambda _: rival(partial(tesseract, language="eng+Latin"), 2),
     "rapidocr": lambda _: rival(rapidocr(1), 1),
     "rapidocr-2x": lambda _: rival(rapidocr(1), 2),
 }
