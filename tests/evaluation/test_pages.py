@@ -69,6 +69,11 @@ def test_errors_are_levenshteins_over_the_longer() -> None:
     assert line_errors(["a word", "  "], ["aword"]) == (1, 6)
 
 
+def test_short_lines_find_themselves_among_many_that_hold_them() -> None:
+    truth = [f"page 1{i} of 1" for i in range(20)] + ["1"]
+    assert line_errors(truth, truth)[0] == 0
+
+
 def test_what_was_read_once_serves_once() -> None:
     assert line_errors(["the same line", "the same line"], ["the same line"]) == (13, 26)
     assert line_errors(["the same line", "the same line"], ["the same line the same line"]) == (0, 26)

@@ -11,16 +11,17 @@ import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from rapidfuzz.distance import Levenshtein
-from rapidfuzz.fuzz import partial_ratio, partial_ratio_alignment
+from rapidfuzz.fuzz import partial_ratio, partial_ratio_alignment, ratio
 from rapidfuzz.process import extract
 
 from microfiche.evaluation.precision import HAN, words
 
 UNKNOWN = "\ufffd"
 HELD_BACK = 0.05  #: so much may recall lie below Fox precision, which can be had by withholding words
-_TRIED = 8  #: pieces of the reading that a line is compared with
+_TRIED = 8  #: pieces of the reading that a line is compared with as wholes, and as many in part
 _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
 _CJK = "[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
 _BETWEEN_WORDS = re.compile(f" |(?<={_CJK})|(?={_CJK})")
@@ -79,7 +80,8 @@ def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
     for line in sorted(filter(None, map(_plain, truth)), key=len, reverse=True):
         distance, length = len(line), len(line)
         taken, rest = None, 0
-        for piece, _, at in extract(line, pieces, scorer=partial_ratio, limit=_TRIED):
+        alike = (extract(line, pieces, scorer=scorer, limit=_TRIED) for scorer in (ratio, partial_ratio))
+        for piece, _, at in chain(*alike):
             for start, stop in _spans(line, piece):
                 apart = Levenshtein.distance(line, piece[start:stop])
                 longer = max(len(line), stop - start)
