@@ -36,7 +36,7 @@ from PIL import Image
 
 from microfiche.checkpoints import nano
 from microfiche.errors import InputError
-from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, word_counts
+from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
 from microfiche.evaluation.precision import text_tokens
 from microfiche.evaluation.rivals import rapidocr, tesseract
 from microfiche.evaluation.twins import KINDS, Twin, twin
@@ -118,11 +118,11 @@ def measured(read: Reader, one: Twin) -> Record:
     seconds = time.perf_counter() - start
     words = word_counts(one.lines, lines)
     errors, characters = line_errors(one.lines, lines)
-    tokens = text_tokens("\n".join(one.lines).replace(UNKNOWN, ""))
+    tokens = text_tokens("\n".join(map(plain, one.lines)).replace(UNKNOWN, ""))
     return {
         "words_true": words.true, "words_read": words.read, "words_right": words.right, "errors": errors,
         "characters": characters, "text_tokens": tokens, "squares": one.squares, "inked": one.inked, "kept": kept,
-        "seconds": round(seconds, 3),
+        "seconds": round(seconds, 3), "lines": lines,
     }  # fmt: skip
 
 

@@ -96,6 +96,14 @@ def test_quotes_and_dashes_are_of_one_shape_each() -> None:
     assert line_errors(["a-b"], ["a_b"]) == (1, 3)
 
 
+def test_dots_that_lead_to_a_number_are_three() -> None:
+    truth = ["1 Contents . . . . . . . . . 12", "Index......................13", "and so on ..."]
+    read = ["1 Contents ......... 12", "Index ..... 13", "and so on ..."]
+    assert word_counts(truth, read) == Words(true=8, read=8, right=8)
+    assert line_errors(truth, read) == (0, 45)
+    assert line_errors(["1 Contents . . . . . . 12"], ["1 Contents 12"]) == (4, 17)
+
+
 def box(left: float, top: float, right: float, bottom: float) -> list[list[float]]:
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 

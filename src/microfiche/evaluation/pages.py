@@ -1,8 +1,8 @@
 """How well a page of the world was read: words and lines that are there against those that were read.
 
 A truth is the page's lines of text, a reading the lines of a reader, in any order; a U+FFFD in the truth stands for a
-character that nobody knows. Quotation marks of all shapes are one, as are dashes and hyphens: readers differ in which
-they write. Nothing here knows of pictures, boxes or readers.
+character that nobody knows. Lines are compared as plain() has them, for readers differ in how they write what looks all
+but alike. Nothing here knows of pictures, boxes or readers.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ HELD_BACK = 0.05  #: so much may recall lie below Fox precision, which can be ha
 _TRIED = 8  #: pieces of the reading that a line is compared with as wholes, and as many in part
 _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
 _CJK = "[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
+_LEADER = re.compile(r"(?:\s?[.·…]){4,}\s?")
 _BETWEEN_WORDS = re.compile(f" |(?<={_CJK})|(?={_CJK})")
 _NO_SPACE = re.compile(f"(?<={_CJK}) | (?={_CJK})")
 
@@ -48,12 +49,12 @@ class Words:
 
 
 def word_counts(truth: Sequence[str], read: Sequence[str]) -> Words:
-    """Counts words as precision.words does, both sides by jieba where the truth has Chinese.
+    """Counts words of plain lines as precision.words does, both sides by jieba where the truth has Chinese.
 
     A word of the truth with an unknown character is left out; a word that was read and could be one is, too, once for
     each.
     """
-    whole, given = ("\n".join(lines).translate(_ALIKE) for lines in (truth, read))
+    whole, given = ("\n".join(map(plain, lines)) for lines in (truth, read))
     chinese = HAN.search(whole) is not None
     wanted, found = words(whole, chinese), words(given, chinese)
     masked = {word for word in wanted if UNKNOWN in word}
@@ -72,12 +73,12 @@ def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
 
     Distances are Levenshtein's, lengths those of the longer of the two. Lines are served longest first, and a piece
     that is at least half right no other line gets. A piece is a line that was read, or what is left of it, or words
-    within it, or Chinese signs: a reader may run lines together that stand beside one another. White space is one
-    space, none beside Chinese signs and at line ends. An unknown character may be anything.
+    within it, or Chinese signs: a reader may run lines together that stand beside one another. An unknown character
+    may be anything.
     """
-    pieces = [piece for line in read if (piece := _plain(line))]
+    pieces = [piece for line in read if (piece := plain(line))]
     errors = lengths = 0
-    for line in sorted(filter(None, map(_plain, truth)), key=len, reverse=True):
+    for line in sorted(filter(None, map(plain, truth)), key=len, reverse=True):
         distance, length = len(line), len(line)
         taken, rest = None, 0
         alike = (extract(line, pieces, scorer=scorer, limit=_TRIED) for scorer in (ratio, partial_ratio))
@@ -98,8 +99,10 @@ def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
     return errors, lengths
 
 
-def _plain(line: str) -> str:
-    return _NO_SPACE.sub("", " ".join(line.translate(_ALIKE).split()))
+def plain(line: str) -> str:
+    """A line as it is compared: one space for white space and none beside Chinese signs, quotation marks and dashes of
+    one shape each, and three dots for the many that lead to a page's number."""
+    return _NO_SPACE.sub("", " ".join(_LEADER.sub(" ... ", line.translate(_ALIKE)).split()))
 
 
 def _spans(line: str, piece: str) -> set[tuple[int, int]]:
