@@ -10,8 +10,6 @@ and with the noise of training/noise.py. *Precision* is strict, over lines from 
 from __future__ import annotations
 
 import argparse
-import io
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from microfiche.checkpoints import nano
-from microfiche.documents.wheels import from_wheel
 from microfiche.evaluation.measure import random_twin
 from microfiche.evaluation.precision import errors, text_tokens
+from microfiche.evaluation.rivals import rapidocr, tesseract
 from microfiche.models.prints import NanoPrint
 from microfiche.page import Page
 from microfiche.training.data import documents, held_out
@@ -61,25 +59,6 @@ def truth(one: Print) -> str:
     return "\n".join(one.page.text[line.start : line.stop].strip() for line in one.lines)
 
 
-def tesseract(image: Image.Image) -> str:
-    png = io.BytesIO()
-    image.save(png, "PNG")
-    done = subprocess.run(["tesseract", "-", "-", "--psm", "6"], input=png.getvalue(), capture_output=True, check=True)
-    return done.stdout.decode()
-
-
-def rapidocr() -> Callable[[Image.Image], str]:
-    engine = from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
-
-    def read(image: Image.Image) -> str:
-        found = engine(np.asarray(image.convert("RGB")))
-        boxes = found.boxes if found.boxes is not None else ()
-        lines = sorted(zip((box[:, 1].mean() for box in boxes), found.txts or (), strict=True))
-        return "\n".join(text for _, text in lines)
-
-    return read
-
-
 def score(read: Callable[[Print], str], prints: list[Print]) -> tuple[float, float]:
     """Strict precision over all pages, and seconds a page."""
     wrong = length = 0
@@ -105,8 +84,8 @@ def main() -> None:
     }
     if not args.no_rivals:
         ocr = rapidocr()
-        readers["Tesseract"] = lambda one: tesseract(Image.fromarray(one.page.image))
-        readers["RapidOCR"] = lambda one: ocr(Image.fromarray(one.page.image))
+        readers["Tesseract"] = lambda one: "\n".join(tesseract(Image.fromarray(one.page.image), layout=6))
+        readers["RapidOCR"] = lambda one: "\n".join(ocr(Image.fromarray(one.page.image)))
     print("| type | characters a page | ratio | reader | " + " | ".join(KINDS) + " | seconds a page |")
     print("|---|---|---|---|" + "---|" * (len(KINDS) + 1))
     for size in args.size:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 
@@ -19,8 +17,8 @@ from pydantic import BaseModel
 from torch.utils.flop_counter import FlopCounterMode
 
 from microfiche.decoder.lines import LineDecoder, Lines
-from microfiche.documents.wheels import from_wheel
 from microfiche.evaluation.precision import precision
+from microfiche.evaluation.rivals import rapidocr, tesseract
 from microfiche.models.nano import Nano
 from microfiche.page import Page, VisionTokens
 from microfiche.typesetting.atlas import atlas
@@ -180,37 +178,18 @@ def _error(read: list[str], pages: list[Page]) -> float:
 def others_on(pages: list[Page]) -> list[Reader]:
     """Tesseract and RapidOCR, as far as they are installed, on `pages` as they are and enlarged three times; what they
     read is compared without white space."""
-    readers: list[tuple[str, Callable[[Image.Image], str]]] = []
+    readers: list[tuple[str, Callable[[Image.Image], list[str]]]] = []
     if shutil.which("tesseract"):
-        readers.append(("Tesseract", _tesseract))
+        readers.append(("Tesseract", partial(tesseract, layout=6)))
     if find_spec("rapidocr"):
-        readers.append(("RapidOCR", _rapidocr()))
+        readers.append(("RapidOCR", rapidocr()))
     results = []
     for name, reader in readers:
         for scale in (1, 3):
             start = time.perf_counter()
             images = [Image.fromarray(page.image) for page in pages]
-            read = [reader(i.resize((i.width * scale, i.height * scale))) for i in images]
+            read = ["".join(reader(i.resize((i.width * scale, i.height * scale)))) for i in images]
             seconds = (time.perf_counter() - start) / len(pages)
             title = name if scale == 1 else f"{name}, page enlarged {scale}×"
             results.append(Reader(name=title, seconds_per_page=seconds, error=_error(read, pages)))
     return results
-
-
-def _tesseract(image: Image.Image) -> str:
-    png = io.BytesIO()
-    image.save(png, "PNG")
-    command = ["tesseract", "-", "-", "--psm", "6"]
-    alone = {**os.environ, "OMP_THREAD_LIMIT": "1"}  # its threads slow each other down tenfold
-    done = subprocess.run(command, input=png.getvalue(), capture_output=True, check=True, env=alone)
-    return done.stdout.decode().replace("\n", "")
-
-
-def _rapidocr() -> Callable[[Image.Image], str]:
-    engine = from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
-
-    def read(image: Image.Image) -> str:
-        found = engine(np.asarray(image.convert("RGB")))
-        return "".join(getattr(found, "txts", None) or ())
-
-    return read

@@ -11,7 +11,7 @@ from pathlib import Path
 from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
 
-_HAN = re.compile("[\u4e00-\u9fff]")
+HAN = re.compile("[\u4e00-\u9fff]")
 _LINE_END_SPACE = re.compile(r"[ \t]+(?=\r?\n|$)")
 
 
@@ -32,9 +32,10 @@ def precision(read: str, truth: str) -> float:
     return 1 - distance / length if length else 1.0
 
 
-def words(text: str) -> set[str]:
-    """Distinct words, by spaces; Chinese text is cut by jieba, as in the Fox benchmark."""
-    if not _HAN.search(text):
+def words(text: str, chinese: bool | None = None) -> set[str]:
+    """Distinct words, by spaces; Chinese text is cut by jieba, as in the Fox benchmark. Unless it is told, text with
+    a Chinese sign is `chinese`."""
+    if not (HAN.search(text) if chinese is None else chinese):
         return set(text.split())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its sources hold invalid escapes

@@ -1,0 +1,230 @@
+"""How well pages of the world are read: nano, Tesseract and RapidOCR on the pages that benchmarks/pages.json lists.
+
+    python benchmarks/pages.py PDFS [--sides 640 1024] [--twins clean random] [--readers nano tesseract rapidocr]
+                               [--classes paper forms] [--latin] [--pages 3] [--checkpoint nano-print] [--json OUT]
+
+PDFS is the folder that tools/fetch_pages.py fills. A page is drawn by PDFium with its longer side at so many px, and
+padded with white to whole squares of 64 px, of which nano makes a token each. Its twins: `scanned`, with the noise of
+training/noise.py, and `random`, its lines filled anew with random strings (evaluation/twins.py). OUT is JSON lines, a
+reading each; what it holds is not read again, so that a long run can be stopped and goes on.
+
+*Fox precision* is the share of the distinct words read that are there, *recall* the share of those there that were
+read, both means over pages; recall in bold is more than 0.05 below Fox precision, which withholding words raises.
+*Strict* is 1 − errors / characters, line by line (evaluation/pages.py). *Ratio* is all text tokens in DeepSeek's
+vocabulary over all vision tokens that the reader keeps, *seconds* the median of a page, on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pypdfium2.raw as pdfium
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from microfiche.checkpoints import nano
+from microfiche.errors import InputError
+from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
+from microfiche.evaluation.precision import text_tokens
+from microfiche.evaluation.rivals import rapidocr, tesseract
+from microfiche.evaluation.twins import KINDS, Twin, twin
+from microfiche.models.prints import NanoPrint
+from microfiche.page import Page
+
+PAGES = Path(__file__).with_suffix(".json")
+SIDES = (512, 640, 768, 1024, 1280)
+Picture = NDArray[np.uint8]
+#: (H, W) uint8 grey, both multiples of 64 → lines of text, and how many vision tokens it keeps, if it keeps any.
+Reader = Callable[[Picture], tuple[list[str], int | None]]
+Record = dict[str, Any]
+
+
+def nano_print(checkpoint: str) -> Reader:
+    """Nano for print: every square is a token."""
+    model = nano.load(NanoPrint, checkpoint)
+
+    def read(picture: Picture) -> tuple[list[str], int]:
+        tokens = model.encode([Page(picture)])
+        return [line.text for page in model.read_each(tokens) for line in page], sum(map(len, tokens))
+
+    return read
+
+
+def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
+    """Another program, on the picture or on one that is enlarged."""
+
+    def enlarged(picture: Picture) -> tuple[list[str], None]:
+        image = Image.fromarray(picture)
+        return read(image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)), None
+
+    return enlarged
+
+
+#: What reads, made from the name of a checkpoint, which only nano needs.
+READERS: dict[str, Callable[[str], Reader]] = {
+    "nano": nano_print,
+    "tesseract": lambda _: rival(partial(tesseract, language="eng+Latin"), 1),
+    "tesseract-2x": lambda _: rival(partial(tesseract, language="eng+Latin"), 2),
+    "rapidocr": lambda _: rival(rapidocr(1), 1),
+    "rapidocr-2x": lambda _: rival(rapidocr(1), 2),
+}
+
+
+def chosen(pdfs: Path, classes: list[str] | None, latin: bool, most: int | None) -> list[Record]:
+    """The pages asked for, at most `most` of a class; InputError where a PDF is missing or another."""
+    counted: dict[str, int] = {}
+    found = []
+    for page in json.loads(PAGES.read_text()):
+        kind = page["class"]
+        if (classes and kind not in classes) or (latin and not page["latin"]) or counted.get(kind, 0) == most:
+            continue
+        counted[kind] = counted.get(kind, 0) + 1
+        path = pdfs / page["file"]
+        if not path.is_file():
+            raise InputError(f"{path}: is missing; tools/fetch_pages.py fetches it")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != page["sha256"]:
+            raise InputError(f"{path}: another version than {PAGES.name} names; the figures would be of other pages")
+        found.append(page)
+    return found
+
+
+@contextmanager
+def opened(path: Path, number: int) -> Iterator[Any]:
+    pdf = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
+    page = pdfium.FPDF_LoadPage(pdf, number)
+    try:
+        yield page
+    finally:
+        pdfium.FPDF_ClosePage(page)
+        pdfium.FPDF_CloseDocument(pdf)
+
+
+def measured(read: Reader, one: Twin) -> Record:
+    """What a reader makes of a picture."""
+    start = time.perf_counter()
+    lines, kept = read(one.picture)
+    seconds = time.perf_counter() - start
+    words = word_counts(one.lines, lines)
+    errors, characters = line_errors(one.lines, lines)
+    tokens = text_tokens("\n".join(map(plain, one.lines)).replace(UNKNOWN, ""))
+    return {
+        "words_true": words.true, "words_read": words.read, "words_right": words.right, "errors": errors,
+        "characters": characters, "text_tokens": tokens, "squares": one.squares, "inked": one.inked, "kept": kept,
+        "seconds": round(seconds, 3), "lines": lines,
+    }  # fmt: skip
+
+
+def table(records: list[Record], sides: list[int], twins: list[str], readers: list[str]) -> str:
+    """Markdown: what the pages cost at each side, and a row for each side and reader with all twins."""
+    columns = [f"{twin}: Fox | recall | strict" for twin in twins]
+    head = ["px", "reader", "pages", *columns, "ratio", "seconds"]
+    lines = [f"| {' | '.join(head)} |", "|---" * (4 + 3 * len(twins) + 1) + "|"]
+    for side in sides:
+        for reader in readers:
+            here = [r for r in records if (r["side"], r["reader"]) == (side, reader)]
+            cells, ratio, seconds = [], "", ""
+            for kind in twins:
+                of = [r for r in here if r["twin"] == kind]
+                cells.append(figures(of) if of else " | | ")
+                if of and not seconds:
+                    seconds = f"{statistics.median(r['seconds'] for r in of):.2f}"
+                    kept = [r["kept"] for r in of]
+                    if None not in kept:
+                        ratio = f"{sum(r['text_tokens'] for r in of) / max(sum(kept), 1):.1f}×"
+            if here:
+                pages = len({(r["file"], r["page"]) for r in here})
+                lines.append(f"| {side} | {reader} | {pages} | {' | '.join(cells)} | {ratio} | {seconds} |")
+    return "\n".join(lines)
+
+
+def figures(of: list[Record]) -> str:
+    words = [Words(r["words_true"], r["words_read"], r["words_right"]) for r in of]
+    fox, recall = (statistics.mean(getattr(w, name) for w in words) for name in ("fox_precision", "recall"))
+    strict = 1 - sum(r["errors"] for r in of) / max(1, sum(r["characters"] for r in of))
+    mark = "**" if recall < fox - HELD_BACK else ""
+    return f"{fox:.3f} | {mark}{recall:.3f}{mark} | {strict:.3f}"
+
+
+def costs(records: list[Record], sides: list[int]) -> str:
+    """Markdown: text tokens of clean pages, the squares they take, and of those with ink, at each side."""
+    lines = ["| px | pages | text tokens | squares | ratio | squares with ink | ratio |", "|---" * 7 + "|"]
+    for side in sides:
+        pages = {(r["file"], r["page"]): r for r in records if r["side"] == side and r["twin"] == "clean"}.values()
+        if pages:
+            text, squares, inked = (sum(r[name] for r in pages) for name in ("text_tokens", "squares", "inked"))
+            lines.append(
+                f"| {side} | {len(pages)} | {text:,} | {squares:,} | {text / squares:.1f}× | {inked:,} | "
+                f"{text / max(inked, 1):.1f}× |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pdfs", type=Path)
+    parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="px of the longer side")
+    parser.add_argument("--twins", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--readers", nargs="+", default=["nano", "tesseract", "rapidocr"], choices=READERS)
+    parser.add_argument("--checkpoint", default="nano-print", help="nano's: the name of one that ships, or a file")
+    parser.add_argument("--classes", nargs="+", help="these classes of pages.json alone")
+    parser.add_argument("--latin", action="store_true", help="pages with Latin letters alone")
+    parser.add_argument("--pages", type=int, help="of each class, at most")
+    parser.add_argument("--by-class", action="store_true", help="a table for each class too")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="readings as JSON lines, kept and gone on with")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    try:
+        pages = chosen(args.pdfs, args.classes, args.latin, args.pages)
+    except InputError as error:
+        raise SystemExit(str(error)) from error
+    done: dict[tuple[Any, ...], Record] = {}
+    if args.json and args.json.exists():
+        records = map(json.loads, args.json.read_text().splitlines())
+        done = {(r["file"], r["page"], r["side"], r["twin"], r["reader"], r["checkpoint"]): r for r in records}
+    readers: dict[str, Reader] = {}
+    records = []
+    for page in pages:
+        for side in args.sides:
+            for kind in args.twins:
+                one: Twin | None = None
+                for name in args.readers:
+                    checkpoint = args.checkpoint if name == "nano" else None
+                    key = (page["file"], page["page"], side, kind, name, checkpoint)
+                    if key not in done:
+                        if one is None:
+                            with opened(args.pdfs / page["file"], page["page"]) as pdf_page:
+                                one = twin(pdf_page, side, kind, f"{page['sha256']} {page['page']}")
+                        if name not in readers:
+                            readers[name] = READERS[name](args.checkpoint)
+                        done[key] = dict(
+                            zip(("file", "page", "side", "twin", "reader", "checkpoint"), key, strict=True),
+                            **measured(readers[name], one),
+                        )
+                        if args.json:
+                            with args.json.open("a") as out:
+                                out.write(json.dumps(done[key], ensure_ascii=False) + "\n")
+                    records.append(done[key] | {"class": page["class"], "latin": page["latin"]})
+    groups = {"Latin": [r for r in records if r["latin"]], "Other scripts": [r for r in records if not r["latin"]]}
+    if args.by_class:
+        classes = dict.fromkeys(page["class"] for page in pages)
+        groups |= {f"Class {kind}": [r for r in records if r["class"] == kind] for kind in classes}
+    for title, group in groups.items():
+        if group:
+            print(f"\n### {title}\n\n{costs(group, args.sides)}\n")
+            print(table(group, args.sides, args.twins, args.readers))
+
+
+if __name__ == "__main__":
+    main()
