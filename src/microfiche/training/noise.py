@@ -99,7 +99,7 @@ def ink(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
     across = extreme(framed[1:-1, :-2], framed[1:-1, 2:])
     other = extreme(extreme(framed[:-2, 1:-1], framed[2:, 1:-1]), extreme(across, picture))
     share = _waves(picture.shape, rng) * np.float32(abs(spread))
-    return _grey(picture + share * (other.astype(np.float32) - picture)), STILL
+    return _grey(picture * (1 - share) + other * share), STILL
 
 
 def show_through(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
@@ -121,16 +121,15 @@ def gutter(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 
 
 def bilevel(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Black and white and nothing between, parted at 50 to 70 % of the way from ink to paper."""
-    return np.where(picture >= _threshold(picture, rng), np.uint8(255), np.uint8(0)), STILL
+    """Black and white and nothing between."""
+    return np.asarray(_sharp(picture).point(_parting(picture, rng))), STILL
 
 
 def fax(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
     """Black and white at twice the size and then shrunk again, as a fax is when it is looked at."""
     height, width = picture.shape
-    large = Image.fromarray(picture).resize((2 * width, 2 * height), Image.Resampling.BICUBIC)
-    threshold = _threshold(picture, rng)
-    return np.asarray(large.point([255 * (grey >= threshold) for grey in range(256)]).reduce(2)), STILL
+    large = _sharp(picture).resize((2 * width, 2 * height), Image.Resampling.BILINEAR)
+    return np.asarray(large.point(_parting(picture, rng)).reduce(2)), STILL
 
 
 def perspective(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
@@ -176,16 +175,14 @@ def glare(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 def moire(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
     """A photograph of a screen, whose pixels are about as large as the camera's or twice that: the two grids beat, in
     fringes down and across that take up to 5 to 25 % of the light."""
-    height, width = picture.shape
     pitch, angle = float(rng.integers(1, 3) * rng.uniform(0.92, 1.08)), float(rng.uniform(-0.08, 0.08))
-    x, y = (np.arange(side) + rng.uniform(-0.02, 0.02) * np.arange(side) ** 2 / max(side, 1) for side in (width, height))
-    fringes = np.zeros((height, width), np.float32)
+    y, x = (np.arange(side) + rng.uniform(-0.02, 0.02) * np.arange(side) ** 2 / max(side, 1) for side in picture.shape)
+    fringes = np.zeros(picture.shape, np.float32)
     for turn in (angle, angle + np.pi / 2):
-        a, b = (2 * np.pi / pitch * values for values in (x * np.cos(turn), y * np.sin(turn)))
-        # The cosine of a + b at every pixel, from those of each column and each row.
-        fringes += np.stack([np.cos(b), -np.sin(b)], 1, dtype=np.float32) @ np.stack(
-            [np.cos(a), np.sin(a)], dtype=np.float32
-        )
+        a, b = 2 * np.pi / pitch * np.cos(turn) * x, 2 * np.pi / pitch * np.sin(turn) * y
+        # The cosine of a + b at every pixel, from the cosines and sines of columns and rows.
+        fringes += np.outer(np.cos(b).astype(np.float32), np.cos(a).astype(np.float32))
+        fringes -= np.outer(np.sin(b).astype(np.float32), np.sin(a).astype(np.float32))
     return _grey(picture * (1 - np.float32(rng.uniform(0.05, 0.25)) / 4 * (2 - fringes))), STILL
 
 
@@ -197,14 +194,18 @@ SCANS: dict[str, Step] = {
     "ink": ink, "show-through": show_through, "gutter": gutter, "bilevel": bilevel, "fax": fax,
     "perspective": perspective, "shade": shade, "glare": glare, "moire": moire,
 }  # fmt: skip
-#: How a page came to be a picture: how often, and in their order the steps and the chance of each.
+#: How pages become pictures: how often, and the steps in their order with the chance of each.
 WAYS: dict[str, tuple[float, dict[str, float]]] = {
-    "flatbed": (0.4, {"ink": 0.6, "show-through": 0.4, "rotate": 0.7, "gutter": 0.35, "gamma": 0.3, "scan": 1, "jpeg": 0.7}),
-    "fax": (0.1, {"ink": 0.4, "rotate": 0.6, "scan": 0.5, "fax": 1}),
-    "bilevel": (0.1, {"ink": 0.4, "rotate": 0.6, "bilevel": 1}),
-    "photograph": (0.25, {"ink": 0.3, "show-through": 0.15, "perspective": 1, "gutter": 0.15, "shade": 0.8, "glare": 0.15,
-                          "blur": 0.6, "scan": 0.5, "jpeg": 0.9}),
-    "screen": (0.15, {"perspective": 0.8, "moire": 1, "glare": 0.3, "blur": 0.4, "gamma": 0.5, "jpeg": 0.9}),
+    "flatbed": (0.45, {
+        "ink": 0.6, "show-through": 0.4, "rotate": 0.7, "gutter": 0.35, "gamma": 0.2, "scan": 1, "jpeg": 0.7,
+    }),
+    "fax": (0.1, {"rotate": 0.6, "scan": 0.5, "fax": 1}),
+    "bilevel": (0.05, {"rotate": 0.6, "bilevel": 1}),
+    "photograph": (0.25, {
+        "ink": 0.2, "show-through": 0.15, "perspective": 1, "gutter": 0.15, "shade": 0.8, "glare": 0.15, "blur": 0.5,
+        "scan": 0.5, "jpeg": 0.9,
+    }),
+    "screen": (0.15, {"perspective": 0.8, "moire": 1, "glare": 0.3, "blur": 0.4, "gamma": 0.4, "jpeg": 0.9}),
 }  # fmt: skip
 
 
@@ -224,9 +225,9 @@ def some(rng: np.random.Generator, share: float = 0.35) -> list[Step]:
 
 
 def scanned(rng: np.random.Generator) -> list[Step]:
-    """The steps of one of the WAYS that a page becomes a picture: a flatbed's, a fax's, a photograph's or a screen's."""
+    """The steps of one of the WAYS, for a whole page; at least one step."""
     shares = np.array([share for share, _ in WAYS.values()])
-    _, chances = list(WAYS.values())[int(rng.choice(len(WAYS), p=shares / shares.sum()))]
+    chances = list(WAYS.values())[int(rng.choice(len(WAYS), p=shares / shares.sum()))][1]
     return steps(name for name, chance in chances.items() if rng.random() < chance)
 
 
@@ -300,15 +301,22 @@ def _grey(values: NDArray[np.floating]) -> Picture:
 
 
 def _waves(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(H, W) from 0 to 1, smooth: a random grid of 4×4, made larger."""
-    grid = Image.fromarray(rng.random((4, 4), dtype=np.float32))
+    """(H, W) from 0 to 1, smooth: a random grid of 3×3, made larger."""
+    grid = Image.fromarray(rng.random((3, 3), dtype=np.float32))
     return np.asarray(grid.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).clip(0, 1)
 
 
-def _threshold(picture: Picture, rng: np.random.Generator) -> float:
-    """A grey at 50 to 70 % of the way from ink to paper: the darkest and the lightest hundredth, 96 levels apart at
-    least, so that the grain of an empty page does not become ink."""
+def _sharp(picture: Picture) -> Image.Image:
+    """Sharpened, so that hairlines are still ink when ink and paper are parted."""
+    around = np.asarray(Image.fromarray(picture).filter(ImageFilter.BoxBlur(2)))
+    return Image.fromarray((2 * picture.astype(np.int16) - around).clip(0, 255).astype(np.uint8))
+
+
+def _parting(picture: Picture, rng: np.random.Generator) -> list[int]:
+    """For each grey 0 or 255, parted at 50 to 70 % of the way from ink to paper. These are the darkest and the lightest
+    hundredth, 160 levels apart at least, so that the grain of an empty page does not become ink."""
     counts = np.cumsum(Image.fromarray(picture).histogram())
-    dark, light = np.searchsorted(counts, [0.01 * counts[-1], 0.99 * counts[-1]])
-    dark = min(dark, light - 96)
-    return float(dark + rng.uniform(0.5, 0.7) * (light - dark))
+    dark, light = np.searchsorted(counts, [0.01 * counts[-1], 0.99 * counts[-1]]).tolist()
+    dark = min(dark, light - 160)
+    threshold = dark + rng.uniform(0.5, 0.7) * (light - dark)
+    return [255 * (grey >= threshold) for grey in range(256)]
