@@ -57,15 +57,17 @@ Record = dict[str, Any]
 
 def nano_print(checkpoint: str) -> Reader:
     """Nano for print: every square is a token."""
-    return _kept(nano.load(NanoPrint, checkpoint))
+    return by_model(nano.load(NanoPrint, checkpoint))
 
 
 def nano_print_2(checkpoint: str) -> Reader:
     """Nano for print, anew: squares with ink are tokens."""
-    return _kept(print_2.load_model(checkpoint))
+    return by_model(print_2.load_model(checkpoint))
 
 
-def _kept(model: NanoPrint | PrintModel) -> Reader:
+def by_model(model: NanoPrint | PrintModel) -> Reader:
+    """A model of either kind, and the tokens that it keeps."""
+
     def read(picture: Picture) -> tuple[list[str], int]:
         tokens = model.encode([Page(picture)])
         return [line.text for page in model.read_each(tokens) for line in page], sum(map(len, tokens))

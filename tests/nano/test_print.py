@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from microfiche.checkpoints import print as checkpoint
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.nano.print import PrintConfig, PrintModel, inked, rectangles
+from microfiche.nano.print import PATCH, PrintConfig, PrintModel, inked, rectangles
 from microfiche.page import Page, VisionTokens
 
 CONFIG = PrintConfig((4, 8, 8, 8), (1, 3, 3, 2), 32, (1, 1, 1), 16, (1,))
@@ -81,6 +81,19 @@ def test_tokens_are_those_of_a_model_that_looks_everywhere(image: Picture) -> No
     rows, columns = there.view(ink.shape[1] // 64, -1).numpy().nonzero()
     assert (tokens.places == np.stack([0 * rows, rows, columns], axis=1)).all()
     assert (tokens.values - dense[there]).abs().max() < 1e-4 * dense.abs().max()
+
+
+@pytest.mark.parametrize("blocks", [(1, 3, 3, 2), (0, 0, 0, 0), (2, 0, 1, 1), (0, 5, 0, 3)])
+def test_the_local_stage_sees_as_far_as_it_says(blocks: tuple[int, int, int, int]) -> None:
+    local = made(replace(CONFIG, blocks=blocks)).encoder.local.double()
+    middle = 16  # the patch whose features are asked where they come from
+    ink = torch.rand(1, 33 * PATCH, 33 * PATCH, dtype=torch.float64).requires_grad_()
+    local(ink)[3][0, :, middle, middle].square().sum().backward()
+    assert ink.grad is not None
+    for axis in (0, 1):
+        at = ink.grad[0].any(axis).nonzero()
+        before, behind = middle * PATCH - int(at[0]), int(at[-1]) + 1 - (middle + 1) * PATCH
+        assert (local.sees - 1) * PATCH < before <= local.sees * PATCH and behind <= before
 
 
 @settings(max_examples=100, deadline=None)
