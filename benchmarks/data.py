@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from microfiche.training.noise import STEPS, some, steps, worn
+from microfiche.training.noise import SCANS, STEPS, scanned, some, steps, worn
 from microfiche.training.prints import Prints
 from microfiche.training.stream import Stream
 from microfiche.typesetting.density import TOKEN_SIDE
@@ -62,10 +62,16 @@ def rows(folder: Path, side: int, pages: int) -> dict[str, float]:
         worn(printed(number), some(rng), rng)
 
     found["printed, each noise on 35 %"] = seconds(noisy, pages)
+
+    def through_a_scan(number: int) -> None:
+        rng = np.random.default_rng([2, number])
+        worn(printed(number), scanned(rng), rng)
+
+    found["printed, scanned"] = seconds(through_a_scan, pages)
     for number in range(pages):
         stream[number]
     found["stream with tasks"] = seconds(stream.__getitem__, pages)
-    for name in STEPS:
+    for name in STEPS | SCANS:
         rng = np.random.default_rng(3)
         found[f"noise: {name}"] = seconds(lambda n, name=name, rng=rng: worn(kept[n], steps([name]), rng), len(kept))
     print(f"{side} px: {np.mean(characters):.0f} characters on a printed page")
@@ -96,20 +102,25 @@ def long(folder: Path, pages: int, every: int = 500) -> None:
 
 
 def sheet(folder: Path, file: Path) -> None:
-    """Eight pages: boxes of characters, lines and blocks, and each step of noise with blocks and lines after it."""
+    """Twenty pages: boxes of characters, lines and blocks, each step of noise, and three that were scanned."""
     prints = Prints(folder, random_share=0.1)
     font = ImageFont.truetype(str(TYPEFACES["DejaVu Sans"].file("regular")), 11)
-    picture = Image.new("RGB", (4 * (PANEL + 8), 2 * (PANEL + CAPTION + 8)), "white")
-    for i, name in enumerate(("characters", "lines and blocks", *STEPS)):
+    names = ["characters", "lines and blocks", *STEPS, *SCANS, "scanned", "scanned", "scanned"]
+    picture = Image.new("RGB", (4 * (PANEL + 8), len(names) // 4 * (PANEL + CAPTION + 8)), "white")
+    for i, name in enumerate(names):
         rng = np.random.default_rng([12, i])
-        page = worn(prints.print(rng, PANEL, PANEL), steps([name]) if name in STEPS else [], rng)
+        page = prints.print(rng, PANEL, PANEL)
+        if name == "scanned":
+            page = worn(page, scanned(rng), rng)
+        elif name in STEPS | SCANS:
+            page = worn(page, steps([name]), rng)
         panel = Image.fromarray(page.page.image).convert("RGB")
         pen = ImageDraw.Draw(panel)
         if name == "characters" and page.page.boxes is not None:
             for left, top, right, bottom in page.page.boxes.tolist():
                 if left < right:
                     pen.rectangle((left, top, right - 1, bottom - 1), outline=(255, 150, 150))
-        if name in ("lines and blocks", "rotate"):
+        if name in ("lines and blocks", "rotate", "perspective"):
             for line in page.lines:
                 pen.line(line.baseline, fill=(220, 40, 40))
             for block in page.blocks:

@@ -125,7 +125,7 @@ def read(
                 with open_document(one.origin, one.name, dpi=dpi, password=password, limits=limits) as opened:
                     shelf = Shelf(output, name, opened.sha256, settings) if output else None
                     if shelf and resume and (before := shelf.finished()):
-                        if not shelf.file(form).exists():
+                        if not shelf.file(form).is_file():
                             shelf.write(before, form)
                         err.print(f"{one.name}: read before", markup=False)
                         continue

@@ -95,8 +95,9 @@ class Shelf:
                 yield leaf
 
     def write(self, document: Document, form: str) -> None:
-        """Writes NAME.json, and beside it what `form` (md, json or text) says; the journal has served."""
-        for kind in {form, "json"}:
+        """Writes what `form` (md, json or text) says, and last NAME.json, which tells that all is there; the journal
+        has served."""
+        for kind in dict.fromkeys((form, "json")):
             with whole_file(self.file(kind)) as beside:
                 beside.write_text(written(document, kind), "utf-8")
         self._journal.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
 """The noise of the world: what happens to a page between the printer and the reader, in named steps.
 
-A step takes a (H, W) uint8 picture and gives one and the 2×3 affine map of points, in px from the upper left corner
-(the centre of pixel (i, j) is at x = j + 0.5, y = i + 0.5), so that the truth of a page moves with it. Knows nothing
-of text.
+A step takes a (H, W) uint8 picture and gives one and the 3×3 map of points (x, y, 1), a homography, in px from the
+upper left corner (the centre of pixel (i, j) is at x = j + 0.5, y = i + 0.5), so that the truth of a page moves with
+it. Knows nothing of text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from microfiche.typesetting.shrink import as_jpeg
 Picture = NDArray[np.uint8]
 Map = NDArray[np.float64]
 Step = Callable[[Picture, np.random.Generator], tuple[Picture, Map]]
-STILL = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+STILL = np.eye(3)
 STILL.flags.writeable = False
 
 
@@ -65,7 +65,7 @@ def turned(picture: Picture, degrees: float) -> tuple[Picture, Map]:
     angle = np.deg2rad(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = width / 2, height / 2
-    there = np.array([[cos, -sin, x - cos * x + sin * y], [sin, cos, y - sin * x - cos * y]])
+    there = np.array([[cos, -sin, x - cos * x + sin * y], [sin, cos, y - sin * x - cos * y], [0, 0, 1]])
     # Pillow takes the map from the new picture's points to the old one's, with the same convention for centres.
     back = (cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y)
     image = Image.fromarray(picture).transform(
@@ -85,24 +85,137 @@ def scan(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
     grain = rng.standard_normal((height, width), dtype=np.float32)
     grain *= np.float32(rng.uniform(2, 10))
     grain += picture * light
-    noisy = np.rint(grain).clip(0, 255).astype(np.uint8)
+    noisy = _grey(grain)
     count = int(rng.uniform(0, 0.002) * height * width)
     noisy.reshape(-1)[rng.integers(height * width, size=count)] = rng.integers(0, 256, count)
     return noisy, STILL
 
 
+def ink(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """Ink that has spread by up to 0.6 px or worn off by up to 0.4, more in some places than in others."""
+    spread = float(rng.uniform(-0.4, 0.6))
+    framed = np.pad(picture, 1, mode="edge")
+    extreme = np.minimum if spread > 0 else np.maximum
+    across = extreme(framed[1:-1, :-2], framed[1:-1, 2:])
+    other = extreme(extreme(framed[:-2, 1:-1], framed[2:, 1:-1]), extreme(across, picture))
+    share = _waves(picture.shape, rng) * np.float32(abs(spread))
+    return _grey(picture * (1 - share) + other * share), STILL
+
+
+def show_through(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """The back of the sheet: the picture itself, mirrored, moved and blurred, 5 to 20 % as dark."""
+    height, width = picture.shape
+    back = Image.fromarray(np.roll(picture[:, ::-1], (int(rng.integers(height)), int(rng.integers(width))), (0, 1)))
+    blurred = np.asarray(back.filter(ImageFilter.BoxBlur(float(rng.uniform(0.5, 1.5)))))
+    ink = np.maximum(np.float32(_paper(picture)) - blurred, 0) / 255
+    return _grey(picture * (1 - np.float32(rng.uniform(0.05, 0.2)) * ink)), STILL
+
+
+def gutter(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """The shadow of a book's fold at the left or right edge: there 35 to 75 % of the light is lost, and a third of that
+    3 to 15 % of the width away."""
+    width = picture.shape[1]
+    away = (np.arange(width, dtype=np.float32) + 0.5) / max(width, 1)
+    light = 1 - np.float32(rng.uniform(0.35, 0.75)) * np.exp(-away / np.float32(rng.uniform(0.03, 0.15)))
+    return _grey(picture * (light if rng.random() < 0.5 else light[::-1])), STILL
+
+
+def bilevel(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """Black and white and nothing between."""
+    return np.asarray(_sharp(picture).point(_parting(picture, rng))), STILL
+
+
+def fax(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """Black and white at twice the size and then shrunk again, as a fax is when it is looked at."""
+    height, width = picture.shape
+    large = _sharp(picture).resize((2 * width, 2 * height), Image.Resampling.BILINEAR)
+    return np.asarray(large.point(_parting(picture, rng)).reduce(2)), STILL
+
+
+def perspective(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """A photograph from 1.5 to 4 times the longer side away: the page is tilted by up to 12° about both axes and turned
+    by up to 2°; what comes in from outside has the paper's grey."""
+    height, width = picture.shape
+    tilt, swing, turn = np.deg2rad(rng.uniform([-12, -12, -2], [12, 12, 2]))
+    away = float(rng.uniform(1.5, 4)) * max(height, width, 1)
+    about_x = np.array([[1, 0, 0], [0, np.cos(tilt), -np.sin(tilt)], [0, np.sin(tilt), np.cos(tilt)]])
+    about_y = np.array([[np.cos(swing), 0, np.sin(swing)], [0, 1, 0], [-np.sin(swing), 0, np.cos(swing)]])
+    about_z = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
+    seen = np.diag([away, away, 1.0]) @ about_z @ about_x @ about_y
+    seen[:, 2] = 0, 0, away  # the page is where z = 0, and its centre is what the camera looks at
+    centre = np.array([[1, 0, width / 2], [0, 1, height / 2], [0, 0, 1]])
+    there = centre @ seen @ np.linalg.inv(centre)
+    there /= there[2, 2]
+    back = np.linalg.inv(there)
+    image = Image.fromarray(picture).transform(
+        (width, height),
+        Image.Transform.PERSPECTIVE,
+        (back / back[2, 2]).reshape(-1)[:8].tolist(),
+        Image.Resampling.BILINEAR,
+        fillcolor=_paper(picture),
+    )
+    return np.asarray(image), there
+
+
+def shade(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """A photograph's uneven light: soft shadows that take up to 20 to 60 %."""
+    return _grey(picture * (1 - np.float32(rng.uniform(0.2, 0.6)) * _waves(picture.shape, rng))), STILL
+
+
+def glare(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """A lamp's reflection: a soft spot, anywhere, in whose middle 30 to 70 % of what was dark is white."""
+    rise = np.float32(rng.uniform(0.3, 0.7))
+    down, across = (
+        np.exp(-(((np.arange(side, dtype=np.float32) / side - place) / size) ** 2), dtype=np.float32)
+        for side, place, size in zip(picture.shape, rng.random(2), rng.uniform(0.1, 0.4, 2), strict=True)
+    )
+    return _grey(picture + np.outer(rise * down, across) * (255 - picture.astype(np.float32))), STILL
+
+
+def moire(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
+    """A photograph of a screen, whose pixels are about as large as the camera's or twice that: the two grids beat, in
+    fringes down and across that take up to 5 to 25 % of the light."""
+    pitch, angle = float(rng.integers(1, 3) * rng.uniform(0.92, 1.08)), float(rng.uniform(-0.08, 0.08))
+    y, x = (np.arange(side) + rng.uniform(-0.02, 0.02) * np.arange(side) ** 2 / max(side, 1) for side in picture.shape)
+    fringes = np.zeros(picture.shape, np.float32)
+    for turn in (angle, angle + np.pi / 2):
+        a, b = 2 * np.pi / pitch * np.cos(turn) * x, 2 * np.pi / pitch * np.sin(turn) * y
+        # The cosine of a + b at every pixel, from the cosines and sines of columns and rows.
+        fringes += np.outer(np.cos(b).astype(np.float32), np.cos(a).astype(np.float32))
+        fringes -= np.outer(np.sin(b).astype(np.float32), np.sin(a).astype(np.float32))
+    return _grey(picture * (1 - np.float32(rng.uniform(0.05, 0.25)) / 4 * (2 - fringes))), STILL
+
+
 STEPS: dict[str, Step] = {
     "rotate": rotate, "blur": blur, "rescale": rescale, "gamma": gamma, "scan": scan, "jpeg": jpeg,
+}  # fmt: skip
+#: What whole pages go through in scanners, fax machines and cameras; `scanned` puts them together.
+SCANS: dict[str, Step] = {
+    "ink": ink, "show-through": show_through, "gutter": gutter, "bilevel": bilevel, "fax": fax,
+    "perspective": perspective, "shade": shade, "glare": glare, "moire": moire,
+}  # fmt: skip
+#: How pages become pictures: how often, and the steps in their order with the chance of each.
+WAYS: dict[str, tuple[float, dict[str, float]]] = {
+    "flatbed": (0.45, {
+        "ink": 0.6, "show-through": 0.4, "rotate": 0.7, "gutter": 0.35, "gamma": 0.2, "scan": 1, "jpeg": 0.7,
+    }),
+    "fax": (0.1, {"rotate": 0.6, "scan": 0.5, "fax": 1}),
+    "bilevel": (0.05, {"rotate": 0.6, "bilevel": 1}),
+    "photograph": (0.25, {
+        "ink": 0.2, "show-through": 0.15, "perspective": 1, "gutter": 0.15, "shade": 0.8, "glare": 0.15, "blur": 0.5,
+        "scan": 0.5, "jpeg": 0.9,
+    }),
+    "screen": (0.15, {"perspective": 0.8, "moire": 1, "glare": 0.3, "blur": 0.4, "gamma": 0.4, "jpeg": 0.9}),
 }  # fmt: skip
 
 
 def steps(names: Iterable[str]) -> list[Step]:
     """The steps of these names; UsageError if there is none of a name."""
-    names = list(names)
+    known, names = STEPS | SCANS, list(names)
     for name in names:
-        if name not in STEPS:
-            raise UsageError(f"no noise {name!r}; there are {', '.join(STEPS)}")
-    return [STEPS[name] for name in names]
+        if name not in known:
+            raise UsageError(f"no noise {name!r}; there are {', '.join(known)}")
+    return [known[name] for name in names]
 
 
 def some(rng: np.random.Generator, share: float = 0.35) -> list[Step]:
@@ -111,11 +224,18 @@ def some(rng: np.random.Generator, share: float = 0.35) -> list[Step]:
     return [step for step, taken in zip(STEPS.values(), chosen, strict=True) if taken]
 
 
+def scanned(rng: np.random.Generator) -> list[Step]:
+    """The steps of one of the WAYS, for a whole page; at least one step."""
+    shares = np.array([share for share, _ in WAYS.values()])
+    chances = list(WAYS.values())[int(rng.choice(len(WAYS), p=shares / shares.sum()))][1]
+    return steps(name for name, chance in chances.items() if rng.random() < chance)
+
+
 def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Print:
     """A print after several steps, its boxes, lines, blocks and unknown places where they are then.
 
     Boxes are the upright hulls of the moved ones, cut at the page; empty ones stay empty. A line's size is scaled by
-    the root of the map's determinant.
+    the root of how areas grow at its middle.
     """
     picture, moves = print_.page.image, STILL
     for step in steps:
@@ -125,8 +245,10 @@ def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Prin
         return replace(print_, page=replace(print_.page, image=picture))
     height, width = picture.shape
     boxes = None if print_.page.boxes is None else moved_boxes(print_.page.boxes, moves, height, width)
-    scale = float(np.sqrt(abs(np.linalg.det(moves[:, :2]))))
-    ends = moved(np.array([line.baseline for line in print_.lines]).reshape(-1, 2), moves).reshape(-1, 4)
+    baselines = np.array([line.baseline for line in print_.lines]).reshape(-1, 4)
+    ends = moved(baselines.reshape(-1, 2), moves).reshape(-1, 4)
+    depths = (baselines[:, :2] + baselines[:, 2:]) / 2 @ moves[2, :2] + moves[2, 2]
+    scales = np.sqrt(np.abs(np.linalg.det(moves) / depths**3))
     regions = moved_boxes(np.array([b.box for b in print_.blocks], np.int32).reshape(-1, 4), moves, height, width)
     unknown = moved_boxes(np.array(print_.unknown, np.int32).reshape(-1, 4), moves, height, width)
     return replace(
@@ -134,7 +256,7 @@ def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Prin
         page=Page(picture, print_.page.setting, print_.page.text, boxes),
         lines=tuple(
             replace(line, baseline=(a, b, c, d), size=line.size * scale)
-            for line, (a, b, c, d) in zip(print_.lines, ends.tolist(), strict=True)
+            for line, (a, b, c, d), scale in zip(print_.lines, ends.tolist(), scales.tolist(), strict=True)
         ),
         blocks=tuple(
             replace(block, box=tuple(box)) for block, box in zip(print_.blocks, regions.tolist(), strict=True)
@@ -145,21 +267,21 @@ def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Prin
 
 def after(second: Map, first: Map) -> Map:
     """The map that does `first` and then `second`."""
-    return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
+    return second @ first
 
 
 def moved(points: NDArray[np.floating], move: Map) -> NDArray[np.float64]:
     """(N, 2) points (x, y) → where a map takes them."""
-    return points @ move[:, :2].T + move[:, 2]
+    there = points @ move[:, :2].T + move[:, 2]
+    return there[:, :2] / there[:, 2:]
 
 
 def moved_boxes(boxes: Boxes, move: Map, height: int, width: int) -> Boxes:
     """(N, 4) boxes → the smallest upright boxes around the moved ones, within the page; of whole pixels if they are."""
-    centres = moved((boxes[:, :2] + boxes[:, 2:]) / 2, move)
-    halves = (boxes[:, 2:] - boxes[:, :2]) / 2 @ np.abs(move[:, :2]).T
-    hulls = np.concatenate([centres - halves, centres + halves], 1)
+    corners = moved(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2).astype(np.float64), move).reshape(-1, 4, 2)
+    hulls = np.concatenate([corners.min(1), corners.max(1)], 1)
     empty = (boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])
-    hulls[empty] = centres[empty][:, [0, 1, 0, 1]]
+    hulls[empty] = corners[empty].mean(1)[:, [0, 1, 0, 1]]
     edges = [width, height, width, height]
     if boxes.dtype == np.float32:
         return hulls.clip(0, edges).astype(np.float32)
@@ -171,3 +293,30 @@ def moved_boxes(boxes: Boxes, move: Map, height: int, width: int) -> Boxes:
 def _paper(picture: Picture) -> int:
     """The most common grey of a picture, or white where the picture is empty."""
     return int(np.bincount(picture.reshape(-1), minlength=256).argmax()) if picture.size else PAPER
+
+
+def _grey(values: NDArray[np.floating]) -> Picture:
+    """The nearest greys, 0 to 255."""
+    return np.rint(values).clip(0, 255).astype(np.uint8)
+
+
+def _waves(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """(H, W) from 0 to 1, smooth: a random grid of 3×3, made larger."""
+    grid = Image.fromarray(rng.random((3, 3), dtype=np.float32))
+    return np.asarray(grid.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).clip(0, 1)
+
+
+def _sharp(picture: Picture) -> Image.Image:
+    """Sharpened, so that hairlines are still ink when ink and paper are parted."""
+    around = np.asarray(Image.fromarray(picture).filter(ImageFilter.BoxBlur(2)))
+    return Image.fromarray((2 * picture.astype(np.int16) - around).clip(0, 255).astype(np.uint8))
+
+
+def _parting(picture: Picture, rng: np.random.Generator) -> list[int]:
+    """For each grey 0 or 255, parted at 50 to 70 % of the way from ink to paper. These are the darkest and the lightest
+    hundredth, 160 levels apart at least, so that the grain of an empty page does not become ink."""
+    counts = np.cumsum(Image.fromarray(picture).histogram())
+    dark, light = np.searchsorted(counts, [0.01 * counts[-1], 0.99 * counts[-1]]).tolist()
+    dark = min(dark, light - 160)
+    threshold = dark + rng.uniform(0.5, 0.7) * (light - dark)
+    return [255 * (grey >= threshold) for grey in range(256)]

@@ -39,7 +39,7 @@ from microfiche.nano.print import (
 from microfiche.training import parallel
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
-from microfiche.training.noise import some, worn
+from microfiche.training.noise import scanned, some, worn
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.training.prints import Prints
 from microfiche.training.real_pages import RealPages
@@ -66,7 +66,7 @@ class Recipe(Schedule):
     em: tuple[float, float] = (5.0, 16.0)  #: px an em of the type, from and to
     real_share: float = Field(0.5, ge=0, le=1)  #: real pages, where there are any
     random_share: float = Field(0.3, ge=0, le=1)  #: of the others, pages that hold random strings
-    noise: float = Field(0.25, ge=0, le=1)  #: the chance of each step of noise on half of the pages
+    noise: float = Field(0.25, ge=0, le=1)  #: the chance of each step of noise on a quarter; another is scanned
     local_steps: int = Field(0, ge=0)  #: the first steps, in which nothing is compressed
     workers: int = Field(1, ge=0)  #: processes that draw pages ahead
 
@@ -312,7 +312,10 @@ class Source:
             one = self.real.print(rng, side, side, recipe.em)
         else:
             one = self.set.print(rng, side, side)
-        return worn(one, some(rng, recipe.noise), rng) if rng.random() < 0.5 else one
+        chance = rng.random()
+        if chance < 0.5:
+            return one
+        return worn(one, some(rng, recipe.noise) if chance < 0.75 else scanned(rng), rng)
 
 
 def held_pages(recipe: Recipe, text: Path, pdfs: Path | None) -> dict[str, list[Print]]:
