@@ -10,6 +10,7 @@ which checking and greedy decoding read the same.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from microfiche.checkpoints import lines, load
 from microfiche.evaluation.measure import random_twin
 from microfiche.evaluation.precision import errors
 from microfiche.fiche import dequantise, quantise
-from microfiche.page import VisionTokens
 from microfiche.training.data import documents, held_out
 from microfiche.typesetting import Typesetter, unreadable
 from microfiche.typesetting.density import DENSITIES, mode
@@ -45,7 +45,7 @@ def main() -> None:
             for page in islice(Typesetter(density, mode("small")).pages([content]), args.pages):
                 (tokens,) = model.encode([page])
                 values = dequantise(quantise(tokens.values, "int8"))
-                tokens = VisionTokens(values, tokens.height, tokens.width, tokens.setting, tokens.checkpoint)
+                tokens = replace(tokens, values=values)
                 for by, reading in (("readout", model.read(tokens)), ("decoder", model.read(tokens, decoder))):
                     distance, longer = errors(reading, page.text or "")
                     wrong[by] += distance

@@ -2,9 +2,11 @@
 
     python benchmarks/pages.py PDFS [--sides 640 1024] [--twins clean random] [--readers nano tesseract rapidocr]
                                [--classes paper forms] [--latin] [--pages 3] [--checkpoint nano-print] [--json OUT]
+    python benchmarks/pages.py PDFS --readers nano-print-2 --checkpoint model.safetensors
 
 PDFS is the folder that tools/fetch_pages.py fills. A page is drawn by PDFium with its longer side at so many px, and
-padded with white to whole squares of 64 px, of which nano makes a token each. Its twins: `scanned`, with the noise of
+padded with white to whole squares of 64 px, of which nano makes a token each, and nano-print-2, which cuts margins, one
+each of those with ink. Its twins: `scanned`, with the noise of
 training/noise.py, and `random`, its lines filled anew with random strings (evaluation/twins.py). OUT is JSON lines, a
 reading each; what it holds is not read again, so that a long run can be stopped and goes on.
 
@@ -35,12 +37,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.checkpoints import nano
+from microfiche.checkpoints import print as print_2
 from microfiche.errors import InputError
 from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
 from microfiche.evaluation.precision import text_tokens
 from microfiche.evaluation.rivals import rapidocr, tesseract
 from microfiche.evaluation.twins import KINDS, Twin, twin
 from microfiche.models.prints import NanoPrint
+from microfiche.nano.print import PrintModel
 from microfiche.page import Page
 
 PAGES = Path(__file__).with_suffix(".json")
@@ -53,7 +57,16 @@ Record = dict[str, Any]
 
 def nano_print(checkpoint: str) -> Reader:
     """Nano for print: every square is a token."""
-    model = nano.load(NanoPrint, checkpoint)
+    return by_model(nano.load(NanoPrint, checkpoint))
+
+
+def nano_print_2(checkpoint: str) -> Reader:
+    """Nano for print, anew: squares with ink are tokens."""
+    return by_model(print_2.load_model(checkpoint))
+
+
+def by_model(model: NanoPrint | PrintModel) -> Reader:
+    """A model of either kind, and the tokens that it keeps."""
 
     def read(picture: Picture) -> tuple[list[str], int]:
         tokens = model.encode([Page(picture)])
@@ -72,9 +85,10 @@ def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
     return enlarged
 
 
-#: What reads, made from the name of a checkpoint, which only nano needs.
+#: What reads, made from the name of a checkpoint, which only nano's two need.
 READERS: dict[str, Callable[[str], Reader]] = {
     "nano": nano_print,
+    "nano-print-2": nano_print_2,
     "tesseract": lambda _: rival(partial(tesseract, language="eng+Latin"), 1),
     "tesseract-2x": lambda _: rival(partial(tesseract, language="eng+Latin"), 2),
     "rapidocr": lambda _: rival(rapidocr(1), 1),
@@ -185,10 +199,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="OUT", help="readings as JSON lines, kept and gone on with")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    try:
-        pages = chosen(args.pdfs, args.classes, args.latin, args.pages)
-    except InputError as error:
-        raise SystemExit(str(error)) from error
+    pages = chosen(args.pdfs, args.classes, args.latin, args.pages)
     done: dict[tuple[Any, ...], Record] = {}
     if args.json and args.json.exists():
         records = map(json.loads, args.json.read_text().splitlines())
@@ -200,7 +211,7 @@ def main() -> None:
             for kind in args.twins:
                 one: Twin | None = None
                 for name in args.readers:
-                    checkpoint = args.checkpoint if name == "nano" else None
+                    checkpoint = args.checkpoint if name.startswith("nano") else None
                     key = (page["file"], page["page"], side, kind, name, checkpoint)
                     if key not in done:
                         if one is None:
@@ -227,4 +238,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        raise SystemExit(str(error)) from error

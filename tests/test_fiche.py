@@ -8,16 +8,19 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load as load_tensors
 from safetensors.torch import save, save_file
 from typer.testing import CliRunner
 
 from microfiche.cli import app
 from microfiche.errors import FicheError
-from microfiche.fiche import Fiche, dequantise, quantise, sha256
+from microfiche.fiche import Fiche, FicheWriter, TokenType, dequantise, quantise, sha256
+from microfiche.page import Page, Setting, VisionTokens
 
 TEXT = "It was the best of times,\n\tit was the worst of times.\n" * 3
 
@@ -235,6 +238,111 @@ def test_quantised_tokens_are_near() -> None:
     assert (dequantise(quantise(values, "float16")) - values).abs().max() < 0.02
     step = values.abs().amax(1, keepdim=True) / 127
     assert ((dequantise(quantise(values, "int8")) - values).abs() <= 0.51 * step + 1e-3).all()
+
+
+places = st.integers(1, 6).flatmap(
+    lambda height: st.integers(1, 6).flatmap(
+        lambda width: st.tuples(
+            st.just(height),
+            st.just(width),
+            st.lists(
+                st.tuples(st.integers(0, 2), st.integers(0, height - 1), st.integers(0, width - 1))
+                | st.just((-1, -1, -1)),
+                unique_by=lambda place: place if place[0] >= 0 else object(),
+            )
+            | st.none(),
+            st.tuples(st.integers(0, height * 64 - 1), st.integers(0, width * 64 - 1)),
+            st.integers(0, 63),
+        )
+    )
+)
+Pages = list[tuple[int, int, list[tuple[int, int, int]] | None, tuple[int, int], int]]
+
+
+def written(path: Path, pages: Pages, token_type: TokenType) -> list[VisionTokens]:
+    """A file of such pages, and their tokens: those that stand for nothing, for every square, or for some."""
+    setting, checkpoint = Setting("7x13"), ("x", "0" * 64)
+    made = []
+    with FicheWriter(path, checkpoint, setting, "small", token_type, False) as writer:
+        writer.source("a")
+        for height, width, at, origin, less in pages:
+            given = None if at is None else np.array(at, np.int32).reshape(-1, 3)
+            values = torch.randn(height * width if given is None else len(given), 8)
+            made.append(VisionTokens(values, height, width, setting, checkpoint, given, origin))
+            image = np.full((height * 64 - less, width * 64), 255, np.uint8)
+            writer.add(Page(image, setting, text="x"), made[-1])
+    return made
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(places, min_size=1, max_size=3), st.sampled_from(["int8", "float16"]))
+def test_tokens_come_back_with_their_places(
+    tmp_path_factory: pytest.TempPathFactory, pages: Pages, token_type: TokenType
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "places.fiche"
+    made = written(path, pages, token_type)
+    with Fiche(path) as opened:
+        for number, (tokens, (height, width, _, _, less)) in enumerate(zip(made, pages, strict=True), 1):
+            read = opened.tokens(number)
+            assert torch.equal(read.values, dequantise(quantise(tokens.values, token_type)))
+            assert (read.height, read.width, read.origin) == (height, width, tokens.origin)
+            assert (read.places is None) == (tokens.places is None)
+            assert tokens.places is None or np.array_equal(read.places, tokens.places)
+            assert opened.page(number).image.shape == (height * 64 - less, width * 64)
+        plain = all(at is None and origin == (0, 0) for _, _, at, origin, _ in pages)
+        assert opened.manifest.format == ("microfiche-1" if plain else "microfiche-2")
+
+
+def test_tokens_of_every_square_are_stored_as_ever(fiche: Path) -> None:
+    with zipfile.ZipFile(fiche) as file:
+        stored = load_tensors(file.read("tokens/0001.safetensors"))
+        assert stored.keys() == {"tokens", "scale"}
+        assert json.loads(file.read("manifest.json"))["format"] == "microfiche-1"
+    with Fiche(fiche) as opened:
+        tokens = opened.tokens(1)
+        assert tokens.places is None and tokens.origin == (0, 0) and len(tokens) == tokens.height * tokens.width
+
+
+def place(*rows: tuple[float, ...], dtype: torch.dtype = torch.int32) -> torch.Tensor:
+    return torch.tensor(rows, dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ({"places": place((0, 0, 0), (0, 0, 0))}, "2 tokens stand for row 0, column 0 of view 0"),
+        ({"places": place((0, 0, 0), (0, 1, 0))}, "row 1, column 0 of view 0 lies off a page of 1 × 2 squares"),
+        ({"places": place((0, 0, 0), (0, 0, -1))}, "row 0, column -1 of view 0 lies off"),
+        ({"places": place((0, 0, 0), (-2, -2, -2))}, "row -2, column -2 of view -2 lies off"),
+        ({"places": place((0, 0, 0), (0, 0, 2**31 - 1))}, "row 0, column 2147483647 of view 0 lies off"),
+        ({"places": place((0, 0, 0))}, r"tokens are torch\.int8 \(2, 8\), not torch\.int8 \(1, …\)"),
+        ({"places": place((0, 0), (0, 1))}, r"int32 \(2, 2\), not int32 \(2, 3\)"),
+        ({"places": place((0, 0, 0), (0, 0, 1), dtype=torch.int64)}, "places of 2 tokens are int64"),
+        ({"places": place((0, 0, 0), (0, 0, 1), dtype=torch.bfloat16)}, "not usable tokens"),
+        ({"places": torch.tensor(3, dtype=torch.int32)}, "not usable tokens"),
+        ({"origin": torch.tensor([64, 0], dtype=torch.int32)}, r"origin \(64, 0\) lies off a page of 1 × 2 squares"),
+        ({"origin": torch.tensor([-1, 0], dtype=torch.int32)}, r"origin \(-1, 0\) lies off"),
+        ({"origin": torch.tensor([1, 1, 1], dtype=torch.int32)}, r"its origin is not int32 \(2,\)"),
+        ({"origin": torch.tensor([0.5, 0])}, r"its origin is not int32 \(2,\)"),
+    ],
+)
+def test_places_that_no_page_has_are_named(tmp_path: Path, stored: dict[str, torch.Tensor], said: str) -> None:
+    written(tmp_path / "good.fiche", [(1, 2, None, (0, 0), 0)], "int8")
+    with zipfile.ZipFile(tmp_path / "good.fiche") as file:
+        manifest = json.loads(file.read("manifest.json"))
+        data = save(load_tensors(file.read("tokens/0001.safetensors")) | stored)
+    manifest["pages"][0]["tokens"] = sha256(data)
+    entries = {"manifest.json": json.dumps(manifest).encode(), "tokens/0001.safetensors": data}
+    bad = changed(tmp_path / "good.fiche", tmp_path / "bad.fiche", **entries)
+    with Fiche(bad) as opened, pytest.raises(FicheError, match=said) as told:
+        opened.tokens(1)
+    assert str(told.value).startswith(f"{bad}: tokens/0001.safetensors: ") and "\n" not in str(told.value)
+
+
+def test_a_format_of_tomorrow_is_refused(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": "microfiche-3"}
+    with pytest.raises(FicheError, match=r"manifest\.json: format: Input should be 'microfiche-1' or 'microfiche-2'"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
 
 
 def test_bad_input_ends_in_one_line(tmp_path: Path) -> None:

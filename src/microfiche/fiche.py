@@ -1,8 +1,10 @@
 """The .fiche file: pages and their vision tokens on disk.
 
 A plain ZIP: manifest.json, and for page N pages/NNNN.png and tokens/NNNN.safetensors; text.xz too where the
-text itself was kept. The manifest has the SHA-256 of every entry and of every page's text. Nothing in it is
-evaluated, no path leaves it, and sizes are checked before anything is unpacked.
+text itself was kept. Where not every square of a page has a token, or margins were cut, `places` (n, 3) and
+`origin` (2,), int32, stand with its tokens, as VisionTokens has them, and the format is microfiche-2, which older
+programs refuse. The manifest has the SHA-256 of every entry and of every page's text. Nothing in it is evaluated, no
+path leaves it, and sizes are checked before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from microfiche.errors import FicheError, InputError, UsageError
 from microfiche.files import plain, unpacked_xz
 from microfiche.limits import Limits
 from microfiche.page import Page, Setting, VisionTokens
-from microfiche.typesetting.density import density
+from microfiche.typesetting.density import TOKEN_SIDE, density
 
 MAX_MANIFEST = 256 << 20
 MAX_ENTRY = 64 << 20
@@ -41,7 +43,7 @@ class _Strict(BaseModel):
 
 
 class PageEntry(_Strict):
-    """One page: its size in tokens, and the SHA-256 of its picture, its tokens and its text."""
+    """One page: its size in squares of 64 px, and the SHA-256 of its picture, its tokens and its text."""
 
     height: int = Field(gt=0, le=64)
     width: int = Field(gt=0, le=64)
@@ -61,7 +63,7 @@ class SourceEntry(_Strict):
 class Manifest(_Strict):
     """What manifest.json holds."""
 
-    format: Literal["microfiche-1"] = "microfiche-1"
+    format: Literal["microfiche-1", "microfiche-2"] = "microfiche-1"
     checkpoint: str
     checkpoint_sha256: str = Digest
     density: str
@@ -107,6 +109,7 @@ class FicheWriter:
     ) -> None:
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
         self._head: dict[str, Any] = {
+            "format": "microfiche-1",
             "checkpoint": checkpoint[0],
             "checkpoint_sha256": checkpoint[1],
             "density": setting.density,
@@ -131,7 +134,14 @@ class FicheWriter:
         buffer = io.BytesIO()
         Image.fromarray(page.image).convert("1", dither=Image.Dither.NONE).save(buffer, "PNG")
         picture, text = buffer.getvalue(), page.text.encode()
-        values = save_tensors(quantise(tokens.values, self._token_type))
+        stored = quantise(tokens.values, self._token_type)
+        if tokens.places is not None:
+            stored["places"] = torch.tensor(tokens.places)
+        if tokens.origin != (0, 0):
+            stored["origin"] = torch.tensor(tokens.origin, dtype=torch.int32)
+        if {"places", "origin"} & stored.keys():
+            self._head["format"] = "microfiche-2"
+        values = save_tensors(stored)
         self._write(f"pages/{number:04d}.png", picture)
         self._write(f"tokens/{number:04d}.safetensors", values)
         if self._text:
@@ -242,16 +252,26 @@ class Fiche:
         wanted = torch.int8 if self.manifest.token_type == "int8" else torch.float16
         with self._told(f"{name}: not usable tokens"):
             stored = load_tensors(data)
-            tokens = stored["tokens"]
-            n = entry.height * entry.width
+            tokens, places = stored["tokens"], stored.get("places")
+            n = entry.height * entry.width if places is None else len(places)
             if tokens.dtype != wanted or tokens.ndim != 2 or tokens.shape[0] != n:
                 raise FicheError(
                     f"{self.path}: {name}: tokens are {tokens.dtype} {tuple(tokens.shape)}, not {wanted} ({n}, …)"
                 )
             if wanted is torch.int8 and (stored["scale"].dtype, stored["scale"].shape) != (torch.float16, (n, 1)):
                 raise FicheError(f"{self.path}: {name}: its scale is not float16 ({n}, 1)")
-        checkpoint = (self.manifest.checkpoint, self.manifest.checkpoint_sha256)
-        return VisionTokens(dequantise(stored), entry.height, entry.width, self.setting, checkpoint)
+            origin = stored.get("origin", torch.zeros(2, dtype=torch.int32))
+            if (origin.dtype, origin.shape) != (torch.int32, (2,)):
+                raise FicheError(f"{self.path}: {name}: its origin is not int32 (2,)")
+            return VisionTokens(
+                dequantise(stored),
+                entry.height,
+                entry.width,
+                self.setting,
+                (self.manifest.checkpoint, self.manifest.checkpoint_sha256),
+                None if places is None else places.numpy(),
+                (int(origin[0]), int(origin[1])),
+            )
 
     def page(self, number: int) -> Page:
         """The picture of page `number`, from 1."""
@@ -259,8 +279,9 @@ class Fiche:
         name = f"pages/{number:04d}.png"
         data = self._checked(name, entry.picture)
         with self._told(f"{name}: not a usable picture"), Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            if image.size != (entry.width * 64, entry.height * 64):
-                raise FicheError(f"{self.path}: {name}: {image.size} px, not {entry.width * 64}×{entry.height * 64}")
+            if tuple(-(-side // TOKEN_SIDE) for side in image.size) != (entry.width, entry.height):
+                squares = f"{entry.width} × {entry.height} squares of {TOKEN_SIDE} px"
+                raise FicheError(f"{self.path}: {name}: {image.width}×{image.height} px are not {squares}")
             return Page(np.asarray(image.convert("L")), self.setting)
 
     def text(self) -> Iterator[bytes]:

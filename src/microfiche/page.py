@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from microfiche.errors import UsageError
+from microfiche.typesetting.density import TOKEN_SIDE
+
 if TYPE_CHECKING:
     import torch
 
@@ -42,9 +45,14 @@ class Page:
 
 @dataclass(frozen=True)
 class VisionTokens:
-    """`values` (height · width, D) float, one token for each 64×64 px of a page, row by row.
+    """`values` (n, D) float, the tokens kept of a page of `height` × `width` squares of 64×64 px, begun ones too.
 
-    `setting` is the page's; `checkpoint` is the name and SHA-256 of the weights that made the tokens.
+    `setting` is the page's; `checkpoint` is the name and SHA-256 of the weights that made the tokens. `places` (n, 3)
+    int32 are the view, row and column of the square that each token stands for, −1 in all three where it stands for
+    none; view 0 is the page itself, and of two tokens no square is the same. None: every square of the page has one,
+    row by row. `origin` is how many px from the page's top and left square (0, 0) begins, where margins were cut.
+
+    Raises UsageError for places and an origin that no tokens of such a page can have.
     """
 
     values: torch.Tensor
@@ -52,6 +60,28 @@ class VisionTokens:
     width: int
     setting: Setting | None
     checkpoint: tuple[str, str]
+    places: NDArray[np.int32] | None = None
+    origin: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        size = self.height, self.width
+        if any(not 0 <= px < max(1, n * TOKEN_SIDE) for px, n in zip(self.origin, size, strict=True)):
+            raise UsageError(f"origin {self.origin} lies off a page of {self.height} × {self.width} squares")
+        if self.places is None:
+            return
+        if self.places.shape != (len(self.values), 3) or self.places.dtype != np.int32:
+            found = f"{self.places.dtype} {self.places.shape}"
+            raise UsageError(f"places of {len(self.values)} tokens are {found}, not int32 ({len(self.values)}, 3)")
+        real = self.places[(self.places != -1).any(axis=1)]
+        wrong = ((real < 0) | (real[:, 1:] >= size).any(axis=1, keepdims=True)).any(axis=1)
+        if wrong.any():
+            view, row, column = real[wrong][0].tolist()
+            at = f"row {row}, column {column} of view {view}"
+            raise UsageError(f"places: {at} lies off a page of {self.height} × {self.width} squares")
+        once, times = np.unique(real, axis=0, return_counts=True)
+        if (times > 1).any():
+            view, row, column = once[times > 1][0].tolist()
+            raise UsageError(f"places: {times.max()} tokens stand for row {row}, column {column} of view {view}")
 
     def __len__(self) -> int:
-        return self.height * self.width
+        return len(self.values)

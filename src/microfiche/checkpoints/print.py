@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,13 @@ def save(model: PrintModel, path: Path) -> None:
 
 
 def load_model(path: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None) -> PrintModel:
-    """The model in a file, ready to read; `dtype` as in checkpoints.nano. CheckpointError if the file is damaged or of
-    another kind."""
+    """The model in a file, which gives it its name, ready to encode and read; `dtype` as in checkpoints.nano.
+    CheckpointError if the file is damaged or of another kind."""
+    path = Path(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def make(head: dict[str, Any]) -> PrintModel:
-        return PrintModel(PrintConfig.of(head["config"]))
+        return PrintModel(PrintConfig.of(head["config"]), (path.stem, digest))
 
-    model = made(Path(path), FORMAT, make)
+    model = made(path, FORMAT, make)
     return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)

@@ -138,8 +138,7 @@ def _read(model: Nano, tokens: list[VisionTokens], decoder: LineDecoder | None) 
 def _stored(tokens: VisionTokens, token_type: TokenType | None) -> VisionTokens:
     if token_type is None:
         return tokens
-    values = dequantise(quantise(tokens.values, token_type))
-    return VisionTokens(values, tokens.height, tokens.width, tokens.setting, tokens.checkpoint)
+    return replace(tokens, values=dequantise(quantise(tokens.values, token_type)))
 
 
 def _timed(seconds: dict[str, float], name: str, work: Callable[[], T]) -> T:

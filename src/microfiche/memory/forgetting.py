@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from microfiche.memory.archive import Archive
 from microfiche.memory.fading import LEVELS, SIDES, HalfLife, Pinned, Steps
 from microfiche.memory.paper import faded, set_pages
 from microfiche.models.nano import Nano
-from microfiche.page import Page, VisionTokens
+from microfiche.page import Page
 
 NOISE = 0.01  #: what precision may differ from chance by, on a page or two, without anything being read
 
@@ -50,9 +50,7 @@ def measure(
             text = page.text or ""
             if side:
                 (values,) = model.encode([faded(page, side)])
-                kept = dequantise(quantise(values.values, "int8"))
-                stored = VisionTokens(kept, values.height, values.width, values.setting, values.checkpoint)
-                read = model.read(stored)
+                read = model.read(replace(values, values=dequantise(quantise(values.values, "int8"))))
                 tokens += len(values)
             else:
                 read = ""

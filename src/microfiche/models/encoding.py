@@ -87,17 +87,9 @@ class NanoModel(nn.Module):
     def own(self, tokens: Sequence[VisionTokens]) -> None:
         """CheckpointError where some of `tokens` were made by another checkpoint, or have not the shape of its own."""
         for page in tokens:
-            if page.checkpoint != self.checkpoint:
-                raise CheckpointError(
-                    f"tokens of checkpoint {page.checkpoint[0]} ({page.checkpoint[1][:12]}) cannot be read by "
-                    f"{self.checkpoint[0]} ({self.checkpoint[1][:12]})"
-                )
-            if page.values.shape != (len(page), self.config.token_width):
-                shape = " × ".join(map(str, page.values.shape))
-                raise CheckpointError(
-                    f"tokens of {shape} numbers cannot be read by {self.checkpoint[0]}, "
-                    f"which makes {len(page)} × {self.config.token_width} of such a page"
-                )
+            check_own(page, self.checkpoint, self.config.token_width)
+            if page.places is not None:
+                raise CheckpointError(f"{self.checkpoint[0]} makes tokens of every square; these have places")
 
     def _squares(self, values: Tensor) -> Tensor:
         """(B, N, token width) → (B, N · 64, square width)"""
@@ -117,12 +109,35 @@ class NanoModel(nn.Module):
         return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
 
 
-def _ink(page: Page) -> NDArray[np.float32]:
-    """(H, W) ink in [0, 1]: how far each pixel is from white."""
-    image = page.image
-    if max(image.shape[:2]) > MAX_SIDE or image.shape[0] % TOKEN_SIDE or image.shape[1] % TOKEN_SIDE:
-        raise UsageError(
-            f"a page of {image.shape[1]}×{image.shape[0]} px: sides must be multiples of 64, at most {MAX_SIDE}"
+def check_own(tokens: VisionTokens, checkpoint: tuple[str, str], token_width: int) -> None:
+    """CheckpointError where `tokens` were made by another than `checkpoint`, or their values are of another shape than
+    its own for as many squares or places."""
+    if tokens.checkpoint != checkpoint:
+        raise CheckpointError(
+            f"tokens of checkpoint {tokens.checkpoint[0]} ({tokens.checkpoint[1][:12]}) cannot be read by "
+            f"{checkpoint[0]} ({checkpoint[1][:12]})"
         )
-    grey = image if image.ndim == 2 else image.mean(axis=-1)
+    count = tokens.height * tokens.width if tokens.places is None else len(tokens.places)
+    if tokens.values.shape != (count, token_width):
+        shape = " × ".join(map(str, tokens.values.shape))
+        raise CheckpointError(
+            f"tokens of {shape} numbers cannot be read by {checkpoint[0]}, "
+            f"which makes {count} × {token_width} of such a page"
+        )
+
+
+def ink_of(page: Page) -> NDArray[np.float32]:
+    """(H, W) ink in [0, 1]: how far each pixel is from white. UsageError for sides not from 1 to MAX_SIDE."""
+    height, width = page.image.shape[:2]
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise UsageError(f"a page of {width}×{height} px: sides must be from 1 to {MAX_SIDE}")
+    grey = page.image if page.image.ndim == 2 else page.image.mean(axis=-1)
     return np.subtract(1, grey / np.float32(255), dtype=np.float32)
+
+
+def _ink(page: Page) -> NDArray[np.float32]:
+    """The same; UsageError for a page that is not set in 64-px squares too."""
+    height, width = page.image.shape[:2]
+    if height % TOKEN_SIDE or width % TOKEN_SIDE:
+        raise UsageError(f"a page of {width}×{height} px: sides must be multiples of 64, at most {MAX_SIDE}")
+    return ink_of(page)

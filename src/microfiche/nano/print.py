@@ -8,11 +8,17 @@ and along each line, every fifth of an em, a frame says which character stands t
 
 After Contexts Optical Compression (arXiv 2510.18234, section 3.2), in small; the linear way past deep stages is DC-AE's
 (arXiv 2410.10733, section 3). It knows nothing of files, nor of the order in which lines are read.
+
+Margins are cut, so that the first row and column of squares begin where ink does. The local stage runs only where it
+can see ink that a token is made of: in bands of rows of squares, each cut to its columns, with as much around them as
+the stage sees; blank areas wider than that cost nothing.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +28,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.decoder.prints import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
+from microfiche.errors import CheckpointError
+from microfiche.models.encoding import check_own, ink_of
+from microfiche.page import Page, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.density import TOKEN_SIDE
 
@@ -89,6 +98,8 @@ class Local(nn.Module):
             nn.Sequential(*(Residual(w) for _ in range(n))) for w, n in zip(widths, blocks, strict=True)
         )
         self.norms = nn.ModuleList(ChannelNorm(w) for w in widths)
+        #: how many patches around one its features depend on
+        self.sees = math.ceil(sum((0.5 + n) * 2 ** (i + 1) for i, n in enumerate(blocks)) / PATCH)
 
     def forward(self, ink: Tensor, scales: int = 4) -> list[Tensor]:
         x = ink[:, None].contiguous(memory_format=torch.channels_last)
@@ -118,9 +129,47 @@ class PrintEncoder(nn.Module):
 
     def folded(self, maps: list[Tensor], inked: Tensor) -> Tensor:
         """The maps of the local stage and the (B, N) squares with ink → (B, N, token width)."""
-        x = self.fold(maps[1]) + self.add(maps[3])  # (B, part, H/16, W/16)
-        tokens: Tensor = self.mix(F.pixel_unshuffle(x, PARTS).flatten(2).transpose(1, 2))
+        tokens: Tensor = self.mix(_by_squares(self._patches(maps)).flatten(1, 2))
         return tokens * inked[..., None]
+
+    def kept(self, ink: Tensor, inked: Tensor) -> Tensor:
+        """One page's (H, W) ink and its (H/64, W/64) squares with ink → (n, token width), what `forward` makes of
+        those; the local stage runs only near them."""
+        sees = self.local.sees
+        patches = ink.new_zeros(self.fold.out_channels, *(side // PATCH for side in ink.shape))
+        for rows, columns in rectangles(inked.cpu().numpy(), 2 * sees // PARTS):
+            top, bottom, left, right = (PARTS * n for n in (rows.start, rows.stop, columns.start, columns.stop))
+            above, before = min(top, sees), min(left, sees)
+            down = slice(PATCH * (top - above), PATCH * (bottom + sees))
+            across = slice(PATCH * (left - before), PATCH * (right + sees))
+            found = self._patches(self.local(ink[None, down, across]))[0, :, above:, before:]
+            patches[:, top:bottom, left:right] = found[:, : bottom - top, : right - left]
+        tokens: Tensor = self.mix(_by_squares(patches)[inked])
+        return tokens
+
+    def _patches(self, maps: list[Tensor]) -> Tensor:
+        """The maps of the local stage → (B, part of a token, H/16, W/16)."""
+        x: Tensor = self.fold(maps[1]) + self.add(maps[3])
+        return x
+
+
+def _by_squares(patches: Tensor) -> Tensor:
+    """(…, part of a token, H/16, W/16) → (…, H/64, W/64, token width)"""
+    return F.pixel_unshuffle(patches, PARTS).movedim(-3, -1)
+
+
+def rectangles(there: NDArray[np.bool_], apart: int) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns that hold all of (H, W) what is there: bands with more than `apart` empty rows between them, cut
+    where more than so many columns are empty."""
+    for rows in _runs(np.flatnonzero(there.any(1)), apart):
+        for columns in _runs(np.flatnonzero(there[rows].any(0)), apart):
+            yield rows, columns
+
+
+def _runs(at: NDArray[np.int64], apart: int) -> list[slice]:
+    """Ascending numbers → from the first to behind the last of those with at most `apart` missing between."""
+    parts = np.split(at, np.flatnonzero(np.diff(at) > apart + 1) + 1) if len(at) else []
+    return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
 
 
 def inked(ink: Tensor) -> Tensor:
@@ -241,13 +290,67 @@ class PrintReadout(nn.Module):
 
 
 class PrintModel(nn.Module):
-    """Encoder and readout in one: what is trained and stored together."""
+    """Encoder and readout in one: pages in, vision tokens, lines of text out. `checkpoint` is the name and SHA-256 of
+    its weights."""
 
-    def __init__(self, config: PrintConfig) -> None:
+    def __init__(self, config: PrintConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
         super().__init__()
         self.config = config
+        self.checkpoint = checkpoint
         self.encoder = PrintEncoder(config)
         self.readout = PrintReadout(config)
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The vision tokens of each page, on the CPU: one for each square with ink, of a grid that begins where ink
+        does. Pages may be of any size up to MAX_SIDE (models/encoding.py), UsageError beyond."""
+        return list(self.encode_each(pages))
+
+    @torch.inference_mode()
+    def encode_each(self, pages: Iterable[Page]) -> Iterator[VisionTokens]:
+        """The same, one after another as pages come."""
+        for page in pages:
+            ink, origin = _cut(torch.from_numpy(ink_of(page)))
+            squares = inked(ink[None]).view(*(side // TOKEN_SIDE for side in ink.shape))
+            weight = self.encoder.mix.weight
+            values = self.encoder.kept(ink.to(weight.device, weight.dtype), squares.to(weight.device))
+            places = squares[None].nonzero().numpy().astype(np.int32)  # all of view 0
+            height, width = (-(-side // TOKEN_SIDE) for side in page.image.shape[:2])
+            yield VisionTokens(values.cpu(), height, width, page.setting, self.checkpoint, places, origin)
+
+    def read(self, tokens: VisionTokens | Sequence[VisionTokens]) -> str:
+        """The text of one page, or of several one after another, a line for each line of type, from the top down.
+
+        Columns are not told apart here: `documents` puts lines in order.
+        """
+        several = [tokens] if isinstance(tokens, VisionTokens) else tokens
+        return "".join(line.text + "\n" for page in self.read_each(several) for line in page)
+
+    @torch.inference_mode()
+    def read_each(self, tokens: Iterable[VisionTokens]) -> Iterator[list[PrintedLine]]:
+        """The lines of each page from the top, boxes in px of the page, one page after another as tokens come;
+        CheckpointError for tokens of another checkpoint."""
+        for page in tokens:
+            self.own([page])
+            if not len(page):
+                yield []
+                continue
+            places = np.indices((1, page.height, page.width)).reshape(3, -1).T if page.places is None else page.places
+            row, column = torch.from_numpy(places[:, 1:]).long().T
+            height, width = int(row.max()) + 1, int(column.max()) + 1
+            weight = self.readout.mix.weight
+            grid = weight.new_zeros(height, width, self.config.token_width)
+            grid[row.to(weight.device), column.to(weight.device)] = page.values.to(grid)
+            top, left = page.origin
+            moved = np.array([left, top, left, top], np.int32)
+            yield [replace(line, boxes=line.boxes + moved) for line in self.lines(grid.flatten(0, 1), height, width)]
+
+    def own(self, tokens: Sequence[VisionTokens]) -> None:
+        """CheckpointError where some of `tokens` were made by another checkpoint, have not the shape of its own, or
+        stand for something else than squares of the page itself."""
+        for page in tokens:
+            check_own(page, self.checkpoint, self.config.token_width)
+            if page.places is not None and (page.places[:, 0] != 0).any():
+                raise CheckpointError(f"{self.checkpoint[0]} makes tokens of a page's own squares; these have others")
 
     @torch.inference_mode()
     def lines(self, tokens: Tensor, height: int, width: int) -> list[PrintedLine]:
@@ -275,6 +378,15 @@ class PrintModel(nn.Module):
             for line, one, end in zip(found, xs, ends.tolist(), strict=True)
         )
         return [line for line in read if line.text.strip()]
+
+
+def _cut(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:
+    """(H, W) ink → what of it has any above INKED, followed by paper up to whole squares, and where that begins: px
+    from top and left. Of a blank page, one square."""
+    ats = [(ink > INKED).any(axis).nonzero() for axis in (1, 0)]
+    (top, bottom), (left, right) = ((int(at[0]), int(at[-1]) + 1) if len(at) else (0, 1) for at in ats)
+    missing = (0, (left - right) % TOKEN_SIDE, 0, (top - bottom) % TOKEN_SIDE)
+    return F.pad(ink[top:bottom, left:right], missing), (top, left)
 
 
 def _frames(line: TracedLine, width: int) -> NDArray[np.float64]:

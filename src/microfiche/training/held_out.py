@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-#: Packages and the units in them whose pages benchmarks/pages.json lists.
+#: Packages and the units in them whose pages benchmarks/pages.json lists, and those that hold the same texts
+#: (jieeetran, revtex4, revtex4-1).
 EVALUATED: dict[str, tuple[str, ...]] = {
     "debian-refcard": ("",),
     "gnucash-docs": ("",),
@@ -20,7 +21,9 @@ EVALUATED: dict[str, tuple[str, ...]] = {
     "texlive-lang-cyrillic": ("bibtex/gost",),
     "texlive-lang-french": ("latex/bibleref-french", "latex/booktabs-fr", "latex/l2tabu-french", "xelatex/facture"),
     "texlive-lang-greek": ("support/mkgrkindex",),
-    "texlive-lang-japanese": ("bibtex/ieejtran", "latex/gckanbun", "latex/platexcheat", "platex/pxbase"),
+    "texlive-lang-japanese": (
+        "bibtex/ieejtran", "bibtex/jieeetran", "latex/gckanbun", "latex/platexcheat", "platex/pxbase",
+    ),
     "texlive-latex-base-doc": ("latex/hyperref",),
     "texlive-latex-extra-doc": (
         "latex/acro", "latex/bewerbung", "latex/blowup", "latex/cheatsheet", "latex/csvsimple",
@@ -33,9 +36,9 @@ EVALUATED: dict[str, tuple[str, ...]] = {
     "texlive-pictures-doc": ("latex/mathspic", "latex/prerex", "latex/tufte-latex"),
     "texlive-publishers-doc": (
         "bibtex/bath-bst", "latex/asmeconf", "latex/bangorexam", "latex/cesenaexam", "latex/hagenberg-thesis",
-        "latex/hitszbeamer", "latex/jmlr", "latex/llncs", "latex/nddiss", "latex/revtex", "latex/ryersonsgsthesis",
-        "latex/seuthesis", "latex/seuthesix", "latex/tabriz-thesis", "latex/thesis-ekf", "latex/thubeamer",
-        "latex/tuda-ci", "latex/tugboat", "latex/wsemclassic", "latex/yb-book", "latex/york-thesis",
+        "latex/hitszbeamer", "latex/jmlr", "latex/llncs", "latex/nddiss", "latex/revtex", "latex/revtex4",
+        "latex/revtex4-1", "latex/ryersonsgsthesis", "latex/seuthesis", "latex/seuthesix", "latex/tabriz-thesis",
+        "latex/thesis-ekf", "latex/thubeamer", "latex/tuda-ci", "latex/tugboat", "latex/wsemclassic", "latex/yb-book", "latex/york-thesis",
         "plain/tugboat-plain",
     ),
     "texlive-science-doc": ("latex/ghsystem", "latex/siunitx"),

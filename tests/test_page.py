@@ -1,0 +1,56 @@
+"""Vision tokens say which squares they stand for, and cannot say what no page has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from microfiche.errors import CheckpointError, UsageError
+from microfiche.models.encoding import NanoConfig
+from microfiche.models.nano import Nano
+from microfiche.page import Setting, VisionTokens
+
+
+def tokens(places: Any, origin: tuple[int, int] = (0, 0), count: int | None = None, **more: Any) -> VisionTokens:
+    at = None if places is None else np.asarray(places, more.pop("dtype", np.int32))
+    values = torch.zeros(len(places) if count is None else count, 8)
+    return VisionTokens(values, 3, 2, None, ("x", "0"), at, origin)
+
+
+def test_tokens_are_counted_as_they_are_kept() -> None:
+    assert len(tokens([[0, 2, 1], [1, 2, 1], [-1, -1, -1], [-1, -1, -1]], (191, 127))) == 4
+    assert len(tokens(np.empty((0, 3)))) == 0
+    assert len(tokens(None, count=6)) == 6
+
+
+@pytest.mark.parametrize(
+    ("places", "more", "said"),
+    [
+        ([[0, 3, 0]], {}, "row 3, column 0 of view 0 lies off a page of 3 × 2 squares"),
+        ([[0, 0, 2]], {}, "row 0, column 2 of view 0 lies off"),
+        ([[-1, 0, 0]], {}, "row 0, column 0 of view -1 lies off"),
+        ([[0, -1, -1]], {}, "row -1, column -1 of view 0 lies off"),
+        ([[0, 0, 0], [0, 1, 1], [0, 1, 1]], {}, "2 tokens stand for row 1, column 1 of view 0"),
+        ([[0, 0, 0]], {"count": 2}, r"places of 2 tokens are int32 \(1, 3\), not int32 \(2, 3\)"),
+        ([[0, 0]], {}, r"are int32 \(1, 2\)"),
+        ([[0, 0, 0]], {"dtype": np.int64}, r"are int64 \(1, 3\)"),
+        ([[0.0, 0.5, 0.0]], {"dtype": np.float32}, "are float32"),
+        ([[0, 0, 0]], {"origin": (192, 0)}, r"origin \(192, 0\) lies off a page of 3 × 2 squares"),
+        (None, {"origin": (0, -1), "count": 6}, r"origin \(0, -1\) lies off"),
+    ],
+)
+def test_places_that_no_page_has_are_refused(places: Any, more: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        tokens(places, **more)
+
+
+def test_the_codec_reads_no_tokens_with_places() -> None:
+    nano = Nano(NanoConfig((4, 4, 4, 8), 1, 16, 8, 1, 1, 8, 8))
+    setting, places = Setting("7x13"), np.zeros((1, 3), np.int32)
+    for given, said in ((places, "makes tokens of every square"), (None, "makes 2 × 16 of such a page")):
+        page = VisionTokens(torch.zeros(1, 16), 1, 2, setting, nano.checkpoint, given)
+        with pytest.raises(CheckpointError, match=said):
+            nano.read(page)
