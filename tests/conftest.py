@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for every pro
 
 import pytest
 import torch
+from hypothesis import settings
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -31,6 +32,11 @@ from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.typesetting.fonts import STRIP_FONTS, strip_fonts
 
 IMAGE, END = 500, 511
+
+# No test waits for a busy machine, and none fails by chance; HYPOTHESIS_PROFILE=explore seeks new examples.
+settings.register_profile("explore", deadline=None)
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 def pytest_configure(config: pytest.Config) -> None:

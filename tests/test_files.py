@@ -15,8 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microfiche import files
+from microfiche.documents.opening import documents_in
 from microfiche.errors import InputError
 from microfiche.files import NO_FILE, OUTSIDE, files_below, plain, unpacked_xz, whole_file
+from microfiche.limits import Limits
+from microfiche.sources import sources
 
 
 def found(folder: Path, **options: object) -> dict[str, str]:
@@ -87,6 +90,15 @@ def test_a_folder_of_thousands_of_levels(deep: Path) -> None:
     (too_deep,) = (name for name, why in taken.items() if why)
     assert taken.pop(too_deep) == "File name too long"
     assert {Path(name).name for name in taken} == {"0.txt", "1500.txt"}
+
+
+def test_what_is_too_deep_is_left_out_of_texts_and_documents_in_one_short_line(deep: Path) -> None:
+    said: list[str] = []
+    assert [Path(source.name).name for source in sources([str(deep)], say=said.append)] == ["0.txt", "1500.txt"]
+    (given,) = documents_in([str(deep)], Limits())
+    for told in (*said, f"{given.name}: {given.error}"):
+        assert "File name too long" in told and "left out" in told and len(told) < 400
+    assert len(said) == 1
 
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:

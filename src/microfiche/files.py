@@ -21,6 +21,7 @@ PIECE = 1 << 20
 FREE = 64 << 20  #: bytes that a packed file may hold whatever its size
 PACKED_WITH = 256 << 20  #: bytes of memory that an .xz file may ask for
 LONGEST = 200  #: bytes of a name that leave room for what is put before and behind it, of the 255 that there are
+SHOWN = 150  #: characters at either end of a long path that are told
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Found:
 
     path: Path
     left_out: str = ""
+    is_folder: bool = False
 
 
 def files_below(
@@ -69,7 +71,14 @@ def files_below(
                 why = error.strerror or "cannot be opened"
             else:
                 why = "a link that leads to itself"
-        yield Found(path, why)
+        yield Found(path, why, _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
@@ -99,6 +108,12 @@ def short(name: str) -> str:
 def plain(text: str) -> str:
     """The text with lone surrogates, which stand for bytes of a file's name that are no UTF-8, written out."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def shown(path: Path) -> str:
+    """A path as it is told: its middle left out where it is very long."""
+    text = plain(str(path))
+    return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]}…{text[-SHOWN:]}"
 
 
 def unpacked_xz(name: str, packed: IO[bytes], size: int, ratio: int) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from unicodedata import category, normalize
 
 from microfiche.errors import InputError, UsageError
-from microfiche.files import NO_FILE, files_below, plain
+from microfiche.files import NO_FILE, files_below, plain, shown
 
 CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
@@ -126,8 +126,8 @@ def sources(
             inside = []
             for one in files_below(path):
                 text = one.path.suffix.lower() in SUFFIXES
-                if one.left_out and (text or one.path.is_dir()):
-                    say(f"{one.path}: left out: {one.left_out}")
+                if one.left_out and (text or one.is_folder):
+                    say(f"{shown(one.path)}: left out: {one.left_out}")
                 elif text:
                     inside.append(Source(plain(str(one.path)), one.path, encoding))
             if not inside:

@@ -40,8 +40,11 @@ def test_without_the_switch_a_processor_is_asked(monkeypatch: pytest.MonkeyPatch
     for offered in (True, False):
         monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda offered=offered: offered)
         monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda offered=offered: offered)
-        assert fast_dtype("cpu") is (torch.bfloat16 if offered else torch.float32)
-    assert fast_dtype("cuda") is torch.bfloat16
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, offered=offered: offered)
+        for device in ("cpu", "cuda"):
+            assert fast_dtype(device) is (torch.bfloat16 if offered else torch.float32)
+    assert fast_dtype("mps") is torch.bfloat16
 
 
 def test_a_dtype_that_is_none_of_the_two_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

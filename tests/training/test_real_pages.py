@@ -539,7 +539,11 @@ def test_all_that_is_evaluated_is_held_out() -> None:
     pages = json.loads(BENCHMARK.read_text())
     assert len(pages) == 113 and all(len(page["sha256"]) == 64 for page in pages)
     units = {f"{package}/{folders}" for package, several in EVALUATED.items() for folders in several}
-    assert {page["unit"] for page in pages} == units
+    same_text = {
+        "texlive-lang-japanese/bibtex/jieeetran", "texlive-publishers-doc/latex/revtex4",
+        "texlive-publishers-doc/latex/revtex4-1",
+    }  # fmt: skip
+    assert {page["unit"] for page in pages} | same_text == units
     assert all(unit_of(page["file"]) == page["unit"] and unit_held_out(page["unit"]) for page in pages)
     others = [f"texlive-latex-extra-doc/latex/{i}" for i in range(1600)]
     assert 60 < sum(map(unit_held_out, others)) < 140

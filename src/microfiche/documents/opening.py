@@ -16,7 +16,7 @@ from microfiche.documents.pictures import PictureFile
 from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
 from microfiche.documents.workers import Workers
 from microfiche.errors import InputError, UsageError
-from microfiche.files import files_below, plain
+from microfiche.files import files_below, plain, shown
 from microfiche.limits import Limits
 
 __all__ = [
@@ -206,8 +206,8 @@ def _read_all(file: IO[bytes], limits: Limits) -> bytes:
 def _below(folder: Path) -> list[Given]:
     found: list[Given] = []
     for one in files_below(folder, lambda path, is_folder: path.name.startswith(".")):
-        if one.path.suffix.lower() in SUFFIXES or (one.left_out and one.path.is_dir()):
-            found.append(Given(plain(str(one.path)), one.path, f"{one.left_out}; left out" if one.left_out else None))
+        if one.path.suffix.lower() in SUFFIXES or (one.left_out and one.is_folder):
+            found.append(Given(shown(one.path), one.path, f"{one.left_out}; left out" if one.left_out else None))
     return sorted(found, key=lambda given: _natural(given.name))
 
 

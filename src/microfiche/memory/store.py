@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from microfiche.errors import InputError, UsageError
-from microfiche.files import bytes_of, plain
+from microfiche.files import bytes_of, plain, shown
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import Shape
 from microfiche.memory.context import Context, context, schedule_of
@@ -78,7 +78,7 @@ class Memory(Archive):
         home = folder.resolve()
         for found in files_in(folder):
             if found.left_out:
-                writer.added.left_out.append((str(found.path), found.left_out))
+                writer.added.left_out.append((shown(found.path), found.left_out))
                 continue
             try:
                 seen.add(plain(str(found.path)))

@@ -63,7 +63,8 @@ def fast_dtype(device: str | torch.device) -> torch.dtype:
         raise UsageError(f"{DTYPE}={chosen}: it is one of {', '.join(_DTYPES)}")
     if chosen:
         return _DTYPES[chosen]
-    return torch.bfloat16 if torch.device(device).type != "cpu" or _bfloat16_on_cpu() else torch.float32
+    fast = {"cpu": _bfloat16_on_cpu, "cuda": _bfloat16_on_cuda}.get(torch.device(device).type, lambda: True)
+    return torch.bfloat16 if fast() else torch.float32
 
 
 def fast_autocast(device: str | torch.device, enabled: bool = True, cache: bool = True) -> torch.autocast:
@@ -77,3 +78,8 @@ def _bfloat16_on_cpu() -> bool:
     """Whether the processor multiplies in bfloat16; on those with AVX-512 alone, oneDNN offers it and emulates it."""
     offered = torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return offered and (platform.machine() not in ("x86_64", "AMD64") or torch.cpu._is_avx512_bf16_supported())
+
+
+def _bfloat16_on_cuda() -> bool:
+    """Whether the card multiplies in bfloat16; older ones emulate it."""
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

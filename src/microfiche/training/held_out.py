@@ -38,8 +38,8 @@ EVALUATED: dict[str, tuple[str, ...]] = {
         "bibtex/bath-bst", "latex/asmeconf", "latex/bangorexam", "latex/cesenaexam", "latex/hagenberg-thesis",
         "latex/hitszbeamer", "latex/jmlr", "latex/llncs", "latex/nddiss", "latex/revtex", "latex/revtex4",
         "latex/revtex4-1", "latex/ryersonsgsthesis", "latex/seuthesis", "latex/seuthesix", "latex/tabriz-thesis",
-        "latex/thesis-ekf", "latex/thubeamer", "latex/tuda-ci", "latex/tugboat", "latex/wsemclassic", "latex/yb-book", "latex/york-thesis",
-        "plain/tugboat-plain",
+        "latex/thesis-ekf", "latex/thubeamer", "latex/tuda-ci", "latex/tugboat", "latex/wsemclassic", "latex/yb-book",
+        "latex/york-thesis", "plain/tugboat-plain",
     ),
     "texlive-science-doc": ("latex/ghsystem", "latex/siunitx"),
 }  # fmt: skip
