@@ -361,3 +361,17 @@ def test_measure_prints_one_object(fiche: Path) -> None:
     assert {"seconds_typeset", "seconds_encode", "seconds_read", "density", "mode", "checkpoint"} <= set(result)
     assert result["characters"] == len(TEXT)
     assert result["vision_tokens"] == 10
+
+
+@pytest.mark.parametrize("scale", [(2, 7), (2, 1), (9000, 1, 1)])
+def test_tokens_have_a_scale_only_if_they_are_int8(fiche: Path, tmp_path: Path, scale: tuple[int, ...]) -> None:
+    with zipfile.ZipFile(fiche) as file:
+        manifest = json.loads(file.read("manifest.json"))
+        tokens = load_tensors(file.read("tokens/0001.safetensors"))["tokens"]
+    data = save({"tokens": tokens.half(), "scale": torch.ones(scale)})
+    manifest["token_type"] = "float16"
+    manifest["pages"][0]["tokens"] = sha256(data)
+    entries = {"manifest.json": json.dumps(manifest).encode(), "tokens/0001.safetensors": data}
+    said = pytest.raises(FicheError, match=r"tokens/0001.safetensors: holds scale, tokens")
+    with Fiche(changed(fiche, tmp_path / "x.fiche", **entries)) as opened, said:
+        opened.tokens(1)

@@ -169,3 +169,23 @@ def test_devices_pipes_and_folders_are_not_replaced(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=f"{name}: cannot be written: it is no file"), whole_file(tmp_path / name):
             pytest.fail("begun")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "null", "pipe"]
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_text("old")
+    file.chmod(0o600)
+    link.symlink_to("file")
+    with whole_file(link) as beside:
+        beside.write_text("new")
+    assert link.is_symlink() and file.read_text() == "new" and file.stat().st_mode & 0o777 == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_what_others_left_beside_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / ".a.99999999999999999999.part").touch()
+    with whole_file(tmp_path / "a") as beside:
+        beside.write_text("new")
+    assert (tmp_path / "a").read_text() == "new"
+    with pytest.raises(InputError, match="a/b: cannot be written"), whole_file(tmp_path / "a/b") as beside:
+        beside.write_text("new")

@@ -81,3 +81,27 @@ def test_any_bytes_in_any_encoding_are_text_or_told(encoding: str, data: bytes) 
         assert repr(encoding) in str(error)
     except InputError as error:
         assert str(error).startswith("it: ") and "\n" not in str(error)
+
+
+@pytest.mark.parametrize("text", ["K\u212a \u2126 \uf90a", "\u037e\u2329", "\u05e9\u05c1\u05bc", "\ufb2a"])
+def test_a_sign_that_no_mark_is_upon_stays_as_it_is(text: str) -> None:
+    assert read(text.encode()) == text
+
+
+def test_letters_beneath_any_number_of_marks_come_in_at_once() -> None:
+    text = "a" + "\u0301\u0323" * 250_000
+    assert read(text.encode()) == text
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "PUNYCODE"])
+def test_encodings_of_names_are_none_of_text(encoding: str) -> None:
+    with pytest.raises(UsageError, match="no encoding of text"):
+        sources(["x"], encoding)
+
+
+def test_an_empty_name_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="'': no such file"):
+        sources([""])
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="-: standard input is closed"):
+        sources(["-"])

@@ -252,6 +252,9 @@ class Fiche:
         wanted = torch.int8 if self.manifest.token_type == "int8" else torch.float16
         with self._told(f"{name}: not usable tokens"):
             stored = load_tensors(data)
+            kinds = {"tokens", "scale"} if wanted is torch.int8 else {"tokens"}
+            if not kinds <= stored.keys() <= kinds | {"places", "origin"}:
+                raise FicheError(f"{self.path}: {name}: holds {', '.join(sorted(stored)) or 'nothing'}")
             tokens, places = stored["tokens"], stored.get("places")
             n = entry.height * entry.width if places is None else len(places)
             if tokens.dtype != wanted or tokens.ndim != 2 or tokens.shape[0] != n:

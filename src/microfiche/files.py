@@ -6,8 +6,9 @@ import errno
 import hashlib
 import lzma
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
@@ -150,12 +151,14 @@ def unpacked_xz(name: str, packed: IO[bytes], size: int, ratio: int) -> Iterator
 def whole_file(path: Path) -> Iterator[Path]:
     """Gives a path beside `path` to write to; on leaving without an error it is synced and takes `path`'s place.
 
-    On any error, Ctrl-C included, what was written is removed and `path` is as it was. Raises InputError, naming
-    `path`, where it is a device or a folder, the disk is full or the folder cannot be written to. What a killed
-    process left beside `path` is removed too.
+    On any error, Ctrl-C included, what was written is removed and `path` is as it was. A file that was there passes on
+    its mode, and a link stays one. Raises InputError, naming `path`, where it is a device or a folder, the disk is full
+    or the folder cannot be written to. What a killed process left beside `path` is removed too.
     """
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: cannot be written: it is no file")
+    if path.is_symlink():
+        path = path.resolve()
     name = os.fsencode(path.name)
     stem = path.name if len(name) <= LONGEST else hashlib.sha256(name).hexdigest()
     beside = path.with_name(f".{stem}.{os.getpid()}.part")
@@ -168,11 +171,14 @@ def whole_file(path: Path) -> Iterator[Path]:
             yield beside
             with beside.open("rb+") as file:
                 os.fsync(file.fileno())
+            if path.exists():
+                shutil.copymode(path, beside)
             os.replace(beside, path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror or error}); nothing was kept") from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def _runs(pid: str) -> bool:
@@ -180,6 +186,6 @@ def _runs(pid: str) -> bool:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return False
-    except (ValueError, PermissionError):
+    except (ValueError, OverflowError, PermissionError):
         return True
     return True

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 from unicodedata import category, normalize
 
 from microfiche.errors import InputError, UsageError
@@ -15,7 +18,8 @@ from microfiche.files import NO_FILE, files_below, plain, shown
 
 CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
-UPON = 64  #: marks upon one letter that are composed with it
+UPON = 64  #: marks upon one letter that are composed with it, at most
+OF_NAMES = ("punycode", "idna")  #: encodings of names of hosts, which Python cannot read in pieces
 SUFFIXES = {".txt", ".md", ".rst", ".py", ".csv", ".json", ".html", ".xml", ".toml", ".yaml", ".tex", ".log"}
 
 
@@ -77,6 +81,20 @@ class Source:
             raise InputError(f"{self.name}: {error.strerror}") from error
 
 
+def named(name: str) -> Path:
+    """The path of that name; InputError for an empty one, which would mean the current folder."""
+    if not name:
+        raise InputError("'': no such file")
+    return Path(name)
+
+
+def standard_input() -> BinaryIO:
+    """What comes from standard input; InputError where that is closed."""
+    if sys.stdin is None:
+        raise InputError("-: standard input is closed")
+    return sys.stdin.buffer
+
+
 def decoded(name: str, data: bytes) -> str:
     """The text in UTF-8 bytes, without a byte order mark; InputError, saying where, for what is none and for NUL."""
     try:
@@ -89,7 +107,8 @@ def decoded(name: str, data: bytes) -> str:
 
 
 def _composed(chunks: Iterable[str]) -> Iterator[str]:
-    """NFC of a text in pieces. No character that a page can show is changed by it."""
+    """A text in pieces, its letters and the marks upon them composed where there are signs for both together. Nothing
+    else is changed: NFC would put plainer signs in the place of some single ones."""
     held = ""
     for chunk in chunks:
         text = held + chunk
@@ -98,9 +117,27 @@ def _composed(chunks: Iterable[str]) -> Iterator[str]:
             end -= 1
         held = text[end:]
         if end:
-            yield normalize("NFC", text[:end])
+            yield composed(text[:end])
     if held:
-        yield normalize("NFC", held)
+        yield composed(held)
+
+
+def composed(text: str) -> str:
+    """`text` with each letter and up to UPON marks upon it as one sign, where there is one."""
+    return text if text.isascii() else _marked().sub(_one_sign, text)
+
+
+def _one_sign(letter: re.Match[str]) -> str:
+    apart = letter[0]
+    together = normalize("NFC", apart) if len(apart) <= UPON + 1 else apart
+    return together if len(together) < len(apart) else apart
+
+
+@cache
+def _marked() -> re.Pattern[str]:
+    """A letter and what may be composed with it."""
+    marks = "".join(sign for sign in map(chr, range(0x110000)) if _joins(sign))
+    return re.compile(f"[^{marks}][{marks}]+")
 
 
 def _joins(character: str) -> bool:
@@ -114,14 +151,17 @@ def sources(
     """The texts that `names` mean: files, folders (their text files, in order), "-" for standard input. `say` is told
     what of a folder is left out, and why."""
     try:
+        known = codecs.lookup(encoding).name not in OF_NAMES
         "".encode(encoding)
-    except (LookupError, ValueError) as error:
-        raise UsageError(f"no encoding of text {encoding!r}") from error
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise UsageError(f"no encoding of text {encoding!r}")
     found: list[Source] = []
     for name in names:
-        path = Path(name)
+        path = named(name)
         if name == "-":
-            found.append(Source("-", sys.stdin.buffer.read(), encoding))
+            found.append(Source("-", standard_input().read(), encoding))
         elif path.is_dir():
             inside = []
             for one in files_below(path):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import typer
 
 from microfiche.cli import bench, codec, memory, memory_tuning, pixel, read, serve, train
+from microfiche.cli.console import closed_output
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,4 +26,6 @@ app.add_typer(pixel.app, name="pixel")
 
 def main() -> None:
     """Runs the command line."""
+    if sys.stdout is None:
+        sys.stdout = closed_output()
     app()

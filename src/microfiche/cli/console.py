@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import signal
 import sys
 import time
@@ -36,9 +38,23 @@ def reported() -> Iterator[None]:
 
 
 def fail(message: str, code: int) -> None:
-    """Says `message` on stderr and ends the command."""
-    err.print(f"microfiche: {message}", markup=False)
+    """Says `message` on stderr, in one line that does nothing to a terminal, and ends the command."""
+    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message)
+    err.print(f"microfiche: {line}", markup=False)
     raise typer.Exit(code)
+
+
+class _Closed(io.RawIOBase):
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        raise OSError(errno.EBADF, "it is closed", "standard output")
+
+
+def closed_output() -> io.TextIOWrapper:
+    """Stands for a standard output that the program was started without: what is written to it is an error."""
+    return io.TextIOWrapper(io.BufferedWriter(_Closed(), 1), write_through=True)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from microfiche.cli.codec import DensityName, JsonOption, LayoutName, ModeName
 from microfiche.cli.console import err, progress, reported
 from microfiche.errors import InputError
 from microfiche.files import bytes_of, plain
-from microfiche.sources import decoded
+from microfiche.sources import decoded, named, standard_input
 
 if TYPE_CHECKING:
     from microfiche.memory import Memory
@@ -49,7 +49,7 @@ ByOption = Annotated[By, typer.Option("--by", help="Words (BM25), pixels (the li
 IndexOption = Annotated[
     Path | None, typer.Option("--index", envvar="MICROFICHE_INDEX", help="Weights of the indexer, if none ship.")
 ]
-CountOption = Annotated[int, typer.Option("--count", "-n", min=1, help="How many passages.")]
+CountOption = Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many passages.")]
 DEFAULT = Path("microfiche.memory")
 
 
@@ -215,8 +215,8 @@ def server_at(url: str) -> Any:
 def _taken(one: str, name: str | None) -> tuple[Any, str | None]:
     """What an argument means, and under which name it is added."""
     if one == "-":
-        return decoded("-", sys.stdin.buffer.read()), name or "stdin"
-    path = Path(one)
+        return decoded("-", standard_input().read()), name or "stdin"
+    path = named(one)
     if path.suffix != ".jsonl":
         return path, None
     from microfiche.memory.store import LARGEST

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from microfiche.documents.workers import Workers
 from microfiche.errors import InputError, UsageError
 from microfiche.files import files_below, plain, shown
 from microfiche.limits import Limits
+from microfiche.sources import named, standard_input
 
 __all__ = [
     "Box",
@@ -177,11 +177,11 @@ def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]
     """
     found: list[Given] = []
     for name in names:
-        path = Path(name)
+        path = named(name)
         if name == "-":
             if any(isinstance(given.origin, bytes) for given in found):
                 raise UsageError("- stands there twice, but there is one standard input")
-            found.append(Given("-", _read_all(sys.stdin.buffer, limits)))
+            found.append(Given("-", _read_all(standard_input(), limits)))
         elif is_url(name):
             found.append(Given(name, name))
         elif path.is_dir():

@@ -55,6 +55,8 @@ def connect(path: Path, timeout: float, read_only: bool) -> tuple[sqlite3.Connec
     """The open file, made if it is not there, and whether it can only be read; StoreError if it is none of ours."""
     if path.is_dir():
         raise StoreError(f"{path}: a folder; a memory is one file")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path}: a device or a pipe; a memory is a file")
     new = not path.exists()
     if new and read_only:
         raise StoreError(f"{path}: no memory there")
