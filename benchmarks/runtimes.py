@@ -1,12 +1,12 @@
 """Which runtime nano's encoder and readout are fastest in: `python benchmarks/runtimes.py examples/alice-1.txt`.
 
 Full 640² pages at 7×13 go through one graph, ink to logits, in torch (fp32, bf16, int8), ONNX Runtime (fp32, int8) and
-OpenVINO (fp32, bf16), each in turn, again and again, so that whatever else the machine does falls on all alike. It
-prints pages a second by the clock, the processor time of a page and, round by round, how many times as much torch bf16
-takes (medians; what a shared machine shows best), the share of the measured rate of a matrix product of that type in
-processor time, and how many characters are read otherwise than in torch fp32. The last row is the codec itself, bf16,
-with reading's bookkeeping. Needs `pip install onnx onnxscript openvino`; what is not installed
-is left out.
+OpenVINO (fp32, bf16), each in turn, again and again, so that whatever else the machine does falls on all alike; bf16 is
+left out where the processor has none. It prints pages a second by the clock, the processor time of a page and, round by
+round, how many times as much torch takes in the fast type of the two (medians; what a shared machine shows best), the
+share of the measured rate of a matrix product of that type in processor time, and how many characters are read
+otherwise than in torch fp32. The last row is the codec itself, with reading's bookkeeping. Needs
+`pip install onnx onnxscript openvino`; what is not installed is left out.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from microfiche.checkpoints import load
 from microfiche.decoder.readout import OFFSETS, SQUARE, places
 from microfiche.evaluation.bench import DENSITY, MODE
+from microfiche.models.devices import fast_dtype
 from microfiche.models.encoding import _ink
 from microfiche.models.nano import Nano, grid
 from microfiche.typesetting.density import TOKEN_SIDE
@@ -41,6 +42,7 @@ from microfiche.typesetting.typesetter import Typesetter
 Array = NDArray[np.float32]
 Run = Callable[[Array], NDArray[np.int64]]  #: (1, H, W) ink → the class read in each cell
 SIDE = MODE.side // TOKEN_SIDE
+FAST = "bf16" if fast_dtype("cpu") is torch.bfloat16 else "fp32"
 
 
 class Page(nn.Module):
@@ -140,7 +142,9 @@ def matrix_rates(threads: int) -> dict[str, float]:
     torch.set_num_threads(threads)
     a = torch.randn(2048, 2048)
     b, c = a.bfloat16(), (a * 30).clamp(-127, 127).to(torch.int8)
-    products = {"fp32": lambda: a @ a, "bf16": lambda: b @ b, "int8": lambda: torch._int_mm(c, c)}
+    products = {"fp32": lambda: a @ a, "int8": lambda: torch._int_mm(c, c)}
+    if FAST == "bf16":
+        products["bf16"] = lambda: b @ b
     rates = {}
     for name, product in products.items():
         product()
@@ -156,7 +160,8 @@ def matrix_rates(threads: int) -> dict[str, float]:
 def runners(threads: int, page: Page, graphs: tuple[Path, Path] | None, pages: dict[bytes, object]) -> dict[str, Run]:
     """Every runtime that is installed, by name and type."""
     found = {"torch fp32": in_torch(page, torch.float32, threads)}
-    found["torch bf16"] = in_torch(copy.deepcopy(page).bfloat16(), torch.bfloat16, threads)
+    if FAST == "bf16":
+        found["torch bf16"] = in_torch(copy.deepcopy(page).bfloat16(), torch.bfloat16, threads)
     try:
         from torch.ao.quantization import quantize_dynamic
 
@@ -171,10 +176,11 @@ def runners(threads: int, page: Page, graphs: tuple[Path, Path] | None, pages: d
         found["ONNX Runtime int8"] = in_onnxruntime(graphs[1], threads)
         try:
             found["OpenVINO fp32"] = in_openvino(graphs[0], "f32", threads)
-            found["OpenVINO bf16"] = in_openvino(graphs[0], "bf16", threads)
+            if FAST == "bf16":
+                found["OpenVINO bf16"] = in_openvino(graphs[0], "bf16", threads)
         except ImportError as error:
             print(f"OpenVINO is left out: {error}", file=sys.stderr)
-    found["the codec bf16"] = as_shipped(threads, pages)
+    found[f"the codec {FAST}"] = as_shipped(threads, pages)
     return found
 
 
@@ -222,12 +228,12 @@ def report(threads: int, found: dict[str, Run], inks: list[Array], work: int, ro
     limit = {kind: max(rates[kind] for rates in limits) for kind in limits[0]}
     shown = ", ".join(f"{kind} {rate / 1e9:.0f}" for kind, rate in limit.items())
     print(f"\nThreads: {threads}. A page takes {work / 1e9:.1f} GFLOP; matrix products, GFLOP/s: {shown}\n")
-    columns = ("runtime", "pages/s", "best", "processor ms", "torch bf16 takes", "share of limit", "read otherwise")
+    columns = ("runtime", "pages/s", "best", "processor ms", f"torch {FAST} takes", "share of limit", "read otherwise")
     print("|", " | ".join(columns), "|")
     print("|---|---|---|---|---|---|---|")
     for name, spent in seconds.items():
         clocks, processor = [c for c, _ in spent], median(p for _, p in spent)
-        against = median(usual / own for (_, usual), (_, own) in zip(seconds["torch bf16"], spent, strict=True))
+        against = median(usual / own for (_, usual), (_, own) in zip(seconds[f"torch {FAST}"], spent, strict=True))
         share = work / processor / limit[name.split()[-1]]
         other = f"{differ[name]} of {sum(map(len, truth)):,}" if name in differ else ""
         rates = f"{1 / median(clocks):.1f} | {1 / min(clocks):.1f} | {processor * 1e3:.0f} | {against:.2f}× as long"
