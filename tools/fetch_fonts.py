@@ -1,26 +1,35 @@
 """Fetches the outline fonts that documents and strips are set in, from Debian, without being root.
 
-    python tools/fetch_fonts.py [FOLDER]
+    python tools/fetch_fonts.py [--print] [FOLDER]
 
 Downloads the packages of typesetting/fonts.py with apt-get and takes the fonts alone out of them, into
-~/.local/share/microfiche/fonts, where they are looked for. `apt-get install` of the packages does as well.
-Elsewhere than on Debian: unpack the same packages from https://packages.debian.org and copy usr/share/fonts.
+~/.local/share/microfiche/fonts, where they are looked for; with --print those that print alone is trained on too.
+`apt-get install` of the packages does as well. Elsewhere than on Debian: unpack the same packages from
+https://packages.debian.org and copy what lies in usr/share/fonts, usr/share/texmf/fonts and
+usr/share/texlive/texmf-dist/fonts into that folder.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from pathlib import Path
 
-from microfiche.typesetting.fonts import BUNDLED, FETCHED, STRIP_FONTS, STYLES, TYPEFACES
+from microfiche.typesetting.fonts import BUNDLED, FETCHED, INSTALLED, PRINT_TYPEFACES, STRIP_FONTS, STYLES, TYPEFACES
 
 
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FETCHED
-    wanted = [t for t in TYPEFACES.values() if t.package != BUNDLED]
+    parser = argparse.ArgumentParser(description="Fetches the fonts that documents and strips are set in.")
+    parser.add_argument("--print", action="store_true", dest="for_print", help="those of print alone too: 521 MB more")
+    parser.add_argument("folder", nargs="?", type=Path, default=FETCHED, help="(default: %(default)s)")
+    arguments = parser.parse_args()
+    folder: Path = arguments.folder
+    faces = [*TYPEFACES.values(), *(PRINT_TYPEFACES.values() if arguments.for_print else ())]
+    wanted = [t for t in faces if t.package != BUNDLED]
     files = {getattr(t, style) for t in wanted for style in STYLES}
     files |= {name for package, name in STRIP_FONTS if package != BUNDLED}
     packages = sorted({t.package for t in wanted} | {package for package, _ in STRIP_FONTS if package != BUNDLED})
@@ -31,11 +40,28 @@ def main() -> None:
         if subprocess.run([*quiet, *packages], cwd=work, stdout=sys.stderr).returncode:
             raise SystemExit("apt-get could not download all of " + " ".join(packages))
         for package in Path(work).glob("*.deb"):
-            subprocess.run(["dpkg-deb", "-x", str(package), f"{work}/all"], check=True)
+            unpack(package, Path(work) / "all")
         for name in sorted(files):
+            lying = (Path(f"{work}/all{installed}") / name for installed in INSTALLED)
+            found = next((file for file in lying if file.is_file()), None)
+            if found is None:
+                raise SystemExit(f"none of the packages has {name}")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(f"{work}/all/usr/share/fonts/{name}", folder / name)
+            shutil.copyfile(found, folder / name)
     print(f"{len(wanted)} typefaces, {len(files)} files from {len(packages)} packages in {folder}")
+
+
+def unpack(package: Path, folder: Path) -> None:
+    """Unpacks what a Debian package has of fonts, and its links."""
+    command = ["dpkg-deb", "--fsys-tarfile", str(package)]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE) as reading,
+        tarfile.open(fileobj=reading.stdout, mode="r|") as tar,
+    ):
+        fonts = (m for m in tar if not m.isfile() or m.name.endswith((".otf", ".ttf", ".ttc")))
+        tar.extractall(folder, fonts, filter="fully_trusted")
+    if reading.returncode:
+        raise SystemExit(f"{package.name}: dpkg-deb could not read it")
 
 
 if __name__ == "__main__":

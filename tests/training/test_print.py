@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +52,7 @@ def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "text").mkdir()
     (tmp_path / "text/a.txt").write_text("\n\f\n".join(documents))
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    monkeypatch.setattr(stage, "Prints", partial(Prints, faces=FACES))
+    monkeypatch.setattr(stage, "typefaces", lambda held_out, for_print: FACES)
     return tmp_path
 
 

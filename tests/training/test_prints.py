@@ -91,7 +91,7 @@ def test_a_folder_without_text_is_named(tmp_path: Path) -> None:
 
 def test_a_missing_font_is_named_with_its_package(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "FETCHED", text)
-    monkeypatch.setattr(fonts, "INSTALLED", text)
+    monkeypatch.setattr(fonts, "INSTALLED", (text,))
     lost = Typeface("Lost", "sans", "fonts-lost", "OFL-1.1", "lost.ttf", "lost.ttf", "lost.ttf")
     with pytest.raises(InputError, match=r"the font Lost is missing \(lost\.ttf\): apt-get install fonts-lost"):
         Prints(text, faces=[lost])

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from microfiche.errors import InputError, UsageError
+from microfiche.training.held_out import unseen
 from microfiche.typesetting import fonts
-from microfiche.typesetting.fonts import BUNDLED, STYLES, TYPEFACES, named, typefaces
+from microfiche.typesetting.alphabet import code_points
+from microfiche.typesetting.fonts import BUNDLED, PRINT_TYPEFACES, STYLES, TYPEFACES, named, typefaces
+from microfiche.typesetting.outline import Face
 
 
 def test_there_are_forty_fonts_to_train_on_and_others_of_each_kind_held_out() -> None:
@@ -21,6 +25,32 @@ def test_there_are_forty_fonts_to_train_on_and_others_of_each_kind_held_out() ->
     assert not {t.regular for t in typefaces()} & {t.regular for t in typefaces(held_out=True)}
 
 
+def test_print_is_trained_on_families_besides_none_of_them_held_out() -> None:
+    assert typefaces(for_print=True) == typefaces() + list(PRINT_TYPEFACES.values())
+    assert typefaces(held_out=True, for_print=True) == typefaces(held_out=True)
+    assert not PRINT_TYPEFACES.keys() & TYPEFACES.keys()
+    assert len({t.regular for t in typefaces(for_print=True)}) == len(typefaces(for_print=True))
+    assert {t.kind for t in PRINT_TYPEFACES.values()} == {"sans", "serif", "mono"}
+    assert not [t.name for t in PRINT_TYPEFACES.values() if unseen(t.name) or unseen(t.regular)]
+    assert [t.name for t in TYPEFACES.values() if unseen(t.name)] == [t.name for t in typefaces(held_out=True)]
+
+
+@pytest.mark.parametrize("name", PRINT_TYPEFACES)
+def test_a_family_of_print_draws_letters_in_each_style(name: str) -> None:
+    if fonts.font_file(PRINT_TYPEFACES[name].regular, PRINT_TYPEFACES[name].package) is None:
+        pytest.skip("needs fonts that do not ship: python tools/fetch_fonts.py --print")
+    ascii_, accented = "".join(map(chr, range(0x21, 0x7F))), "ÀÉÎÕÜàéîõüÅåÇçÑñØøßÆæ"
+    assert PRINT_TYPEFACES[name].draws(ascii_ + accented).all()
+    points = code_points(ascii_ + accented)
+    for style in STYLES:
+        face = Face(PRINT_TYPEFACES[name].file(style), 12)
+        for point in points:
+            page = np.full((40, 40), 255, np.uint8)
+            face.draw(page, np.array([point], np.uint32), np.array([10.0]), np.array([20]))
+            inked = np.argwhere(page < 192)
+            assert len(inked) and (inked >= 2).all() and (inked < 38).all()
+
+
 def test_bundled_fonts_are_there_and_draw_what_they_say() -> None:
     for typeface in (t for t in TYPEFACES.values() if t.package == BUNDLED):
         assert typeface.draws("Aß ?1€").all()
@@ -30,17 +60,20 @@ def test_bundled_fonts_are_there_and_draw_what_they_say() -> None:
 
 def test_a_missing_font_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "FETCHED", tmp_path)
-    monkeypatch.setattr(fonts, "INSTALLED", tmp_path)
+    monkeypatch.setattr(fonts, "INSTALLED", (tmp_path,))
     with pytest.raises(InputError, match=r"^the font Lato is missing .*: apt-get install fonts-lato, or") as error:
         TYPEFACES["Lato"].draws("a")
     assert "\n" not in str(error.value)
+    message = r"^the font Chivo is missing .*: apt-get install texlive-fonts-extra, or .*fetch_fonts\.py --print for"
+    with pytest.raises(InputError, match=message):
+        PRINT_TYPEFACES["Chivo"].file("bold")
     with pytest.raises(UsageError, match="no font 'Arial'"):
         named(["Lato", "Arial"])
 
 
 def test_a_fetched_font_is_found_before_an_installed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for folder in ("fetched", "installed"):
-        monkeypatch.setattr(fonts, folder.upper(), tmp_path / folder)
+    monkeypatch.setattr(fonts, "FETCHED", tmp_path / "fetched")
+    monkeypatch.setattr(fonts, "INSTALLED", (tmp_path / "other", tmp_path / "installed"))
     lato = TYPEFACES["Lato"]
     for folder in ("installed", "fetched"):
         file = tmp_path / folder / lato.regular
@@ -51,5 +84,5 @@ def test_a_fetched_font_is_found_before_an_installed_one(tmp_path: Path, monkeyp
 
 def test_every_font_is_in_the_docs() -> None:
     table = (Path(__file__).parent.parent.parent / "docs/fonts.md").read_text()
-    for typeface in TYPEFACES.values():
+    for typeface in [*TYPEFACES.values(), *PRINT_TYPEFACES.values()]:
         assert f"| {typeface.name} | {typeface.kind} | {typeface.package} | {typeface.licence} |" in table

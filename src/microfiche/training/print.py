@@ -46,6 +46,7 @@ from microfiche.training.real_pages import RealPages
 from microfiche.training.real_store import TRUTH
 from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.density import TOKEN_SIDE
+from microfiche.typesetting.fonts import typefaces
 from microfiche.typesetting.printed import LARGEST, SIZES, Print
 
 _ALIKE = 1.0  #: of the loss on maps that are unlike the encoder's
@@ -285,13 +286,13 @@ def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimi
 
 class Source:
     """Training pages by number, or those held out: real ones of a folder of PDFs with its store of truth, and ones set
-    from a folder of text."""
+    from a folder of text in the typefaces for print."""
 
     def __init__(self, recipe: Recipe, text: Path, pdfs: Path | None, held_out: bool = False) -> None:
         self.recipe = recipe
         self.real = RealPages(pdfs / TRUTH, pdfs, held_out) if pdfs else None
         self.set = Prints(
-            text, held_out, random_share=recipe.random_share, wide_share=0.0,
+            text, held_out, typefaces(held_out, for_print=True), random_share=recipe.random_share, wide_share=0.0,
             sizes=range(round(recipe.em[0]), round(recipe.em[1]) + 1),
         )  # fmt: skip
 

@@ -25,7 +25,8 @@ Kind = Literal["sans", "serif", "mono", "cjk"]
 Style = Literal["regular", "bold", "italic"]
 BUNDLED = "matplotlib"  #: the package whose fonts are always there
 FETCHED = Path("~/.local/share/microfiche/fonts").expanduser()  #: where tools/fetch_fonts.py puts fonts
-INSTALLED = Path("/usr/share/fonts")
+#: Where packages put fonts: Debian's own, TeX's of Debian's, and TeX Live's.
+INSTALLED = tuple(map(Path, ("/usr/share/fonts", "/usr/share/texmf/fonts", "/usr/share/texlive/texmf-dist/fonts")))
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Typeface:
         if (file := font_file(name, self.package)) is not None:
             return file
         raise InputError(
-            f"the font {self.name} is missing ({name}): apt-get install {self.package}, "
-            "or python tools/fetch_fonts.py for all fonts"
+            f"the font {self.name} is missing ({name}): apt-get install {self.package}, or python "
+            f"tools/fetch_fonts.py{' --print' if self.name in PRINT_TYPEFACES else ''} for all fonts"
         )
 
     def draws(self, text: str) -> NDArray[np.bool_]:
@@ -66,7 +67,7 @@ class Typeface:
 
 def font_file(name: str, package: str) -> Path | None:
     """Where the font file `name` of a package lies, if it is there; fetched ones come before installed ones."""
-    folders = (_bundled(),) if package == BUNDLED else (FETCHED, INSTALLED)
+    folders = (_bundled(),) if package == BUNDLED else (FETCHED, *INSTALLED)
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
@@ -121,9 +122,11 @@ def _at_32(file: str) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(file, 32, layout_engine=ImageFont.Layout.BASIC)
 
 
-def typefaces(held_out: bool = False) -> list[Typeface]:
-    """The families that are trained on, or those held out, in the order of the list."""
-    return [t for t in TYPEFACES.values() if t.held_out == held_out]
+def typefaces(held_out: bool = False, for_print: bool = False) -> list[Typeface]:
+    """The families that are trained on, or those held out, in the order of the list; `for_print` adds to the former
+    those that print alone is trained on."""
+    faces = [*TYPEFACES.values(), *(PRINT_TYPEFACES.values() if for_print else ())]
+    return [t for t in faces if t.held_out == held_out]
 
 
 def named(names: Sequence[str]) -> list[Typeface]:
@@ -135,6 +138,7 @@ def named(names: Sequence[str]) -> list[Typeface]:
 
 
 _OFL, _APACHE, _GPL = "OFL-1.1", "Apache-2.0", "GPL-3+ with font exception"
+_GUST = "GUST font licence"
 
 
 def _list() -> list[Typeface]:
@@ -144,9 +148,13 @@ def _list() -> list[Typeface]:
         regular, bold, italic = (f"{stem}{end}.ttf" for end in ends.split(","))
         found.append(Typeface(name, kind, BUNDLED, licence, regular, bold, italic))
     for name, kind, package, licence, stem, ends, held_out in _DEBIAN:
-        regular, bold, italic = (stem.replace("*", end) for end in ends.split(","))
-        found.append(Typeface(name, kind, f"fonts-{package}", licence, regular, bold, italic, held_out))
+        found.append(Typeface(name, kind, f"fonts-{package}", licence, *_files(stem, ends), held_out))
     return found
+
+
+def _files(stem: str, ends: str) -> tuple[str, str, str]:
+    regular, bold, italic = (stem.replace("*", end) for end in ends.split(","))
+    return regular, bold, italic
 
 
 _BUNDLED: tuple[tuple[str, Kind, str, str, str], ...] = (
@@ -227,7 +235,116 @@ _DEBIAN: tuple[tuple[str, Kind, str, str, str, str, bool], ...] = (
     ("WenQuanYi Zen Hei", "cjk", "wqy-zenhei", "GPL-2 with font embedding exception", "truetype/wqy/wqy-zenhei.ttc",
      ",,", True),
 )  # fmt: skip
+_GYRE, _LATIN, _TEXLIVE = "fonts-texgyre", "fonts-lmodern", "texlive-fonts-extra"
+#: name, kind, package, licence, and the files' common part and three differing ones
+_TEX: tuple[tuple[str, Kind, str, str, str, str], ...] = (
+    ("TeX Gyre Adventor", "sans", _GYRE, _GUST, "opentype/public/tex-gyre/texgyreadventor-*.otf",
+     "regular,bold,italic"),
+    ("TeX Gyre Heros", "sans", _GYRE, _GUST, "opentype/public/tex-gyre/texgyreheros-*.otf", "regular,bold,italic"),
+    ("TeX Gyre Heros Cn", "sans", _GYRE, _GUST, "opentype/public/tex-gyre/texgyreheroscn-*.otf", "regular,bold,italic"),
+    ("Latin Modern Sans", "sans", _LATIN, _GUST, "opentype/public/lm/lmsans*.otf", "10-regular,10-bold,10-oblique"),
+    ("Latin Modern Sans 8", "sans", _LATIN, _GUST, "opentype/public/lm/lmsans*.otf", "8-regular,10-bold,8-oblique"),
+    ("Archivo", "sans", _TEXLIVE, _OFL, "opentype/public/archivo/Archiv0-*.otf", _RBI),
+    ("Chivo", "sans", _TEXLIVE, _OFL, "opentype/public/chivo/Chivo-*.otf", _RBI),
+    ("Cooper Hewitt", "sans", _TEXLIVE, _OFL, "opentype/public/cooperhewitt/CooperHewitt-*.otf",
+     "Book,Bold,BookItalic"),
+    ("Cuprum", "sans", _TEXLIVE, _OFL, "truetype/public/cuprum/Cuprum-*.ttf", _RBI),
+    ("Hind Madurai", "sans", _TEXLIVE, _OFL, "opentype/public/hindmadurai/HindMadurai-*.otf", "Regular,Bold,Regular"),
+    ("IBM Plex Sans", "sans", _TEXLIVE, _OFL, "opentype/ibm/plex/IBMPlexSans-*.otf", _RBI),
+    ("IBM Plex Sans Condensed", "sans", _TEXLIVE, _OFL, "opentype/ibm/plex/IBMPlexSansCondensed-*.otf", _RBI),
+    ("Inria Sans", "sans", _TEXLIVE, _OFL, "opentype/public/inriafonts/InriaSans-*.otf", _RBI),
+    ("Iwona", "sans", _TEXLIVE, _GUST, "opentype/nowacki/iwona/Iwona-*.otf", _RBI),
+    ("Josefin Sans", "sans", _TEXLIVE, _OFL, "truetype/public/josefin/JosefinSans-*.ttf", _RBI),
+    ("Kp Sans", "sans", _TEXLIVE, _OFL, "opentype/public/kpfonts-otf/KpSans-*.otf", _RBI),
+    ("Kurier", "sans", _TEXLIVE, _GUST, "opentype/nowacki/kurier/Kurier-*.otf", _RBI),
+    ("Lexend Deca", "sans", _TEXLIVE, _OFL, "truetype/public/lexend/LexendDeca-*.ttf", "Regular,Regular,Regular"),
+    ("Libre Franklin", "sans", _TEXLIVE, _OFL, "opentype/impallari/librefranklin/LibreFranklin-*.otf", _RBI),
+    ("Merriweather Sans", "sans", _TEXLIVE, _OFL, "opentype/sorkin/merriweather/MerriweatherSans-*.otf", _RBI),
+    ("Mint Spirit", "sans", _TEXLIVE, _OFL, "opentype/arkandis/mintspirit/MintSpirit-*.otf", _RBI),
+    ("Montserrat", "sans", _TEXLIVE, _OFL, "opentype/public/montserrat/Montserrat-*.otf", _RBI),
+    ("Nunito", "sans", _TEXLIVE, _OFL, "opentype/public/nunito/Nunito-*.otf", _RBI),
+    ("Open Sans Condensed", "sans", _TEXLIVE, _APACHE, "truetype/ascender/opensans/OpenSansCondensed-*.ttf",
+     "Light,Bold,LightItalic"),
+    ("Overlock", "sans", _TEXLIVE, _OFL, "opentype/tipo/overlock/Overlock-*-OTF.otf", _RBI),
+    ("Raleway", "sans", _TEXLIVE, _OFL, "opentype/impallari/raleway/Raleway-*.otf", "Regular,Bold,Regular-Italic"),
+    ("Rosario", "sans", _TEXLIVE, _OFL, "opentype/public/rosario/Rosario-*.otf", _RBI),
+    ("Source Sans Pro", "sans", _TEXLIVE, _OFL, "opentype/adobe/sourcesanspro/SourceSansPro-*.otf",
+     "Regular,Bold,RegularIt"),
+    ("TeX Gyre Bonum", "serif", _GYRE, _GUST, "opentype/public/tex-gyre/texgyrebonum-*.otf", "regular,bold,italic"),
+    ("TeX Gyre Pagella", "serif", _GYRE, _GUST, "opentype/public/tex-gyre/texgyrepagella-*.otf", "regular,bold,italic"),
+    ("TeX Gyre Schola", "serif", _GYRE, _GUST, "opentype/public/tex-gyre/texgyreschola-*.otf", "regular,bold,italic"),
+    ("TeX Gyre Termes", "serif", _GYRE, _GUST, "opentype/public/tex-gyre/texgyretermes-*.otf", "regular,bold,italic"),
+    ("TeX Gyre Chorus", "serif", _GYRE, _GUST, "opentype/public/tex-gyre/texgyrechorus-*.otf",
+     "mediumitalic,mediumitalic,mediumitalic"),
+    ("Latin Modern Roman", "serif", _LATIN, _GUST, "opentype/public/lm/lmroman10-*.otf", "regular,bold,italic"),
+    ("Latin Modern Roman 8", "serif", _LATIN, _GUST, "opentype/public/lm/lmroman8-*.otf", "regular,bold,italic"),
+    ("Latin Modern Roman 12", "serif", _LATIN, _GUST, "opentype/public/lm/lmroman12-*.otf", "regular,bold,italic"),
+    ("Latin Modern Roman Demi", "serif", _LATIN, _GUST, "opentype/public/lm/lmroman*.otf",
+     "demi10-regular,10-bold,demi10-oblique"),
+    ("Latin Modern Roman Slanted", "serif", _LATIN, _GUST, "opentype/public/lm/lmroman*.otf",
+     "slant10-regular,slant10-bold,10-italic"),
+    ("Alegreya", "serif", _TEXLIVE, _OFL, "opentype/huerta/alegreya/Alegreya-*.otf", _RBI),
+    ("Algol Revived", "serif", _TEXLIVE, _OFL, "opentype/public/algolrevived/AlgolRevived*.otf", ",-Medium,-Slanted"),
+    ("Antykwa Połtawskiego", "serif", _TEXLIVE, _GUST, "opentype/gust/poltawski/antpolt-*.otf", "regular,bold,italic"),
+    ("Antykwa Toruńska", "serif", _TEXLIVE, _GUST, "opentype/public/antt/AntykwaTorunska-*.otf", _RBI),
+    ("Arvo", "serif", _TEXLIVE, _OFL, "truetype/public/arvo/Arvo-*.ttf", _RBI),
+    ("Baskervaldx", "serif", _TEXLIVE, "GPL-2+ with font exception", "opentype/public/baskervaldx/Baskervaldx-*.otf",
+     "Reg,Bol,Ita"),
+    ("BaskervilleF", "serif", _TEXLIVE, _OFL, "opentype/public/baskervillef/BaskervilleF-*.otf", _RBI),
+    ("Bitter", "serif", _TEXLIVE, _OFL, "truetype/huerta/bitter/Bitter-*.ttf", _RBI),
+    ("Clara", "serif", _TEXLIVE, _OFL, "opentype/public/clara/clara*.otf", "r,b,i"),
+    ("Coelacanth", "serif", _TEXLIVE, _OFL, "opentype/public/coelacanth/Coelacanth*.otf", ",Bold,Italic"),
+    ("Crimson", "serif", _TEXLIVE, _OFL, "opentype/kosch/crimson/Crimson-*.otf", "Roman,Bold,Italic"),
+    ("Crimson Pro", "serif", _TEXLIVE, _OFL, "truetype/public/crimsonpro/CrimsonPro-*.ttf", _RBI),
+    ("Eczar", "serif", _TEXLIVE, _OFL, "opentype/public/eczar/Eczar-*.otf", "Regular,Bold,Regular"),
+    ("Erewhon", "serif", _TEXLIVE, _OFL, "opentype/public/erewhon/Erewhon-*.otf", _RBI),
+    ("ETbb", "serif", _TEXLIVE, "MIT", "opentype/public/etbb/ETbb-*.otf", _RBI),
+    ("fbb", "serif", _TEXLIVE, _OFL, "opentype/public/fbb/fbb-*.otf", _RBI),
+    ("GFS Bodoni", "serif", _TEXLIVE, _OFL, "opentype/public/gfsbodoni/GFSBodoni*.otf", ",Bold,It"),
+    ("IM Fell English", "serif", _TEXLIVE, _OFL, "opentype/iginomarini/imfellenglish/IMFeEN*28P.otf", "rm,rm,it"),
+    ("Inria Serif", "serif", _TEXLIVE, _OFL, "opentype/public/inriafonts/InriaSerif-*.otf", _RBI),
+    ("IBM Plex Serif", "serif", _TEXLIVE, _OFL, "opentype/ibm/plex/IBMPlexSerif-*.otf", _RBI),
+    ("Kp Roman", "serif", _TEXLIVE, _OFL, "opentype/public/kpfonts-otf/KpRoman-*.otf", _RBI),
+    ("Kp Roman Light", "serif", _TEXLIVE, _OFL, "opentype/public/kpfonts-otf/KpRoman-*.otf",
+     "Light,Semibold,LightItalic"),
+    ("Libre Baskerville", "serif", _TEXLIVE, _OFL, "truetype/impallari/librebaskerville/LibreBaskerville-*.ttf", _RBI),
+    ("Libre Bodoni", "serif", _TEXLIVE, _OFL, "opentype/impallari/librebodoni/LibreBodoni-*.otf", _RBI),
+    ("Libre Caslon", "serif", _TEXLIVE, _OFL, "opentype/impallari/librecaslon/LibreCaslonText-*.otf", _RBI),
+    ("Merriweather", "serif", _TEXLIVE, _OFL, "opentype/sorkin/merriweather/Merriweather-*.otf", _RBI),
+    ("New Computer Modern Book", "serif", _TEXLIVE, _GUST, "opentype/public/newcomputermodern/NewCM10-*.otf",
+     "Book,Bold,BookItalic"),
+    ("Playfair Display", "serif", _TEXLIVE, _OFL, "opentype/public/playfair/PlayfairDisplay-*.otf", _RBI),
+    ("Source Serif Pro", "serif", _TEXLIVE, _OFL, "opentype/adobe/sourceserifpro/SourceSerifPro-*.otf",
+     "Regular,Bold,RegularIt"),
+    ("Spectral", "serif", _TEXLIVE, _OFL, "truetype/production/spectral/Spectral-*.ttf", _RBI),
+    ("STIX Two Text", "serif", _TEXLIVE, _OFL, "opentype/public/stix2-otf/STIXTwoText-*.otf", _RBI),
+    ("Theano Didot", "serif", _TEXLIVE, _OFL, "truetype/public/theanodidot/TheanoDidot-*.ttf",
+     "Regular,Regular,Regular"),
+    ("Theano Modern", "serif", _TEXLIVE, _OFL, "truetype/public/theanomodern/TheanoModern-*.ttf",
+     "Regular,Regular,Regular"),
+    ("Theano Old Style", "serif", _TEXLIVE, _OFL, "truetype/public/theanooldstyle/TheanoOldStyle-*.ttf",
+     "Regular,Regular,Regular"),
+    ("XCharter", "serif", _TEXLIVE, "Bitstream Charter licence", "opentype/public/xcharter/XCharter-*.otf",
+     "Roman,Bold,Italic"),
+    ("TeX Gyre Cursor", "mono", _GYRE, _GUST, "opentype/public/tex-gyre/texgyrecursor-*.otf", "regular,bold,italic"),
+    ("Latin Modern Mono", "mono", _LATIN, _GUST, "opentype/public/lm/lmmono*.otf", "10-regular,lt10-bold,10-italic"),
+    ("Latin Modern Mono Light", "mono", _LATIN, _GUST, "opentype/public/lm/lmmonolt10-*.otf", "regular,bold,oblique"),
+    ("Cascadia Code", "mono", _TEXLIVE, _OFL, "opentype/public/cascadia-code/CascadiaCod3-*.otf",
+     "Regular,Bold,Regular"),
+    ("Droid Sans Mono", "mono", _TEXLIVE, _APACHE, "truetype/ascender/droid/droidsansmono/DroidSansMono*.ttf", ",,"),
+    ("Go Mono", "mono", _TEXLIVE, "BSD-3-Clause", "truetype/bh/gofonts/GoMono-*.ttf", "Regular,Bold,Regular-Italic"),
+    ("IBM Plex Mono", "mono", _TEXLIVE, _OFL, "opentype/ibm/plex/IBMPlexMono-*.otf", _RBI),
+    ("Kp Mono", "mono", _TEXLIVE, _OFL, "opentype/public/kpfonts-otf/KpMono-*.otf", _RBI),
+    ("Source Code Pro", "mono", _TEXLIVE, _OFL, "opentype/adobe/sourcecodepro/SourceCodePro-*.otf",
+     "Regular,Bold,RegularIt"),
+    ("UM Typewriter", "mono", _TEXLIVE, _OFL, "opentype/public/umtypewriter/UMTypewriter-*.otf", _RBI),
+)  # fmt: skip
 TYPEFACES = {t.name: t for t in _list()}
+#: Families that print alone is trained on besides: what TeX and the web set documents in.
+PRINT_TYPEFACES = {
+    name: Typeface(name, kind, package, licence, *_files(stem, ends))
+    for name, kind, package, licence, stem, ends in _TEX
+}
 
 _COMMON = """
     Hebrew Arabic Devanagari Bengali Gurmukhi Gujarati Oriya Tamil Telugu Kannada Malayalam Sinhala Thai Lao
