@@ -293,7 +293,7 @@ class Source:
         self.real = RealPages(pdfs / TRUTH, pdfs, held_out) if pdfs else None
         self.set = Prints(
             text, held_out, typefaces(held_out, for_print=True), random_share=recipe.random_share, wide_share=0.0,
-            sizes=range(round(recipe.em[0]), round(recipe.em[1]) + 1),
+            sizes=range(int(recipe.em[0]), int(recipe.em[1]) + 1),
         )  # fmt: skip
 
     def batch(self, number: int) -> Batch:
