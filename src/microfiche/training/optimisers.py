@@ -22,7 +22,7 @@ _EPSILON = 1e-7
 class Muon(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) for matrices, and for convolutions as matrices (out, in · kernel), with updates as
     large as AdamW's (Liu et al., arXiv 2502.16982, section 2.2). As `torch.optim.Muon`, except that its matrix products
-    are in the dtype that is fast on the device instead of always in bfloat16, which takes forty times as long on a
+    are in the dtype that is fast on the device instead of always in bfloat16, which takes many times as long on a
     processor that has none."""
 
     def __init__(self, groups: Sequence[dict[str, Any]], momentum: float = 0.95, weight_decay: float = 0.0) -> None:

@@ -254,7 +254,7 @@ def start_folding(model: PrintModel, ink: NDArray[np.uint8], device: torch.devic
     with fast_autocast(device):
         maps = encoder.local(torch.from_numpy(ink).to(device, torch.float32) / 255, 3)
     at_4, at_8 = (
-        F.pixel_unshuffle(maps[i].float(), PATCH // side).permute(0, 2, 3, 1).flatten(0, 2).double()
+        F.pixel_unshuffle(maps[i].float(), PATCH // side).permute(0, 2, 3, 1).flatten(0, 2).cpu().double()
         for i, side in ((1, CELL), (2, COLUMN))
     )
     _, vectors = torch.linalg.eigh(at_4.T @ at_4)
