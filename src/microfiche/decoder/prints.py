@@ -28,7 +28,7 @@ MIDDLE = 0.3  #: em from a line's baseline up to its middle
 _DRIFT = 2.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
 _LEFT_OVER = 0.3  #: least probability of a character that two neighbouring frames hold, neither of them likely
 _TWO, _TWO_ALIKE = 1.4, 1.9  #: least sum over neighbouring frames that hold two characters, and the same one twice
-_PEAK = (0.4, 0.8, 1.0, 0.8, 0.4)  #: how much the rows around a peak count
+_PEAK = (0.98, 0.99, 1.0, 0.99, 0.98)  #: how much the rows around a peak count: the middle one a little more
 _SEEN, _FAINT = 0.5, 0.2  #: least probability of a line's middle where a line begins, and where it goes on
 
 
