@@ -24,26 +24,26 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.checkpoints import lines as stored_lines
-from microfiche.checkpoints import load
-from microfiche.decoder.lines import LineDecoder, Lines
 from microfiche.decoder.moe import Routing, balance_loss
-from microfiche.decoder.readout import HALF_CLASSES
-from microfiche.encoder.nano import NanoEncoder
-from microfiche.encoder.windows import PATCHES
+from microfiche.devices import fast_autocast
 from microfiche.evaluation.measure import measure, random_twin
-from microfiche.evaluation.precision import errors
-from microfiche.models.devices import fast_autocast
-from microfiche.models.nano import Nano
+from microfiche.nano import lines_checkpoint as stored_lines
+from microfiche.nano.cells import Nano
+from microfiche.nano.encoder import NanoEncoder
+from microfiche.nano.lines import LineDecoder, Lines
+from microfiche.nano.readout import HALF_CLASSES
+from microfiche.nano.windows import PATCHES
+from microfiche.precision import errors
+from microfiche.readers import load
 from microfiche.training import codec, lines
-from microfiche.training.data import Corpus, Pages, documents, held_out
+from microfiche.training.corpus import Corpus, Pages, documents, held_out
 from microfiche.training.loop import Loss, run
 from microfiche.typesetting import unreadable
 from microfiche.typesetting.alphabet import glyphs
 from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.cells import break_lines, expand, ids_to_text
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
 from microfiche.typesetting.draw import draw
-from microfiche.typesetting.layout import break_lines, expand, ids_to_text
 
 DENSITY = DENSITIES["7x13"]
 RECIPE = """
@@ -121,8 +121,8 @@ class OneStepPatched(AbstractContextManager[object]):
 
     def __enter__(self) -> None:
         self.patches = [
-            patch("microfiche.encoder.nano.Compressor", OneStep),
-            patch("microfiche.decoder.readout.Decompressor", OneStepBack),
+            patch("microfiche.nano.encoder.Compressor", OneStep),
+            patch("microfiche.nano.readout.Decompressor", OneStepBack),
         ]
         for each in self.patches:
             each.start()

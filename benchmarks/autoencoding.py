@@ -23,20 +23,20 @@ from ablations import DENSITY, VARIANTS, held_text, trained
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.checkpoints import load
-from microfiche.decoder.readout import Readout, around_centres
+from microfiche.devices import fast_autocast
 from microfiche.evaluation.bench import others_on
 from microfiche.evaluation.measure import measure, random_twin
-from microfiche.evaluation.precision import errors
-from microfiche.models.devices import fast_autocast
+from microfiche.nano.readout import Readout, around_centres
+from microfiche.precision import errors
+from microfiche.readers import load
 from microfiche.training.codec import Recipe
-from microfiche.training.data import Corpus, Pages
+from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.loop import Loss, run
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting import typeset
 from microfiche.typesetting.alphabet import N_HALF, glyphs
+from microfiche.typesetting.cells import ids_to_text
 from microfiche.typesetting.density import TOKEN_SIDE
-from microfiche.typesetting.layout import ids_to_text
 
 HELD = 45  #: characters of a token: 9 × 5 cells of 7×13 px
 WIDTH = 768

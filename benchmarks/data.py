@@ -23,11 +23,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from microfiche.training.noise import SCANS, STEPS, scanned, some, steps, worn
-from microfiche.training.prints import Prints
+from microfiche.training.set_pages import Prints
 from microfiche.training.stream import Stream
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import TYPEFACES
-from microfiche.typesetting.printed import Print
+from microfiche.typesetting.print import Print
 
 PANEL, CAPTION = 320, 16
 

@@ -24,13 +24,13 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from microfiche.checkpoints import deepseek_ocr as checkpoint
 from microfiche.decoder.generation import IMAGE, generate
 from microfiche.decoder.moe import MoEConfig, Routing
-from microfiche.encoder.clip import CLIPConfig
-from microfiche.encoder.sam import SAMConfig
-from microfiche.encoder.views import MODES, Views
-from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.deepseek_ocr import checkpoint
+from microfiche.deepseek_ocr.clip import CLIPConfig
+from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.deepseek_ocr.sam import SAMConfig
+from microfiche.deepseek_ocr.views import MODES, Views
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from conftest import oracle_of

@@ -48,7 +48,7 @@ from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, P
 
 import microfiche
 from microfiche.documents.wheels import from_wheel
-from microfiche.training.data import documents, held_out
+from microfiche.training.corpus import documents, held_out
 
 FILES = ("en-wiki", "en-novels", "de-novels", "fr-novels", "es-novels")
 FONTS = (

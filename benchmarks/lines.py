@@ -16,11 +16,12 @@ from pathlib import Path
 
 import torch
 
-from microfiche.checkpoints import lines, load
 from microfiche.evaluation.measure import random_twin
-from microfiche.evaluation.precision import errors
 from microfiche.fiche import dequantise, quantise
-from microfiche.training.data import documents, held_out
+from microfiche.nano import lines_checkpoint as lines
+from microfiche.precision import errors
+from microfiche.readers import load
+from microfiche.training.corpus import documents, held_out
 from microfiche.typesetting import Typesetter, unreadable
 from microfiche.typesetting.density import DENSITIES, mode
 

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from microfiche.checkpoints import index as index_checkpoint
-from microfiche.evaluation.precision import text_tokens
 from microfiche.memory import Memory
 from microfiche.memory.finding import rank, search
 from microfiche.memory.indexer import update
-from microfiche.training.data import documents
+from microfiche.nano import indexer_checkpoint as index_checkpoint
+from microfiche.precision import text_tokens
+from microfiche.training.corpus import documents
 from microfiche.typesetting import unreadable
 from microfiche.typesetting.density import density
 

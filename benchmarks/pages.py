@@ -36,16 +36,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from microfiche.checkpoints import nano
-from microfiche.checkpoints import print as print_2
 from microfiche.errors import InputError
 from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
-from microfiche.evaluation.precision import text_tokens
 from microfiche.evaluation.rivals import rapidocr, tesseract
 from microfiche.evaluation.twins import KINDS, Twin, twin
-from microfiche.models.prints import NanoPrint
+from microfiche.nano import checkpoint as nano
+from microfiche.nano import print_checkpoint as print_2
+from microfiche.nano.first_print import NanoPrint
 from microfiche.nano.print import PrintModel
 from microfiche.page import Page
+from microfiche.precision import text_tokens
 
 PAGES = Path(__file__).with_suffix(".json")
 SIDES = (512, 640, 768, 1024, 1280)

@@ -32,12 +32,12 @@ import torch
 from pixel_data import SOURCES, data
 from safetensors.torch import load_file, save_file
 
-from microfiche.checkpoints.pixel_tuned import load
 from microfiche.pixel.attacks import ATTACKS, Attack, attacked_words
 from microfiche.pixel.examples import Sentence, labels
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.tasks import Tag
 from microfiche.pixel.tuned import Setup, Task, Tuned
+from microfiche.pixel.tuned_checkpoint import load
 from microfiche.training.finetune import RANDOM, Recipe, evaluate, recipe_of, task_of, train, tune
 
 NAMES = ("en-pos", "zh-pos", "he-pos", "he-parse", "en-genre", "zh-sentiment")

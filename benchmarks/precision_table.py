@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from microfiche.checkpoints import lines, load
 from microfiche.evaluation.measure import measure
 from microfiche.fiche import TokenType
-from microfiche.training.data import SUFFIXES, documents, held_out
+from microfiche.nano import lines_checkpoint as lines
+from microfiche.readers import load
+from microfiche.training.corpus import SUFFIXES, documents, held_out
 from microfiche.typesetting import unreadable
 from microfiche.typesetting.density import DENSITIES
 

@@ -17,19 +17,19 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from microfiche.checkpoints import nano
 from microfiche.evaluation.measure import random_twin
-from microfiche.evaluation.precision import errors, text_tokens
 from microfiche.evaluation.rivals import rapidocr, tesseract
-from microfiche.models.prints import NanoPrint
+from microfiche.nano import checkpoint as nano
+from microfiche.nano.first_print import NanoPrint
 from microfiche.page import Page
-from microfiche.training.data import documents, held_out
+from microfiche.precision import errors, text_tokens
+from microfiche.training.corpus import documents, held_out
 from microfiche.training.noise import some, worn
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import typefaces
 from microfiche.typesetting.galleys import Look
 from microfiche.typesetting.markdown import Paragraph
-from microfiche.typesetting.printed import Print, drawable, printed, settable_text
+from microfiche.typesetting.print import Print, drawable, printed, settable_text
 
 KINDS = ("clean", "worn", "random strings")
 

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from microfiche.checkpoints.nano import load_either
 from microfiche.decoder.moe import MoEConfig
-from microfiche.decoder.reader import NANO_READER, Reader
+from microfiche.nano.checkpoint import load_either
+from microfiche.nano.prompted_decoder import NANO_READER, Reader
 from microfiche.training.loop import recipe_file
 from microfiche.training.reader import Asked, Recipe, losses, seen
 

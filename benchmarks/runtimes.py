@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from microfiche.checkpoints import load
-from microfiche.decoder.readout import OFFSETS, SQUARE, places
+from microfiche.devices import fast_dtype
 from microfiche.evaluation.bench import DENSITY, MODE
-from microfiche.models.devices import fast_dtype
-from microfiche.models.encoding import _ink
-from microfiche.models.nano import Nano, grid
+from microfiche.nano.cells import Nano, grid
+from microfiche.nano.model import _ink
+from microfiche.nano.readout import OFFSETS, SQUARE, places
+from microfiche.readers import load
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.typesetter import Typesetter
 

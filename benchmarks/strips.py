@@ -30,9 +30,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont, features
 
 from microfiche.errors import InputError
-from microfiche.training.data import documents
+from microfiche.pixel.strips import PADDING, PATCH, SIZE, Strip, StripRenderer
+from microfiche.training.corpus import documents
 from microfiche.typesetting.fonts import FETCHED, TYPEFACES
-from microfiche.typesetting.strip import PADDING, PATCH, SIZE, Strip, StripRenderer
 
 CORPORA = {"English": "en-wiki", "German": "de-novels", "French": "fr-novels", "Chinese": "zh-wiki"}
 LANGUAGES = {

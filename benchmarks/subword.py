@@ -27,14 +27,14 @@ from tokenizers.trainers import BpeTrainer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from microfiche.devices import fast_autocast
 from microfiche.errors import InputError
-from microfiche.models.devices import fast_autocast
 from microfiche.pixel.model import SMALL, Block, attention_mask, positions
+from microfiche.pixel.strips import Strip, StripRenderer
 from microfiche.pixel.tuned import Tuned
 from microfiche.training.loop import Loss, recipe_file, run
 from microfiche.training.pixel import Recipe, optimisers
-from microfiche.training.strips import Strips, texts
-from microfiche.typesetting.strip import Strip, StripRenderer
+from microfiche.training.strip_batches import Strips, texts
 
 VOCABULARY, END, MASK = 8192, 0, 1
 LEARNED_FROM = 2_000_000  #: characters of each language that the vocabulary is learned from

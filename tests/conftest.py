@@ -24,11 +24,11 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
-from microfiche.checkpoints import deepseek_ocr
 from microfiche.decoder.moe import MoEConfig
-from microfiche.encoder.clip import CLIPConfig
-from microfiche.encoder.sam import SAMConfig
-from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.deepseek_ocr import checkpoint as deepseek_ocr
+from microfiche.deepseek_ocr.clip import CLIPConfig
+from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.deepseek_ocr.sam import SAMConfig
 from microfiche.typesetting.fonts import STRIP_FONTS, strip_fonts
 
 IMAGE, END = 500, 511

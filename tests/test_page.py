@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.models.encoding import NanoConfig
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
+from microfiche.nano.model import NanoConfig
 from microfiche.page import Setting, VisionTokens
 
 

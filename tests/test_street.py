@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import microfiche
-from microfiche.checkpoints import load, save
 from microfiche.errors import CheckpointError
 from microfiche.evaluation.measure import measure
-from microfiche.evaluation.precision import fox_precision, precision
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
+from microfiche.precision import fox_precision, precision
+from microfiche.readers import load, save
 from microfiche.typesetting.shrink import shrink
 
 CHAPTER = (Path(__file__).parent.parent / "examples/alice-1.txt").read_text()

@@ -22,13 +22,13 @@ from typing import Any
 import uvicorn
 from stand_in import standing_in
 
-from microfiche.evaluation.precision import text_tokens
 from microfiche.files import whole_file
 from microfiche.memory.billing import provider
-from microfiche.memory.fading import HalfLife
 from microfiche.memory.paper import Manner
-from microfiche.serving.proxy import app
-from microfiche.serving.turns import Rewriter
+from microfiche.memory.schedules import HalfLife
+from microfiche.precision import text_tokens
+from microfiche.proxy.server import app
+from microfiche.proxy.turns import Rewriter
 
 CHAT = Path(__file__).parent / "chat.jsonl"
 

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from microfiche.evaluation.precision import text_tokens
 from microfiche.memory.billing import provider
+from microfiche.precision import text_tokens
 
 Body = dict[str, Any]
 CUT = "<cut>"  #: in an answer: here the stand-in breaks off a stream

@@ -17,10 +17,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microfiche.checkpoints import load
     from microfiche.documents.reading import read
     from microfiche.memory import Memory
     from microfiche.page import Page, Setting, VisionTokens
+    from microfiche.readers import load
     from microfiche.typesetting.typesetter import typeset
 
 # ONNX Runtime and Hugging Face's libraries report on who uses them unless they are told before they are imported.
@@ -37,7 +37,7 @@ _HOMES = {
     "Page": "page",
     "Setting": "page",
     "VisionTokens": "page",
-    "load": "checkpoints",
+    "load": "readers",
     "read": "documents.reading",
     "typeset": "typesetting.typesetter",
 }

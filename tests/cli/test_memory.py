@@ -14,12 +14,12 @@ from PIL import Image
 from stand_in import Body, parts_of, standing_in
 from typer.testing import CliRunner, Result
 
-from microfiche.checkpoints import load
 from microfiche.cli import app
 from microfiche.memory import Memory
 from microfiche.memory.asking import cited
 from microfiche.memory.calibrating import Probe, densest
 from microfiche.page import Page, Setting
+from microfiche.readers import load
 
 ALICE = Path(__file__).parent.parent.parent / "examples/alice-1.txt"
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from microfiche.checkpoints.pixel import save
 from microfiche.cli import app
+from microfiche.pixel.checkpoint import save
 from microfiche.pixel.model import Pixel, PixelConfig
 
 

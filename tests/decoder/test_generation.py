@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microfiche.decoder.generation import Generated, LoopWatch, NoRepeat, generate
+from microfiche.deepseek_ocr.model import DeepSeekOCR
 from microfiche.errors import UsageError
-from microfiche.models.deepseek_ocr import DeepSeekOCR
 
 NEVER = -1  #: no token ends the text
 TD, SLASH_TD = 128821, 128822

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from microfiche.decoder.cache import Cache
 from microfiche.decoder.moe import Experts, MoE, MoEConfig, MoEDecoder, Routing, balance_loss
-from microfiche.models.deepseek_ocr import DeepSeekOCR
+from microfiche.deepseek_ocr.model import DeepSeekOCR
 
 CLOSE = 1e-4
 

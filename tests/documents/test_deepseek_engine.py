@@ -11,11 +11,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from microfiche.cli import app
+from microfiche.deepseek_ocr.model import DeepSeekOCR, Reading
+from microfiche.devices import DTYPE
 from microfiche.documents.document import Document
 from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
 from microfiche.documents.sheet import Sheet
-from microfiche.models.deepseek_ocr import DeepSeekOCR, Reading
-from microfiche.models.devices import DTYPE
 
 
 def test_readings_become_pages_with_their_status(monkeypatch: pytest.MonkeyPatch, model: DeepSeekOCR) -> None:
@@ -58,7 +58,7 @@ def test_the_command_reads_with_weights_and_says_what_they_need(
         loaded.append(given)
         return model
 
-    monkeypatch.setattr("microfiche.checkpoints.load", load)
+    monkeypatch.setattr("microfiche.readers.load", load)
     Image.effect_noise((300, 200), 80).save(tmp_path / "x.png")
     options = ["--weights", "deepseek-ai/DeepSeek-OCR", "--dtype", "int8", "--mode", "tiny", "--format", "json"]
     result = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), *options])

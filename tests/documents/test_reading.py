@@ -22,7 +22,7 @@ from microfiche.documents.opening import open_document
 from microfiche.documents.reading import Engines, engines, leaves
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.errors import UsageError
-from microfiche.evaluation.precision import precision
+from microfiche.precision import precision
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PAPER = EXAMPLES / "paper.pdf"

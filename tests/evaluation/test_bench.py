@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import microfiche
-from microfiche.checkpoints import lines, load
 from microfiche.cli.bench import line_decoder
-from microfiche.decoder.lines import LineDecoder
 from microfiche.errors import CheckpointError
 from microfiche.evaluation.bench import rate, speculative
-from microfiche.models.nano import Nano
+from microfiche.nano import lines_checkpoint as lines
+from microfiche.nano.cells import Nano
+from microfiche.nano.lines import LineDecoder
+from microfiche.readers import load
 
 SIZES = {"width": 16, "layers": 2, "heads": 2, "dense": 16, "experts": 4, "expert": 8}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from microfiche.checkpoints import load
 from microfiche.memory import Memory
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
+from microfiche.readers import load
 
 ALICE = (Path(__file__).parent.parent.parent / "examples/alice-1.txt").read_text()
 

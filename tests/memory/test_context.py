@@ -18,9 +18,9 @@ from microfiche.errors import UsageError
 from microfiche.memory import Memory
 from microfiche.memory.billing import PROVIDERS
 from microfiche.memory.context import context
-from microfiche.memory.fading import Steps
 from microfiche.memory.messages import Message
 from microfiche.memory.plan import FASTER, Candidate, block, plan, shared
+from microfiche.memory.schedules import Steps
 
 costs = st.lists(st.integers(1, 900), min_size=5, max_size=5).map(lambda c: (*sorted(c, reverse=True), 0))
 levels = st.lists(st.integers(0, 5), min_size=1, max_size=FASTER).map(lambda v: tuple(sorted(v)))

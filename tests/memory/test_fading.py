@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from microfiche.errors import UsageError
 from microfiche.memory import Memory
-from microfiche.memory.fades import due, fade, tokens_at
-from microfiche.memory.fading import LEVELS, SCHEDULES, SIDES, TOKENS, HalfLife, Steps, schedule
+from microfiche.memory.fading import due, fade, tokens_at
 from microfiche.memory.forgetting import measure, plot, sample
 from microfiche.memory.records import Clock, PageRecord
-from microfiche.models.nano import Nano
+from microfiche.memory.schedules import LEVELS, SCHEDULES, SIDES, TOKENS, HalfLife, Steps, schedule
+from microfiche.nano.cells import Nano
 
 PAGE = PageRecord(1, "", "7x13", "dense", 1280, 1280, 1, 1, 0, 1, 1, 0.0, 1.0, 0, 1280, None)
 

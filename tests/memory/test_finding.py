@@ -9,14 +9,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microfiche.checkpoints import index
 from microfiche.errors import UsageError
 from microfiche.memory import Memory
 from microfiche.memory.finding import boxes_of, rank, read_rows
 from microfiche.memory.indexer import update
 from microfiche.memory.messages import Message
 from microfiche.memory.words import passage, words_of
-from microfiche.models.indexer import Indexer, IndexerConfig
+from microfiche.nano import indexer_checkpoint as index
+from microfiche.nano.indexer import Indexer, IndexerConfig
 from microfiche.typesetting.density import DENSITIES
 
 NEEDLE = "The keeper of the northern lighthouse hides his key beneath the blue xylophone."

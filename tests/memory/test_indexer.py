@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from microfiche.checkpoints import index
-from microfiche.decoder.readout import HALF_CLASSES
 from microfiche.errors import CheckpointError, StoreError, UsageError
 from microfiche.memory import Memory
 from microfiche.memory.indexer import keys_file, search, update
 from microfiche.memory.query import query_words, word_page
-from microfiche.models.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
-from microfiche.models.nano import Nano
-from microfiche.training.data import Corpus, Pages
+from microfiche.nano import indexer_checkpoint as index
+from microfiche.nano.cells import Nano
+from microfiche.nano.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
+from microfiche.nano.readout import HALF_CLASSES
+from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.index import Bank, Recipe, batch, cells_of, page_scores, query_of, train
 from microfiche.typesetting.density import DENSITIES
 

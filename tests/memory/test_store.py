@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from microfiche.errors import InputError, StoreError, UsageError
-from microfiche.evaluation.precision import precision
 from microfiche.memory import Memory
 from microfiche.memory.messages import Message
 from microfiche.memory.paper import packed, unpacked
 from microfiche.memory.versions import changes, stretches
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
+from microfiche.precision import precision
 
 Opened = Callable[..., Memory]
 

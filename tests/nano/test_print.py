@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from microfiche.checkpoints import print as checkpoint
 from microfiche.errors import CheckpointError, UsageError
+from microfiche.nano import print_checkpoint as checkpoint
 from microfiche.nano.print import PATCH, PrintConfig, PrintModel, inked, rectangles
 from microfiche.page import Page, VisionTokens
 

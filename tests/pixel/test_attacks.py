@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from microfiche.errors import UsageError
 from microfiche.pixel.attacks import ATTACKS, CONFUSABLES, Attack, attacked, attacked_words
-from microfiche.typesetting.strip import StripRenderer
+from microfiche.pixel.strips import StripRenderer
 
 TEXT = "The quick brown fox jumps over the lazy dog, 12 times. " * 40
 

@@ -20,7 +20,7 @@ from microfiche.cli import app
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.training import codec
 from microfiche.training.codec import Recipe, train
-from microfiche.training.data import Corpus, documents, held_out, text_files
+from microfiche.training.corpus import Corpus, documents, held_out, text_files
 
 RECIPE = """
 steps = 8

@@ -17,17 +17,17 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from microfiche.checkpoints import deepseek_ocr
-from microfiche.checkpoints.adapter import CONFIG, WEIGHTS
 from microfiche.cli import app
-from microfiche.encoder import views
+from microfiche.deepseek_ocr import checkpoint as deepseek_ocr
+from microfiche.deepseek_ocr import views
+from microfiche.deepseek_ocr.adapter import CONFIG, WEIGHTS
+from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.devices import DTYPE
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
-from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig
-from microfiche.models.devices import DTYPE
 from microfiche.training import deepseek_ocr as tuning
 from microfiche.training.deepseek_ocr import Needs, Recipe, example, needs, train
 from microfiche.training.loop import recipe_file
-from microfiche.training.pages import taught_pages
+from microfiche.training.taught_pages import taught_pages
 
 RECIPE = """
 steps = 4
@@ -141,9 +141,9 @@ import shutil, sys
 from pathlib import Path
 import torch
 from microfiche.decoder.moe import MoEConfig
-from microfiche.encoder.clip import CLIPConfig
-from microfiche.encoder.sam import SAMConfig
-from microfiche.models.deepseek_ocr import DeepSeekOCRConfig
+from microfiche.deepseek_ocr.clip import CLIPConfig
+from microfiche.deepseek_ocr.sam import SAMConfig
+from microfiche.deepseek_ocr.model import DeepSeekOCRConfig
 from microfiche.training import parallel
 from microfiche.training.deepseek_ocr import train
 

@@ -12,12 +12,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from microfiche.checkpoints import pixel
-from microfiche.checkpoints.pixel_tuned import load
 from microfiche.errors import CheckpointError, UsageError
+from microfiche.pixel import checkpoint as pixel
 from microfiche.pixel.heads import Tagger
 from microfiche.pixel.model import SMALL, Pixel, PixelConfig, PixelEncoder
 from microfiche.pixel.tuned import Setup, Tuned
+from microfiche.pixel.tuned_checkpoint import load
 from microfiche.training.finetune import (
     Recipe,
     Result,

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from microfiche.checkpoints import lines as stored
-from microfiche.checkpoints import load
 from microfiche.errors import UsageError
+from microfiche.nano import lines_checkpoint as stored
+from microfiche.readers import load
 from microfiche.training.lines import Recipe, train
 
 RECIPE = """

@@ -13,8 +13,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from microfiche.devices import DTYPE
 from microfiche.errors import UsageError
-from microfiche.models.devices import DTYPE
 from microfiche.training.codec import train
 
 RECIPE = """

@@ -37,7 +37,7 @@ from microfiche.training.noise import (
 )
 from microfiche.typesetting.fonts import TYPEFACES
 from microfiche.typesetting.galleys import Look
-from microfiche.typesetting.printed import Line, Print, printed
+from microfiche.typesetting.print import Line, Print, printed
 
 
 def page() -> Print:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from microfiche.models.devices import DTYPE
+from microfiche.devices import DTYPE
 from microfiche.training.optimisers import Muon, muon_and_adamw, orthogonalised
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from microfiche.checkpoints.pixel import load
 from microfiche.errors import InputError, UsageError
+from microfiche.pixel.checkpoint import load
+from microfiche.pixel.strips import Strip, StripRenderer
 from microfiche.training.pixel import Recipe, batch_at, train
-from microfiche.training.strips import Strips, texts
-from microfiche.typesetting.strip import Strip, StripRenderer
+from microfiche.training.strip_batches import Strips, texts
 
 RECIPE = """
 steps = 12

@@ -10,18 +10,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from microfiche.checkpoints import nano
-from microfiche.checkpoints import print as checkpoint
-from microfiche.decoder.prints import characters, trace
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.models.nano import Nano
+from microfiche.nano import checkpoint as nano
+from microfiche.nano import print_checkpoint as checkpoint
+from microfiche.nano.cells import Nano
 from microfiche.nano.print import COLUMN, PrintModel
+from microfiche.nano.tracing import characters, trace
 from microfiche.training import print as stage
 from microfiche.training.noise import turned
-from microfiche.training.prints import Prints
+from microfiche.training.set_pages import Prints
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.fonts import BUNDLED, TYPEFACES
-from microfiche.typesetting.printed import Print
+from microfiche.typesetting.print import Print
 
 FACES = [t for t in TYPEFACES.values() if t.package == BUNDLED]
 CPU = torch.device("cpu")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from microfiche.checkpoints import nano as encoders
-from microfiche.checkpoints import reader as stored
 from microfiche.errors import CheckpointError, TrainingError, UsageError
-from microfiche.models.encoding import NanoConfig
-from microfiche.models.nano import Nano
-from microfiche.models.prints import NanoPrint
+from microfiche.nano import checkpoint as encoders
+from microfiche.nano import prompted_checkpoint as stored
+from microfiche.nano.cells import Nano
+from microfiche.nano.first_print import NanoPrint
+from microfiche.nano.model import NanoConfig
 from microfiche.page import Page
 from microfiche.training import reader
 from microfiche.training.ahead import Ahead
@@ -150,14 +150,14 @@ def test_bad_recipes_are_named(folder: Path, old: str, new: str, said: str) -> N
 
 @pytest.mark.parametrize("task", ["translate", "line:1,2,3", "box:1,2,3,1000", "describe", "locate:"])
 def test_tasks_that_were_never_trained_are_refused(folder: Path, task: str) -> None:
-    from microfiche.models.prompts import reader_prompt
+    from microfiche.decoder.prompts import reader_prompt
 
     with pytest.raises(UsageError, match="no task"):
         reader_prompt(task)
 
 
 def test_prompts_are_those_of_the_training(folder: Path) -> None:
-    from microfiche.models.prompts import reader_prompt
+    from microfiche.decoder.prompts import reader_prompt
 
     stream = Recipe.read(folder / "recipe.toml").stream(folder / "text")
     for i in range(40):

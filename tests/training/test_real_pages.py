@@ -28,7 +28,7 @@ from microfiche.training.real_pages import MIXTURE, RealPages, draw, group, kept
 from microfiche.training.real_store import Document, Shard, extract
 from microfiche.training.real_text import PageTruth, page_truth
 from microfiche.typesetting.alphabet import NO_GLYPH, glyphs
-from microfiche.typesetting.printed import Print
+from microfiche.typesetting.print import Print
 
 WIDTH, HEIGHT = 400, 300
 WORDS = "The quick brown fox jumps over the lazy dog and runs away."

@@ -19,7 +19,7 @@ from microfiche.training.stream import Stream, write
 from microfiche.training.tasks import NAMES, Name, positions, task
 from microfiche.typesetting.fonts import BUNDLED, TYPEFACES
 from microfiche.typesetting.galleys import Look
-from microfiche.typesetting.printed import printed
+from microfiche.typesetting.print import printed
 
 FACES = [t for t in TYPEFACES.values() if t.package == BUNDLED]
 PAGE = printed(

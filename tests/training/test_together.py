@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from microfiche.checkpoints import lines as line_decoders
-from microfiche.checkpoints import load, save
-from microfiche.decoder.lines import LineDecoder
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.models.encoding import NanoConfig
+from microfiche.nano import lines_checkpoint as line_decoders
+from microfiche.nano.lines import LineDecoder
+from microfiche.nano.model import NanoConfig
+from microfiche.readers import load, save
 from microfiche.training.codec import new_model
 from microfiche.training.together import Recipe, train
 

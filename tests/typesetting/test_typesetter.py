@@ -13,9 +13,9 @@ from microfiche.page import Page
 from microfiche.typesetting import Typesetter, typeset, unreadable
 from microfiche.typesetting.alphabet import FULL
 from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.cells import cells_to_ids, ids_to_text
 from microfiche.typesetting.density import DENSITIES, MODES, Density, Layout
 from microfiche.typesetting.draw import draw, draw_torch
-from microfiche.typesetting.layout import cells_to_ids, ids_to_text
 
 
 def read_pixels(page: Page, density: Density, layout: Layout) -> str:

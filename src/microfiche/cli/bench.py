@@ -14,8 +14,8 @@ from microfiche.sources import sources
 from microfiche.typesetting.density import density
 
 if TYPE_CHECKING:
-    from microfiche.decoder.lines import LineDecoder
-    from microfiche.models.nano import Nano
+    from microfiche.nano.cells import Nano
+    from microfiche.nano.lines import LineDecoder
 
 app = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
 
@@ -40,8 +40,8 @@ def codec(
     from rich.console import Console
     from rich.table import Table
 
-    from microfiche.checkpoints import load
     from microfiche.evaluation.bench import bench
+    from microfiche.readers import load
 
     with reported():
         text = "".join(c for s in sources([file]) for c in readable(s, density("7x13"), "?"))
@@ -79,7 +79,7 @@ def codec(
 def line_decoder(model: Nano, file: Path | None) -> LineDecoder | None:
     """The line decoder for `model` in `file`, or without one that which ships; None, and a word on stderr, where none
     does."""
-    from microfiche.checkpoints.lines import load
+    from microfiche.nano.lines_checkpoint import load
 
     if file is not None:
         return load(model, file)

@@ -20,7 +20,7 @@ from microfiche.sources import Source, sources
 from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, Layout, density, mode
 
 if TYPE_CHECKING:
-    from microfiche.models.nano import Nano
+    from microfiche.nano.cells import Nano
     from microfiche.page import Page, VisionTokens
 
 DensityName = StrEnum("DensityName", list(DENSITIES))  # type: ignore[misc]
@@ -141,8 +141,8 @@ def pack(
     device: DeviceOption = "cpu",
 ) -> None:
     """Text to pages to vision tokens to a .fiche file."""
-    from microfiche.checkpoints import load
     from microfiche.fiche import FicheWriter
+    from microfiche.readers import load
     from microfiche.typesetting.typesetter import Typesetter
 
     with reported():
@@ -197,8 +197,8 @@ def unpack(
     device: DeviceOption = "cpu",
 ) -> None:
     """Reads the vision tokens of a .fiche file back to text, and names every page read with an error."""
-    from microfiche.checkpoints import load
     from microfiche.fiche import Fiche
+    from microfiche.readers import load
 
     with reported(), Fiche(file) as fiche:
         if text:
@@ -263,8 +263,8 @@ def measure(
     """Packs and reads in memory; says what it costs and what comes back."""
     from rich.table import Table
 
-    from microfiche.checkpoints import load
     from microfiche.evaluation.measure import measure as measured
+    from microfiche.readers import load
 
     with reported():
         at = density(density_name)

@@ -158,8 +158,8 @@ def search(
 @app.command("index")
 def make_index(memory: MemoryOption = DEFAULT, index: IndexOption = None) -> None:
     """Makes the keys by which pages are found by their pixels."""
-    from microfiche.checkpoints.index import load
     from microfiche.memory.indexer import keys_file, update
+    from microfiche.nano.indexer_checkpoint import load
 
     with reported(), opened_memory(memory, read_only=False) as opened, progress("pages") as done:
         indexer = load(index, opened.model.checkpoint)

@@ -26,7 +26,7 @@ from microfiche.errors import InputError, UsageError
 from microfiche.files import whole_file
 
 if TYPE_CHECKING:
-    from microfiche.memory.fading import HalfLife, Pinned, Steps
+    from microfiche.memory.schedules import HalfLife, Pinned, Steps
 
 
 def show(
@@ -159,7 +159,7 @@ def calibrate(
 
 
 def _schedule(half_life: float | None, unit: str, named: str | None) -> HalfLife | Steps | Pinned | None:
-    from microfiche.memory.fading import SCHEDULES, schedule
+    from microfiche.memory.schedules import SCHEDULES, schedule
 
     if half_life is not None:
         return schedule({"kind": "half-life", "half_life": half_life, "unit": unit})

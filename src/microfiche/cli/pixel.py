@@ -40,9 +40,9 @@ def fill(
             raise UsageError(f"--ratio {ratio:g}: give a share between 0 and 1")
         if not text.strip():
             raise UsageError("TEXT is empty: there is nothing to mask")
-        from microfiche.checkpoints import pixel as checkpoints
+        from microfiche.pixel import checkpoint as checkpoints
         from microfiche.pixel import painting
-        from microfiche.typesetting.strip import StripRenderer
+        from microfiche.pixel.strips import StripRenderer
 
         model = checkpoints.load(checkpoint, device)
         strip = StripRenderer(colour=model.config.channels == 3).line(text)

@@ -189,12 +189,12 @@ def _model(
     if weights:
         import torch
 
-        from microfiche.checkpoints import load
-        from microfiche.checkpoints.deepseek_ocr import memory
+        from microfiche.decoder.prompts import prompt
+        from microfiche.deepseek_ocr import views
+        from microfiche.deepseek_ocr.checkpoint import memory
+        from microfiche.devices import device_named, fast_dtype
         from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
-        from microfiche.encoder import views
-        from microfiche.models.devices import device_named, fast_dtype
-        from microfiche.models.prompts import prompt
+        from microfiche.readers import load
 
         prompt(task)
         views.mode(mode)

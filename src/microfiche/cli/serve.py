@@ -33,14 +33,14 @@ def serve(
         try:
             import uvicorn
 
-            from microfiche.serving.proxy import app
+            from microfiche.proxy.server import app
         except ImportError as error:
             raise UsageError("serve needs FastAPI and uvicorn: pip install 'microfiche[serve]'") from error
         from microfiche.endpoint import Endpoint
         from microfiche.memory.billing import provider
-        from microfiche.memory.fading import HalfLife, Pinned
         from microfiche.memory.paper import Manner
-        from microfiche.serving.turns import Rewriter
+        from microfiche.memory.schedules import HalfLife, Pinned
+        from microfiche.proxy.turns import Rewriter
 
         Endpoint(proxy)
         fading = Pinned() if half_life is None else HalfLife(half_life=half_life)

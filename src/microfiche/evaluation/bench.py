@@ -16,11 +16,11 @@ from PIL import Image
 from pydantic import BaseModel
 from torch.utils.flop_counter import FlopCounterMode
 
-from microfiche.decoder.lines import LineDecoder, Lines
-from microfiche.evaluation.precision import precision
 from microfiche.evaluation.rivals import rapidocr, tesseract
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
+from microfiche.nano.lines import LineDecoder, Lines
 from microfiche.page import Page, VisionTokens
+from microfiche.precision import precision
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import density, mode
 from microfiche.typesetting.draw import draw, draw_torch

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.evaluation.measure import measure
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
 from microfiche.page import Page
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.atlas import atlas

@@ -12,12 +12,12 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from microfiche.decoder.lines import LineDecoder
-from microfiche.evaluation.precision import errors, fox_precision, text_tokens
 from microfiche.fiche import TokenType, dequantise, quantise
-from microfiche.models.encoding import Reading
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
+from microfiche.nano.lines import LineDecoder
+from microfiche.nano.model import Reading
 from microfiche.page import Page, VisionTokens
+from microfiche.precision import errors, fox_precision, text_tokens
 from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, density, mode
 from microfiche.typesetting.shrink import as_jpeg, shrink
 from microfiche.typesetting.typesetter import Typesetter

@@ -17,7 +17,7 @@ from rapidfuzz.distance import Levenshtein
 from rapidfuzz.fuzz import partial_ratio, partial_ratio_alignment, ratio
 from rapidfuzz.process import extract
 
-from microfiche.evaluation.precision import HAN, words
+from microfiche.precision import HAN, words
 
 UNKNOWN = "\ufffd"
 HELD_BACK = 0.05  #: so much may recall lie below Fox precision, which can be had by withholding words

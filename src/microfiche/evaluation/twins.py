@@ -26,7 +26,7 @@ from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import TYPEFACES, Style, Typeface
 from microfiche.typesetting.outline import face
-from microfiche.typesetting.printed import Print
+from microfiche.typesetting.print import Print
 
 Kind = Literal["clean", "scanned", "random"]
 KINDS: tuple[Kind, ...] = ("clean", "scanned", "random")

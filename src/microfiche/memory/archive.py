@@ -37,8 +37,8 @@ from microfiche.typesetting import density
 from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, mode
 
 if TYPE_CHECKING:
-    from microfiche.models.encoding import Reading
-    from microfiche.models.nano import Nano
+    from microfiche.nano.cells import Nano
+    from microfiche.nano.model import Reading
 
 CACHED = 64 << 20  #: bytes of faded pictures that are kept at hand
 
@@ -84,7 +84,7 @@ class Archive:
     def model(self) -> Nano:
         """Nano, loaded when it is first needed."""
         if self._model is None:
-            from microfiche.checkpoints import load
+            from microfiche.readers import load
 
             self._model = load()
         return self._model

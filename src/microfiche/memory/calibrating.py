@@ -12,11 +12,11 @@ from pathlib import Path
 from microfiche.endpoint import Endpoint
 from microfiche.errors import InputError, UsageError
 from microfiche.evaluation.measure import random_twin
-from microfiche.evaluation.precision import precision, text_tokens
 from microfiche.memory.billing import provider
 from microfiche.memory.paper import png
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
 from microfiche.page import Page
+from microfiche.precision import precision, text_tokens
 from microfiche.typesetting import Typesetter, density, unreadable
 from microfiche.typesetting.density import MODES, Layout, mode
 

@@ -12,15 +12,15 @@ from functools import lru_cache
 from typing import Any
 
 from microfiche.errors import StoreError, UsageError
-from microfiche.evaluation.precision import text_tokens
 from microfiche.files import plain
 from microfiche.memory.archive import Archive, OpenPage
 from microfiche.memory.billing import Provider, Shape, provider
-from microfiche.memory.fading import SCHEDULES, SIDES, HalfLife, Pinned, Steps, schedule, side_at
 from microfiche.memory.paper import UNDRAWN, SetPage, faded, faded_height, png, undrawn
 from microfiche.memory.plan import FASTER, Candidate, Plan, block, plan
 from microfiche.memory.records import Clock, PageRecord, Place
+from microfiche.memory.schedules import SCHEDULES, SIDES, HalfLife, Pinned, Steps, schedule, side_at
 from microfiche.memory.words import find
+from microfiche.precision import text_tokens
 
 INTRODUCTION = "What is remembered follows as pictures of pages, each after its caption, oldest first."
 LISTED = 40  #: characters that could not be drawn that a caption lists

@@ -15,15 +15,15 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microfiche.errors import UsageError
-from microfiche.evaluation.precision import text_tokens
 from microfiche.files import plain
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import provider
 from microfiche.memory.context import context, layout_at
-from microfiche.memory.fades import tokens_at
-from microfiche.memory.fading import SIDES
+from microfiche.memory.fading import tokens_at
 from microfiche.memory.forgetting import Fidelity, measure, sample
 from microfiche.memory.plan import shared
+from microfiche.memory.schedules import SIDES
+from microfiche.precision import text_tokens
 
 LOOKED_BACK = 16  #: pages back for which it is asked how much of the prefix stayed
 

@@ -1,122 +1,112 @@
-"""How pages fade: levels of resolution, and schedules, which are data, from age to level.
+"""Fading done: in groups of pages that follow each other, so that a cached prefix breaks seldom and at known places.
 
-After DeepSeek-OCR (arXiv 2510.18234, section 6 and figure 13): the older a page the smaller its picture, so the fewer
-its tokens. It knows nothing of databases.
+A group is as old as the youngest page in it; a page that was recalled since is as old as its recall. What is faded is
+kept at its new size beside its first, so a page can sharpen again. The text stays.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from microfiche.memory.archive import Archive
+from microfiche.memory.paper import faded_height
+from microfiche.memory.records import Clock, PageRecord, grid_of
+from microfiche.memory.schedules import HalfLife, Pinned, Steps, side_at
+from microfiche.memory.writer import store_picture, store_tokens
 
-from microfiche.errors import UsageError
-from microfiche.memory.records import Clock, PageRecord
-
-LevelName = Literal["large", "base", "small", "tiny", "half-tiny", "gone"]
-Unit = Literal["pages", "turns", "seconds", "hours", "days"]
-#: Sides in px of a page, sharpest first; a full page has (side / 64)² tokens: 400, 256, 100, 64, 16, none.
-LEVELS: dict[LevelName, int] = {"large": 1280, "base": 1024, "small": 640, "tiny": 512, "half-tiny": 256, "gone": 0}
-SIDES = tuple(LEVELS.values())
-TOKENS = tuple((side // 64) ** 2 for side in SIDES)
-FORGOTTEN = 0.01  #: strength below which nothing is left
-_SECONDS = {"seconds": 1.0, "hours": 3600.0, "days": 86400.0}
+GROUP = 16  #: pages of a group
+AT_ONCE = 32  #: pages of a commit
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+@dataclass(frozen=True)
+class Faded:
+    """What a fading did: pages it made smaller, sharper, and let go; the vision tokens of all pages before and after;
+    the first page that changed, at which a cached prefix breaks (None: it holds), and how many tokens stand before."""
+
+    smaller: int
+    sharper: int
+    gone: int
+    tokens_before: int
+    tokens_after: int
+    first: int | None
+    tokens_kept: int
 
 
-class _Schedule(_Strict):
-    unit: Unit = "pages"
-
-    def age(self, page: PageRecord, now: Clock) -> float:
-        """How old a page is, its importance allowed for."""
-        if self.unit == "pages":
-            age = float(now.pages - page.since_page)
-        elif self.unit == "turns":
-            age = float(now.turns - page.since_turn)
-        else:
-            age = (now.seconds - page.since_time) / _SECONDS[self.unit]
-        return max(0.0, age) / page.importance
-
-
-class HalfLife(_Schedule):
-    """Strength halves every `half_life`; a page has the smallest level that holds its strength's share of Large's
-    tokens: Large to 0.64 half-lives, Base to 2, Small to 2.6, Tiny to 4.6, half-Tiny to 6.6."""
-
-    kind: Literal["half-life"] = "half-life"
-    half_life: float = Field(gt=0)
-
-    def level(self, age: float) -> int:
-        """The index in SIDES for an age."""
-        strength = 0.5 ** min(age / self.half_life, 1000.0)
-        if strength <= FORGOTTEN:
-            return len(SIDES) - 1
-        return max(i for i in range(len(SIDES) - 1) if TOKENS[i] >= strength * TOKENS[0] or i == 0)
-
-    def horizon(self) -> float:
-        """The age at which nothing is left."""
-        return self.half_life * 6.7
+def due(records: Sequence[PageRecord], by: HalfLife | Steps | Pinned, now: Clock, group: int = GROUP) -> dict[int, int]:
+    """The side in px that each page has at `now`; pages of the last group, which may yet grow, stay as they are."""
+    sides: dict[int, int] = {}
+    for number, members in groupby(records, lambda r: (r.id - 1) // group):
+        pages = list(members)
+        if (number + 1) * group > now.pages:
+            sides |= {page.id: page.level for page in pages}
+            continue
+        arrived = [page for page in pages if page.since_page <= page.id] or pages
+        youngest = replace(max(arrived, key=lambda page: page.id), importance=1.0)
+        for page in pages:
+            age = min(by.age(replace(youngest, importance=page.importance), now), by.age(page, now))
+            sides[page.id] = side_at(page, 0 if page.pinned else by.level(age))
+    return sides
 
 
-class Steps(_Schedule):
-    """Levels by a table: (age from which, level), ages rising, levels falling."""
+def fade(
+    archive: Archive,
+    by: HalfLife | Steps | Pinned,
+    now: Clock | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Faded:
+    """Gives every page the size that is due by the schedule, and says what that changes; see `due`."""
+    records = archive.records()
+    now = now or archive.clock()
+    sides = due(records, by, now)
+    changed = [record for record in records if sides[record.id] != record.level]
+    for at in range(0, len(changed), AT_ONCE):
+        batch = changed[at : at + AT_ONCE]
+        smaller = [record for record in batch if 0 < sides[record.id] < record.side]
+        made = [record for record in smaller if not _stored(archive, record, sides[record.id])]
+        pages = [archive.page(record, sides[record.id]) for record in made]
+        tokens = archive.model.encode(pages) if pages else []
+        with archive.writing() as connection:
+            for record, page, values in zip(made, pages, tokens, strict=True):
+                store_picture(connection, record.id, sides[record.id], page)
+                store_tokens(connection, record.id, sides[record.id], values)
+            connection.executemany(
+                "UPDATE page SET level = ? WHERE id = ?", [(sides[record.id], record.id) for record in batch]
+            )
+        progress(min(at + AT_ONCE, len(changed)), len(changed))
+    first = changed[0].id if changed else None
+    result = Faded(
+        smaller=sum(0 < sides[r.id] < r.level for r in changed),
+        sharper=sum(sides[r.id] > r.level for r in changed),
+        gone=sum(sides[r.id] == 0 for r in changed),
+        tokens_before=sum(tokens_at(r, r.level) for r in records),
+        tokens_after=sum(tokens_at(r, sides[r.id]) for r in records),
+        first=first,
+        tokens_kept=sum(tokens_at(r, r.level) for r in records if first is None or r.id < first),
+    )
+    if changed:
+        with archive.writing() as connection:
+            connection.execute(
+                "INSERT INTO fade(time, at_page, first_page, pages, schedule) VALUES (?, ?, ?, ?, ?)",
+                (now.seconds, now.pages, first, len(changed), json.dumps(by.model_dump())),
+            )
+    return result
 
-    kind: Literal["steps"] = "steps"
-    steps: tuple[tuple[float, LevelName], ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _falling(self) -> Steps:
-        order = [list(LEVELS).index(name) for _, name in self.steps]
-        ages = [age for age, _ in self.steps]
-        if ages != sorted(set(ages)) or order != sorted(order):
-            raise ValueError("ages must rise and levels fall")
-        return self
-
-    def level(self, age: float) -> int:
-        """The index in SIDES for an age."""
-        return max((list(LEVELS).index(name) for since, name in self.steps if since <= age), default=0)
-
-    def horizon(self) -> float:
-        """The age of the last step, and a fifth more."""
-        return 1.2 * self.steps[-1][0] or 1.0
-
-
-class Pinned(_Schedule):
-    """Nothing fades."""
-
-    kind: Literal["pinned"] = "pinned"
-
-    def level(self, age: float) -> int:
-        """The index in SIDES for an age."""
+def tokens_at(record: PageRecord, side: int) -> int:
+    """Vision tokens of a page at a side in px."""
+    if not side:
         return 0
-
-    def horizon(self) -> float:
-        """An age to draw up to."""
-        return 1.0
+    height, width = grid_of(faded_height(record.height, record.side, side), side)
+    return height * width
 
 
-Schedule = Annotated[HalfLife | Steps | Pinned, Field(discriminator="kind")]
-_ADAPTER: TypeAdapter[HalfLife | Steps | Pinned] = TypeAdapter(Schedule)
-#: Those that ship.
-SCHEDULES: dict[str, HalfLife | Steps | Pinned] = {
-    "half-life": HalfLife(half_life=64),
-    "steps": Steps(steps=((0, "large"), (16, "base"), (64, "small"), (128, "tiny"), (256, "half-tiny"), (512, "gone"))),
-    "pinned": Pinned(),
-}
-
-
-def schedule(data: object) -> HalfLife | Steps | Pinned:
-    """A schedule from its data (a dict, as from TOML or JSON); UsageError, in a line, if it is none."""
-    try:
-        return _ADAPTER.validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"][1:])
-        raise UsageError(f"not a schedule: {where + ': ' if where else ''}{first['msg']}") from error
-
-
-def side_at(page: PageRecord, level: int) -> int:
-    """Pixels of width of a page at a level: no more than it was set with."""
-    return min(page.side, SIDES[level])
+def _stored(archive: Archive, record: PageRecord, side: int) -> bool:
+    with archive.reading() as connection:
+        return bool(connection.execute(
+            "SELECT count(*) FROM picture JOIN tokens USING (page, side)"
+            " WHERE page = ? AND side = ? AND checkpoint = ?",
+            (record.id, side, archive.model.checkpoint[1]),
+        ).fetchone()[0])

@@ -18,7 +18,7 @@ from microfiche.typesetting import Typesetter, density
 from microfiche.typesetting.density import TOKEN_SIDE, Layout, Mode
 
 if TYPE_CHECKING:
-    from microfiche.models.encoding import Reading
+    from microfiche.nano.model import Reading
 
 By = Literal["text", "pixels", "both"]
 FUSED = 60  #: of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
@@ -48,8 +48,8 @@ def rank(
     if by == "text":
         with archive.reading() as connection:
             return [find(connection, query, count) for query in queries]
-    from microfiche.checkpoints.index import load
     from microfiche.memory.indexer import search as by_pixels
+    from microfiche.nano.indexer_checkpoint import load
 
     indexer = load(index, archive.model.checkpoint)
     pixels = [[(match.page, match.score) for match in found]

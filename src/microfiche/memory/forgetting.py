@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from microfiche.errors import InputError
-from microfiche.evaluation.precision import errors
 from microfiche.fiche import dequantise, quantise
 from microfiche.memory.archive import Archive
-from microfiche.memory.fading import LEVELS, SIDES, HalfLife, Pinned, Steps
 from microfiche.memory.paper import faded, set_pages
-from microfiche.models.nano import Nano
+from microfiche.memory.schedules import LEVELS, SIDES, HalfLife, Pinned, Steps
+from microfiche.nano.cells import Nano
 from microfiche.page import Page
+from microfiche.precision import errors
 
 NOISE = 0.01  #: what precision may differ from chance by, on a page or two, without anything being read
 

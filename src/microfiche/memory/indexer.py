@@ -19,7 +19,7 @@ from microfiche.errors import StoreError
 from microfiche.memory.archive import Archive
 from microfiche.memory.query import query_words, word_page
 from microfiche.memory.writer import meta, set_meta
-from microfiche.models.indexer import KEY_STEP, Indexer, scores, to_int8
+from microfiche.nano.indexer import KEY_STEP, Indexer, scores, to_int8
 from microfiche.page import VisionTokens
 from microfiche.typesetting import density
 

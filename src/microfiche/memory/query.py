@@ -14,9 +14,9 @@ from microfiche.memory.words import COMMON
 from microfiche.page import Page, Setting
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.cells import expand
 from microfiche.typesetting.density import TOKEN_SIDE, Density
 from microfiche.typesetting.draw import draw
-from microfiche.typesetting.layout import expand
 
 MOST = 24  #: words of a query that are looked for
 

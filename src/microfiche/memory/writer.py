@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from microfiche.errors import UsageError
-from microfiche.evaluation.precision import text_tokens
 from microfiche.files import plain
 from microfiche.memory.messages import Message, written
 from microfiche.memory.paper import Manner, SetPage, decoded, encoded, packed, png, set_pages
@@ -23,9 +22,10 @@ from microfiche.memory.records import page_records, text_of, tokens_blob
 from microfiche.memory.versions import changes, stretches
 from microfiche.memory.words import index_words
 from microfiche.page import Page, VisionTokens
+from microfiche.precision import text_tokens
 
 if TYPE_CHECKING:
-    from microfiche.models.nano import Nano
+    from microfiche.nano.cells import Nano
 
 AT_ONCE = 32  #: pages of a commit
 

@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.decoder.prints import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
 from microfiche.errors import CheckpointError
-from microfiche.models.encoding import check_own, ink_of
+from microfiche.nano.model import check_own, ink_of
+from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
 from microfiche.page import Page, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.density import TOKEN_SIDE
@@ -302,7 +302,7 @@ class PrintModel(nn.Module):
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
         """The vision tokens of each page, on the CPU: one for each square with ink, of a grid that begins where ink
-        does. Pages may be of any size up to MAX_SIDE (models/encoding.py), UsageError beyond."""
+        does. Pages may be of any size up to MAX_SIDE (nano/model.py), UsageError beyond."""
         return list(self.encode_each(pages))
 
     @torch.inference_mode()

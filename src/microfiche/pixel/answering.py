@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from microfiche.pixel import metrics
 from microfiche.pixel.examples import Question, read_squad
 from microfiche.pixel.heads import Answers
+from microfiche.pixel.strips import Strip
 from microfiche.pixel.tuned import Task, TaskLoss, Tuned
-from microfiche.typesetting.strip import Strip
 
 UNANSWERABLE = "unanswerable"  #: the one label, where training had questions without answers
 LONGEST = 40  #: patches of an answer

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.errors import UsageError
-from microfiche.typesetting.strip import PATCH, Strip
+from microfiche.pixel.strips import PATCH, Strip
 
 EPSILON = 1e-6  #: added to a patch's variance, where its pixels are normalised
 WIDEST, DEEPEST = 8192, 64  #: more is taken for a slip

@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from microfiche.pixel.masking import spans
 from microfiche.pixel.model import Pixel, patches_of, targets
-from microfiche.typesetting.strip import PATCH, Strip
+from microfiche.pixel.strips import PATCH, Strip
 
 ROW = 40  #: patches beside each other in a picture; longer strips go on below
 HIDDEN = (176, 190, 206)  #: what a masked patch looks like

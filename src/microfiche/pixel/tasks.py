@@ -20,9 +20,9 @@ from microfiche.pixel import metrics
 from microfiche.pixel.answering import Answer
 from microfiche.pixel.examples import Labelled, Sentence, read_conllu, read_lines, read_ner, read_tsv
 from microfiche.pixel.heads import Classifier, Parser, Tagger
+from microfiche.pixel.strips import Strip
 from microfiche.pixel.trees import best_tree
 from microfiche.pixel.tuned import Task, TaskLoss, TaskName, Tuned, drawing, in_batches, padded, pieces
-from microfiche.typesetting.strip import Strip
 
 _BATCH = 32  # strips that are predicted together
 _NONE = -100  # the class that no loss is on

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from microfiche.errors import InputError
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import PixelEncoder, patches_of
-from microfiche.typesetting.strip import Strip, StripRenderer
+from microfiche.pixel.strips import Strip, StripRenderer
 
 TaskName = Literal["classify", "tag", "ner", "parse", "answer"]
 SHORTEST, LARGEST = 16, 4096  #: patches of the strips that a task may be given

@@ -16,13 +16,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.checkpoints import load, save
-from microfiche.encoder.windows import PATCHES
-from microfiche.models.devices import fast_autocast
-from microfiche.models.encoding import NanoConfig
-from microfiche.models.nano import Nano
+from microfiche.devices import fast_autocast
+from microfiche.nano.cells import Nano
+from microfiche.nano.model import NanoConfig
+from microfiche.nano.windows import PATCHES
+from microfiche.readers import load, save
 from microfiche.training import parallel, sizes
-from microfiche.training.data import LARGEST, Batch, Corpus, Pages
+from microfiche.training.corpus import LARGEST, Batch, Corpus, Pages
 from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting.alphabet import N_FULL, N_HALF

@@ -22,15 +22,16 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.checkpoints import adapter, deepseek_ocr
 from microfiche.decoder.moe import balance_loss
-from microfiche.encoder import views
+from microfiche.deepseek_ocr import adapter, views
+from microfiche.deepseek_ocr import checkpoint as deepseek_ocr
+from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig, Example
+from microfiche.devices import fast_autocast, fast_dtype, free_memory
 from microfiche.errors import InputError, UsageError
-from microfiche.models.deepseek_ocr import DeepSeekOCR, DeepSeekOCRConfig, Example
-from microfiche.models.devices import fast_autocast, fast_dtype, free_memory
-from microfiche.training import pages, parallel
+from microfiche.training import parallel
+from microfiche.training import taught_pages as pages
 from microfiche.training.loop import Loss, Plan, run
-from microfiche.training.pages import TaughtPage
+from microfiche.training.taught_pages import TaughtPage
 
 MEASURED = 64  #: held-out pages at most
 ADAPTER, CHECKPOINT = "adapter", "checkpoint"  #: folders, of a training's, for what was learned

@@ -19,16 +19,16 @@ import torch
 from pydantic import Field, ValidationError
 from torch import nn
 
-from microfiche.checkpoints import pixel as pretrained
-from microfiche.checkpoints.pixel_tuned import load, save
+from microfiche.devices import fast_autocast
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
-from microfiche.models.devices import fast_autocast
+from microfiche.pixel import checkpoint as pretrained
 from microfiche.pixel.examples import differences, labels
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import SMALL, PixelEncoder
 from microfiche.pixel.tasks import TASKS
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
+from microfiche.pixel.tuned_checkpoint import load, save
 from microfiche.training import parallel
 from microfiche.training.loop import Loss, Plan, recipe_file, run
 from microfiche.training.optimisers import muon_and_adamw

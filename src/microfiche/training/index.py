@@ -19,20 +19,20 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from microfiche.checkpoints import load
-from microfiche.checkpoints.index import save
+from microfiche.devices import fast_autocast
 from microfiche.errors import TrainingError
 from microfiche.memory.query import query_words, word_page
-from microfiche.models.devices import fast_autocast
-from microfiche.models.indexer import Indexer, IndexerConfig, scores
-from microfiche.models.nano import Nano
+from microfiche.nano.cells import Nano
+from microfiche.nano.indexer import Indexer, IndexerConfig, scores
+from microfiche.nano.indexer_checkpoint import save
 from microfiche.page import Page
-from microfiche.training.data import Corpus, Pages
+from microfiche.readers import load
+from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.loop import Loss, Plan, run
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.cells import ids_to_text
 from microfiche.typesetting.density import DENSITIES, MODES, TOKEN_SIDE, Density
-from microfiche.typesetting.layout import ids_to_text
 from microfiche.typesetting.typesetter import Typesetter
 
 ENCODED = 16  #: pages that are encoded at a time

@@ -16,15 +16,15 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.checkpoints import load
-from microfiche.checkpoints.lines import save
-from microfiche.decoder.lines import BEGIN, NANO_LINES, LineDecoder, Lines
 from microfiche.decoder.moe import Routing, balance_loss
-from microfiche.decoder.readout import HALF_CLASSES, RIGHT
-from microfiche.models.devices import fast_autocast
-from microfiche.models.nano import Nano
+from microfiche.devices import fast_autocast
+from microfiche.nano.cells import Nano
+from microfiche.nano.lines import BEGIN, NANO_LINES, LineDecoder, Lines
+from microfiche.nano.lines_checkpoint import save
+from microfiche.nano.readout import HALF_CLASSES, RIGHT
+from microfiche.readers import load
 from microfiche.training import sizes
-from microfiche.training.data import LARGEST, Corpus, Pages
+from microfiche.training.corpus import LARGEST, Corpus, Pages
 from microfiche.training.experts import Use
 from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.training.optimisers import muon_and_adamw

@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 
 from microfiche.errors import UsageError
 from microfiche.page import PAPER, Boxes, Page
-from microfiche.typesetting.printed import Print
+from microfiche.typesetting.print import Print
 from microfiche.typesetting.shrink import as_jpeg
 
 Picture = NDArray[np.uint8]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from microfiche.models.devices import fast_dtype
+from microfiche.devices import fast_dtype
 
 _QUINTIC = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5

@@ -19,8 +19,8 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from microfiche.devices import device_named
 from microfiche.errors import TrainingError
-from microfiche.models.devices import device_named
 
 
 @contextmanager

@@ -14,16 +14,16 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from microfiche.checkpoints.pixel import save
-from microfiche.models.devices import fast_autocast
+from microfiche.devices import fast_autocast
+from microfiche.pixel.checkpoint import save
 from microfiche.pixel.masking import masked_count
 from microfiche.pixel.model import Pixel
+from microfiche.pixel.strips import StripRenderer
 from microfiche.training import sizes
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.optimisers import muon_and_adamw
-from microfiche.training.strips import Batch, Renderer, Strips, texts
-from microfiche.typesetting.strip import StripRenderer
+from microfiche.training.strip_batches import Batch, Renderer, Strips, texts
 
 _FEWEST = 16  #: patches of a strip
 

@@ -20,8 +20,8 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.checkpoints import print as checkpoint
-from microfiche.models.devices import fast_autocast
+from microfiche.devices import fast_autocast
+from microfiche.nano import print_checkpoint as checkpoint
 from microfiche.nano.print import (
     BETWEEN,
     BEYOND,
@@ -41,13 +41,13 @@ from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.noise import scanned, some, worn
 from microfiche.training.optimisers import muon_and_adamw
-from microfiche.training.prints import Prints
 from microfiche.training.real_pages import RealPages
 from microfiche.training.real_store import TRUTH
+from microfiche.training.set_pages import Prints
 from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import typefaces
-from microfiche.typesetting.printed import LARGEST, SIZES, Print
+from microfiche.typesetting.print import LARGEST, SIZES, Print
 
 _ALIKE = 1.0  #: of the loss on maps that are unlike the encoder's
 _DIRECTLY = 4  #: batches of which one is read from the encoder's own maps too

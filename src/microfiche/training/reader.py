@@ -19,14 +19,14 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from microfiche.checkpoints.nano import load_either
-from microfiche.checkpoints.reader import save
-from microfiche.decoder import vocabulary
 from microfiche.decoder.moe import Routing, balance_loss
-from microfiche.decoder.reader import NANO_READER, Reader
-from microfiche.models.devices import fast_autocast, fast_dtype
-from microfiche.models.encoding import NanoModel
-from microfiche.models.reader import question
+from microfiche.devices import fast_autocast, fast_dtype
+from microfiche.nano import vocabulary
+from microfiche.nano.checkpoint import load_either
+from microfiche.nano.model import NanoModel
+from microfiche.nano.prompted import question
+from microfiche.nano.prompted_checkpoint import save
+from microfiche.nano.prompted_decoder import NANO_READER, Reader
 from microfiche.training import sizes
 from microfiche.training.ahead import Ahead
 from microfiche.training.experts import Use

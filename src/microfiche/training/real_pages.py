@@ -17,13 +17,13 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from microfiche.decoder.prints import MIDDLE
 from microfiche.errors import InputError
+from microfiche.nano.tracing import MIDDLE
 from microfiche.page import Page
 from microfiche.training.held_out import unit_held_out, unit_of, unseen
 from microfiche.training.real_store import Document, Shard
 from microfiche.training.real_text import PageTruth, draw_grey
-from microfiche.typesetting.printed import Line, Print
+from microfiche.typesetting.print import Line, Print
 
 _BAD = 0xFFFD  #: stands in a page's text for a character that is not to be learned
 _DESIGNED = re.compile(

@@ -7,8 +7,8 @@ from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 from microfiche.decoder.moe import MoEConfig
-from microfiche.encoder.windows import PATCHES
-from microfiche.models.encoding import NanoConfig
+from microfiche.nano.model import NanoConfig
+from microfiche.nano.windows import PATCHES
 from microfiche.pixel.model import SMALL, PixelConfig
 from microfiche.training.loop import unknown
 

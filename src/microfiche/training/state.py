@@ -12,9 +12,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from microfiche.checkpoints import tensors
 from microfiche.errors import CheckpointError, InputError, TrainingError
 from microfiche.training import parallel
+from microfiche.weights import tensors
 
 
 def saved(

@@ -20,17 +20,17 @@ from PIL import Image
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
 from microfiche.page import INK, PAPER, Page, Setting
-from microfiche.training.data import Corpus, Pages
+from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.noise import some, worn
-from microfiche.training.prints import Prints
+from microfiche.training.set_pages import Prints
 from microfiche.training.tasks import NAMES, Name, Task, task
 from microfiche.typesetting.alphabet import END
 from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.cells import boxes, break_lines, expand, ids_to_text, text_cells
 from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density, Layout
 from microfiche.typesetting.draw import draw
 from microfiche.typesetting.fonts import Typeface
-from microfiche.typesetting.layout import boxes, break_lines, expand, ids_to_text, text_cells
-from microfiche.typesetting.printed import LARGEST, Line, Print, Region
+from microfiche.typesetting.print import LARGEST, Line, Print, Region
 
 T = TypeVar("T")
 EVEN = dict.fromkeys(NAMES, 1.0)

@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.models.prompts import LOCATE, PARTS, PROMPTS, READ, prompt
+from microfiche.decoder.prompts import LOCATE, PARTS, PROMPTS, READ, prompt
 from microfiche.page import Boxes
 from microfiche.typesetting.galleys import Kind
-from microfiche.typesetting.printed import Print
+from microfiche.typesetting.print import Print
 
 Name = Literal["free", "line", "box", "markdown", "locate", "continue"]
 FULL = 999  #: the position of a page's right and lower edge

@@ -16,12 +16,12 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from microfiche.checkpoints import lines as line_decoders
-from microfiche.checkpoints import load, save
-from microfiche.decoder.lines import LineDecoder
-from microfiche.models.nano import Nano
+from microfiche.nano import lines_checkpoint as line_decoders
+from microfiche.nano.cells import Nano
+from microfiche.nano.lines import LineDecoder
+from microfiche.readers import load, save
 from microfiche.training import codec, lines
-from microfiche.training.data import LARGEST, Corpus, Pages
+from microfiche.training.corpus import LARGEST, Corpus, Pages
 from microfiche.training.loop import Loss, run
 from microfiche.typesetting.density import TOKEN_SIDE
 

@@ -16,9 +16,9 @@ from microfiche.page import INK, PAPER, Page, Setting
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, NO_GLYPH
 from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.cells import boxes, break_lines, expand, ids_to_text, text_cells
 from microfiche.typesetting.density import DEFAULT_DENSITY, TOKEN_SIDE, Density, Layout, Mode
 from microfiche.typesetting.draw import draw
-from microfiche.typesetting.layout import boxes, break_lines, expand, ids_to_text, text_cells
 
 
 def typeset(text: str, density: str = DEFAULT_DENSITY, mode: str = "small", layout: Layout = "dense") -> list[Page]:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from microfiche.decoder.generation import PDF
+from microfiche.deepseek_ocr.model import DeepSeekOCR
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import parse
 from microfiche.documents.sheet import Sheet
-from microfiche.models.deepseek_ocr import DeepSeekOCR
 
 
 @dataclass(frozen=True)

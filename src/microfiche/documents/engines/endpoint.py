@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from microfiche.decoder.prompts import prompt
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import loop, parse
 from microfiche.documents.sheet import Sheet
 from microfiche.endpoint import Endpoint
 from microfiche.errors import InputError
-from microfiche.models.prompts import prompt
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+"""DeepEncoder: the views of pages → the vectors that stand for each page before the decoder.
+
+SAM and CLIP side by side, projected to the decoder's width, rows ended by a newline vector, tiles laid out as one
+canvas before the global view, a separator at the end. It knows nothing of modes or text.
+After arXiv 2510.18234, section 3.2, and the published code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from microfiche.deepseek_ocr.clip import CLIP, CLIPConfig
+from microfiche.deepseek_ocr.sam import SAM, SAMConfig
+from microfiche.deepseek_ocr.views import Views
+
+PIXELS_AT_ONCE = 16 * 1024 * 1024  #: on an accelerator; the CPU gains nothing from more than one view at a time
+
+
+class DeepEncoder(nn.Module):
+    """Views → (n, width) vectors a page."""
+
+    def __init__(self, sam: SAMConfig, clip: CLIPConfig, width: int) -> None:
+        super().__init__()
+        self.sam = SAM(sam)
+        self.clip = CLIP(clip)
+        self.projector = nn.Linear(clip.width + sam.out[1], width)
+        self.newline = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.separator = nn.Parameter(torch.randn(width) * width**-0.5)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) pixels in [-1, 1] → (B, g, g, width) with g = S/64."""
+        local = self.sam(pixels)
+        both = torch.cat([self.clip(local), local.flatten(2).transpose(1, 2)], dim=-1)
+        return self.projector(both).view(len(local), *local.shape[-2:], -1)
+
+    def forward(self, pages: Sequence[Views]) -> list[Tensor]:
+        """(len(views), width) vectors for each page; views of equal side go through together."""
+        seen = self._seen([view for page in pages for view in (page.page, *page.tiles)])
+        return [self._arranged(next(seen), [next(seen) for _ in page.tiles], page.grid) for page in pages]
+
+    def _seen(self, views: list[Tensor]) -> Iterator[Tensor]:
+        """The (g, g, width) features of each view."""
+        device, dtype = self.newline.device, self.newline.dtype
+        features: dict[int, Tensor] = {}
+        for side in sorted({view.shape[-1] for view in views}):
+            equal = [i for i, view in enumerate(views) if view.shape[-1] == side]
+            at_once = 1 if device.type == "cpu" else max(1, PIXELS_AT_ONCE // side**2)
+            for first in range(0, len(equal), at_once):
+                some = equal[first : first + at_once]
+                pixels = torch.stack([views[i] for i in some]).to(device, dtype)
+                features.update(zip(some, self.features(pixels), strict=True))
+        return iter([features[i] for i in range(len(views))])
+
+    def _arranged(self, page: Tensor, tiles: list[Tensor], grid: tuple[int, int]) -> Tensor:
+        rows = [self._rows(page), self.separator[None]]
+        if tiles:
+            w, h = grid
+            canvas = torch.stack(tiles).view(h, w, *tiles[0].shape).transpose(1, 2)  # (h, q, w, q, D)
+            rows.insert(0, self._rows(canvas.flatten(2, 3).flatten(0, 1)))
+        return torch.cat(rows)
+
+    def _rows(self, canvas: Tensor) -> Tensor:
+        """(rows, columns, D) → (rows · (columns + 1), D): a newline after each row."""
+        newline = self.newline.expand(len(canvas), 1, -1)
+        return torch.cat([canvas, newline], dim=1).flatten(0, 1)

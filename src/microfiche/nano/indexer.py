@@ -1,0 +1,86 @@
+"""The lightning indexer: small heads over nano's frozen vision tokens, by which a query finds tokens that speak of it.
+
+After DeepSeek Sparse Attention (DeepSeek-V3.2-Exp): the score of query token s and key token t is
+Σ over heads h of w[s, h] · ReLU(q[s, h] · k[t]) / √d, with one key for all heads; a page's score is, as in late
+interaction (ColBERT), the sum over the query's tokens of the best token on the page. It knows nothing of stores.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from microfiche.nano.readout import HALF_CLASSES
+
+KEY_STEP = 1 / 32  #: of an int8 key; keys are normalised, so nearly all lie within ±127 of them
+
+
+@dataclass(frozen=True)
+class IndexerConfig:
+    """Classes that a cell may be of; widths: of a cell, of what a stretch of cells shows, of a key; how many cells make
+    a stretch; and how many heads."""
+
+    classes: int = HALF_CLASSES
+    narrow: int = 32
+    hidden: int = 256
+    width: int = 128
+    stretch: int = 5
+    heads: int = 4
+
+
+class Indexer(nn.Module):
+    """`keys` of page tokens, `queries` of query tokens, and their `scores`.
+
+    Both take tokens as what nano's readout makes of them: for each cell of a density's grid how likely it is of each
+    class. What a stretch of a line shows is the same feature wherever it stands, and a token has the strongest of each
+    feature in its square. At first queries are as keys, so that what shows the same is found before anything is learnt.
+    """
+
+    def __init__(self, config: IndexerConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
+        super().__init__()
+        self.config, self.checkpoint = config, checkpoint
+        self.narrow = nn.Linear(config.classes, config.narrow, bias=False)
+        self.line = nn.Conv2d(config.narrow, config.hidden, (1, config.stretch), padding=(0, config.stretch // 2))
+        self.key = nn.Linear(config.hidden, config.width)
+        self.query = nn.Linear(config.hidden, config.heads * config.width)
+        self.weigh = nn.Linear(config.hidden, config.heads)
+        if not self.key.weight.is_meta:
+            with torch.no_grad():
+                self.narrow.weight.normal_()
+                self.query.weight.copy_(self.key.weight.repeat(config.heads, 1))
+                self.query.bias.copy_(self.key.bias.repeat(config.heads))
+                self.weigh.weight.zero_()
+                self.weigh.bias.fill_(1.0)
+
+    def keys(self, cells: Tensor, height: int, width: int) -> Tensor:
+        """(B, rows, columns, classes) cells of pages of height × width tokens → (B · height · width, d) keys, each of
+        mean 0 and variance 1."""
+        return F.layer_norm(self.key(self._tokens(cells, height, width)), (self.config.width,))
+
+    def queries(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """(S, rows, columns, classes) cells of single tokens → (S, heads, d) queries and (S, heads) weights."""
+        x = self._tokens(cells, 1, 1)
+        q = self.query(x).view(-1, self.config.heads, self.config.width)
+        return q, self.weigh(x) / math.sqrt(self.config.heads * self.config.width)
+
+    def _tokens(self, cells: Tensor, height: int, width: int) -> Tensor:
+        """(B, rows, columns, classes) → (B · height · width, hidden)."""
+        x = self.narrow(cells)
+        x = F.adaptive_max_pool2d(F.gelu(self.line(x.permute(0, 3, 1, 2))), (height, width))
+        return x.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def scores(q: Tensor, w: Tensor, keys: Tensor) -> Tensor:
+    """(S, heads, d) queries, (S, heads) weights, (N, d) keys → (N, S) scores."""
+    s, heads, d = q.shape
+    dots = (keys @ q.reshape(s * heads, d).T).relu_().view(-1, s, heads)
+    return (dots * w).sum(-1)
+
+
+def to_int8(keys: Tensor) -> Tensor:
+    """Keys as they are stored."""
+    return (keys / KEY_STEP).round().clamp(-127, 127).to(torch.int8)

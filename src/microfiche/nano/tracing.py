@@ -1,0 +1,232 @@
+"""The print readout: vision tokens → lines of proportional type, wherever they stand, in one parallel pass.
+
+No cell says here where a character is, so tokens are unfolded to 8-px squares and asked twice. Each square says in
+which of its pixel rows the middle of a text line runs, if one does, and how large its type is; such squares that follow
+each other are a line. Along a line, every two pixels, a frame says which character has its centre there, if any. It
+knows nothing of files, nor of the order in which lines are read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from microfiche.nano.readout import OFFSETS, SQUARE, Squares, around_centres, square_at
+from microfiche.typesetting.alphabet import CONTROLS, HALF, N_HALF
+from microfiche.typesetting.density import TOKEN_SIDE
+
+FRAME = 2  #: pixels along a line that one frame stands for
+NONE = N_HALF  #: the class of a frame that no character has its centre in
+FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id that is printed, but for the space
+NO_LINE = SQUARE  #: the class of a square that no line's middle runs through
+MIDDLE = 0.3  #: em from a line's baseline up to its middle
+_DRIFT = 2.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
+_LEFT_OVER = 0.3  #: least probability of a character that two neighbouring frames hold, neither of them likely
+_TWO, _TWO_ALIKE = 1.4, 1.9  #: least sum over neighbouring frames that hold two characters, and the same one twice
+_PEAK = (0.98, 0.99, 1.0, 0.99, 0.98)  #: how much the rows around a peak count: the middle one a little more
+_SEEN, _FAINT = 0.5, 0.2  #: least probability of a line's middle where a line begins, and where it goes on
+
+
+@dataclass(frozen=True)
+class TracedLine:
+    """A line's middle from (`left`, `y`) px on, falling `slope` px a px, up to `right`, and the `size` of its type in
+    px an em."""
+
+    left: float
+    right: float
+    y: float
+    slope: float
+    size: float
+
+    def at(self, x: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
+        """The height of the line's middle at `x`, px."""
+        return (x - self.left) * self.slope + self.y
+
+
+@dataclass(frozen=True)
+class PrintedLine:
+    """What was read in one line: its `text`, and for each character of it the probability (T,) float32 and the box of
+    left, top, right, bottom pixels (T, 4) int32."""
+
+    text: str
+    confidence: NDArray[np.float32]
+    boxes: NDArray[np.int32]
+    size: float
+
+
+class PrintReadout(Squares):
+    """Reads lines of type of what it can `see` in unfolded tokens."""
+
+    def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
+        super().__init__(width, token_width, layers, square_width, hidden, OFFSETS)
+        self.line_head = nn.Linear(square_width, SQUARE + 2)
+        self.frame_head = nn.Linear(hidden, N_HALF + 1)
+
+    def line_logits(self, squares: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., square width) → (..., 9) logits of the pixel row in which a line's middle runs through each square,
+        the last for none, and (...) the binary logarithm of its type's size in px an em."""
+        found: Tensor = self.line_head(squares)
+        return found[..., : SQUARE + 1], found[..., SQUARE + 1] + 3.5
+
+    def frame_logits(self, squares: Tensor, at: Tensor, offset: Tensor) -> Tensor:
+        """Squares of `unfold`, (m, 4) indices and (m,) offsets of `around_centres` → (m, N_HALF + 1) logits."""
+        logits: Tensor = self.frame_head(self.see(squares, at, offset))
+        return logits
+
+    def read(self, squares: Tensor, height: int, width: int) -> list[PrintedLine]:
+        """The lines of one page of `height` × `width` tokens, from the top, of its (height · width · 64, square width)
+        squares."""
+        rows, size = self.line_logits(squares)
+        y, x = np.mgrid[: height * TOKEN_SIDE : SQUARE, : width * TOKEN_SIDE : SQUARE]
+        grid = square_at(y, x, height, width)
+        chance = rows.float().softmax(-1)[..., :NO_LINE].cpu().numpy()[grid]  # (rows of squares, columns, 8)
+        lines = trace(chance, np.exp2(size.float().cpu().numpy()[grid]))
+        if not lines:
+            return []
+        xs = [frames(line, width * TOKEN_SIDE) for line in lines]
+        ys = [line.at(x) for line, x in zip(lines, xs, strict=True)]
+        y = np.clip(np.floor(np.concatenate(ys)), 0, height * TOKEN_SIDE - 1).astype(np.int64)
+        x = np.floor(np.concatenate(xs)).astype(np.int64)
+        at, offset = (torch.from_numpy(a).to(squares.device) for a in around_centres(y, x, height, width))
+        logits = self.frame_logits(squares, at, offset).float()
+        logits[:, 1:FIRST_PRINTED] = -torch.inf
+        probability = logits.softmax(-1).cpu().numpy()
+        ends = np.cumsum([len(x) for x in xs])
+        read = (
+            characters(line, x, part)
+            for line, x, part in zip(lines, xs, np.split(probability, ends[:-1]), strict=True)
+        )
+        return [line for line in read if line.text.strip()]
+
+
+def frames(line: TracedLine, width: int) -> NDArray[np.float64]:
+    """The middles of the frames of a line, px."""
+    first = max(0, int(line.left) // FRAME - 2)
+    last = min(width // FRAME, int(line.right) // FRAME + 3)
+    return np.arange(first, last, dtype=np.float64) * FRAME + FRAME / 2
+
+
+def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -> list[TracedLine]:
+    """(rows of squares, columns, 8) the probability that a line's middle runs through each pixel row of each square,
+    and (rows, columns) the size of its type → the lines, from the top.
+
+    A line is a chain of columns of squares, each of which has a peak near the one before.
+    """
+    rows, columns, _ = chance.shape
+    ridge = np.pad(chance.transpose(1, 0, 2).reshape(columns, -1), ((0, 0), (2, 2)))  # (columns, pixel rows)
+    spread = np.stack([w * ridge[:, i : i + rows * SQUARE] for i, w in enumerate(_PEAK)])  # that a peak is spread on
+    near = spread.sum(0)
+    middle = (spread * np.arange(-2, 3)[:, None, None]).sum(0) / np.maximum(near, 1e-9)
+    padded = np.pad(near, ((0, 0), (2, 2)), constant_values=-1.0)
+    around = np.stack([padded[:, i : i + rows * SQUARE] for i in range(5)])
+    peak = (near >= _FAINT) & (around.argmax(0) == 2)  # of rows within 2 px the first of the highest
+    parts: list[NDArray[np.float64]] = []  # of each column: line, column, y, size
+    lines, ys = np.empty(0, np.int64), np.empty(0)  # that are followed, and where they were last
+    count = 0
+    for column in range(columns):
+        row = np.flatnonzero(peak[column])
+        y = row + middle[column, row] + 0.5
+        line = np.full(len(row), -1)
+        if len(row) and len(ys):
+            apart = np.abs(y[:, None] - ys)
+            nearest, back = apart.argmin(1), apart.argmin(0)
+            same = (back[nearest] == np.arange(len(row))) & (apart[np.arange(len(row)), nearest] <= _DRIFT)
+            line[same] = lines[nearest[same]]
+        new = (line < 0) & (near[column, row] >= _SEEN)
+        line[new] = count + np.arange(new.sum())
+        count += int(new.sum())
+        kept = line >= 0
+        lines, ys = line[kept], y[kept]
+        parts.append(np.stack([lines, np.full(len(ys), column), ys, sizes[row[kept] // SQUARE, column]]))
+    seen = np.concatenate(parts, axis=1)
+    seen = seen[:, np.argsort(seen[0], kind="stable")]
+    chains = np.split(seen[1:], np.flatnonzero(np.diff(seen[0])) + 1, axis=1) if seen.shape[1] else []
+    return sorted((_fitted(*chain) for chain in chains), key=lambda line: line.y)
+
+
+def _fitted(column: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[np.float64]) -> TracedLine:
+    """The straight line nearest to a chain of columns, heights and sizes."""
+    x = (column + 0.5) * SQUARE
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()) if len(x) > 6 else 0.0
+    left, right = column[0] * SQUARE, (column[-1] + 1) * SQUARE
+    return TracedLine(left, right, float(y.mean() + slope * (left - x.mean())), slope, float(np.median(size)))
+
+
+def characters(
+    line: TracedLine, x: NDArray[np.float64], probability: NDArray[np.float32]
+) -> PrintedLine:
+    """What stands in a line, of the (F,) middles of its frames and their (F, N_HALF + 1) probabilities.
+
+    A frame that likely holds a character's centre holds one; it may lie on the border to the next frame, so what that
+    one lacks to certainty is taken from its neighbours. Of the rest, two neighbours hold one that together have
+    _LEFT_OVER. Frames are so near that neighbours seldom hold two: they are one unless they are surer than that.
+    """
+    some = 1 - probability[:, NONE]
+    likely = some > 0.5
+    rest = [*np.where(likely, 0, some).tolist(), 0.0]  # what no character has taken; beyond the last frame is nothing
+    found = []
+    for i, lack in zip(np.flatnonzero(likely).tolist(), (1 - some[likely]).tolist(), strict=True):
+        for beside in (i - 1, i + 1) if rest[i - 1] > rest[i + 1] else (i + 1, i - 1):
+            taken = min(lack, rest[beside])
+            rest[beside] -= taken
+            lack -= taken
+        found.append((i, i))
+    pairs = np.add(rest[:-2], rest[1:-1])
+    for i in np.argsort(-pairs, kind="stable")[: (pairs > _LEFT_OVER).sum()].tolist():
+        if rest[i] + rest[i + 1] > _LEFT_OVER:
+            rest[i] = rest[i + 1] = 0.0
+            found.append((i, i + 1))
+    found.sort()
+    ids = _sums(probability[:, :NONE], found).argmax(-1).tolist()
+    up_to = np.concatenate([[0.0], np.cumsum(some, dtype=np.float64)])
+    spans: list[tuple[int, int]] = []
+    kept: list[int] = []
+    for (first, last), character in zip(found, ids, strict=True):
+        if spans and first <= spans[-1][1] + 1:
+            begun = spans[-1][0]
+            if up_to[last + 1] - up_to[begun] < (_TWO_ALIKE if character == kept[-1] else _TWO):
+                spans[-1] = begun, last
+                kept[-1] = int(probability[begun : last + 1, :NONE].sum(0).argmax())
+                continue
+        spans.append((first, last))
+        kept.append(character)
+    surest = _sums(probability[:, :NONE], spans).max(-1, initial=0)
+    moment, weight = _sums(np.stack([some * x, some], axis=1), spans).T
+    return _with_boxes(
+        line, np.array(kept, np.int64), np.minimum(surest, 1).astype(np.float32), moment / np.maximum(weight, 1e-9)
+    )
+
+
+def _sums(rows: NDArray[np.floating[Any]], spans: list[tuple[int, int]]) -> NDArray[np.floating[Any]]:
+    """The sums (S, n) of rows (F, n), each from the first to the last of a span."""
+    edges = np.array(spans, np.int64).reshape(-1, 2) + np.array([0, 1])
+    padded = np.concatenate([rows, np.zeros_like(rows[:1])])
+    return np.add.reduceat(padded, edges.ravel())[::2]
+
+
+def _with_boxes(
+    line: TracedLine, ids: NDArray[np.int64], sure: NDArray[np.float32], places: NDArray[np.float64]
+) -> PrintedLine:
+    kept = slice(*_bounds(ids != 0))
+    ids, sure, places = ids[kept], sure[kept], places[kept]
+    if not len(ids):
+        return PrintedLine("", sure, np.empty((0, 4), np.int32), line.size)
+    between = (places[1:] + places[:-1]) / 2
+    half = between[:1] - places[:1] if len(between) else np.array([line.size / 4])
+    end = places[-1:] - between[-1:] if len(between) else half
+    edges = np.concatenate([places[:1] - half, between, places[-1:] + end])
+    y = line.at(places)
+    boxes = np.stack([edges[:-1], y - 0.6 * line.size, edges[1:], y + 0.6 * line.size], axis=1)
+    text = "".join(HALF[i] for i in ids)
+    return PrintedLine(text, sure, np.rint(boxes).clip(0).astype(np.int32), line.size)
+
+
+def _bounds(kept: NDArray[np.bool_]) -> tuple[int, int]:
+    """From the first to behind the last that is kept."""
+    at = np.flatnonzero(kept)
+    return (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)

@@ -1,1 +1,0 @@
-"""Over HTTP: the proxy that makes pages of old turns."""

@@ -1,0 +1,124 @@
+"""Preprocessing: the published rules, compared with a straight account of them, on images of any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+
+from microfiche.deepseek_ocr import views
+from microfiche.deepseek_ocr.views import MODES, grid, paper_tokens, valid_tokens
+from microfiche.errors import InputError, UsageError
+from microfiche.page import Page
+
+sides = st.integers(1, 1400)
+
+
+def picture(width: int, height: int, seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def tensor(image: Image.Image) -> torch.Tensor:
+    return (torch.from_numpy(np.array(image)).permute(2, 0, 1).float().div(255) - 0.5) / 0.5
+
+
+@settings(deadline=None)
+@given(st.integers(1, 20000), st.integers(1, 20000))
+def test_the_grid_is_the_nearest_in_shape(width: int, height: int) -> None:
+    w, h = grid(width, height)
+    if max(width, height) <= 640:
+        assert (w, h) == (0, 0)
+        return
+    assert 2 <= w * h <= 9
+    nearest = min(abs(width / height - a / b) for a in range(1, 10) for b in range(1, 10) if 2 <= a * b <= 9)
+    assert abs(width / height - w / h) == nearest
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((640, 640), (0, 0)),
+        ((641, 641), (2, 2)),  # squares: 3×3 only from half of its pixels on
+        ((1357, 1357), (2, 2)),
+        ((1358, 1358), (3, 3)),
+        ((1000, 500), (2, 1)),
+        ((800, 1600), (1, 2)),
+        ((1300, 2600), (2, 4)),
+        ((1240, 1754), (2, 3)),
+        ((1754, 1240), (3, 2)),
+        ((20000, 10), (9, 1)),
+        ((10, 20000), (1, 9)),
+        ((641, 1), (9, 1)),
+    ],
+)
+def test_the_grid_of_known_sizes(size: tuple[int, int], expected: tuple[int, int]) -> None:
+    assert grid(*size) == expected
+
+
+@settings(max_examples=25, deadline=None)
+@given(sides, sides, st.sampled_from(sorted(MODES)))
+def test_views_are_what_the_rules_say(width: int, height: int, name: str) -> None:
+    mode, image = MODES[name], picture(width, height)
+    seen = views.views(image, mode)
+    fitted = image.resize((mode.side, mode.side)) if name in ("tiny", "small") else image
+    assert torch.equal(seen.page, tensor(ImageOps.pad(fitted, (mode.side, mode.side), color=(127, 127, 127))))
+    w, h = seen.grid
+    assert seen.grid == (grid(width, height) if name == "gundam" else (0, 0))
+    assert seen.tiles.shape == (w * h, 3, mode.tile or mode.side, mode.tile or mode.side)
+    if w:
+        stretched = image.resize((640 * w, 640 * h))
+        for i, tile in enumerate(seen.tiles):
+            left, top = 640 * (i % w), 640 * (i // w)
+            assert torch.equal(tile, tensor(stretched.crop((left, top, left + 640, top + 640))))
+    assert seen.page.dtype == seen.tiles.dtype == torch.float32
+    assert seen.page.min() >= -1 and seen.page.max() <= 1
+    local = 10 * h * (10 * w + 1) if w else 0
+    assert len(seen) == {"tiny": 73, "small": 111, "base": 273, "large": 421, "gundam": 273}[name] + local
+    assert len(seen) == views.vectors(mode.side, mode.tile or mode.side, views.tiling(mode, width, height))
+
+
+def test_token_counts_of_the_paper() -> None:
+    assert [paper_tokens(MODES[name]) for name in ("tiny", "small", "base", "large")] == [64, 100, 256, 400]
+    assert paper_tokens(MODES["gundam"], (3, 2)) == 856
+    assert len(views.views(picture(1240, 1754), MODES["gundam"])) == 903
+    assert valid_tokens(MODES["base"], 1240, 1754) == 181  # 256 · 1240 / 1754 = 180.98
+    assert valid_tokens(MODES["small"], 1240, 1754) == 100
+    assert valid_tokens(MODES["gundam"], 1240, 1754) == 781
+
+
+def test_a_photograph_is_turned_as_its_exif_says() -> None:
+    image = picture(300, 200)
+    turned = image.copy()
+    turned.getexif()[0x0112] = 6
+    seen = views.views(turned, MODES["base"]).page
+    assert torch.equal(seen, views.views(image.rotate(-90, expand=True), MODES["base"]).page)
+
+
+def test_grey_palette_and_alpha_become_rgb() -> None:
+    image = picture(50, 40)
+    for kind in ("L", "1", "P", "RGBA", "CMYK", "LA", "I;16"):
+        converted = image.convert("L").convert(kind) if kind in ("LA", "I;16") else image.convert(kind)
+        assert views.views(converted, MODES["tiny"]).page.shape == (3, 512, 512)
+
+
+def test_a_page_is_an_image() -> None:
+    array = np.array(picture(128, 64))
+    seen = views.views(Page(array), MODES["small"]).page
+    assert torch.equal(seen, views.views(Image.fromarray(array), MODES["small"]).page)
+
+
+def test_what_cannot_be_seen_is_refused() -> None:
+    with pytest.raises(UsageError, match="published weights were not trained"):
+        views.mode("gundam-m")
+    with pytest.raises(UsageError, match="no mode 'huge'; there are tiny, small"):
+        views.mode("huge")
+
+
+def test_a_cut_off_image_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    picture(400, 400).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:5000])
+    with Image.open(tmp_path / "cut.png") as image, pytest.raises(InputError, match=r"cut\.png: cannot be decoded"):
+        views.views(image, MODES["tiny"])
