@@ -33,6 +33,7 @@ from microfiche.nano.encoder import NanoEncoder
 from microfiche.nano.lines import LineDecoder, Lines
 from microfiche.nano.readout import HALF_CLASSES
 from microfiche.nano.windows import PATCHES
+from microfiche.page import TOKEN_SIDE
 from microfiche.precision import errors
 from microfiche.readers import load
 from microfiche.training import codec, lines
@@ -42,7 +43,7 @@ from microfiche.typesetting import unreadable
 from microfiche.typesetting.alphabet import glyphs
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import break_lines, expand, ids_to_text
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
+from microfiche.typesetting.density import DENSITIES
 from microfiche.typesetting.draw import draw
 
 DENSITY = DENSITIES["7x13"]

@@ -27,6 +27,7 @@ from microfiche.devices import fast_autocast
 from microfiche.evaluation.bench import others_on
 from microfiche.evaluation.measure import measure, random_twin
 from microfiche.nano.readout import Readout, around_centres
+from microfiche.page import TOKEN_SIDE
 from microfiche.precision import errors
 from microfiche.readers import load
 from microfiche.training.codec import Recipe
@@ -36,7 +37,6 @@ from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting import typeset
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.cells import ids_to_text
-from microfiche.typesetting.density import TOKEN_SIDE
 
 HELD = 45  #: characters of a token: 9 × 5 cells of 7×13 px
 WIDTH = 768

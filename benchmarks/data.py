@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from microfiche.page import TOKEN_SIDE
 from microfiche.training.noise import SCANS, STEPS, scanned, some, steps, worn
 from microfiche.training.set_pages import Prints
 from microfiche.training.stream import Stream
-from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import TYPEFACES
 from microfiche.typesetting.print import Print
 

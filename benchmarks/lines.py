@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from microfiche.evaluation.measure import random_twin
-from microfiche.fiche import dequantise, quantise
 from microfiche.nano import lines_checkpoint as lines
+from microfiche.page import dequantise, quantise
 from microfiche.precision import errors
 from microfiche.readers import load
 from microfiche.training.corpus import documents, held_out

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from microfiche.evaluation.measure import measure
-from microfiche.fiche import TokenType
 from microfiche.nano import lines_checkpoint as lines
+from microfiche.page import TokenType
 from microfiche.readers import load
 from microfiche.training.corpus import SUFFIXES, documents, held_out
 from microfiche.typesetting import unreadable

@@ -21,11 +21,10 @@ from microfiche.evaluation.measure import random_twin
 from microfiche.evaluation.rivals import rapidocr, tesseract
 from microfiche.nano import checkpoint as nano
 from microfiche.nano.first_print import NanoPrint
-from microfiche.page import Page
+from microfiche.page import TOKEN_SIDE, Page
 from microfiche.precision import errors, text_tokens
 from microfiche.training.corpus import documents, held_out
 from microfiche.training.noise import some, worn
-from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import typefaces
 from microfiche.typesetting.galleys import Look
 from microfiche.typesetting.markdown import Paragraph

@@ -35,8 +35,8 @@ from microfiche.evaluation.bench import DENSITY, MODE
 from microfiche.nano.cells import Nano, grid
 from microfiche.nano.model import _ink
 from microfiche.nano.readout import OFFSETS, SQUARE, places
+from microfiche.page import TOKEN_SIDE
 from microfiche.readers import load
-from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.typesetter import Typesetter
 
 Array = NDArray[np.float32]

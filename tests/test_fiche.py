@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from microfiche.cli import app
 from microfiche.errors import FicheError
-from microfiche.fiche import Fiche, FicheWriter, TokenType, dequantise, quantise, sha256
-from microfiche.page import Page, Setting, VisionTokens
+from microfiche.fiche import Fiche, FicheWriter, sha256
+from microfiche.page import Page, Setting, TokenType, VisionTokens, dequantise, quantise
 
 TEXT = "It was the best of times,\n\tit was the worst of times.\n" * 3
 

@@ -5,6 +5,7 @@ It knows nothing of pages or documents.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import time
@@ -87,3 +88,9 @@ def content(answer: bytes) -> tuple[str, bool]:
     if not isinstance(text, str):
         raise InputError("the endpoint's answer holds no text")
     return text, reason == "length"
+
+
+def image_part(png: bytes) -> dict[str, Any]:
+    """A picture as a part of a chat message, in full detail."""
+    data = base64.b64encode(png).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}", "detail": "high"}}

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class MicroficheError(Exception):
     """Something went wrong that one line can tell; `exit_code` is what a command returns for it."""
@@ -35,9 +40,13 @@ class CheckpointError(InputError):
     """A checkpoint is missing, damaged, or not of the shape its configuration says."""
 
 
-class ReadBackError(MicroficheError):
-    """Pages were read back with errors; the message names them."""
-
-
 class TrainingError(MicroficheError):
     """A training cannot go on; the message says where and what is kept."""
+
+
+def first_of(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, as "key.of.it: what"."""
+    found = error.errors()[0]
+    key = ".".join(map(str, found["loc"]))
+    message = str(found["msg"]).removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message

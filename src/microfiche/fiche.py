@@ -26,16 +26,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from microfiche.errors import FicheError, InputError, UsageError
+from microfiche.errors import FicheError, InputError, UsageError, first_of
 from microfiche.files import plain, unpacked_xz
 from microfiche.limits import Limits
-from microfiche.page import Page, Setting, VisionTokens
-from microfiche.typesetting.density import TOKEN_SIDE, density
+from microfiche.page import (
+    TOKEN_SIDE,
+    Checkpoint,
+    Page,
+    Setting,
+    TokenType,
+    TypesetPage,
+    VisionTokens,
+    dequantise,
+    quantise,
+)
+from microfiche.typesetting.density import density
 
 MAX_MANIFEST = 256 << 20
 MAX_ENTRY = 64 << 20
 Digest = Field(pattern="^[0-9a-f]{64}$")
-TokenType = Literal["int8", "float16"]
 
 
 class _Strict(BaseModel):
@@ -80,28 +89,13 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def quantise(values: torch.Tensor, token_type: TokenType) -> dict[str, torch.Tensor]:
-    """(n, D) tokens as they are stored: fp16, or int8 with one fp16 scale a token."""
-    values = values.float()
-    if token_type == "float16":
-        return {"tokens": values.half()}
-    scale = (values.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-7).half()
-    return {"tokens": (values / scale.float()).round().clamp(-127, 127).to(torch.int8), "scale": scale}
-
-
-def dequantise(stored: dict[str, torch.Tensor]) -> torch.Tensor:
-    """(n, D) float32 tokens of what `quantise` made."""
-    values = stored["tokens"].float()
-    return values * stored["scale"].float() if "scale" in stored else values
-
-
 class FicheWriter:
     """Writes a .fiche page by page; `close` writes the manifest. Holds one page at a time."""
 
     def __init__(
         self,
         path: Path,
-        checkpoint: tuple[str, str],
+        checkpoint: Checkpoint,
         setting: Setting,
         mode: str,
         token_type: TokenType,
@@ -110,8 +104,8 @@ class FicheWriter:
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
         self._head: dict[str, Any] = {
             "format": "microfiche-1",
-            "checkpoint": checkpoint[0],
-            "checkpoint_sha256": checkpoint[1],
+            "checkpoint": checkpoint.name,
+            "checkpoint_sha256": checkpoint.sha256,
             "density": setting.density,
             "layout": setting.layout,
             "mode": mode,
@@ -127,9 +121,8 @@ class FicheWriter:
         """Begins a new text."""
         self._sources.append(SourceEntry.model_construct(name=plain(name), pages=0))
 
-    def add(self, page: Page, tokens: VisionTokens) -> None:
+    def add(self, page: TypesetPage, tokens: VisionTokens) -> None:
         """Writes a page that was typeset, and its tokens."""
-        assert page.text is not None
         number = len(self._pages) + 1
         buffer = io.BytesIO()
         Image.fromarray(page.image).convert("1", dither=Image.Dither.NONE).save(buffer, "PNG")
@@ -213,9 +206,7 @@ class Fiche:
             density(manifest.density)
             return manifest
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise FicheError(f"{self.path}: manifest.json: {where}: {first['msg']}") from error
+            raise FicheError(f"{self.path}: manifest.json: {first_of(error)}") from error
         except UsageError as error:
             raise FicheError(f"{self.path}: manifest.json: {error}") from error
 
@@ -271,7 +262,7 @@ class Fiche:
                 entry.height,
                 entry.width,
                 self.setting,
-                (self.manifest.checkpoint, self.manifest.checkpoint_sha256),
+                Checkpoint(self.manifest.checkpoint, self.manifest.checkpoint_sha256),
                 None if places is None else places.numpy(),
                 (int(origin[0]), int(origin[1])),
             )

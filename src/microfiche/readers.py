@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, Protocol, overload
 
 import torch
 
@@ -12,11 +13,29 @@ from microfiche.nano import checkpoint as nano
 from microfiche.nano.cells import Nano
 from microfiche.nano.checkpoint import save
 from microfiche.nano.first_print import NanoPrint
+from microfiche.page import Checkpoint, Page, Reading, VisionTokens
 
 if TYPE_CHECKING:
     from microfiche.deepseek_ocr.model import DeepSeekOCR
 
-__all__ = ["load", "save"]
+__all__ = ["Reader", "load", "save"]
+
+
+class Reader(Protocol):
+    """Encodes pages once to vision tokens and reads those as often as it is asked.
+
+    `checkpoint` names its weights; `read` raises CheckpointError for tokens that other weights made.
+    """
+
+    checkpoint: Checkpoint
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The vision tokens of each page."""
+        ...
+
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        """What is read of each page's tokens."""
+        ...
 
 
 @overload

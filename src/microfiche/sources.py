@@ -20,7 +20,8 @@ CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
 UPON = 64  #: marks upon one letter that are composed with it, at most
 OF_NAMES = ("punycode", "idna")  #: encodings of names of hosts, which Python cannot read in pieces
-SUFFIXES = {".txt", ".md", ".rst", ".py", ".csv", ".json", ".html", ".xml", ".toml", ".yaml", ".tex", ".log"}
+TEXTS = {".txt", ".md", ".rst", ".py", ".csv", ".json", ".html", ".xml", ".toml", ".yaml", ".tex", ".log"}
+DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}  #: suffixes of what documents are read from
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ def sources(
         elif path.is_dir():
             inside = []
             for one in files_below(path):
-                text = one.path.suffix.lower() in SUFFIXES
+                text = one.path.suffix.lower() in TEXTS
                 if one.left_out and (text or one.is_folder):
                     say(f"{shown(one.path)}: left out: {one.left_out}")
                 elif text:

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microfiche.nano.readout import SCALES, SQUARE, SQUARES, Readout, centres, places, square_at
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
+from microfiche.page import TOKEN_SIDE
+from microfiche.typesetting.density import DENSITIES, Density
 
 densities = st.sampled_from(list(DENSITIES.values()))
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microfiche.errors import UnreadableCharacters
-from microfiche.page import Page
+from microfiche.page import Layout, Page
 from microfiche.typesetting import Typesetter, typeset, unreadable
 from microfiche.typesetting.alphabet import FULL
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import cells_to_ids, ids_to_text
-from microfiche.typesetting.density import DENSITIES, MODES, Density, Layout
+from microfiche.typesetting.density import DENSITIES, MODES, Density
 from microfiche.typesetting.draw import draw, draw_torch
 
 

@@ -16,12 +16,13 @@ import typer
 from microfiche.cli.console import err, fail, progress, reported
 from microfiche.errors import CheckpointError, InputError, UnreadableCharacters
 from microfiche.files import short, whole_file
-from microfiche.sources import Source, sources
-from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, Layout, density, mode
+from microfiche.page import Layout
+from microfiche.sources import DOCUMENTS, Source, sources
+from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, density, mode
 
 if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
-    from microfiche.page import Page, VisionTokens
+    from microfiche.page import TypesetPage, VisionTokens
 
 DensityName = StrEnum("DensityName", list(DENSITIES))  # type: ignore[misc]
 ModeName = StrEnum("ModeName", list(MODES))  # type: ignore[misc]
@@ -34,7 +35,6 @@ class LayoutName(StrEnum):
     lines = "lines"
 
 
-DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
 Files = Annotated[
     list[str], typer.Argument(help="Text files, folders of them, PDF or pictures (read first), or - for text on stdin.")
 ]
@@ -162,7 +162,7 @@ def pack(
                 fiche.source(source.name)
                 for page, values in _encoded(model, typesetter.pages(chunks)):
                     fiche.add(page, values)
-                    pages, tokens, characters = pages + 1, tokens + len(values), characters + len(page.text or "")
+                    pages, tokens, characters = pages + 1, tokens + len(values), characters + len(page.text)
                     done(pages, f"{pages / (time.perf_counter() - start):.1f} pages/s")
         err.print(
             f"{output}: {characters:,} characters on {pages:,} page{'s' * (pages != 1)}, {tokens:,} vision tokens, "
@@ -171,11 +171,11 @@ def pack(
         )
 
 
-def _encoded(model: Nano, pages: Iterable[Page]) -> Iterator[tuple[Page, VisionTokens]]:
+def _encoded(model: Nano, pages: Iterable[TypesetPage]) -> Iterator[tuple[TypesetPage, VisionTokens]]:
     """Pairs of page and tokens, as they come."""
-    waiting: deque[Page] = deque()
+    waiting: deque[TypesetPage] = deque()
 
-    def remembered() -> Iterator[Page]:
+    def remembered() -> Iterator[TypesetPage]:
         for page in pages:
             waiting.append(page)
             yield page

@@ -17,7 +17,7 @@ from microfiche.documents.workers import Workers
 from microfiche.errors import InputError, UsageError
 from microfiche.files import files_below, plain, shown
 from microfiche.limits import Limits
-from microfiche.sources import named, standard_input
+from microfiche.sources import DOCUMENTS, named, standard_input
 
 __all__ = [
     "Box",
@@ -32,7 +32,6 @@ __all__ = [
     "page_numbers",
 ]
 
-SUFFIXES = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
 HEAD = 1024  # bytes in which a PDF's mark must stand
 MARKS = (
     (b"\x89PNG\r\n\x1a\n", "png"),
@@ -206,7 +205,7 @@ def _read_all(file: IO[bytes], limits: Limits) -> bytes:
 def _below(folder: Path) -> list[Given]:
     found: list[Given] = []
     for one in files_below(folder, lambda path, is_folder: path.name.startswith(".")):
-        if one.path.suffix.lower() in SUFFIXES or (one.left_out and one.is_folder):
+        if one.path.suffix.lower() in DOCUMENTS or (one.left_out and one.is_folder):
             found.append(Given(shown(one.path), one.path, f"{one.left_out}; left out" if one.left_out else None))
     return sorted(found, key=lambda given: _natural(given.name))
 

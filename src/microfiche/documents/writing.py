@@ -12,11 +12,11 @@ from urllib.parse import unquote, urlsplit
 from PIL import Image
 from pydantic import ValidationError
 
-from microfiche.documents import opening
 from microfiche.documents.document import Document, PageRead
 from microfiche.documents.fetching import is_url
 from microfiche.documents.reading import Leaf
 from microfiche.files import short, whole_file
+from microfiche.sources import DOCUMENTS
 
 AROUND = 4  #: px left around a figure
 SUFFIXES = {"md": "md", "json": "json", "text": "txt"}
@@ -29,7 +29,7 @@ def names_for(documents: Sequence[str]) -> list[str]:
     names = []
     for document in documents:
         path = Path(unquote(urlsplit(document).path) if is_url(document) else document)
-        stem = path.stem if path.suffix.lower() in opening.SUFFIXES else path.name
+        stem = path.stem if path.suffix.lower() in DOCUMENTS else path.name
         stem = "stdin" if document == "-" else short(re.sub(r"[^\w. -]", "_", stem).strip(". ")) or "document"
         name, number = stem, 1
         while name.casefold() in taken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
@@ -170,12 +170,12 @@ def _product(dtype: torch.dtype) -> Callable[[], int]:
     return lambda: len([torch.mm(a, b)])
 
 
-def _error(read: list[str], pages: list[Page]) -> float:
+def _error(read: list[str], pages: Sequence[Page]) -> float:
     squeezed = [("".join(r.split()), "".join((p.text or "").split())) for r, p in zip(read, pages, strict=True)]
     return 1 - sum(precision(r, truth) for r, truth in squeezed) / len(pages)
 
 
-def others_on(pages: list[Page]) -> list[Reader]:
+def others_on(pages: Sequence[Page]) -> list[Reader]:
     """Tesseract and RapidOCR, as far as they are installed, on `pages` as they are and enlarged three times; what they
     read is compared without white space."""
     readers: list[tuple[str, Callable[[Image.Image], list[str]]]] = []

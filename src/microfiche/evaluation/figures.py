@@ -14,10 +14,10 @@ from PIL import Image
 
 from microfiche.evaluation.measure import measure
 from microfiche.nano.cells import Nano
-from microfiche.page import Page
+from microfiche.page import Layout, TypesetPage
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, Layout, density, mode
+from microfiche.typesetting.density import DENSITIES, density, mode
 from microfiche.typesetting.typesetter import Typesetter, unreadable
 
 #: DeepSeek-OCR on Fox English (arXiv 2510.18234, Table 2): ratio, precision in per cent.
@@ -84,8 +84,7 @@ def show(text: str, model: Nano, density_name: str, mode_name: str, layout: Layo
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(out, "PNG")
 
 
-def _characters(page: Page) -> dict[tuple[int, int], tuple[str, NDArray[np.int32]]]:
-    assert page.text is not None and page.boxes is not None
+def _characters(page: TypesetPage) -> dict[tuple[int, int], tuple[str, NDArray[np.int32]]]:
     return {(int(b[0]), int(b[1])): (c, b) for c, b in zip(page.text, page.boxes, strict=True)}
 
 

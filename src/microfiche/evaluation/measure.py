@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -12,13 +12,12 @@ from typing import TypeVar
 import numpy as np
 from pydantic import BaseModel
 
-from microfiche.fiche import TokenType, dequantise, quantise
 from microfiche.nano.cells import Nano
 from microfiche.nano.lines import LineDecoder
 from microfiche.nano.model import Reading
-from microfiche.page import Page, VisionTokens
+from microfiche.page import Layout, Page, TokenType, TypesetPage, VisionTokens, dequantise, quantise
 from microfiche.precision import errors, fox_precision, text_tokens
-from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, density, mode
+from microfiche.typesetting.density import DEFAULT_DENSITY, density, mode
 from microfiche.typesetting.shrink import as_jpeg, shrink
 from microfiche.typesetting.typesetter import Typesetter
 
@@ -90,7 +89,6 @@ def measure(
         tokens = _timed(seconds, "encode", partial(_encode, model, batch, token_type))
         readings = _timed(seconds, "read", partial(_read, model, tokens, decoder))
         for page, reading in zip(batch, readings, strict=True):
-            assert page.text is not None
             distance, longer = errors(reading.text, page.text)
             wrong, length = wrong + distance, length + longer
         read += [reading.text for reading in readings]
@@ -118,16 +116,16 @@ def measure(
         random=random,
         read_by="decoder" if decoder else "readout",
         token_type=token_type or "as encoded",
-        checkpoint=f"{model.checkpoint[0]} {model.checkpoint[1][:12]}",
+        checkpoint=f"{model.checkpoint.name} {model.checkpoint.sha256[:12]}",
     )
 
 
-def _worn(page: Page, side: int | None, jpeg: int | None) -> Page:
+def _worn(page: TypesetPage, side: int | None, jpeg: int | None) -> TypesetPage:
     page = page if side is None else shrink(page, side)
     return page if jpeg is None else replace(page, image=as_jpeg(page.image, jpeg))
 
 
-def _encode(model: Nano, pages: list[Page], token_type: TokenType | None) -> list[VisionTokens]:
+def _encode(model: Nano, pages: Sequence[Page], token_type: TokenType | None) -> list[VisionTokens]:
     return [_stored(tokens, token_type) for tokens in model.encode_each(pages)]
 
 

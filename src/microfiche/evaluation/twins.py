@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from microfiche.documents.pdf import page_to_picture
 from microfiche.evaluation.pages import UNKNOWN
-from microfiche.page import INK, PAPER
+from microfiche.page import INK, PAPER, TOKEN_SIDE
 from microfiche.training.noise import scan, some, worn
 from microfiche.training.real_pages import draw
 from microfiche.training.real_text import page_truth
 from microfiche.typesetting.alphabet import code_points
-from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import TYPEFACES, Style, Typeface
 from microfiche.typesetting.outline import face
 from microfiche.typesetting.print import Print
@@ -86,8 +85,7 @@ def refilled(print_: Print, fonts: list[str], rng: np.random.Generator) -> Print
     are painted over in their ground and set anew in a typeface of the kind that each line's font has by its name, at
     the line's size, from its beginning, as far as its end. A line with none of the typeface's characters stays empty.
     """
-    text, boxes = print_.page.text or "", print_.page.boxes
-    assert boxes is not None
+    text, boxes = print_.page.text, print_.page.boxes
     picture = print_.page.image.copy()
     grounds = []
     for line in print_.lines:
@@ -125,7 +123,7 @@ def refilled(print_: Print, fonts: list[str], rng: np.random.Generator) -> Print
         lines.append(replace(line, start=at, stop=at + len(new)))
         found.append(new)
         at += len(new) + 1
-    page = replace(print_.page, image=picture, text="\n".join(found), boxes=None)
+    page = replace(print_.page, image=picture, text="\n".join(found), boxes=np.empty((0, 4), np.int32))
     return replace(print_, page=page, lines=tuple(lines))
 
 

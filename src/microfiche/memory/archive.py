@@ -32,9 +32,9 @@ from microfiche.memory.records import (
     tokens_of,
 )
 from microfiche.memory.writer import meta, set_meta
-from microfiche.page import Page, VisionTokens
+from microfiche.page import Layout, Page, VisionTokens
 from microfiche.typesetting import density
-from microfiche.typesetting.density import DEFAULT_DENSITY, Layout, mode
+from microfiche.typesetting.density import DEFAULT_DENSITY, mode
 
 if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
@@ -193,7 +193,7 @@ class Archive:
         with self._named(record), self.reading() as connection:
             row = connection.execute(
                 "SELECT height, width, sha256, data FROM tokens WHERE page = ? AND side = ? AND checkpoint = ?",
-                (record.id, side, checkpoint[1]),
+                (record.id, side, checkpoint.sha256),
             ).fetchone()
             if row is None:
                 (made,) = self.model.encode([self._faded(record, side)])

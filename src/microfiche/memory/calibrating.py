@@ -4,21 +4,20 @@ any OpenAI-compatible model or read by nano; the densest setting above a wanted 
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from microfiche.endpoint import Endpoint
+from microfiche.endpoint import Endpoint, image_part
 from microfiche.errors import InputError, UsageError
 from microfiche.evaluation.measure import random_twin
 from microfiche.memory.billing import provider
 from microfiche.memory.paper import png
 from microfiche.nano.cells import Nano
-from microfiche.page import Page
+from microfiche.page import Layout, Page
 from microfiche.precision import precision, text_tokens
 from microfiche.typesetting import Typesetter, density, unreadable
-from microfiche.typesetting.density import MODES, Layout, mode
+from microfiche.typesetting.density import MODES, mode
 
 PROMPT = (
     "Write out the text on this page exactly, character by character, from the first line to the last, as one line and "
@@ -52,11 +51,7 @@ def at_endpoint(server: Endpoint, model_name: str) -> _Read:
     """A reader: the model at `server`."""
 
     def read(page: Page) -> str:
-        data = base64.b64encode(png(page.image)).decode()
-        content = [
-            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}", "detail": "high"}},
-            {"type": "text", "text": PROMPT},
-        ]
+        content = [image_part(png(page.image)), {"type": "text", "text": PROMPT}]
         body = {"model": model_name, "temperature": 0, "max_tokens": 16384,
                 "messages": [{"role": "user", "content": content}]}
         return server.chat(body)[0].strip("\n")
@@ -85,7 +80,6 @@ def probes(
             if missing:
                 raise UsageError(f"the text for the probes holds {next(iter(missing))!r}, which {name} cannot draw")
             page = next(setter.pages([text]))
-            assert page.text is not None
             random = next(setter.pages([random_twin(page.text)]))
             cost = by.cost(*page.image.shape[::-1]).tokens
             try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from microfiche.endpoint import image_part
 from microfiche.errors import StoreError, UsageError
 from microfiche.files import plain
 from microfiche.memory.archive import Archive, OpenPage
@@ -236,13 +237,13 @@ def messages_of(sheets: list[Sheet], query: str, shape: Shape, stable: int) -> l
     parts: list[dict[str, Any]] = [{"type": "text", "text": INTRODUCTION}]
     for number, sheet in enumerate(sheets, 1):
         parts.append({"type": "text", "text": plain(sheet.caption)})
-        data = base64.b64encode(sheet.png).decode()
         if shape == "anthropic":
+            data = base64.b64encode(sheet.png).decode()
             source = {"type": "base64", "media_type": "image/png", "data": data}
             mark = {"cache_control": {"type": "ephemeral"}} if number == stable else {}
             parts.append({"type": "image", "source": source, **mark})
         else:
-            parts.append({"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}", "detail": "high"}})
+            parts.append(image_part(sheet.png))
     if query:
         parts.append({"type": "text", "text": plain(query)})
     return [{"role": "user", "content": parts}]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from microfiche.errors import UsageError
+from microfiche.errors import UsageError, first_of
 from microfiche.files import plain
 from microfiche.memory.archive import Archive
 from microfiche.memory.billing import provider
@@ -85,14 +85,12 @@ def prices(path: Path | None = None) -> dict[str, Price]:
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not a price table: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UsageError(f"{path}: not a price table: {where}: {first['msg']}") from error
+        raise UsageError(f"{path}: not a price table: {first_of(error)}") from error
 
 
 def fidelity(archive: Archive) -> list[Fidelity]:
     """What nano reads of the memory's pages at every level: measured once for a way of setting and a checkpoint."""
-    key = f"fidelity {archive.manner.density} {archive.manner.mode} {archive.model.checkpoint[1][:12]}"
+    key = f"fidelity {archive.manner.density} {archive.manner.mode} {archive.model.checkpoint.sha256[:12]}"
     kept = archive.setting(key)
     if isinstance(kept, list):
         return [Fidelity(**row) for row in kept]

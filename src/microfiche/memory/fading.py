@@ -108,5 +108,5 @@ def _stored(archive: Archive, record: PageRecord, side: int) -> bool:
         return bool(connection.execute(
             "SELECT count(*) FROM picture JOIN tokens USING (page, side)"
             " WHERE page = ? AND side = ? AND checkpoint = ?",
-            (record.id, side, archive.model.checkpoint[1]),
+            (record.id, side, archive.model.checkpoint.sha256),
         ).fetchone()[0])

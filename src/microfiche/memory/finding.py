@@ -13,9 +13,9 @@ from microfiche.memory.archive import Archive
 from microfiche.memory.paper import set_pages
 from microfiche.memory.records import PageRecord
 from microfiche.memory.words import find, passage, score_of, words_of
-from microfiche.page import Boxes
+from microfiche.page import TOKEN_SIDE, Boxes, Layout
 from microfiche.typesetting import Typesetter, density
-from microfiche.typesetting.density import TOKEN_SIDE, Layout, Mode
+from microfiche.typesetting.density import Mode
 
 if TYPE_CHECKING:
     from microfiche.nano.model import Reading
@@ -107,9 +107,7 @@ def boxes_of(record: PageRecord, text: str) -> Boxes:
     assert record.layout in ("dense", "lines")
     layout: Layout = "lines" if record.layout == "lines" else "dense"
     setter = Typesetter(density.density(record.density), Mode("", record.side), layout)
-    boxes = next(set_pages(text, setter)).page.boxes
-    assert boxes is not None
-    return boxes
+    return next(set_pages(text, setter)).page.boxes
 
 
 def read_rows(archive: Archive, record: PageRecord, top: int, bottom: int) -> tuple[Reading, int]:

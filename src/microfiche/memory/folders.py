@@ -13,8 +13,8 @@ from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
 from microfiche.errors import InputError
 from microfiche.files import Found, files_below
+from microfiche.sources import DOCUMENTS
 
-DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
 NEVER = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}  #: folders that hold nothing written by hand
 LARGEST = 64 << 20  #: bytes of a text file that is taken
 HEAD = 8192  #: bytes in which a NUL tells a binary

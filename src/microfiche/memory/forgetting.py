@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from microfiche.errors import InputError
-from microfiche.fiche import dequantise, quantise
 from microfiche.memory.archive import Archive
 from microfiche.memory.paper import faded, set_pages
 from microfiche.memory.schedules import LEVELS, SIDES, HalfLife, Pinned, Steps
 from microfiche.nano.cells import Nano
-from microfiche.page import Page
+from microfiche.page import TypesetPage, dequantise, quantise
 from microfiche.precision import errors
 
 NOISE = 0.01  #: what precision may differ from chance by, on a page or two, without anything being read
@@ -40,14 +39,14 @@ class Fidelity:
 
 
 def measure(
-    pages: Sequence[tuple[Page, int]], model: Nano, progress: Callable[[int], None] = lambda done: None
+    pages: Sequence[tuple[TypesetPage, int]], model: Nano, progress: Callable[[int], None] = lambda done: None
 ) -> list[Fidelity]:
     """The fidelity of `pages` (each with its text tokens) at every level, tokens stored as int8."""
     found = []
     for number, (name, side) in enumerate(LEVELS.items()):
         wrong = length = tokens = by_chance = longest = 0
         for page, _ in pages:
-            text = page.text or ""
+            text = page.text
             if side:
                 (values,) = model.encode([faded(page, side)])
                 read = model.read(replace(values, values=dequantise(quantise(values.values, "int8"))))
@@ -65,7 +64,7 @@ def measure(
     return found
 
 
-def sample(archive: Archive, most: int = 4) -> list[tuple[Page, int]]:
+def sample(archive: Archive, most: int = 4) -> list[tuple[TypesetPage, int]]:
     """Some full pages of the memory's own, evenly over it; InputError if there are none."""
     records = [r for r in archive.records() if r.undrawn == 0] or archive.records()
     full = [r for r in records if r.height == r.side] or records

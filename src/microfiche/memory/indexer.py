@@ -38,14 +38,14 @@ class Match:
 
 def keys_file(archive: Archive, indexer: Indexer) -> Path:
     """Where an indexer's keys lie: each has a file of its own, so that none is overwritten that somebody has mapped."""
-    return archive.path.with_name(f"{archive.path.name}.{indexer.checkpoint[1][:8]}.keys")
+    return archive.path.with_name(f"{archive.path.name}.{indexer.checkpoint.sha256[:8]}.keys")
 
 
 @torch.inference_mode()
 def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], None] = lambda done, of: None) -> int:
     """Makes the keys of the pages that have none; of all, if they are of another indexer. Returns how many pages."""
     width = indexer.config.width
-    name = [indexer.checkpoint[1], archive.model.checkpoint[1], width]
+    name = [indexer.checkpoint.sha256, archive.model.checkpoint.sha256, width]
     with archive.writing() as connection:
         if meta(connection, "index") != name:
             connection.execute("DELETE FROM index_keys")
@@ -89,7 +89,7 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
     """
     with archive.reading() as connection:
         width = indexer.config.width
-        if meta(connection, "index") != [indexer.checkpoint[1], archive.model.checkpoint[1], width]:
+        if meta(connection, "index") != [indexer.checkpoint.sha256, archive.model.checkpoint.sha256, width]:
             raise StoreError(f"{archive.path}: has no keys of this indexer; make them with microfiche memory index")
         where = np.array(connection.execute(
             "SELECT index_keys.page, first, count FROM index_keys JOIN page ON page.id = index_keys.page"

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.errors import StoreError
-from microfiche.page import Page, Setting
+from microfiche.page import TOKEN_SIDE, Layout, Page, Setting, TypesetPage
 from microfiche.typesetting import Typesetter, density
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density, Layout, mode
+from microfiche.typesetting.density import DENSITIES, Density, mode
 from microfiche.typesetting.shrink import shrink
 
 UNDRAWN = "¤"
@@ -52,7 +52,7 @@ class Manner:
 class SetPage:
     """A `page` with the exact `text` that it stands for, of which `undrawn` characters are shown as UNDRAWN."""
 
-    page: Page
+    page: TypesetPage
     text: str
     undrawn: int
     digest: str

@@ -11,11 +11,11 @@ import numpy as np
 
 from microfiche.memory.paper import UNDRAWN
 from microfiche.memory.words import COMMON
-from microfiche.page import Page, Setting
+from microfiche.page import TOKEN_SIDE, Page, Setting
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import expand
-from microfiche.typesetting.density import TOKEN_SIDE, Density
+from microfiche.typesetting.density import Density
 from microfiche.typesetting.draw import draw
 
 MOST = 24  #: words of a query that are looked for

@@ -11,8 +11,7 @@ import numpy as np
 
 from microfiche.errors import StoreError
 from microfiche.memory.paper import digest, unpacked
-from microfiche.page import Setting, VisionTokens
-from microfiche.typesetting.density import TOKEN_SIDE
+from microfiche.page import TOKEN_SIDE, Checkpoint, Layout, Setting, VisionTokens
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class PageRecord:
     id: int
     digest: str
     density: str
-    layout: str
+    layout: Layout
     side: int
     height: int
     characters: int
@@ -131,17 +130,17 @@ def checked(data: bytes, sha256: str, what: str) -> bytes:
 
 def tokens_blob(tokens: VisionTokens) -> bytes:
     """Tokens as they are stored: int8 values, then an fp16 scale for each."""
-    from microfiche.fiche import quantise
+    from microfiche.page import quantise
 
     stored = quantise(tokens.values, "int8")
     return stored["tokens"].numpy().tobytes() + stored["scale"].numpy().tobytes()
 
 
-def tokens_of(data: bytes, height: int, width: int, setting: Setting, checkpoint: tuple[str, str]) -> VisionTokens:
+def tokens_of(data: bytes, height: int, width: int, setting: Setting, checkpoint: Checkpoint) -> VisionTokens:
     """The tokens in a blob; StoreError if it is of no such size."""
     import torch
 
-    from microfiche.fiche import dequantise
+    from microfiche.page import dequantise
 
     n = height * width
     if not 0 < n <= 4096 or len(data) % n or len(data) // n <= 2:

@@ -20,14 +20,14 @@ from microfiche.memory.billing import Shape
 from microfiche.memory.context import Context, context, schedule_of
 from microfiche.memory.fading import Faded, fade
 from microfiche.memory.finding import By, Hit, search
-from microfiche.memory.folders import DOCUMENTS, files_in
+from microfiche.memory.folders import files_in
 from microfiche.memory.messages import Message, message_of
 from microfiche.memory.paper import encoded
 from microfiche.memory.reading import read_document
 from microfiche.memory.records import Clock, Version
 from microfiche.memory.schedules import HalfLife, Pinned, Steps
 from microfiche.memory.writer import Added, Writer
-from microfiche.sources import decoded
+from microfiche.sources import DOCUMENTS, decoded
 
 LARGEST = 1 << 30  #: bytes of one text
 

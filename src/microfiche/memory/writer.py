@@ -298,7 +298,7 @@ def store_tokens(connection: sqlite3.Connection, page: int, side: int, tokens: V
     data = tokens_blob(tokens)
     connection.execute(
         "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (page, side, tokens.checkpoint[1], tokens.height, tokens.width, hashlib.sha256(data).hexdigest(), data),
+        (page, side, tokens.checkpoint.sha256, tokens.height, tokens.width, hashlib.sha256(data).hexdigest(), data),
     )
 
 

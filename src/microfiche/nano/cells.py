@@ -15,12 +15,12 @@ from microfiche.errors import UsageError
 from microfiche.nano.lines import LineDecoder, Lines
 from microfiche.nano.model import NanoConfig, NanoModel, Reading
 from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, Places, Readout, centres, places
-from microfiche.page import VisionTokens
+from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, VisionTokens
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import boxes, ids_to_text, text_cells
-from microfiche.typesetting.density import TOKEN_SIDE, Density
+from microfiche.typesetting.density import Density
 
 EARLY_END = -100.0  #: log-probability that the text ends where more of it follows
 
@@ -30,7 +30,7 @@ class Nano(NanoModel):
 
     readout: Readout
 
-    def __init__(self, config: NanoConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
+    def __init__(self, config: NanoConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
         readout = Readout(
             config.stem[-1], config.token_width, config.readout_layers, config.square_width, config.hidden
         )

@@ -14,6 +14,7 @@ from microfiche.devices import device_named, fast_dtype
 from microfiche.nano.cells import Nano
 from microfiche.nano.first_print import NanoPrint
 from microfiche.nano.model import NanoConfig, NanoModel
+from microfiche.page import Checkpoint
 from microfiche.weights.stored import format_of, made, write
 
 FORMATS: dict[type[NanoModel], str] = {Nano: "microfiche-nano-1", NanoPrint: "microfiche-print-1"}
@@ -56,7 +57,7 @@ def _load(kind: type[M], path: Path, name: str, device: str, dtype: torch.dtype 
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def make(head: dict[str, Any]) -> M:
-        return kind(NanoConfig(**{**head["config"], "stem": tuple(head["config"]["stem"])}), (name, digest))
+        return kind(NanoConfig(**{**head["config"], "stem": tuple(head["config"]["stem"])}), Checkpoint(name, digest))
 
     model = made(path, FORMATS[kind], make)
     return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)

@@ -8,7 +8,7 @@ import torch
 
 from microfiche.nano.model import NanoConfig, NanoModel
 from microfiche.nano.tracing import PrintedLine, PrintReadout
-from microfiche.page import VisionTokens
+from microfiche.page import UNTRAINED, Checkpoint, VisionTokens
 
 
 class NanoPrint(NanoModel):
@@ -16,7 +16,7 @@ class NanoPrint(NanoModel):
 
     readout: PrintReadout
 
-    def __init__(self, config: NanoConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
+    def __init__(self, config: NanoConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
         readout = PrintReadout(
             config.stem[-1], config.token_width, config.readout_layers, config.square_width, config.hidden
         )

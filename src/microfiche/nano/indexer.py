@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.nano.readout import HALF_CLASSES
+from microfiche.page import UNTRAINED, Checkpoint
 
 KEY_STEP = 1 / 32  #: of an int8 key; keys are normalised, so nearly all lie within ±127 of them
 
@@ -40,7 +41,7 @@ class Indexer(nn.Module):
     feature in its square. At first queries are as keys, so that what shows the same is found before anything is learnt.
     """
 
-    def __init__(self, config: IndexerConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
+    def __init__(self, config: IndexerConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
         super().__init__()
         self.config, self.checkpoint = config, checkpoint
         self.narrow = nn.Linear(config.classes, config.narrow, bias=False)

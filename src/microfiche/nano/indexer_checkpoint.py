@@ -11,18 +11,19 @@ import torch
 
 from microfiche.errors import CheckpointError
 from microfiche.nano.indexer import Indexer, IndexerConfig
+from microfiche.page import Checkpoint
 from microfiche.weights.stored import place, read, write
 
 FORMAT = "microfiche-index-1"
 SHIPPED = "index.safetensors"
 
 
-def save(model: Indexer, encoder: tuple[str, str], path: Path) -> None:
+def save(model: Indexer, encoder: Checkpoint, path: Path) -> None:
     """Writes the weights, for the tokens of `encoder`, to `path`."""
-    write(model, {"format": FORMAT, "config": asdict(model.config), "encoder": encoder[1]}, path)
+    write(model, {"format": FORMAT, "config": asdict(model.config), "encoder": encoder.sha256}, path)
 
 
-def load(path: Path | None, encoder: tuple[str, str]) -> Indexer:
+def load(path: Path | None, encoder: Checkpoint) -> Indexer:
     """The indexer in a file, or the one that ships; CheckpointError if there is none, or it is of another encoder."""
     if path is None:
         shipped = files("microfiche.weights") / SHIPPED
@@ -36,14 +37,14 @@ def load(path: Path | None, encoder: tuple[str, str]) -> Indexer:
     return _load(path, encoder)
 
 
-def _load(path: Path, encoder: tuple[str, str]) -> Indexer:
+def _load(path: Path, encoder: Checkpoint) -> Indexer:
     head, stored = read(path, FORMAT)
-    if head.get("encoder") != encoder[1]:
-        raise CheckpointError(f"{path}: made for another encoder's tokens than {encoder[0]}'s ({encoder[1][:12]})")
+    if head.get("encoder") != encoder.sha256:
+        raise CheckpointError(f"{path}: made for another encoder's tokens than {encoder}")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         with torch.device("meta"):
-            model = Indexer(IndexerConfig(**head["config"]), (path.stem, digest))
+            model = Indexer(IndexerConfig(**head["config"]), Checkpoint(path.stem, digest))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
     place(model, stored, path)

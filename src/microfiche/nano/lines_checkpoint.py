@@ -9,14 +9,15 @@ from pathlib import Path
 from microfiche.decoder.moe import MoEConfig
 from microfiche.nano.cells import Nano
 from microfiche.nano.lines import LineDecoder
+from microfiche.page import Checkpoint
 from microfiche.weights.stored import made, write
 
 FORMAT = "microfiche-lines-1"
 
 
-def save(model: LineDecoder, encoder: tuple[str, str], path: Path) -> None:
+def save(model: LineDecoder, encoder: Checkpoint, path: Path) -> None:
     """Writes the weights to `path`; `encoder` is the name and SHA-256 of the nano checkpoint they were trained on."""
-    head = {"format": FORMAT, "config": asdict(model.config), "encoder": encoder[1],
+    head = {"format": FORMAT, "config": asdict(model.config), "encoder": encoder.sha256,
             "seen": model.cell.in_features, "token_width": model.token.in_features}
     write(model, head, path)
 

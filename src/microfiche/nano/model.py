@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.nano.encoder import NanoEncoder
 from microfiche.nano.readout import SQUARES, Squares
-from microfiche.page import Page, VisionTokens
-from microfiche.typesetting.density import TOKEN_SIDE
+from microfiche.page import TOKEN_SIDE, Checkpoint, Page, VisionTokens
 
 T = TypeVar("T")
 PAGES_AT_ONCE = 32  #: on an accelerator
@@ -54,7 +53,7 @@ class Reading:
 class NanoModel(nn.Module):
     """A nano encoder with a readout of some kind: pages in, vision tokens out; reading is the readout's."""
 
-    def __init__(self, config: NanoConfig, readout: Squares, checkpoint: tuple[str, str]) -> None:
+    def __init__(self, config: NanoConfig, readout: Squares, checkpoint: Checkpoint) -> None:
         super().__init__()
         self.config = config
         self.checkpoint = checkpoint
@@ -89,7 +88,7 @@ class NanoModel(nn.Module):
         for page in tokens:
             check_own(page, self.checkpoint, self.config.token_width)
             if page.places is not None:
-                raise CheckpointError(f"{self.checkpoint[0]} makes tokens of every square; these have places")
+                raise CheckpointError(f"{self.checkpoint.name} makes tokens of every square; these have places")
 
     def _squares(self, values: Tensor) -> Tensor:
         """(B, N, token width) → (B, N · 64, square width)"""
@@ -109,19 +108,19 @@ class NanoModel(nn.Module):
         return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
 
 
-def check_own(tokens: VisionTokens, checkpoint: tuple[str, str], token_width: int) -> None:
+def check_own(tokens: VisionTokens, checkpoint: Checkpoint, token_width: int) -> None:
     """CheckpointError where `tokens` were made by another than `checkpoint`, or their values are of another shape than
     its own for as many squares or places."""
     if tokens.checkpoint != checkpoint:
         raise CheckpointError(
-            f"tokens of checkpoint {tokens.checkpoint[0]} ({tokens.checkpoint[1][:12]}) cannot be read by "
-            f"{checkpoint[0]} ({checkpoint[1][:12]})"
+            f"tokens of checkpoint {tokens.checkpoint} cannot be read by "
+            f"{checkpoint}"
         )
     count = tokens.height * tokens.width if tokens.places is None else len(tokens.places)
     if tokens.values.shape != (count, token_width):
         shape = " × ".join(map(str, tokens.values.shape))
         raise CheckpointError(
-            f"tokens of {shape} numbers cannot be read by {checkpoint[0]}, "
+            f"tokens of {shape} numbers cannot be read by {checkpoint.name}, "
             f"which makes {count} × {token_width} of such a page"
         )
 

@@ -30,9 +30,8 @@ from torch.nn import functional as F
 from microfiche.errors import CheckpointError
 from microfiche.nano.model import check_own, ink_of
 from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
-from microfiche.page import Page, VisionTokens
+from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
-from microfiche.typesetting.density import TOKEN_SIDE
 
 PATCH = 16  #: px along the side of what a sixteenth of a token holds
 CELL = 4  #: px along the side of what a frame is read from
@@ -293,7 +292,7 @@ class PrintModel(nn.Module):
     """Encoder and readout in one: pages in, vision tokens, lines of text out. `checkpoint` is the name and SHA-256 of
     its weights."""
 
-    def __init__(self, config: PrintConfig, checkpoint: tuple[str, str] = ("untrained", "")) -> None:
+    def __init__(self, config: PrintConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
         super().__init__()
         self.config = config
         self.checkpoint = checkpoint
@@ -350,7 +349,7 @@ class PrintModel(nn.Module):
         for page in tokens:
             check_own(page, self.checkpoint, self.config.token_width)
             if page.places is not None and (page.places[:, 0] != 0).any():
-                raise CheckpointError(f"{self.checkpoint[0]} makes tokens of a page's own squares; these have others")
+                raise CheckpointError(f"{self.checkpoint.name} makes tokens of a page's own squares; these have others")
 
     @torch.inference_mode()
     def lines(self, tokens: Tensor, height: int, width: int) -> list[PrintedLine]:

@@ -11,6 +11,7 @@ import torch
 
 from microfiche.devices import fast_dtype
 from microfiche.nano.print import PrintConfig, PrintModel
+from microfiche.page import Checkpoint
 from microfiche.weights.stored import made, write
 
 FORMAT = "microfiche-print-2"
@@ -28,7 +29,7 @@ def load_model(path: str | Path, device: str | torch.device = "cpu", dtype: torc
     digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def make(head: dict[str, Any]) -> PrintModel:
-        return PrintModel(PrintConfig.of(head["config"]), (path.stem, digest))
+        return PrintModel(PrintConfig.of(head["config"]), Checkpoint(path.stem, digest))
 
     model = made(path, FORMAT, make)
     return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)

@@ -9,14 +9,15 @@ from microfiche.decoder.moe import MoEConfig
 from microfiche.nano.model import NanoModel
 from microfiche.nano.prompted import NanoReader
 from microfiche.nano.prompted_decoder import Reader
+from microfiche.page import Checkpoint
 from microfiche.weights.stored import made, write
 
 FORMAT = "microfiche-reader-1"
 
 
-def save(model: Reader, encoder: tuple[str, str], path: Path) -> None:
+def save(model: Reader, encoder: Checkpoint, path: Path) -> None:
     """Writes the weights to `path`; `encoder` is the name and SHA-256 of the nano checkpoint they were trained on."""
-    head = {"format": FORMAT, "config": asdict(model.config), "encoder": encoder[1],
+    head = {"format": FORMAT, "config": asdict(model.config), "encoder": encoder.sha256,
             "token_width": model.projector.in_features}
     write(model, head, path)
 

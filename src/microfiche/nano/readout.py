@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.nano.windows import PATCHES, WindowBlock
+from microfiche.page import TOKEN_SIDE
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
+from microfiche.typesetting.density import DENSITIES, Density
 
 SQUARE = 8  #: pixels along the side of a square
 SQUARES = (TOKEN_SIDE // SQUARE) ** 2

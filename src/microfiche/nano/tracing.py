@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from microfiche.nano.readout import OFFSETS, SQUARE, Squares, around_centres, square_at
+from microfiche.page import TOKEN_SIDE
 from microfiche.typesetting.alphabet import CONTROLS, HALF, N_HALF
-from microfiche.typesetting.density import TOKEN_SIDE
 
 FRAME = 2  #: pixels along a line that one frame stands for
 NONE = N_HALF  #: the class of a frame that no character has its centre in

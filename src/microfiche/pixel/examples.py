@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from microfiche.errors import InputError
+from microfiche.errors import InputError, first_of
 from microfiche.limits import Limits
 
 _RANGE = re.compile(r"[1-9][0-9]*-[1-9][0-9]*")  # a token of several words
@@ -182,9 +182,7 @@ def read_squad(path: Path) -> list[Question]:
     try:
         squad = _SQuAD.model_validate_json(_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: not SQuAD's JSON: {where + ': ' if where else ''}{first['msg']}") from error
+        raise InputError(f"{path}: not SQuAD's JSON: {first_of(error)}") from error
     found, seen = [], set()
     for paragraph in (p for article in squad.data for p in article.paragraphs):
         for asked in paragraph.qas:

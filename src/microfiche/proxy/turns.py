@@ -7,13 +7,13 @@ nothing of HTTP.
 
 from __future__ import annotations
 
-import base64
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from microfiche.endpoint import image_part
 from microfiche.errors import InputError
 from microfiche.files import plain
 from microfiche.memory.billing import Provider
@@ -98,9 +98,7 @@ class Rewriter:
             caption = f"[page {number}{self._undrawn(page)}]"
             height, width = page.page.image.shape
             tokens += text_tokens(plain(caption)) + self.billing.cost(side, faded_height(height, width, side)).tokens
-            data = base64.b64encode(self._picture(page, side)).decode()
-            url = {"url": f"data:image/png;base64,{data}", "detail": "high"}
-            parts += [{"type": "text", "text": plain(caption)}, {"type": "image_url", "image_url": url}]
+            parts += [{"type": "text", "text": plain(caption)}, image_part(self._picture(page, side))]
         return parts, tokens
 
     def side(self, number: int, of: int, whole: int) -> int:

@@ -20,6 +20,7 @@ from microfiche.devices import fast_autocast
 from microfiche.nano.cells import Nano
 from microfiche.nano.model import NanoConfig
 from microfiche.nano.windows import PATCHES
+from microfiche.page import TOKEN_SIDE
 from microfiche.readers import load, save
 from microfiche.training import parallel, sizes
 from microfiche.training.corpus import LARGEST, Batch, Corpus, Pages
@@ -27,7 +28,7 @@ from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE
+from microfiche.typesetting.density import DENSITIES
 
 
 class Recipe(Schedule):

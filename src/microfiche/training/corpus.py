@@ -17,11 +17,12 @@ from microfiche.errors import InputError
 from microfiche.files import NO_FILE, files_below, unpacked_xz
 from microfiche.limits import Limits
 from microfiche.nano.readout import LEFT, RIGHT, SQUARES, centres, places_at
+from microfiche.page import TOKEN_SIDE
 from microfiche.sources import decoded
 from microfiche.typesetting.alphabet import END, N_FULL, N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import break_lines, expand
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
+from microfiche.typesetting.density import DENSITIES, Density
 from microfiche.typesetting.draw import draw
 from microfiche.typesetting.shrink import as_jpeg, shrink_picture
 

@@ -25,14 +25,14 @@ from microfiche.memory.query import query_words, word_page
 from microfiche.nano.cells import Nano
 from microfiche.nano.indexer import Indexer, IndexerConfig, scores
 from microfiche.nano.indexer_checkpoint import save
-from microfiche.page import Page
+from microfiche.page import TOKEN_SIDE, Page, TypesetPage
 from microfiche.readers import load
 from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.loop import Loss, Plan, run
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import ids_to_text
-from microfiche.typesetting.density import DENSITIES, MODES, TOKEN_SIDE, Density
+from microfiche.typesetting.density import DENSITIES, MODES, Density
 from microfiche.typesetting.typesetter import Typesetter
 
 ENCODED = 16  #: pages that are encoded at a time
@@ -103,11 +103,10 @@ class Bank:
             made = [self._page(np.random.default_rng([self._recipe.seed, place, k]), density) for _, k in keys]
             cells = cells_of(self._nano, [page for page, _ in made], density).to(torch.bfloat16)
             for key, (page, code), mine in zip(keys, made, cells, strict=True):
-                assert page.text is not None
                 self._held[key] = Held(page.text, code, mine.clone())
         return [self._held[key] for key in wanted]
 
-    def _page(self, rng: np.random.Generator, density: Density) -> tuple[Page, int | None]:
+    def _page(self, rng: np.random.Generator, density: Density) -> tuple[TypesetPage, int | None]:
         typesetter = Typesetter(density, MODES[self._recipe.mode])
         size = typesetter.columns * typesetter.rows
         text, code = _drawable(ids_to_text(self._pages.language(rng, density, size)), density), None

@@ -22,6 +22,7 @@ from microfiche.nano.cells import Nano
 from microfiche.nano.lines import BEGIN, NANO_LINES, LineDecoder, Lines
 from microfiche.nano.lines_checkpoint import save
 from microfiche.nano.readout import HALF_CLASSES, RIGHT
+from microfiche.page import TOKEN_SIDE
 from microfiche.readers import load
 from microfiche.training import sizes
 from microfiche.training.corpus import LARGEST, Corpus, Pages
@@ -30,7 +31,7 @@ from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density
+from microfiche.typesetting.density import DENSITIES, Density
 from microfiche.typesetting.draw import draw
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from microfiche.errors import UsageError
-from microfiche.page import PAPER, Boxes, Page
+from microfiche.page import PAPER, Boxes, TypesetPage
 from microfiche.typesetting.print import Print
 from microfiche.typesetting.shrink import as_jpeg
 
@@ -253,7 +253,7 @@ def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Prin
     unknown = moved_boxes(np.array(print_.unknown, np.int32).reshape(-1, 4), moves, height, width)
     return replace(
         print_,
-        page=Page(picture, print_.page.setting, print_.page.text, boxes),
+        page=TypesetPage(picture, print_.page.setting, print_.page.text, boxes),
         lines=tuple(
             replace(line, baseline=(a, b, c, d), size=line.size * scale)
             for line, (a, b, c, d), scale in zip(print_.lines, ends.tolist(), scales.tolist(), strict=True)

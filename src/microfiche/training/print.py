@@ -36,6 +36,7 @@ from microfiche.nano.print import (
     frames_at,
     inked,
 )
+from microfiche.page import TOKEN_SIDE
 from microfiche.training import parallel
 from microfiche.training.ahead import Ahead
 from microfiche.training.loop import Loss, Schedule, run
@@ -45,7 +46,6 @@ from microfiche.training.real_pages import RealPages
 from microfiche.training.real_store import TRUTH
 from microfiche.training.set_pages import Prints
 from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
-from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import typefaces
 from microfiche.typesetting.print import LARGEST, SIZES, Print
 
@@ -152,7 +152,6 @@ def frames_of(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
     """The frames of every line of a page, one line after another: (F,) float64 y and x px, NaN between two lines, and
     of each the character and whether it is its centre, int64 as in Batch; with `rng` as `batch_of` says."""
-    assert one.page.text is not None and one.page.boxes is not None
     ids = glyphs(one.page.text).astype(np.int64)
     ids[(ids >= N_HALF) | (ids == NO_GLYPH)] = -1
     boxes = one.page.boxes

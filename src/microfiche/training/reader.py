@@ -27,6 +27,7 @@ from microfiche.nano.model import NanoModel
 from microfiche.nano.prompted import question
 from microfiche.nano.prompted_checkpoint import save
 from microfiche.nano.prompted_decoder import NANO_READER, Reader
+from microfiche.page import TOKEN_SIDE
 from microfiche.training import sizes
 from microfiche.training.ahead import Ahead
 from microfiche.training.experts import Use
@@ -34,7 +35,6 @@ from microfiche.training.lines import optimisers
 from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.stream import EVEN, Example, Stream
 from microfiche.training.tasks import Name
-from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import named
 
 _HELD = 48  #: held-out examples that are measured, and a third as many about random strings

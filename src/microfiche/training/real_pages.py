@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from microfiche.errors import InputError
 from microfiche.nano.tracing import MIDDLE
-from microfiche.page import Page
+from microfiche.page import TypesetPage
 from microfiche.training.held_out import unit_held_out, unit_of, unseen
 from microfiche.training.real_store import Document, Shard
 from microfiche.training.real_text import PageTruth, draw_grey
@@ -187,7 +187,7 @@ def draw(page: Any, truth: PageTruth, scale: float, window: tuple[int, int, int,
     picture = draw_grey(page, across, down, window)
     regions = np.concatenate([np.floor(unknown[:, :2]), np.ceil(unknown[:, 2:])], 1).astype(int)
     return Print(
-        Page(picture, None, codes.tobytes().decode("utf-32-le", "replace"), found), tuple(lines), (), (), (),
+        TypesetPage(picture, None, codes.tobytes().decode("utf-32-le", "replace"), found), tuple(lines), (), (), (),
         tuple((a, b, c, d) for a, b, c, d in regions.tolist()),
     )  # fmt: skip
 

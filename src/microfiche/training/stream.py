@@ -19,7 +19,7 @@ from PIL import Image
 
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
-from microfiche.page import INK, PAPER, Page, Setting
+from microfiche.page import INK, PAPER, TOKEN_SIDE, Layout, Setting, TypesetPage
 from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.noise import some, worn
 from microfiche.training.set_pages import Prints
@@ -27,7 +27,7 @@ from microfiche.training.tasks import NAMES, Name, Task, task
 from microfiche.typesetting.alphabet import END
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import boxes, break_lines, expand, ids_to_text, text_cells
-from microfiche.typesetting.density import DENSITIES, TOKEN_SIDE, Density, Layout
+from microfiche.typesetting.density import DENSITIES, Density
 from microfiche.typesetting.draw import draw
 from microfiche.typesetting.fonts import Typeface
 from microfiche.typesetting.print import LARGEST, Line, Print, Region
@@ -45,7 +45,7 @@ class Example:
     task: Task
 
     @property
-    def page(self) -> Page:
+    def page(self) -> TypesetPage:
         """Its `image`, `text` and `boxes`."""
         return self.print.page
 
@@ -131,7 +131,7 @@ def cells_print(
     ids = cells.reshape(-1)[where]
     columns = cells.shape[1]
     found = boxes(where, ids, columns, density)
-    page = Page(draw(cells, pictures, height, width), Setting(density.name, layout), ids_to_text(ids), found)
+    page = TypesetPage(draw(cells, pictures, height, width), Setting(density.name, layout), ids_to_text(ids), found)
     bounds = np.searchsorted(where, np.arange(len(cells) + 1) * columns).tolist()
     lines = tuple(
         Line(
@@ -164,7 +164,6 @@ def write(stream: Stream, numbers: Iterable[int], folder: Path) -> None:
 def described(example: Example) -> dict[str, object]:
     """What is known of an example's page, and its task, as JSON has it."""
     page, task = example.page, example.task
-    assert page.boxes is not None
     return {
         "text": page.text,
         "boxes": page.boxes.tolist(),

@@ -125,12 +125,10 @@ NAMES: tuple[Name, ...] = tuple(_TASKS)
 
 
 def _text(page: Print) -> str:
-    assert page.page.text is not None
     return page.page.text
 
 
 def _boxes(page: Print) -> Boxes:
-    assert page.page.boxes is not None
     return page.page.boxes
 
 

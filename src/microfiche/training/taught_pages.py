@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from microfiche.decoder.prompts import prompt
 from microfiche.documents.opening import documents_in, open_document
 from microfiche.documents.sheet import Sheet
-from microfiche.errors import InputError, UsageError
+from microfiche.errors import InputError, UsageError, first_of
 from microfiche.files import files_below
 from microfiche.sources import Source
 
@@ -100,9 +100,7 @@ def _lines(listing: Path) -> Iterator[tuple[str, _Line]]:
             line = _Line.model_validate_json(text)
             prompt(line.task)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            raise InputError(f"{at}: {key + ': ' if key else ''}{first['msg']}") from error
+            raise InputError(f"{at}: {first_of(error)}") from error
         except UsageError as error:
             raise InputError(f"{at}: {error}") from error
         yield at, line

@@ -19,11 +19,11 @@ from torch import nn
 from microfiche.nano import lines_checkpoint as line_decoders
 from microfiche.nano.cells import Nano
 from microfiche.nano.lines import LineDecoder
+from microfiche.page import TOKEN_SIDE
 from microfiche.readers import load, save
 from microfiche.training import codec, lines
 from microfiche.training.corpus import LARGEST, Corpus, Pages
 from microfiche.training.loop import Loss, run
-from microfiche.typesetting.density import TOKEN_SIDE
 
 
 class Recipe(codec.Recipe):

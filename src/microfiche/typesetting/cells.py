@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from microfiche.page import Layout
 from microfiche.typesetting.alphabet import CODE_POINT_OF_GLYPH, END, FILL, N_HALF
-from microfiche.typesetting.density import Density, Layout
+from microfiche.typesetting.density import Density
 
 _LINE_END = 3  # the glyph id of "\n"
 

@@ -7,12 +7,9 @@ vision token for 64×64 px, the tokens a full page costs (DeepSeek-OCR, Table 1:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from microfiche.errors import UsageError
-
-TOKEN_SIDE = 64  #: pixels of a page along one side of a vision token
-Layout = Literal["dense", "lines"]
+from microfiche.page import TOKEN_SIDE
 
 
 @dataclass(frozen=True)

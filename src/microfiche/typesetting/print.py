@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.errors import UsageError
-from microfiche.page import INK, PAPER, Page
+from microfiche.page import INK, PAPER, TOKEN_SIDE, TypesetPage
 from microfiche.typesetting.alphabet import FULL, HALF, code_points
-from microfiche.typesetting.density import TOKEN_SIDE
 from microfiche.typesetting.fonts import Typeface
 from microfiche.typesetting.galleys import Galley, Kind, Look, drop, galley
 from microfiche.typesetting.markdown import Block, Heading, Paragraph, between, cut, parse, written
@@ -68,7 +67,7 @@ class Print:
     right, bottom) that are `unknown` may stand what nothing is known of, as on real pages.
     """
 
-    page: Page
+    page: TypesetPage
     lines: tuple[Line, ...]
     blocks: tuple[Region, ...]
     content: tuple[Block, ...]
@@ -266,7 +265,7 @@ class _Sheet:
         starts, stops = lines[:, :2].astype(np.int64).T
         boxes = np.zeros((len(text), 4), np.int32)
         if not len(lines):
-            return Print(Page(self.image, None, text, boxes), (), (), content, rest)
+            return Print(TypesetPage(self.image, None, text, boxes), (), (), content, rest)
         galleys = list(zip(self.galleys, map(len, self.text), strict=True))
         advances = np.concatenate([np.append(g.advances[:n], 0.0) for g, n in galleys])[:-1]
         edges = np.concatenate([[0.0], np.cumsum(advances)])
@@ -300,4 +299,4 @@ class _Sheet:
             if len(inside := boxes[start:stop][standing[start:stop]]):
                 (left, top), (right, bottom) = inside[:, :2].min(0).tolist(), inside[:, 2:].max(0).tolist()
                 regions.append(Region(kind, (left, top, right, bottom), start, stop, parts))
-        return Print(Page(self.image, None, text, boxes), found, tuple(regions), content, rest)
+        return Print(TypesetPage(self.image, None, text, boxes), found, tuple(regions), content, rest)

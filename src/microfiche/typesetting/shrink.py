@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from math import gcd
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.errors import UsageError
-from microfiche.page import PAPER, Page
-from microfiche.typesetting.density import TOKEN_SIDE
+from microfiche.page import PAPER, TOKEN_SIDE, Page
+
+P = TypeVar("P", bound=Page)
 
 
-def shrink(page: Page, side: int) -> Page:
+def shrink(page: P, side: int) -> P:
     """The page `side` px wide, a multiple of 64, and padded with paper to a multiple of 64 px in height.
 
     Each pixel is the mean of the area that it covers, so nothing shows that was not there before. A page is best

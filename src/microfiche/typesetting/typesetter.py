@@ -12,16 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.errors import UnreadableCharacters, UsageError
-from microfiche.page import INK, PAPER, Page, Setting
+from microfiche.page import INK, PAPER, TOKEN_SIDE, Layout, Setting, TypesetPage
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, NO_GLYPH
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import boxes, break_lines, expand, ids_to_text, text_cells
-from microfiche.typesetting.density import DEFAULT_DENSITY, TOKEN_SIDE, Density, Layout, Mode
+from microfiche.typesetting.density import DEFAULT_DENSITY, Density, Mode
 from microfiche.typesetting.draw import draw
 
 
-def typeset(text: str, density: str = DEFAULT_DENSITY, mode: str = "small", layout: Layout = "dense") -> list[Page]:
+def typeset(
+    text: str, density: str = DEFAULT_DENSITY, mode: str = "small", layout: Layout = "dense"
+) -> list[TypesetPage]:
     """The pages of `text`; each but the last full, the last as high as it must be in steps of 64 px.
 
     Raises UnreadableCharacters where the density cannot draw a character, UsageError for an unknown name.
@@ -42,7 +44,7 @@ class Typesetter:
         self.rows = mode.side // density.height
         self._pictures = np.where(self.atlas.cells == 1, np.uint8(INK), np.uint8(PAPER))
 
-    def pages(self, chunks: Iterable[str]) -> Iterator[Page]:
+    def pages(self, chunks: Iterable[str]) -> Iterator[TypesetPage]:
         """The pages of the text that `chunks` make up, one after another as they fill."""
         rest = np.empty(0, np.uint16)
         at = 0
@@ -71,14 +73,14 @@ class Typesetter:
             )
         return ids
 
-    def _page(self, lines: NDArray[np.uint16]) -> Page:
+    def _page(self, lines: NDArray[np.uint16]) -> TypesetPage:
         density, side = self.density, self.mode.side
         height = -(-len(lines) * density.height // TOKEN_SIDE) * TOKEN_SIDE
         height = min(height, side)
         image = draw(lines, self._pictures, height, side)
         where = text_cells(lines, self.layout)
         ids = lines.reshape(-1)[where]
-        return Page(image, self.setting, ids_to_text(ids), boxes(where, ids, self.columns, density))
+        return TypesetPage(image, self.setting, ids_to_text(ids), boxes(where, ids, self.columns, density))
 
 
 def unreadable(chunks: Iterable[str], density: Density) -> tuple[Counter[str], dict[str, int]]:

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from microfiche.devices import keep_to_thread_limit
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
+from microfiche.page import Checkpoint
 from microfiche.typesetting.alphabet import FULL, HALF
 
 M = TypeVar("M", bound=nn.Module)
@@ -86,15 +87,15 @@ class _Unfilled(TorchFunctionMode):
 
 
 def made(
-    path: Path, format: str, make: Callable[[dict[str, Any]], M], encoder: tuple[str, str] | None = None
+    path: Path, format: str, make: Callable[[dict[str, Any]], M], encoder: Checkpoint | None = None
 ) -> M:
     """The model that `make` builds of the head of a file of `format`, with the file's weights; CheckpointError as
     `read` and `place` say, or if it was made for the tokens of another checkpoint than `encoder`, a name and SHA-256.
     """
     keep_to_thread_limit()
     head, stored = read(path, format)
-    if encoder is not None and head.get("encoder") != encoder[1]:
-        raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {encoder[0]}")
+    if encoder is not None and head.get("encoder") != encoder.sha256:
+        raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {encoder.name}")
     try:
         with unfilled():
             model = make(head)
