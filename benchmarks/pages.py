@@ -35,10 +35,10 @@ import pypdfium2.raw as pdfium
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from rivals import rapidocr, tesseract
 
 from microfiche.errors import InputError
 from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
-from microfiche.evaluation.rivals import rapidocr, tesseract
 from microfiche.evaluation.twins import KINDS, Twin, twin
 from microfiche.nano import checkpoint as nano
 from microfiche.nano import print_checkpoint as print_2

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
 from microfiche.evaluation.measure import random_twin
-from microfiche.evaluation.rivals import rapidocr, tesseract
+from PIL import Image
+from rivals import rapidocr, tesseract
+
 from microfiche.nano import checkpoint as nano
 from microfiche.nano.first_print import NanoPrint
 from microfiche.page import TOKEN_SIDE, Page

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from microfiche.cli import app
 from microfiche.errors import FicheError
 from microfiche.fiche import Fiche, FicheWriter, sha256
-from microfiche.page import Page, Setting, TokenType, VisionTokens, dequantise, quantise
+from microfiche.page import Checkpoint, Setting, TokenType, TypesetPage, VisionTokens, dequantise, quantise
 
 TEXT = "It was the best of times,\n\tit was the worst of times.\n" * 3
 
@@ -261,7 +261,7 @@ Pages = list[tuple[int, int, list[tuple[int, int, int]] | None, tuple[int, int],
 
 def written(path: Path, pages: Pages, token_type: TokenType) -> list[VisionTokens]:
     """A file of such pages, and their tokens: those that stand for nothing, for every square, or for some."""
-    setting, checkpoint = Setting("7x13"), ("x", "0" * 64)
+    setting, checkpoint = Setting("7x13"), Checkpoint("x", "0" * 64)
     made = []
     with FicheWriter(path, checkpoint, setting, "small", token_type, False) as writer:
         writer.source("a")
@@ -270,7 +270,7 @@ def written(path: Path, pages: Pages, token_type: TokenType) -> list[VisionToken
             values = torch.randn(height * width if given is None else len(given), 8)
             made.append(VisionTokens(values, height, width, setting, checkpoint, given, origin))
             image = np.full((height * 64 - less, width * 64), 255, np.uint8)
-            writer.add(Page(image, setting, text="x"), made[-1])
+            writer.add(TypesetPage(image, setting, "x", np.zeros((1, 4), np.int32)), made[-1])
     return made
 
 

@@ -9,15 +9,14 @@ import pytest
 import torch
 
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.nano.cells import Nano
-from microfiche.nano.model import NanoConfig
-from microfiche.page import Setting, VisionTokens
+from microfiche.nano.cells import Nano, NanoConfig
+from microfiche.page import Checkpoint, Setting, VisionTokens
 
 
 def tokens(places: Any, origin: tuple[int, int] = (0, 0), count: int | None = None, **more: Any) -> VisionTokens:
     at = None if places is None else np.asarray(places, more.pop("dtype", np.int32))
     values = torch.zeros(len(places) if count is None else count, 8)
-    return VisionTokens(values, 3, 2, None, ("x", "0"), at, origin)
+    return VisionTokens(values, 3, 2, None, Checkpoint("x", "0"), at, origin)
 
 
 def test_tokens_are_counted_as_they_are_kept() -> None:
@@ -53,4 +52,4 @@ def test_the_codec_reads_no_tokens_with_places() -> None:
     for given, said in ((places, "makes tokens of every square"), (None, "makes 2 × 16 of such a page")):
         page = VisionTokens(torch.zeros(1, 16), 1, 2, setting, nano.checkpoint, given)
         with pytest.raises(CheckpointError, match=said):
-            nano.read(page)
+            nano.read([page])

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import microfiche
+from microfiche.codec import measure
 from microfiche.errors import CheckpointError
-from microfiche.evaluation.measure import measure
-from microfiche.nano.cells import Nano
+from microfiche.nano.cells import NANO, Nano
 from microfiche.precision import fox_precision, precision
-from microfiche.readers import load, save
+from microfiche.readers import load
 from microfiche.typesetting.shrink import shrink
+from microfiche.weights.stored import save
 
 CHAPTER = (Path(__file__).parent.parent / "examples/alice-1.txt").read_text()
 
@@ -28,13 +29,13 @@ def nano() -> Nano:
 )
 def test_a_book_chapter_comes_back(nano: Nano, density: str, wanted: float) -> None:
     tokens = nano.encode(microfiche.typeset(CHAPTER, density))
-    assert precision(nano.read(tokens), CHAPTER) >= wanted
+    assert precision("".join(one.text for one in nano.read(tokens)), CHAPTER) >= wanted
 
 
-def test_a_chapter_shrunk_and_saved_as_jpeg_comes_back() -> None:
-    result = measure(CHAPTER, microfiche.load(), "7x13", shrunk_to=512, jpeg=70)
+def test_a_chapter_shrunk_and_saved_as_jpeg_comes_back(nano: Nano) -> None:
+    result = measure(CHAPTER, nano, "7x13", shrunk_to=512, jpeg=70)
     assert result.precision >= 0.95 and result.ratio >= 15
-    assert result.shrunk_to == 512 and result.vision_tokens < measure(CHAPTER, microfiche.load(), "7x13").vision_tokens
+    assert result.shrunk_to == 512 and result.vision_tokens < measure(CHAPTER, nano, "7x13").vision_tokens
 
 
 @pytest.mark.parametrize("side", [512, 384])
@@ -42,20 +43,20 @@ def test_what_is_read_of_a_shrunk_page_has_its_place_there(nano: Nano, side: int
     page = shrink(microfiche.typeset(CHAPTER, "7x13")[0], side)
     (tokens,) = nano.encode([page])
     assert (tokens.height, tokens.width) == (page.image.shape[0] // 64, side // 64)
-    (reading,) = nano.read_each([tokens])
+    (reading,) = nano.read([tokens])
     assert (reading.boxes[:, :2] >= 0).all() and (reading.boxes[:, 2] <= side).all()
     assert (reading.boxes[:, 3] <= page.image.shape[0]).all()
 
 
 def test_a_page_reads_the_same_whatever_stands_beside_it(nano: Nano) -> None:
     pages = microfiche.typeset(CHAPTER, mode="tiny")
-    together = [reading.text for reading in nano.read_each(nano.encode(pages))]
-    apart = [nano.read(nano.encode([page])) for page in reversed(pages)][::-1]
+    together = [reading.text for reading in nano.read(nano.encode(pages))]
+    apart = [nano.read(nano.encode([page]))[0].text for page in reversed(pages)][::-1]
     assert together == apart
 
 
 def test_every_character_has_a_probability_and_a_box(nano: Nano) -> None:
-    (reading,) = nano.read_each(nano.encode(microfiche.typeset("One line.")))
+    (reading,) = nano.read(nano.encode(microfiche.typeset("One line.")))
     assert len(reading.text) == len(reading.confidence) == len(reading.boxes)
     assert ((reading.confidence > 0) & (reading.confidence <= 1)).all()
 
@@ -64,13 +65,13 @@ def test_tokens_of_other_weights_are_refused(nano: Nano, tmp_path: Path) -> None
     other = load(dtype=torch.float32)
     with torch.no_grad():
         other.readout.half_head.bias.add_(1)
-    save(other, tmp_path / "other.safetensors")
+    save(NANO, other, tmp_path / "other.safetensors")
     with pytest.raises(CheckpointError, match="cannot be read by nano"):
         nano.read(load(tmp_path / "other.safetensors").encode(microfiche.typeset("x")))
 
 
 def test_a_damaged_checkpoint_is_refused(nano: Nano, tmp_path: Path) -> None:
-    save(load(dtype=torch.float32), tmp_path / "whole.safetensors")
+    save(NANO, load(dtype=torch.float32), tmp_path / "whole.safetensors")
     data = (tmp_path / "whole.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(data[: len(data) // 2])
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):

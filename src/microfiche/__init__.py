@@ -1,9 +1,9 @@
 """Microfiche keeps text as pictures: pages of text, a few vision tokens each, and back.
 
     pages = microfiche.typeset("It was the best of times, …")
-    model = microfiche.load()
-    tokens = model.encode(pages)
-    model.read(tokens)
+    reader = microfiche.load()
+    tokens = reader.encode(pages)
+    reader.read(tokens)[0].text
 
 and documents to Markdown:
 
@@ -17,33 +17,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from microfiche.documents.reading import read
-    from microfiche.memory import Memory
-    from microfiche.page import Page, Setting, VisionTokens
-    from microfiche.readers import load
-    from microfiche.typesetting.typesetter import typeset
+    from microfiche.codec import measure as measure
+    from microfiche.codec import pack as pack
+    from microfiche.codec import unpack as unpack
+    from microfiche.documents.document import Document as Document
+    from microfiche.documents.reading import read as read
+    from microfiche.errors import MicroficheError as MicroficheError
+    from microfiche.fiche import Fiche as Fiche
+    from microfiche.memory import Memory as Memory
+    from microfiche.page import Page as Page
+    from microfiche.page import Reading as Reading
+    from microfiche.page import VisionTokens as VisionTokens
+    from microfiche.readers import load as load
+    from microfiche.typesetting.typesetter import typeset as typeset
 
 # ONNX Runtime and Hugging Face's libraries report on who uses them unless they are told before they are imported.
 for _reports in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_reports, "1")
 
 __version__ = "0.1.0"
-__all__ = ["Memory", "Page", "Setting", "VisionTokens", "load", "read", "typeset"]
 
-#: Where each name comes from, imported when it is first asked for: `microfiche --help` needs no NumPy, and only those
-#: who load a model need torch.
+#: Where each public name comes from. It is imported when it is first asked for: `microfiche --help` needs no NumPy, and
+#: only those who load a reader need torch.
 _HOMES = {
+    "Document": "documents.document",
+    "Fiche": "fiche",
     "Memory": "memory",
+    "MicroficheError": "errors",
     "Page": "page",
-    "Setting": "page",
+    "Reading": "page",
     "VisionTokens": "page",
     "load": "readers",
+    "measure": "codec",
+    "pack": "codec",
     "read": "documents.reading",
     "typeset": "typesetting.typesetter",
+    "unpack": "codec",
 }
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(name)
+        raise AttributeError(f"module 'microfiche' has no attribute {name!r}")
     return getattr(import_module(f"microfiche.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

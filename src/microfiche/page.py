@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.errors import UsageError
+from microfiche.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -123,6 +123,19 @@ class VisionTokens:
     def __len__(self) -> int:
         return len(self.values)
 
+    def check_made_by(self, checkpoint: Checkpoint, width: int) -> None:
+        """Raises CheckpointError where other weights than `checkpoint` made the tokens, or where their values are not
+        of the `width` that those weights give tokens, one for each place or square."""
+        if self.checkpoint.sha256 != checkpoint.sha256:
+            raise CheckpointError(f"tokens of checkpoint {self.checkpoint} cannot be read by {checkpoint}")
+        count = self.height * self.width if self.places is None else len(self.places)
+        if self.values.shape != (count, width):
+            shape = " × ".join(map(str, self.values.shape))
+            raise CheckpointError(
+                f"tokens of {shape} numbers cannot be read by {checkpoint.name}, "
+                f"which makes {count} × {width} of such a page"
+            )
+
     def __repr__(self) -> str:
         page = f"a page of {self.width}×{self.height} squares"
         return f"VisionTokens({len(self)} of {self.values.shape[1]} numbers, {page}, by {self.checkpoint.name})"
@@ -130,15 +143,16 @@ class VisionTokens:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader makes of one page: its `text`, and for each character of that, where the reader can say so, the
-    probability, `confidence` (T,) float32, and the box where it was read, `boxes` (T, 4) int32 pixels of the page.
+    """What a reader makes of one page: its `text`, and for each character of that the probability, `confidence` (T,)
+    float32, and the box where it was read, `boxes` (T, 4) int32 pixels of the page; both are empty, (0,) and (0, 4),
+    where the reader cannot say so.
 
     `status` says how the reading ended; `reason` says in a line what happened where it is not "ok".
     """
 
     text: str
-    confidence: NDArray[np.float32] | None = None
-    boxes: NDArray[np.int32] | None = None
+    confidence: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    boxes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))
     status: Status = "ok"
     reason: str = ""
 

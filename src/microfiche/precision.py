@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
 
@@ -62,3 +63,9 @@ def text_tokens(text: str) -> int:
     """How many tokens of DeepSeek's vocabulary (128,000 entries) `text` takes."""
     pieces = [text[i : i + 20_000] for i in range(0, len(text), 20_000)]
     return sum(len(e.ids) for e in _tokenizer().encode_batch(pieces, add_special_tokens=False))
+
+
+def random_twin(text: str, seed: int = 0) -> str:
+    """As many characters as `text` has, drawn evenly from those that occur in it."""
+    alphabet = np.array(sorted(set(text)))
+    return "".join(alphabet[np.random.default_rng(seed).integers(len(alphabet), size=len(text))])

@@ -1,81 +1,132 @@
-"""Checkpoints: weights in and out of files, and those that ship."""
+"""Readers: what encodes pages to vision tokens and reads those, and `load`, which gives any of them by its name or
+file."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, overload
 
-import torch
-
-from microfiche.errors import UsageError
-from microfiche.nano import checkpoint as nano
-from microfiche.nano.cells import Nano
-from microfiche.nano.checkpoint import save
-from microfiche.nano.first_print import NanoPrint
+from microfiche.errors import CheckpointError, UsageError
 from microfiche.page import Checkpoint, Page, Reading, VisionTokens
 
 if TYPE_CHECKING:
-    from microfiche.deepseek_ocr.model import DeepSeekOCR
+    import torch
 
-__all__ = ["Reader", "load", "save"]
+    from microfiche.deepseek_ocr.model import DeepSeekOCR
+    from microfiche.nano.cells import Nano, NanoLines
+    from microfiche.nano.first_print import NanoPrint
+
+READERS = ("nano", "nano-lines", "nano-print", "deepseek-ocr")  #: the names that `load` knows
 
 
 class Reader(Protocol):
-    """Encodes pages once to vision tokens and reads those as often as it is asked.
+    """Encodes pages once to vision tokens and reads those as often as it is asked."""
 
-    `checkpoint` names its weights; `read` raises CheckpointError for tokens that other weights made.
-    """
-
-    checkpoint: Checkpoint
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The name and hash of its weights."""
+        ...
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
         """The vision tokens of each page."""
         ...
 
     def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
-        """What is read of each page's tokens."""
+        """What is read of each page's tokens; CheckpointError for tokens that other weights made."""
         ...
 
 
 @overload
-def load(  # type: ignore[overload-overlap]
+def load(name_or_path: Literal["nano"] | None = None, device: str = ..., dtype: torch.dtype | None = ...) -> Nano: ...
+@overload
+def load(name_or_path: Literal["nano-lines"], device: str = ..., dtype: torch.dtype | None = ...) -> NanoLines: ...
+@overload
+def load(name_or_path: Literal["nano-print"], device: str = ..., dtype: torch.dtype | None = ...) -> NanoPrint: ...
+@overload
+def load(
     name_or_path: Literal["deepseek-ocr"],
-    device: str = "cpu",
-    dtype: torch.dtype | None = None,
-    path: str | Path | None = None,
-    adapter: str | Path | None = None,
+    device: str = ...,
+    dtype: torch.dtype | None = ...,
+    weights: str | Path | None = ...,
+    adapter: str | Path | None = ...,
 ) -> DeepSeekOCR: ...
 @overload
-def load(  # type: ignore[overload-overlap]
-    name_or_path: Literal["nano-print"],
-    device: str = "cpu",
-    dtype: torch.dtype | None = None,
-) -> NanoPrint: ...
-@overload
-def load(name_or_path: str | Path = "nano", device: str = "cpu", dtype: torch.dtype | None = None) -> Nano: ...
 def load(
-    name_or_path: str | Path = "nano",
+    name_or_path: str | Path,
+    device: str = ...,
+    dtype: torch.dtype | None = ...,
+    weights: str | Path | None = ...,
+    adapter: str | Path | None = ...,
+) -> Reader: ...
+def load(
+    name_or_path: str | Path | None = None,
     device: str = "cpu",
     dtype: torch.dtype | None = None,
-    path: str | Path | None = None,
+    weights: str | Path | None = None,
     adapter: str | Path | None = None,
-) -> Nano | NanoPrint | DeepSeekOCR:
-    """A model ready to read: "nano", which ships, or a file of its kind; "nano-print", which ships too and reads
-    printed pages; or "deepseek-ocr" from `path`, changed by what the `adapter` in a folder learned.
+) -> Reader:
+    """A reader, ready to encode and read.
 
-    `path` is a folder or a name on the hub; without it, deepseek-ai/DeepSeek-OCR. `dtype` is float32 or bfloat16, for
-    deepseek-ocr also int8; None takes what the device is fast in. Raises CheckpointError where a checkpoint is missing,
-    damaged or another's, UsageError where it does not fit into the device's memory.
+    Without a name it is "nano", which reads pages that Microfiche typeset; "nano-lines" is the same with the line
+    decoder checking it, "nano-print" reads printed pages, "deepseek-ocr" is the published model. A path is a file
+    that a training of nano's wrote. The `weights` of deepseek-ocr are a folder or a name on the hub, that of
+    deepseek-ai/DeepSeek-OCR where they are None; an `adapter`, a folder that `train deepseek-ocr` wrote, is added to
+    them. `dtype` is float32 or bfloat16, for deepseek-ocr int8 too; None takes what the device is fast in.
+
+    Raises CheckpointError where weights are missing, damaged or of another kind, UsageError where they do not fit into
+    the device's memory.
     """
-    if str(name_or_path) == "deepseek-ocr":
-        from microfiche.deepseek_ocr import checkpoint as deepseek_ocr
+    name = "nano" if name_or_path is None else str(name_or_path)
+    if name == "deepseek-ocr":
+        from microfiche.deepseek_ocr import checkpoint
 
-        return deepseek_ocr.load(path, device, dtype, adapter=adapter)
-    if path is not None:
-        raise UsageError(f"path=… goes with deepseek-ocr only; load({str(path)!r}) takes a nano checkpoint")
-    if adapter is not None:
-        raise UsageError("adapter=… goes with deepseek-ocr only")
-    if str(name_or_path) == nano.SHIPPED[NanoPrint]:
-        return nano.load(NanoPrint, None, device, dtype)
-    return nano.load(Nano, name_or_path, device, dtype)
+        return checkpoint.load(weights, device, dtype, adapter=adapter)
+    if weights is not None or adapter is not None:
+        what = "weights" if weights is not None else "adapter"
+        raise UsageError(f"{what}=… goes with load('deepseek-ocr'), not with load({name!r})")
+    return _nano(name, device, dtype)
+
+
+def _nano(name: str, device: str, dtype: torch.dtype | None) -> Reader:
+    """One of our own readers, by its name or file."""
+    from microfiche.nano import cells, first_print, lines, print, prompted
+    from microfiche.weights import SHIPPED, shipped, stored
+
+    if name == "nano-lines":
+        nano = stored.load(cells.NANO, "nano", device, dtype)
+        return cells.NanoLines(nano, cells.line_decoder(nano))
+    path = shipped(name) if name in SHIPPED else Path(name)
+    head = stored.head_of(path)
+    match head.get("format"):
+        case lines.LINES.format:
+            nano = stored.load(cells.NANO, _encoder(path, head), device, dtype)
+            return cells.NanoLines(nano, cells.line_decoder(nano, path))
+        case prompted.READER.format:
+            encoder = _nano(_encoder(path, head), device, dtype)
+            assert isinstance(encoder, cells.NanoModel)
+            return prompted.load_prompted(encoder, path)
+        case first_print.NANO_PRINT.format:
+            return stored.load(first_print.NANO_PRINT, name, device, dtype)
+        case print.PRINT.format:
+            return stored.load(print.PRINT, name, device, dtype)
+        case _:  # nano's, or none of ours, which `stored.load` says
+            return stored.load(cells.NANO, name, device, dtype)
+
+
+def _encoder(path: Path, head: dict[str, object]) -> str:
+    """The name of the weights that ship and make the tokens that the model in a file reads."""
+    from microfiche.weights import shipped
+
+    for name in ("nano", "nano-print"):
+        if hashlib.sha256(shipped(name).read_bytes()).hexdigest() == head.get("encoder"):
+            return name
+    raise CheckpointError(f"{path}: made for the tokens of another checkpoint than those that ship")
+
+
+def save(model: object, path: Path) -> None:
+    """SHIM"""
+    from microfiche.nano.checkpoint import save as write
+
+    write(model, path)

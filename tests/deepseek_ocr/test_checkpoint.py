@@ -188,9 +188,9 @@ def test_what_cannot_be_loaded_is_said_before_loading(
 
 def test_microfiche_load_knows_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match=r"pos_embed is \(1, 64, 64, 64\), not \(1, 64, 64, 768\)"):
-        microfiche.load("deepseek-ocr", path=folder)
-    with pytest.raises(UsageError, match="goes with deepseek-ocr only"):
-        microfiche.load("nano", path=folder)  # type: ignore[call-overload]
+        microfiche.load("deepseek-ocr", weights=folder)
+    with pytest.raises(UsageError, match="goes with load"):
+        microfiche.load("nano", weights=folder)
 
 
 def test_a_name_that_is_no_folder_is_asked_of_the_hub(
@@ -208,11 +208,11 @@ def test_a_name_that_is_no_folder_is_asked_of_the_hub(
     for path in ("deepseek-ai/DeepSeek-OCR", None):
         assert load(path, config=small).config == small
     with pytest.raises(CheckpointError, match=r"some/body cannot be fetched \(no such repository\)$"):
-        microfiche.load("deepseek-ocr", path="some/body")
+        microfiche.load("deepseek-ocr", weights="some/body")
     assert asked == ["deepseek-ai/DeepSeek-OCR"] * 2 + ["some/body"]
     for path in ("nowhere", "/no/where", "a/b/c"):  # these can be folders only
         with pytest.raises(CheckpointError, match="no checkpoint there"):
-            microfiche.load("deepseek-ocr", path=path)
+            microfiche.load("deepseek-ocr", weights=path)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(CheckpointError, match="pip install huggingface_hub"):
         microfiche.load("deepseek-ocr")

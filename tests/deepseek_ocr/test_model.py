@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from microfiche.deepseek_ocr import model as deepseek_ocr
 from microfiche.deepseek_ocr.checkpoint import load
 from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.deepseek_ocr.views import MODES, views
-from microfiche.errors import UsageError
+from microfiche.errors import CheckpointError, UsageError
+from microfiche.page import Checkpoint, Page
 
 PROMPT = "<image>\nw5 w6 w7"
 NO_END = 1000
@@ -57,20 +59,23 @@ def test_the_tokens_read_are_the_oracles_in_every_mode(endless: DeepSeekOCR, ora
         pad_token_id=510,
         **tiles,
     )[0, ids.shape[1] :].tolist()
-    (reading,) = endless.read([image], name, prompt=PROMPT, limit=64, no_repeat=None, again=False)
+    tokens = endless.encode([image], name)
+    assert len(tokens[0]) == len(seen) and (tokens[0].height, tokens[0].width) == (10, 16)
+    (generated,) = endless.generate(tokens, prompt=PROMPT, limit=64, no_repeat=None)
+    (reading,) = endless.read(tokens, prompt=PROMPT, limit=64, no_repeat=None)
     assert len(set(theirs)) > 5
-    assert list(reading.tokens) == theirs
-    assert (reading.status, reading.mode, reading.reason) == ("truncated", name, f"truncated in {name}")
+    assert list(generated.tokens) == theirs
+    assert (reading.status, reading.reason) == ("truncated", "truncated")
     assert reading.text == " ".join(f"w{token}" if token != 500 else "<image>" for token in theirs)
 
 
 def test_pages_read_together_are_read_as_alone(endless: DeepSeekOCR) -> None:
     images = [picture(700, 300), picture(200, 300, 1), picture(300, 700, 2)]
-    arguments: dict[str, Any] = {"prompt": PROMPT, "limit": 20, "again": False}
-    together = endless.read(images, "gundam", **arguments)
-    assert together == [endless.read([image], "gundam", **arguments)[0] for image in images]
-    assert len({reading.tokens for reading in together}) == 3
-    assert endless.read([], "gundam") == []
+    together = endless.generate(endless.encode(images), prompt=PROMPT, limit=20)
+    alone = [endless.generate(endless.encode([image]), prompt=PROMPT, limit=20)[0] for image in images]
+    assert together == alone
+    assert len({one.tokens for one in together}) == 3
+    assert endless.read(endless.encode([])) == []
 
 
 @pytest.mark.parametrize(("dtype", "close"), [(torch.bfloat16, 0.06), (torch.int8, 0.09)])
@@ -80,7 +85,7 @@ def test_lower_precisions_stay_near(
 ) -> None:
     low = load(folder, dtype=dtype, config=small)
     image = picture(600, 600)
-    (exact,), (near,) = model.encode([image], "tiny"), low.encode([image], "tiny")
+    exact, near = (one.encode([image], "tiny")[0].values for one in (model, low))
     assert (near.float() - exact).norm() / exact.norm() < close
     ids = torch.arange(400).view(4, 100)
     exact = model.decoder.logits(model.decoder(model.decoder.embed_tokens(ids)))
@@ -99,28 +104,28 @@ def test_an_int8_product_is_that_of_what_it_holds(rows: int, dtype: torch.dtype)
     torch.testing.assert_close(int8.product(x, values, scale).float(), expected, atol=close, rtol=1e-2)
 
 
-def generated_in(outcomes: dict[str, Generated], calls: list[str]) -> Any:
-    def generate(self: Any, images: list[Any], mode: str, *_: Any) -> list[Generated]:
-        calls.append(mode)
-        return [outcomes[mode] if i == 0 else Generated((9,), "ok") for i in range(len(images))]
+def test_a_page_is_encoded_once_and_asked_often(model: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = model.encode([Page(np.asarray(picture(200, 300)))], "tiny")
+    monkeypatch.setattr(model.encoder, "forward", lambda *_: pytest.fail("encoded again"))
+    first, second = (model.read(tokens, prompt=f"<image>w{i} w6", limit=12)[0].text for i in (5, 400))
+    assert first != second and first == model.read(tokens, prompt="<image>w5 w6", limit=12)[0].text
 
-    return generate
+
+def test_who_is_asked_in_a_mode_says_in_which_it_failed(model: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch) -> None:
+    looped, ok = Generated((1, 2), "looped"), Generated((4,), "ok")
+    reader = model.asking("base", "free")
+    tokens = reader.encode([Page(np.asarray(picture(40, 40))), Page(np.asarray(picture(80, 40)))])
+    assert [len(one) for one in tokens] == [273, 273] and tokens[0].checkpoint == reader.checkpoint
+    monkeypatch.setattr(DeepSeekOCR, "generate", lambda *_, **__: [looped, ok])
+    first, second = reader.read(tokens)
+    assert (first.text, first.status, first.reason) == ("w1 w2", "looped", "looped in base")
+    assert (second.text, second.status, second.reason) == ("w4", "ok", "")
 
 
-def test_a_page_that_fails_is_read_again_and_marked(model: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch) -> None:
-    looped, truncated, ok = Generated((1, 2), "looped"), Generated((3,), "truncated"), Generated((4,), "ok")
-    images = [picture(40, 40), picture(40, 40)]
-    calls: list[str] = []
-    monkeypatch.setattr(DeepSeekOCR, "_generate", generated_in({"gundam": looped, "large": ok}, calls))
-    first, second = model.read(images)
-    assert (first.text, first.status, first.mode) == ("w4", "ok", "large")
-    assert first.reason == "looped in gundam, read again in large"
-    assert (second.text, second.status, second.mode, second.reason) == ("w9", "ok", "gundam", "")
-    assert calls == ["gundam", "large"]
-    monkeypatch.setattr(DeepSeekOCR, "_generate", generated_in({"base": looped, "large": truncated}, calls))
-    first, _ = model.read(images, "base")
-    assert (first.text, first.status, first.mode) == ("w1 w2", "looped", "base")
-    assert first.reason == "looped in base, truncated in large as well"
+def test_tokens_of_other_weights_are_refused(model: DeepSeekOCR) -> None:
+    (tokens,) = model.encode([picture(40, 40)], "tiny")
+    with pytest.raises(CheckpointError, match=r"tokens of checkpoint other .* cannot be read by deepseek-ocr"):
+        model.read([replace(tokens, checkpoint=Checkpoint("other", "0" * 64))])
 
 
 def test_prompts_begin_once_and_are_split_at_the_image(model: DeepSeekOCR) -> None:
@@ -129,12 +134,13 @@ def test_prompts_begin_once_and_are_split_at_the_image(model: DeepSeekOCR) -> No
 
 
 def test_what_cannot_be_read_is_refused(model: DeepSeekOCR) -> None:
-    image = picture(40, 40)
+    tokens = model.encode([picture(40, 40)], "tiny")
     with pytest.raises(UsageError, match="no task 'poem'; there are markdown"):
-        model.read([image], task="poem")
+        model.read(tokens, task="poem")
     with pytest.raises(UsageError, match="locate:WORDS"):
-        model.read([image], task="locate")
+        model.asking("tiny", "locate")
     with pytest.raises(UsageError, match="holds <image> once, this one 0 times"):
-        model.read([image], prompt="Free OCR.")
-    with pytest.raises(UsageError, match="gundam-m"):
-        model.read([image], "gundam-m")
+        model.read(tokens, prompt="Free OCR.")
+    for refused in (lambda: model.encode([picture(40, 40)], "gundam-m"), lambda: model.asking("gundam-m")):
+        with pytest.raises(UsageError, match="gundam-m"):
+            refused()

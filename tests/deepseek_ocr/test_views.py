@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from microfiche.deepseek_ocr import views
-from microfiche.deepseek_ocr.views import MODES, grid, paper_tokens, valid_tokens
+from microfiche.deepseek_ocr.views import MODES, grid
 from microfiche.errors import InputError, UsageError
 from microfiche.page import Page
 
@@ -80,13 +80,16 @@ def test_views_are_what_the_rules_say(width: int, height: int, name: str) -> Non
     assert len(seen) == views.vectors(mode.side, mode.tile or mode.side, views.tiling(mode, width, height))
 
 
-def test_token_counts_of_the_paper() -> None:
-    assert [paper_tokens(MODES[name]) for name in ("tiny", "small", "base", "large")] == [64, 100, 256, 400]
-    assert paper_tokens(MODES["gundam"], (3, 2)) == 856
-    assert len(views.views(picture(1240, 1754), MODES["gundam"])) == 903
-    assert valid_tokens(MODES["base"], 1240, 1754) == 181  # 256 · 1240 / 1754 = 180.98
-    assert valid_tokens(MODES["small"], 1240, 1754) == 100
-    assert valid_tokens(MODES["gundam"], 1240, 1754) == 781
+def test_every_vector_stands_for_a_square_a_row_s_end_or_the_page_s() -> None:
+    seen = views.views(picture(1240, 1754), MODES["gundam"])
+    assert len(seen) == 903
+    found = views.places(seen)
+    assert found.shape == (903, 3) and found.dtype == np.int32
+    real = found[found[:, 0] > 0]
+    assert len(np.unique(real, axis=0)) == len(real) == 16 * 16 + 10 * 10 * seen.grid[0] * seen.grid[1]
+    assert found[0].tolist() == [2, 0, 0] and found[-1].tolist() == [-1, -1, -1]
+    assert (found[-2] == -1).all() and found[-3].tolist() == [1, 15, 15]
+    assert len(views.places(views.views(picture(300, 200), MODES["gundam"]))) == 273
 
 
 def test_a_photograph_is_turned_as_its_exif_says() -> None:

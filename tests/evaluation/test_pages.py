@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from microfiche.evaluation.pages import Words, line_errors, word_counts
-from microfiche.evaluation.rivals import joined
 
 LINES = ["The quick brown fox jumps", "over the lazy dog", "Option", "what the option does", "12"]
 
@@ -102,12 +100,3 @@ def test_dots_that_lead_to_a_number_are_three() -> None:
     assert word_counts(truth, read) == Words(true=9, read=9, right=9)
     assert line_errors(truth, read) == (0, 42)
     assert line_errors(["1 Contents . . . . . . 12"], ["1 Contents 12"]) == (4, 17)
-
-
-def box(left: float, top: float, right: float, bottom: float) -> list[list[float]]:
-    return [[left, top], [right, top], [right, bottom], [left, bottom]]
-
-
-def test_boxes_beside_one_another_are_a_line() -> None:
-    boxes = [box(100, 12, 150, 22), box(0, 30, 80, 40), box(0, 10, 95, 20), box(300, 11, 340, 21)]
-    assert joined(np.array(boxes), ["two", "three", "one", "far"]) == ["one two", "far", "three"]

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 import microfiche
 from microfiche.errors import CheckpointError
-from microfiche.nano import lines_checkpoint as stored
-from microfiche.nano.lines import BEGIN, CLASSES, LineDecoder, Lines
+from microfiche.nano.cells import NanoLines, line_decoder
+from microfiche.nano.lines import BEGIN, CLASSES, LINES, LineDecoder, Lines
 from microfiche.nano.readout import HALF_CLASSES, RIGHT
+from microfiche.page import Checkpoint
 from microfiche.readers import load
+from microfiche.weights import stored
 
 SIZES = {"width": 16, "layers": 2, "heads": 2, "dense": 16, "experts": 4, "expert": 8}
 
@@ -65,24 +67,28 @@ def test_before_training_it_reads_what_the_readout_reads(density: str) -> None:
     text = "It was the best of times,\n\tit was the worst of times. " * 4
     text += "\u8fd9\u662f\u4e2d\u6587\u3002" * 9 if density == "16x16" else ""
     tokens = nano.encode(microfiche.typeset(text, density, "tiny"))
-    assert nano.read(tokens, made) == nano.read(tokens)
+    assert [one.text for one in nano.read(tokens, made)] == [one.text for one in nano.read(tokens)]
 
 
 def test_lines_can_be_read_alone() -> None:
     nano = load("nano", dtype=torch.float32)
     made = LineDecoder.for_nano(nano.config.hidden, nano.config.token_width).eval()
     tokens = nano.encode(microfiche.typeset("".join(f"{i:073}" for i in range(12)), "7x13", "tiny"))
-    assert nano.read(tokens, made, lines=range(3, 5)) == nano.read(tokens, made)[3 * 73 : 5 * 73]
+    (some,), (every,) = nano.read(tokens, made, lines=range(3, 5)), nano.read(tokens, made)
+    assert some.text == every.text[3 * 73 : 5 * 73]
 
 
 def test_a_checkpoint_comes_back_and_belongs_to_one_encoder(tmp_path: Path) -> None:
     nano = load("nano", dtype=torch.float32)
     made = LineDecoder.for_nano(nano.config.hidden, nano.config.token_width, **SIZES)
-    stored.save(made, nano.checkpoint, tmp_path / "a.safetensors")
-    back = stored.load(nano, tmp_path / "a.safetensors")
+    stored.save(LINES, made, tmp_path / "a.safetensors", nano.checkpoint)
+    back = line_decoder(nano, tmp_path / "a.safetensors")
+    assert isinstance(load(tmp_path / "a.safetensors"), NanoLines)
     assert back.config == made.config
     for (name, old), new in zip(made.named_parameters(), back.parameters(), strict=True):
         assert (old - new).abs().max() <= old.abs().max() / 120, name
-    stored.save(made, ("other", "0" * 64), tmp_path / "b.safetensors")
+    stored.save(LINES, made, tmp_path / "b.safetensors", Checkpoint("other", "0" * 64))
     with pytest.raises(CheckpointError, match="made for the tokens of another checkpoint"):
-        stored.load(nano, tmp_path / "b.safetensors")
+        line_decoder(nano, tmp_path / "b.safetensors")
+    with pytest.raises(CheckpointError, match="another checkpoint than those that ship"):
+        load(tmp_path / "b.safetensors")

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.nano import print_checkpoint as checkpoint
-from microfiche.nano.print import PATCH, PrintConfig, PrintModel, inked, rectangles
-from microfiche.page import Page, VisionTokens
+from microfiche.nano.print import PATCH, PRINT, PrintConfig, PrintModel, inked, rectangles
+from microfiche.page import Checkpoint, Page, VisionTokens
+from microfiche.weights import stored
 
 CONFIG = PrintConfig((4, 8, 8, 8), (1, 3, 3, 2), 32, (1, 1, 1), 16, (1,))
 Picture = NDArray[np.uint8]
@@ -134,10 +134,13 @@ def test_margins_change_nothing_but_where_lines_stand(image: Picture, margins: t
     framed = np.pad(image, ((top, bottom), (left, right)), constant_values=255)
     (bare,), (wide,) = MODEL.encode([Page(image)]), MODEL.encode([Page(framed)])
     assert torch.equal(bare.values, wide.values) and np.array_equal(bare.places, wide.places)
-    (here,), (there,) = MODEL.read_each([bare]), MODEL.read_each([wide])
-    assert [line.text for line in here] == [line.text for line in there]
-    moved = (left, top, left, top)
-    assert all((one.boxes + moved == other.boxes).all() for one, other in zip(here, there, strict=True))
+    (here,), (there,) = MODEL.read([bare]), MODEL.read([wide])
+    assert here.text == there.text
+    assert (here.boxes + np.array([left, top, left, top]) == there.boxes).all()
+
+
+def text_of(tokens: VisionTokens) -> str:
+    return MODEL.read([tokens])[0].text
 
 
 def inked_page(seed: int, height: int = 300, width: int = 420) -> Page:
@@ -154,16 +157,17 @@ def test_a_page_is_the_same_whatever_stands_beside_it() -> None:
     for page, tokens in zip(pages, together, strict=True):
         (alone,) = MODEL.encode([page])
         assert alike(alone, tokens)
-        assert MODEL.read(tokens) == "".join(line.text + "\n" for line in next(MODEL.read_each([alone])))
-    assert MODEL.read(together) == "".join(map(MODEL.read, together)) and MODEL.read(together[0])
-    assert MODEL.encode([]) == [] and MODEL.read([]) == ""
+        assert text_of(tokens) == text_of(alone)
+    assert [one.text for one in MODEL.read(together)] == [text_of(one) for one in together] and text_of(together[0])
+    assert MODEL.encode([]) == [] and MODEL.read([]) == []
 
 
 def test_a_blank_page_has_no_token_and_no_text() -> None:
     for grey in (255, 240):
         (tokens,) = MODEL.encode([Page(np.full((1000, 65), grey, np.uint8))])
         assert tokens.values.shape == (0, 32) and (tokens.height, tokens.width) == (16, 2)
-        assert MODEL.read(tokens) == "" and list(MODEL.read_each([tokens])) == [[]]
+        (reading,) = MODEL.read([tokens])
+        assert reading.text == "" and reading.boxes.shape == (0, 4)
 
 
 def test_grey_and_rgb_of_one_page_are_one() -> None:
@@ -183,34 +187,34 @@ def test_tokens_are_read_at_their_places_in_whatever_order() -> None:
     assert tokens.places is not None
     shuffled = np.random.default_rng(0).permutation(len(tokens))
     other = replace(tokens, values=tokens.values[torch.from_numpy(shuffled)], places=tokens.places[shuffled])
-    assert MODEL.read(other) == MODEL.read(tokens) != ""
+    assert text_of(other) == text_of(tokens) != ""
     height, width = tokens.places[:, 1:].max(0) + 1
     grid = torch.zeros(height, width, 32)
     grid[tokens.places[:, 1], tokens.places[:, 2]] = tokens.values
     every = VisionTokens(grid.flatten(0, 1), int(height), int(width), None, tokens.checkpoint)
-    assert MODEL.read(every) == MODEL.read(tokens)
+    assert text_of(every) == text_of(tokens)
 
 
 def test_tokens_of_another_kind_are_refused() -> None:
     (tokens,) = MODEL.encode([inked_page(5)])
     assert tokens.places is not None
     for wrong, said in (
-        (replace(tokens, checkpoint=("other", "0" * 64)), "tokens of checkpoint other .* cannot be read by untrained"),
+        (replace(tokens, checkpoint=Checkpoint("other", "0" * 64)), "checkpoint other .* cannot be read by untrained"),
         (replace(tokens, values=tokens.values[:, :16]), f"tokens of {len(tokens)} × 16 numbers cannot be read"),
         (replace(tokens, places=None), f"makes {tokens.height * tokens.width} × 32 of such a page"),
         (replace(tokens, places=tokens.places + np.int32([1, 0, 0])), "a page's own squares; these have others"),
         (replace(tokens, places=np.full_like(tokens.places, -1)), "a page's own squares; these have others"),
     ):
         with pytest.raises(CheckpointError, match=said):
-            MODEL.read(wrong)
+            MODEL.read([wrong])
 
 
 def test_a_model_from_a_file_signs_its_tokens(tmp_path: Path) -> None:
     file = tmp_path / "printer.safetensors"
-    checkpoint.save(MODEL, file)
-    model = checkpoint.load_model(file, dtype=torch.float32)
+    stored.save(PRINT, MODEL, file)
+    model = stored.load(PRINT, file, dtype=torch.float32)
     assert model.checkpoint == ("printer", hashlib.sha256(file.read_bytes()).hexdigest())
     (tokens,) = model.encode([inked_page(6)])
-    assert tokens.checkpoint == model.checkpoint and model.read(tokens)
+    assert tokens.checkpoint == model.checkpoint and model.read([tokens])[0].text
     with pytest.raises(CheckpointError, match="cannot be read by untrained"):
-        MODEL.read(tokens)
+        MODEL.read([tokens])

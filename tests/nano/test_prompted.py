@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from microfiche.decoder.moe import Routing, balance_loss
-from microfiche.nano.prompted_decoder import NANO_READER, Reader
+from microfiche.nano.prompted import NANO_READER, AnswerDecoder
 from microfiche.nano.vocabulary import BEGIN, END
 from microfiche.training.experts import Use
 
@@ -17,16 +17,16 @@ SIZES = {"width": 16, "layers": 3, "heads": 2, "dense": 16, "experts": 4, "chose
 
 
 @pytest.fixture(scope="module")
-def reader() -> Reader:
+def reader() -> AnswerDecoder:
     torch.manual_seed(0)
-    made = Reader(replace(NANO_READER, **SIZES), 12).eval().requires_grad_(False)
+    made = AnswerDecoder(replace(NANO_READER, **SIZES), 12).eval().requires_grad_(False)
     torch.nn.init.normal_(made.decoder.lm_head.weight)
     torch.nn.init.normal_(made.decoder.embed_tokens.weight)
     return made
 
 
 @pytest.fixture(scope="module")
-def pages(reader: Reader) -> list[Tensor]:
+def pages(reader: AnswerDecoder) -> list[Tensor]:
     generator = torch.Generator().manual_seed(1)
     return [reader.arranged(torch.randn(h * w, 12, generator=generator), h, w) for h, w in ((2, 3), (1, 1), (4, 2))]
 
@@ -34,7 +34,7 @@ def pages(reader: Reader) -> list[Tensor]:
 QUESTIONS = [torch.tensor(ids) for ids in ([10, 11], [12], [13, 14, 15, 16])]
 
 
-def test_rows_end_in_a_newline_and_pages_in_a_separator(reader: Reader) -> None:
+def test_rows_end_in_a_newline_and_pages_in_a_separator(reader: AnswerDecoder) -> None:
     values = torch.randn(6, 12)
     page = reader.arranged(values, 2, 3)
     assert page.shape == (2 * 4 + 1, 16)
@@ -45,7 +45,7 @@ def test_rows_end_in_a_newline_and_pages_in_a_separator(reader: Reader) -> None:
     assert torch.equal(prompt, torch.cat([begin[None], page, torch.stack(asked)]))
 
 
-def test_generating_by_the_cache_reads_as_without(reader: Reader, pages: list[Tensor]) -> None:
+def test_generating_by_the_cache_reads_as_without(reader: AnswerDecoder, pages: list[Tensor]) -> None:
     found = reader.generate(pages, QUESTIONS, limit=20)
     assert len({one.tokens for one in found}) == 3
     for page, question, one in zip(pages, QUESTIONS, found, strict=True):
@@ -57,7 +57,7 @@ def test_generating_by_the_cache_reads_as_without(reader: Reader, pages: list[Te
         assert one.status == ("ok" if END in read else "truncated")
 
 
-def test_what_others_are_asked_and_padding_change_nothing(reader: Reader, pages: list[Tensor]) -> None:
+def test_what_others_are_asked_and_padding_change_nothing(reader: AnswerDecoder, pages: list[Tensor]) -> None:
     answers = [torch.tensor(ids) for ids in ([20, 21, END], [22, 23, 24, 25, END], [END])]
     together, real = reader(pages, QUESTIONS, answers)
     alone = [reader([p], [q], [a])[0] for p, q, a in zip(pages, QUESTIONS, answers, strict=True)]
@@ -66,7 +66,7 @@ def test_what_others_are_asked_and_padding_change_nothing(reader: Reader, pages:
                                     for p, q, a in zip(pages, QUESTIONS, answers, strict=True)]  # fmt: skip
 
 
-def test_use_of_experts_counts_real_tokens_alone(reader: Reader, pages: list[Tensor]) -> None:
+def test_use_of_experts_counts_real_tokens_alone(reader: AnswerDecoder, pages: list[Tensor]) -> None:
     routings: list[Routing] = []
     _, real = reader(pages, QUESTIONS, [torch.tensor([END])] * 3, routings)
     use = Use.of(routings, balance_loss(routings, real), real)

@@ -6,8 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from microfiche.nano.first_print import FRAME, frames
 from microfiche.nano.readout import SQUARE
-from microfiche.nano.tracing import FIRST_PRINTED, FRAME, NONE, TracedLine, characters, frames, trace
+from microfiche.nano.tracing import FIRST_PRINTED, NONE, TracedLine, characters, reading_of, trace
 from microfiche.typesetting.alphabet import HALF, N_HALF
 
 SIDE = 512
@@ -100,3 +101,17 @@ def test_an_empty_line_holds_nothing() -> None:
     probability[:, NONE] = 1
     read = characters(line, x, probability)
     assert read.text == "" and read.boxes.shape == (0, 4)
+
+
+def test_a_reading_has_a_box_and_a_probability_for_every_character_and_newline() -> None:
+    probability = np.zeros((9, N_HALF + 1), np.float32)
+    probability[:, NONE] = 1
+    for frame, char in ((2, "a"), (6, "b")):
+        probability[frame, [HALF.index(char), NONE]] = 0.75, 0.25
+    x = np.arange(9) * float(FRAME) + FRAME / 2
+    lines = [characters(TracedLine(0, 18, y, 0.0, 10), x, probability) for y in (20.0, 40.0)]
+    reading = reading_of(lines)
+    assert reading.text == "ab\nab\n"
+    assert len(reading.boxes) == len(reading.confidence) == 6 and reading.confidence[2] == 1
+    assert (reading.boxes[2, :2] == reading.boxes[2, 2:]).all() and (reading.boxes[2, 2:] == reading.boxes[1, 2:]).all()
+    assert reading_of([]).boxes.shape == (0, 4)

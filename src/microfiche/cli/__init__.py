@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from microfiche.cli import bench, codec, memory, memory_tuning, pixel, read, serve, train
+from microfiche.cli import codec, memory, memory_tuning, pixel, read, serve, train
 from microfiche.cli.console import closed_output
 
 app = typer.Typer(
@@ -19,7 +19,6 @@ for tuning in (memory_tuning.show, memory_tuning.fade, memory_tuning.calibrate):
 for command in (codec.render, codec.pack, codec.unpack, codec.measure, read.read, serve.serve):
     app.command()(command)
 app.add_typer(train.app, name="train")
-app.add_typer(bench.app, name="bench")
 app.add_typer(memory.app, name="memory")
 app.add_typer(pixel.app, name="pixel")
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
-import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -13,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microfiche.cli.console import err, fail, progress, reported
-from microfiche.errors import CheckpointError, InputError, UnreadableCharacters
+from microfiche.cli.console import fail, progress, reported, say
+from microfiche.errors import InputError, UsageError
 from microfiche.files import short, whole_file
-from microfiche.page import Layout
 from microfiche.sources import DOCUMENTS, Source, sources
-from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, Density, density, mode
+from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, density, mode
 
 if TYPE_CHECKING:
-    from microfiche.nano.cells import Nano
-    from microfiche.page import TypesetPage, VisionTokens
+    from microfiche.page import Layout
+    from microfiche.readers import Reader
 
 DensityName = StrEnum("DensityName", list(DENSITIES))  # type: ignore[misc]
 ModeName = StrEnum("ModeName", list(MODES))  # type: ignore[misc]
@@ -35,32 +31,74 @@ class LayoutName(StrEnum):
     lines = "lines"
 
 
+class ReaderName(StrEnum):
+    """The readers that encode and read."""
+
+    nano = "nano"
+    lines = "nano-lines"
+    print = "nano-print"
+    deepseek = "deepseek-ocr"
+
+
 Files = Annotated[
-    list[str], typer.Argument(help="Text files, folders of them, PDF or pictures (read first), or - for text on stdin.")
+    list[str],
+    typer.Argument(help="Text files, folders of them, PDFs or pictures (which are read first), or - for stdin."),
 ]
 DensityOption = Annotated[
-    DensityName, typer.Option("--density", help="Cell of a half-width character; 16x16 and 12x12 draw Chinese.")
+    DensityName,
+    typer.Option("--density", help="The cell of a half-width character, in pixels; 16x16 and 12x12 draw Chinese too."),
 ]
-ModeOption = Annotated[ModeName, typer.Option("--mode", help="Page side: 512, 640, 1024 or 1280 px.")]
+ModeOption = Annotated[
+    ModeName, typer.Option("--mode", help="The size of a page: tiny 512, small 640, base 1024, large 1280 px a side.")
+]
 LayoutOption = Annotated[
-    LayoutName, typer.Option("--layout", help="dense: text flows on after a line end's mark; lines: a new line.")
+    LayoutName,
+    typer.Option("--layout", help="dense: text flows on after the mark of a line end; lines: it begins a new line."),
 ]
-EncodingOption = Annotated[str, typer.Option("--encoding", help="How the text files are encoded.")]
+EncodingOption = Annotated[str, typer.Option("--encoding", help="The encoding of the text files.")]
 ReplaceOption = Annotated[
-    str | None, typer.Option("--replace", help="A character to draw for those that cannot be drawn.")
+    str | None,
+    typer.Option("--replace", help="A character to draw in place of those that the density cannot draw."),
 ]
-CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="nano, which ships, or a file of weights.")]
+EngineOption = Annotated[
+    ReaderName | None,
+    typer.Option(
+        "--engine",
+        help="Who encodes and reads: nano; nano-lines, nano with a language model that checks it; nano-print, for "
+        "printed pages; deepseek-ocr, with --weights. If not given: nano.",
+    ),
+]
+CheckpointOption = Annotated[
+    Path | None, typer.Option("--checkpoint", help="A file of weights that you trained, in place of those that ship.")
+]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="For deepseek-ocr: a folder, or a name on the hub."),
+]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+
+
+def reader_for(
+    engine: ReaderName | None, checkpoint: Path | None, weights: str | None, device: str, mode_name: str = "small"
+) -> Reader:
+    """The reader that the options name; the published model sees pages of the size that `mode_name` says."""
+    from microfiche.readers import load
+
+    if engine is ReaderName.deepseek:
+        if checkpoint:
+            raise UsageError("--checkpoint goes with nano's engines; for deepseek-ocr give --weights")
+        return load("deepseek-ocr", device, weights=weights).asking(mode_name, "free")
+    return load(str(checkpoint) if checkpoint else str(engine or "nano"), device)
 
 
 def texts_of(files: list[str], encoding: str) -> list[Source]:
-    """The texts that `files` mean; a PDF or picture among them is read first, and must be read whole."""
+    """The texts of the files that are named; a PDF or picture is read first, and must be read whole."""
     found: list[Source] = []
     for name in files:
         path = Path(name)
         if not (path.is_file() and path.suffix.lower() in DOCUMENTS):
-            found += sources([name], encoding, lambda line: err.print(line, markup=False))
+            found += sources([name], encoding, say)
             continue
         from microfiche.documents.reading import read
 
@@ -69,53 +107,30 @@ def texts_of(files: list[str], encoding: str) -> list[Source]:
             raise InputError(f"{name}: page {document.failed[0].number} was not read: {document.failed[0].reason}")
         for page in document.pages:
             if page.status != "ok":
-                err.print(f"{name}: page {page.number} {page.status}: {page.reason}", markup=False)
+                say(f"{name}: page {page.number} {page.status}: {page.reason}")
         found.append(Source(name, document.markdown().encode()))
     return found
 
 
-def readable(source: Source, at: Density, replace: str | None) -> Iterator[str]:
-    """The text of `source`, all of it known to be drawable, or made so by `replace`."""
-    from microfiche.typesetting.typesetter import unreadable
-
-    counts, first = unreadable(source.chunks(), at)
-    if counts and replace is None:
-        shown = ", ".join(
-            f"U+{ord(c):04X} {c if c.isprintable() else ''} ×{n} first at character {first[c]}"
-            for c, n in counts.most_common(10)
-        )
-        more = f", and {len(counts) - 10} more" if len(counts) > 10 else ""
-        raise UnreadableCharacters(
-            f"{source.name}: {at.name} cannot draw {shown}{more}; use --replace C to draw C for them"
-            + ("" if at.wide else ", or a Chinese density (16x16, 12x12)")
-        )
-    if replace is not None and (len(replace) != 1 or unreadable([replace], at)[0]):
-        raise UnreadableCharacters(f"--replace {replace!r}: give one character that {at.name} can draw")
-    if not counts:
-        return source.chunks()
-    table = {ord(c): replace for c in counts}
-    err.print(f"{source.name}: {counts.total()} characters drawn as {replace!r}", markup=False)
-    return (chunk.translate(table) for chunk in source.chunks())
-
-
 def render(
     files: Files,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the page images.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for the pictures of pages.")],
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: ModeOption = ModeName("small"),
     layout: LayoutOption = LayoutName.dense,
     encoding: EncodingOption = "utf-8",
     replace: ReplaceOption = None,
 ) -> None:
-    """Sets text on pages: NAME-0001.png, NAME-0002.png, …"""
+    """Sets text on pages and writes each as a picture: NAME-0001.png, NAME-0002.png, …"""
     from PIL import Image
 
-    from microfiche.typesetting.typesetter import Typesetter
+    from microfiche.typesetting.typesetter import Typesetter, drawable
 
     with reported():
         at = density(density_name)
-        typesetter = Typesetter(at, mode(mode_name), _layout(layout))
-        texts = [(source, readable(source, at, replace)) for source in texts_of(files, encoding)]
+        typesetter = Typesetter(at, mode(mode_name), layout_of(layout))
+        found = texts_of(files, encoding)
+        texts = [(source, drawable(source, at, replace, say)) for source in found]
         count = 0
         with progress("pages") as done:
             for source, text in texts:
@@ -125,7 +140,7 @@ def render(
                         Image.fromarray(page.image).save(beside, "PNG")
                     count += 1
                     done(count)
-        err.print(f"{count} pages in {output}", markup=False)
+        say(f"{count} pages in {output}")
 
 
 def pack(
@@ -134,99 +149,76 @@ def pack(
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: ModeOption = ModeName("small"),
     layout: LayoutOption = LayoutName.dense,
-    text: Annotated[bool, typer.Option("--text", help="Keep the text itself too, compressed.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="Store the text itself too, compressed.")] = False,
     encoding: EncodingOption = "utf-8",
     replace: ReplaceOption = None,
-    checkpoint: CheckpointOption = "nano",
+    engine: EngineOption = None,
+    checkpoint: CheckpointOption = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Text to pages to vision tokens to a .fiche file."""
-    from microfiche.fiche import FicheWriter
-    from microfiche.readers import load
-    from microfiche.typesetting.typesetter import Typesetter
+    """Sets text on pages, encodes each to vision tokens, and writes a .fiche file."""
+    from microfiche import codec
 
     with reported():
-        at = density(density_name)
         found = texts_of(files, encoding)
-        texts = [(source, readable(source, at, replace)) for source in found]
-        model = load(checkpoint, device)
-        typesetter = Typesetter(at, mode(mode_name), _layout(layout))
-        pages = characters = tokens = 0
-        start = time.perf_counter()
-        with (
-            whole_file(output) as beside,
-            FicheWriter(beside, model.checkpoint, typesetter.setting, mode_name, "int8", text) as fiche,
-            progress("pages") as done,
-        ):
-            for source, chunks in texts:
-                fiche.source(source.name)
-                for page, values in _encoded(model, typesetter.pages(chunks)):
-                    fiche.add(page, values)
-                    pages, tokens, characters = pages + 1, tokens + len(values), characters + len(page.text)
-                    done(pages, f"{pages / (time.perf_counter() - start):.1f} pages/s")
-        err.print(
-            f"{output}: {characters:,} characters on {pages:,} page{'s' * (pages != 1)}, {tokens:,} vision tokens, "
-            f"{time.perf_counter() - start:.1f} s",
-            markup=False,
+        reader = reader_for(engine, checkpoint, weights, device, mode_name)
+        with progress("pages") as done:
+            packed = codec.pack(
+                found, output, reader, density_name, mode_name, layout_of(layout),
+                keep_text=text, replacement=replace, progress=done, say=say,
+            )  # fmt: skip
+        say(
+            f"{output}: {packed.characters:,} characters on {packed.pages:,} page{'s' * (packed.pages != 1)}, "
+            f"{packed.vision_tokens:,} vision tokens, {packed.seconds:.1f} s"
         )
-
-
-def _encoded(model: Nano, pages: Iterable[TypesetPage]) -> Iterator[tuple[TypesetPage, VisionTokens]]:
-    """Pairs of page and tokens, as they come."""
-    waiting: deque[TypesetPage] = deque()
-
-    def remembered() -> Iterator[TypesetPage]:
-        for page in pages:
-            waiting.append(page)
-            yield page
-
-    for values in model.encode_each(remembered()):
-        yield waiting.popleft(), values
 
 
 def unpack(
     file: Annotated[Path, typer.Argument(help="A .fiche file.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File for the text (default: standard output).")
+        Path | None, typer.Option("--output", "-o", help="The file for the text; standard output if not given.")
     ] = None,
     allow_errors: Annotated[
-        bool, typer.Option("--allow-errors", help="Exit 0 though some pages were read back with errors.")
+        bool, typer.Option("--allow-errors", help="Exit 0 even where some pages were read with errors.")
     ] = False,
-    text: Annotated[bool, typer.Option("--text", help="The stored text instead of what is read.")] = False,
-    checkpoint: CheckpointOption = "nano",
+    text: Annotated[
+        bool, typer.Option("--text", help="Write the text that `pack --text` stored; nothing is read.")
+    ] = False,
+    engine: EngineOption = None,
+    checkpoint: CheckpointOption = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Reads the vision tokens of a .fiche file back to text, and names every page read with an error."""
+    """Reads the vision tokens of a .fiche file back to text, and names every page that was read with an error.
+
+    Without --engine, the one whose tokens the file holds reads them.
+    """
+    from microfiche.codec import read_back
     from microfiche.fiche import Fiche
-    from microfiche.readers import load
 
     with reported(), Fiche(file) as fiche:
         if text:
             _write(output, fiche.text())
             return
-        model = load(checkpoint, device)
+        given = engine or checkpoint or weights
+        reader = reader_for(engine, checkpoint, weights, device) if given or device != "cpu" else None
         wrong: list[int] = []
 
         def pieces() -> Iterator[bytes]:
             with progress("pages", len(fiche)) as done:
-                tokens = (fiche.tokens(i + 1) for i in range(len(fiche)))
-                for number, reading in enumerate(model.read_each(tokens), 1):
-                    data = reading.text.encode()
-                    if hashlib.sha256(data).hexdigest() != fiche.manifest.pages[number - 1].text:
+                for number, (read, right) in enumerate(read_back(fiche, reader, done), 1):
+                    if not right:
                         wrong.append(number)
-                    done(number)
-                    yield data
+                    yield read.encode()
 
-        try:
-            _write(output, pieces())
-        except CheckpointError as error:
-            raise CheckpointError(f"{file}: {error}") from error
+        _write(output, pieces())
         if wrong:
             listed = ", ".join(map(str, wrong[:20])) + (", …" if len(wrong) > 20 else "")
             message = f"{file}: pages read with errors, {len(wrong)} of {len(fiche)}: {listed}"
             if not allow_errors:
                 fail(message + " (--allow-errors to accept them)", 1)
-            err.print(f"microfiche: {message}", markup=False)
+            say(f"microfiche: {message}")
 
 
 def _write(output: Path | None, pieces: Iterable[bytes]) -> None:
@@ -245,46 +237,56 @@ def measure(
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: ModeOption = ModeName("small"),
     layout: LayoutOption = LayoutName.dense,
-    random: Annotated[bool, typer.Option("--random", help="Random strings of the same length and alphabet.")] = False,
+    random: Annotated[
+        bool, typer.Option("--random", help="Measure random strings of the same length and alphabet instead.")
+    ] = False,
     shrink: Annotated[
-        int | None, typer.Option("--shrink", min=64, help="Shrink the pages to so many px of width before encoding.")
+        int | None, typer.Option("--shrink", min=64, help="Shrink each page to this width in pixels before encoding.")
     ] = None,
     jpeg: Annotated[
-        int | None, typer.Option("--jpeg", min=1, max=95, help="Save the pages as JPEG of this quality before.")
+        int | None, typer.Option("--jpeg", min=1, max=95, help="Save each page as a JPEG of this quality before.")
     ] = None,
-    plot: Annotated[Path | None, typer.Option("--plot", help="PNG: precision over ratio, all densities.")] = None,
-    show: Annotated[Path | None, typer.Option("--show", help="PNG: a page beside what was read from it.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Draw precision over ratio at all densities, as a PNG.")
+    ] = None,
+    show: Annotated[
+        Path | None, typer.Option("--show", help="Draw the first page beside what was read from it, as a PNG.")
+    ] = None,
     json: JsonOption = False,
     encoding: EncodingOption = "utf-8",
     replace: ReplaceOption = None,
-    checkpoint: CheckpointOption = "nano",
+    engine: EngineOption = None,
+    checkpoint: CheckpointOption = None,
+    weights: WeightsOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Packs and reads in memory; says what it costs and what comes back."""
+    """Packs and reads text in memory, and says what that costs and what comes back."""
+    from rich.console import Console
     from rich.table import Table
 
-    from microfiche.evaluation.measure import measure as measured
-    from microfiche.readers import load
+    from microfiche import codec
+    from microfiche.typesetting.typesetter import drawable
 
     with reported():
-        at = density(density_name)
-        text = "".join(c for s in texts_of(files, encoding) for c in readable(s, at, replace))
-        model = load(checkpoint, device)
+        at, laid = density(density_name), layout_of(layout)
+        found = texts_of(files, encoding)
+        chunks = (drawable(source, at, replace, say) for source in found)
+        text = "".join(chunk for source in chunks for chunk in source)
+        reader = reader_for(engine, checkpoint, weights, device, mode_name)
         with progress("pages") as done:
-            result = measured(
-                text, model, at.name, mode_name, _layout(layout),
-                random=random, shrunk_to=shrink, jpeg=jpeg, progress=done,
-            )  # fmt: skip
+            result = codec.measure(
+                text, reader, at.name, mode_name, laid, random=random, shrunk_to=shrink, jpeg=jpeg, progress=done
+            )
             if plot:
                 from microfiche.evaluation import figures
 
                 with whole_file(plot) as beside:
-                    figures.plot(text, model, mode_name, beside, done)
+                    figures.plot(text, reader, mode_name, beside, done)
         if show:
             from microfiche.evaluation import figures
 
             with whole_file(show) as beside:
-                figures.show(text, model, at.name, mode_name, _layout(layout), beside)
+                figures.show(text, reader, at.name, mode_name, laid, beside)
         if json:
             print(result.model_dump_json())
             return
@@ -292,12 +294,9 @@ def measure(
         for name, value in result.model_dump(exclude_none=True).items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             table.add_row(name.replace("_", " "), f"{value:,}" if number else str(value))
-        from rich.console import Console
-
         Console(highlight=False).print(table)
 
 
-def _layout(name: LayoutName) -> Layout:
+def layout_of(name: LayoutName) -> Layout:
+    """The layout of a name."""
     return "lines" if name is LayoutName.lines else "dense"
-
-

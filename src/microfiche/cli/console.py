@@ -37,6 +37,11 @@ def reported() -> Iterator[None]:
         fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
 
 
+def say(line: str) -> None:
+    """Prints a line on stderr as it stands."""
+    err.print(line, markup=False)
+
+
 def fail(message: str, code: int) -> None:
     """Says `message` on stderr, in one line that does nothing to a terminal, and ends the command."""
     line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,8 +17,7 @@ from torch import Tensor
 from microfiche.decoder.cache import Cache
 from microfiche.decoder.moe import MoEDecoder
 from microfiche.errors import UsageError
-
-Status = Literal["ok", "truncated", "looped"]
+from microfiche.page import Status
 
 
 @dataclass(frozen=True)

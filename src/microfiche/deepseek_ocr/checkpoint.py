@@ -6,10 +6,11 @@ its place, so memory holds the model once and the largest tensor beside it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
@@ -20,18 +21,20 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from torch import Tensor
 
-from microfiche.deepseek_ocr.adapter import Adapter
+from microfiche.deepseek_ocr.adapter import WEIGHTS, Adapter
 from microfiche.deepseek_ocr.int8 import hold_in_int8, quantised
 from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.devices import device_named, fast_dtype, free_memory
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.files import whole_file
+from microfiche.page import Checkpoint
 from microfiche.weights.tensors import FLOATS, Stored, first, header, whole, write
 
 HUB = "deepseek-ai/DeepSeek-OCR"
 NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  #: of a repository on the hub
 INDEX = "model.safetensors.index.json"
 ROWS_AT_ONCE = 4096  #: that are made int8
+HASHED = 4096  #: bytes of each tensor that name the weights
 log = logging.getLogger(__name__)
 
 
@@ -179,6 +182,7 @@ def load(
     expected = slots(config)
     stored = _checked(folder, expected)
     model = _empty(config, _tokenizer(folder, config), dtype, device)
+    model.checkpoint = _identity(stored.values(), None if adapter is None else Path(adapter))
     learned = Adapter.read(Path(adapter), model) if adapter is not None else None
     _room(model, device)
     model.to_empty(device=device)
@@ -290,6 +294,19 @@ def _tokenizer(folder: Path, config: DeepSeekOCRConfig) -> Tokenizer:
     if tokenizer.token_to_id("<image>") != config.image:
         raise CheckpointError(f"{path}: <image> is {tokenizer.token_to_id('<image>')}, not {config.image}")
     return tokenizer
+
+
+def _identity(stored: Iterable[Stored], adapter: Path | None) -> Checkpoint:
+    """The name of weights whose files are too large to hash whole whenever they are loaded: the SHA-256 of the shape
+    and the first bytes of every tensor, and of an adapter's file."""
+    digest = hashlib.sha256()
+    for tensor in sorted(stored, key=lambda tensor: (tensor.file, tensor.begin)):
+        with tensor.file.open("rb") as file:
+            file.seek(tensor.begin)
+            digest.update(f"{tensor.dtype} {tensor.shape}".encode() + file.read(min(HASHED, tensor.size)))
+    if adapter is not None and (adapter / WEIGHTS).is_file():
+        digest.update((adapter / WEIGHTS).read_bytes())
+    return Checkpoint("deepseek-ocr", digest.hexdigest())
 
 
 def _room(model: DeepSeekOCR, device: str) -> None:

@@ -1,7 +1,7 @@
 """DeepSeek-OCR: encoder, decoder and tokenizer as one model, images in, text out. Files are checkpoints' business.
 
-Prompts, arrangement and decoding are those of the published model (deepseek-ai/DeepSeek-OCR). A page whose text loops
-or does not end is cut, read once more in another mode and marked; none is dropped.
+Prompts, arrangement and decoding are those of the published model (deepseek-ai/DeepSeek-OCR). A page is encoded once
+and can be asked for as often as one likes; a text that loops or does not end is cut, and its reading says so.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from microfiche.decoder.generation import IMAGE, Generated, NoRepeat, Status, generate
+from microfiche.decoder.generation import IMAGE, Generated, NoRepeat, generate
 from microfiche.decoder.moe import MoEConfig, MoEDecoder, Routing
 from microfiche.decoder.prompts import prompt as prompt_for
 from microfiche.deepseek_ocr import views
@@ -24,7 +24,7 @@ from microfiche.deepseek_ocr.encoder import DeepEncoder
 from microfiche.deepseek_ocr.sam import SAMConfig
 from microfiche.devices import free_memory
 from microfiche.errors import UsageError
-from microfiche.page import Page
+from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
 
 SECOND_TRY = MappingProxyType(
     {"tiny": "small", "small": "base", "base": "large", "large": "base", "gundam": "large"}
@@ -46,21 +46,6 @@ class DeepSeekOCRConfig:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What was read of one image: its `text`, the ids of it in `tokens`, and the `mode` it was read in.
-
-    `status` is "ok", "truncated" (the context or the limit ended it) or "looped" (it repeated itself and was cut
-    behind the first occurrence); `reason` says in a line what happened, empty where all went well at once.
-    """
-
-    text: str
-    status: Status
-    reason: str
-    mode: str
-    tokens: tuple[int, ...]
-
-
-@dataclass(frozen=True)
 class Example:
     """A page as it is seen, the prompt's ids `before` and `after` it, and the ids of the `answer` with its end."""
 
@@ -77,9 +62,10 @@ class Example:
 class DeepSeekOCR(nn.Module):
     """The published model; `tokenizer` is its own, of tokenizer.json."""
 
-    def __init__(self, config: DeepSeekOCRConfig, tokenizer: Tokenizer) -> None:
+    def __init__(self, config: DeepSeekOCRConfig, tokenizer: Tokenizer, checkpoint: Checkpoint = UNTRAINED) -> None:
         super().__init__()
         self.config = config
+        self.checkpoint = checkpoint
         self.tokenizer = tokenizer
         self.encoder = DeepEncoder(config.sam, config.clip, config.decoder.width)
         self.decoder = MoEDecoder(config.decoder)
@@ -109,75 +95,84 @@ class DeepSeekOCR(nn.Module):
         return [self.config.begin, *before], after
 
     @torch.inference_mode()
-    def encode(self, images: Sequence[Image.Image | Page], mode: str = "gundam") -> list[Tensor]:
-        """The (N, 1280) vectors of each image; N is what `views.Views` of it counts.
+    def encode(self, pages: Sequence[Image.Image | Page], mode: str = "gundam") -> list[VisionTokens]:
+        """The vision tokens of each page in a mode: `views.Views` counts them, and `views.places` says which square of
+        which view each of them stands for.
 
-        Raises UsageError for an unknown mode, InputError, naming the file, for an image that cannot be decoded.
+        Raises UsageError for an unknown mode, InputError, naming the file, for a picture that cannot be decoded.
         """
         chosen = views.mode(mode)
         at_once = 1 if self.encoder.newline.device.type == "cpu" else ENCODED_AT_ONCE
-        vectors: list[Tensor] = []
-        for first in range(0, len(images), at_once):
-            vectors += self.encoder([views.views(image, chosen) for image in images[first : first + at_once]])
-        return vectors
+        tokens: list[VisionTokens] = []
+        for first in range(0, len(pages), at_once):
+            some = pages[first : first + at_once]
+            seen = [views.views(page, chosen) for page in some]
+            for page, view, values in zip(some, seen, self.encoder(seen), strict=True):
+                width, height = views.size_of(page)
+                setting = page.setting if isinstance(page, Page) else None
+                tokens.append(
+                    VisionTokens(
+                        values.cpu(),
+                        -(-height // TOKEN_SIDE),
+                        -(-width // TOKEN_SIDE),
+                        setting,
+                        self.checkpoint,
+                        views.places(view),
+                    )
+                )
+        return tokens
 
     def read(
         self,
-        images: Sequence[Image.Image | Page],
-        mode: str = "gundam",
+        tokens: Sequence[VisionTokens],
         task: str = "markdown",
         prompt: str | None = None,
         limit: int | None = None,
         no_repeat: NoRepeat | None = IMAGE,
-        again: bool = True,
     ) -> list[Reading]:
-        """The reading of each image, in order.
+        """What is read of each page's tokens when the model is asked to do a task, or the `prompt` in its place, which
+        holds `<image>` once.
 
-        `prompt` takes the place of the task's; it holds `<image>` once. `limit` is the most tokens a page may
-        become, None for all that the context holds. `again` reads a page that looped or was truncated once more in
-        another mode. Raises UsageError for an unknown mode or task or a prompt without its `<image>`, InputError for
-        an image that cannot be decoded.
+        `limit` is the most tokens that a page's text may take, None for all that the context holds. Raises UsageError
+        for an unknown task or a prompt without its `<image>`, CheckpointError for tokens of other weights.
         """
-        before, after = self.prompt(task, prompt)
-        views.mode(mode)
-        readings = [self._reading(one, mode) for one in self._generate(images, mode, before, after, limit, no_repeat)]
-        failed = [i for i, reading in enumerate(readings) if reading.status != "ok"]
-        if not (failed and again):
-            return readings
-        other = SECOND_TRY[mode]
-        seconds = self._generate([images[i] for i in failed], other, before, after, limit, no_repeat)
-        for i, generated in zip(failed, seconds, strict=True):
-            first, second = readings[i], self._reading(generated, other)
-            if second.status == "ok":
-                readings[i] = replace(second, reason=f"{first.status} in {mode}, read again in {other}")
-            else:
-                readings[i] = replace(first, reason=f"{first.status} in {mode}, {second.status} in {other} as well")
-        return readings
+        return [
+            Reading(
+                self.tokenizer.decode(list(one.tokens), skip_special_tokens=False),
+                status=one.status,
+                reason="" if one.status == "ok" else one.status,
+            )
+            for one in self.generate(tokens, task, prompt, limit, no_repeat)
+        ]
 
-    def _reading(self, generated: Generated, mode: str) -> Reading:
-        text = self.tokenizer.decode(list(generated.tokens), skip_special_tokens=False)
-        reason = "" if generated.status == "ok" else f"{generated.status} in {mode}"
-        return Reading(text, generated.status, reason, mode, generated.tokens)
-
-    def _generate(
+    @torch.inference_mode()
+    def generate(
         self,
-        images: Sequence[Image.Image | Page],
-        mode: str,
-        before: list[int],
-        after: list[int],
-        limit: int | None,
-        no_repeat: NoRepeat | None,
+        tokens: Sequence[VisionTokens],
+        task: str = "markdown",
+        prompt: str | None = None,
+        limit: int | None = None,
+        no_repeat: NoRepeat | None = IMAGE,
     ) -> list[Generated]:
+        """The ids of what `read` reads of each page, and how that ended."""
+        before, after = self.prompt(task, prompt)
+        for page in tokens:
+            page.check_made_by(self.checkpoint, self.config.decoder.width)
         done: list[Generated] = []
         at_once = self._pages_at_once()
-        for first in range(0, len(images), at_once):
-            vectors = self.encode(images[first : first + at_once], mode)
-            with torch.inference_mode():
-                ids = torch.tensor(before + after, device=vectors[0].device)
-                around = self.decoder.embed_tokens(ids).split([len(before), len(after)])
-                prompts = [torch.cat([around[0], page, around[1]]) for page in vectors]
+        ids = torch.tensor(before + after, device=self.encoder.newline.device)
+        around = self.decoder.embed_tokens(ids).split([len(before), len(after)])
+        for first in range(0, len(tokens), at_once):
+            some = tokens[first : first + at_once]
+            prompts = [torch.cat([around[0], page.values.to(around[0]), around[1]]) for page in some]
             done += generate(self.decoder, prompts, self.config.end, limit, no_repeat)
         return done
+
+    def asking(self, mode: str = "gundam", task: str = "markdown", no_repeat: NoRepeat | None = IMAGE) -> Asking:
+        """The model as a Reader that sees pages in a mode and is asked to do a task; UsageError for an unknown one."""
+        views.mode(mode)
+        self.prompt(task)
+        return Asking(self, mode, task, no_repeat)
 
     def _pages_at_once(self) -> int:
         """As many as 4/5 of the free memory hold with a full context each (0.5 GB a page in bfloat16)."""
@@ -185,3 +180,27 @@ class DeepSeekOCR(nn.Module):
         page = 2 * c.layers * c.width * c.context * weight.element_size()
         free = free_memory(weight.device)
         return PAGES_AT_ONCE // 4 if free is None else max(1, min(PAGES_AT_ONCE, free * 4 // 5 // page))
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A model that sees pages in a `mode` and is asked to do a `task`: see `DeepSeekOCR.asking`."""
+
+    model: DeepSeekOCR
+    mode: str
+    task: str
+    no_repeat: NoRepeat | None
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The model's weights."""
+        return self.model.checkpoint
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The vision tokens of each page."""
+        return self.model.encode(pages, self.mode)
+
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        """What is read of each page; the reason of a reading that is not "ok" names the mode."""
+        readings = self.model.read(tokens, self.task, no_repeat=self.no_repeat)
+        return [one if one.status == "ok" else replace(one, reason=f"{one.reason} in {self.mode}") for one in readings]

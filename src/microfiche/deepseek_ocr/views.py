@@ -12,13 +12,13 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
 from microfiche.errors import InputError, UsageError
-from microfiche.page import Page
+from microfiche.page import TOKEN_SIDE, Page
 
-TOKEN_SIDE = 64  #: pixels of a view's side that one vision token stands for
 STRETCHED_UP_TO = 640  #: a view of at most this side is stretched to a square, a larger one is padded
 PAD = (127, 127, 127)
 MAX_TILES = 9
@@ -119,19 +119,28 @@ def vectors(side: int, tile: int, grid: tuple[int, int]) -> int:
     return local + g * (g + 1) + 1
 
 
-def paper_tokens(mode: Mode, grid: tuple[int, int] = (0, 0)) -> int:
-    """Vision tokens as the paper counts them: no newlines, no separator."""
-    tile = (mode.tile or 0) // TOKEN_SIDE
-    return (mode.side // TOKEN_SIDE) ** 2 + grid[0] * grid[1] * tile**2
+def places(seen: Views) -> NDArray[np.int32]:
+    """(n, 3) the view, row and column of the square that each vector of a page's views stands for, −1 in all three for
+    newlines and the separator. View 1 is all of the page, view 2 the canvas that its tiles make up, which comes first.
+    """
+    (w, h), q = seen.grid, seen.tiles.shape[-1] // TOKEN_SIDE
+    side = seen.page.shape[-1] // TOKEN_SIDE
+    canvases = [(2, h * q, w * q)] if w else []
+    found = []
+    for view, rows, columns in [*canvases, (1, side, side)]:
+        row, column = np.mgrid[:rows, : columns + 1]
+        squares = np.stack([np.full_like(row, view), row, column], axis=-1)
+        squares[:, columns] = -1
+        found.append(squares.reshape(-1, 3))
+    return np.concatenate([*found, np.full((1, 3), -1)]).astype(np.int32)
 
 
-def valid_tokens(mode: Mode, width: int, height: int) -> int:
-    """The paper's count without the tokens that see only padding (its equation 1) for a width×height image."""
-    g = mode.side // TOKEN_SIDE
-    seen = g * g
-    if mode.side > STRETCHED_UP_TO:
-        seen = math.ceil(seen * min(width, height) / max(width, height))
-    return seen + paper_tokens(mode, tiling(mode, width, height)) - g * g
+def size_of(page: Image.Image | Page) -> tuple[int, int]:
+    """The width and height in pixels of a page, a picture being turned as its EXIF says."""
+    if isinstance(page, Page):
+        return page.image.shape[1], page.image.shape[0]
+    turned = page.getexif().get(0x0112, 1) >= 5
+    return (page.height, page.width) if turned else page.size
 
 
 def _rgb(image: Image.Image | Page) -> Image.Image:

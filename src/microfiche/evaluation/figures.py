@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from microfiche.evaluation.measure import measure
-from microfiche.nano.cells import Nano
+from microfiche.codec import measure
+from microfiche.errors import UsageError
 from microfiche.page import Layout, TypesetPage
+from microfiche.readers import Reader
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, density, mode
@@ -25,7 +26,7 @@ FOX_64 = ((10.5, 96.5), (11.8, 93.8), (13.2, 83.8), (15.1, 85.9), (16.5, 79.3), 
 FOX_100 = ((6.7, 98.5), (7.5, 97.3), (8.5, 96.8), (9.7, 96.8), (10.6, 91.5), (11.3, 89.8), (12.6, 87.1))
 
 
-def plot(text: str, model: Nano, mode_name: str, out: Path, progress: Callable[[int], None]) -> None:
+def plot(text: str, reader: Reader, mode_name: str, out: Path, progress: Callable[[int], None]) -> None:
     """PNG of precision over ratio at every density that can draw `text`, random strings too, beside the paper's."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
@@ -34,7 +35,7 @@ def plot(text: str, model: Nano, mode_name: str, out: Path, progress: Callable[[
     able = [d for d in DENSITIES.values() if not unreadable([text], d)[0]]
     able = [d for d in able if not d.wide] or able
     for random, marker in ((False, "o"), (True, "x")):
-        results = [measure(text, model, d.name, mode_name, random=random, progress=progress) for d in able]
+        results = [measure(text, reader, d.name, mode_name, random=random, progress=progress) for d in able]
         # Random strings have no meaningful count of text tokens: they stand at the ratio of the text they twin.
         if not random:
             ratios = {r.density: r.ratio for r in results}
@@ -57,11 +58,13 @@ def plot(text: str, model: Nano, mode_name: str, out: Path, progress: Callable[[
     figure.savefig(out, format="png", dpi=120)
 
 
-def show(text: str, model: Nano, density_name: str, mode_name: str, layout: Layout, out: Path) -> None:
+def show(text: str, reader: Reader, density_name: str, mode_name: str, layout: Layout, out: Path) -> None:
     """PNG of the first page beside what was read from it: the paler a character the less sure, errors on red."""
     typesetter = Typesetter(density(density_name), mode(mode_name), layout)
     page = next(islice(typesetter.pages([text]), 1))
-    reading = next(model.read_each(model.encode([page])))
+    (reading,) = reader.read(reader.encode([page]))
+    if len(reading.boxes) != len(reading.text):
+        raise UsageError(f"{reader.checkpoint.name} does not say where it read each character: nothing can be shown")
     read = np.full((*page.image.shape, 3), 255, np.uint8)
     truth = _characters(page)
     seen = {tuple(box[:2].tolist()) for box in reading.boxes}

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from microfiche.endpoint import Endpoint, image_part
 from microfiche.errors import InputError, UsageError
-from microfiche.evaluation.measure import random_twin
 from microfiche.memory.billing import provider
 from microfiche.memory.paper import png
 from microfiche.nano.cells import Nano
 from microfiche.page import Layout, Page
-from microfiche.precision import precision, text_tokens
+from microfiche.precision import precision, random_twin, text_tokens
 from microfiche.typesetting import Typesetter, density, unreadable
 from microfiche.typesetting.density import MODES, mode
 

@@ -1,28 +1,121 @@
-"""Nano, the codec: encoder and readout as one model, typeset pages in, vision tokens, text out. Files are checkpoints'
-business.
+"""Nano, the codec: encoder and readout as one model, typeset pages in, vision tokens, text out; and the same with a
+line decoder that checks what the readout reads.
+
+Pages pass one at a time on the CPU and in batches padded to one size elsewhere, so the same page gives the same tokens
+and the same text whatever stands beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from microfiche.errors import UsageError
-from microfiche.nano.lines import LineDecoder, Lines
-from microfiche.nano.model import NanoConfig, NanoModel, Reading
-from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, Places, Readout, centres, places
-from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, VisionTokens
+from microfiche.errors import CheckpointError, UsageError
+from microfiche.nano.encoder import MAX_SIDE, NanoEncoder, ink_of
+from microfiche.nano.lines import LINES, LineDecoder, Lines
+from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, SQUARES, Places, Readout, Squares, centres, places
+from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.cells import boxes, ids_to_text, text_cells
 from microfiche.typesetting.density import Density
+from microfiche.weights.stored import Kind, load
 
+T = TypeVar("T")
+PAGES_AT_ONCE = 32  #: on an accelerator
 EARLY_END = -100.0  #: log-probability that the text ends where more of it follows
+
+
+@dataclass(frozen=True)
+class NanoConfig:
+    """Widths and depths of a nano model."""
+
+    stem: tuple[int, int, int, int] = (32, 64, 128, 192)
+    local_layers: int = 2
+    token_width: int = 1280
+    global_width: int = 384
+    global_layers: int = 2
+    readout_layers: int = 2
+    square_width: int = 128
+    hidden: int = 256
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> NanoConfig:
+        """The configuration in JSON or TOML, which know lists alone."""
+        return cls(**{**given, "stem": tuple(given["stem"])} if "stem" in given else given)
+
+
+class NanoModel(nn.Module):
+    """A nano encoder with a readout of some kind: pages in, vision tokens out; reading is the readout's."""
+
+    def __init__(self, config: NanoConfig, readout: Squares, checkpoint: Checkpoint) -> None:
+        super().__init__()
+        self.config = config
+        self.checkpoint = checkpoint
+        self.encoder = NanoEncoder(
+            config.stem, config.local_layers, config.token_width, config.global_width, config.global_layers
+        )
+        self.readout = readout
+
+    @property
+    def _device(self) -> torch.device:
+        return self.readout.table.device
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.readout.table.dtype
+
+    @torch.inference_mode()
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The vision tokens of each page, on the CPU; UsageError for a page whose sides are no multiples of 64 px."""
+        tokens = []
+        for batch in self._batches(pages, lambda page: page.image.shape):
+            ink = torch.stack([torch.from_numpy(_ink(page)) for page in batch]).to(self._device, self._dtype)
+            for page, values in zip(batch, self.encoder(self._padded(ink)), strict=False):
+                height, width = page.image.shape[0] // TOKEN_SIDE, page.image.shape[1] // TOKEN_SIDE
+                tokens.append(VisionTokens(values.cpu().clone(), height, width, page.setting, self.checkpoint))
+        return tokens
+
+    def encode_each(self, pages: Any) -> Any:
+        """SHIM"""
+        return iter(self.encode(list(pages)))
+
+    def read_each(self, tokens: Any, *more: Any) -> Any:
+        """SHIM"""
+        return iter(getattr(self, "read")(list(tokens), *more))  # noqa: B009
+
+    def own(self, tokens: Sequence[VisionTokens]) -> None:
+        """CheckpointError where some of `tokens` were made by another checkpoint, or have not the shape of its own."""
+        for page in tokens:
+            page.check_made_by(self.checkpoint, self.config.token_width)
+            if page.places is not None:
+                raise CheckpointError(f"{self.checkpoint.name} makes tokens of every square; these have places")
+
+    def _squares(self, values: Tensor) -> Tensor:
+        """(B, N, token width) → (B, N · 64, square width)"""
+        squares = self.readout.unfold(self._padded(values))
+        return squares.view(-1, values.shape[1] * SQUARES, squares.shape[-1])
+
+    def _batches(self, items: Iterable[T], key: Callable[[T], object]) -> Iterator[list[T]]:
+        """Lists of items that follow each other and are alike in `key`, as long as the device likes them."""
+        most = 1 if self._device.type == "cpu" else PAGES_AT_ONCE
+        for _, alike in groupby(items, key):
+            while batch := list(islice(alike, most)):
+                yield batch
+
+    def _padded(self, x: Tensor) -> Tensor:
+        if self._device.type == "cpu" or len(x) == PAGES_AT_ONCE:
+            return x
+        return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
 
 
 class Nano(NanoModel):
@@ -36,27 +129,16 @@ class Nano(NanoModel):
         )
         super().__init__(config, readout, checkpoint)
 
-    def read(
-        self,
-        tokens: VisionTokens | Sequence[VisionTokens],
-        decoder: LineDecoder | None = None,
-        lines: range | None = None,
-    ) -> str:
-        """The text of one page, or of several one after another; with `lines`, from 0, only of those of each page.
-
-        The readout reads; a `decoder` checks and corrects it.
-        """
-        several = [tokens] if isinstance(tokens, VisionTokens) else tokens
-        return "".join(reading.text for reading in self.read_each(several, decoder, lines))
-
     @torch.inference_mode()
-    def read_each(
-        self, tokens: Iterable[VisionTokens], decoder: LineDecoder | None = None, lines: range | None = None
-    ) -> Iterator[Reading]:
-        """The reading of each page, one after another as tokens come.
+    def read(
+        self, tokens: Sequence[VisionTokens], decoder: LineDecoder | None = None, lines: range | None = None
+    ) -> list[Reading]:
+        """What is read of each page: by the readout, or by a `decoder` that checks and corrects it; with `lines`,
+        counted from 0, only of those lines of each page.
 
-        CheckpointError for tokens of another checkpoint, UsageError for those of a page that was not typeset.
+        Raises CheckpointError for tokens of another checkpoint, UsageError for those of a page that was not typeset.
         """
+        readings = []
         for batch in self._batches(tokens, lambda t: (t.height, t.width, t.setting)):
             self.own(batch)
             first = batch[0]
@@ -72,11 +154,12 @@ class Nano(NanoModel):
                     cells, confidence = _decoded(decoder, seen)
                 shown = np.zeros(cells.shape, bool)
                 shown[slice(None) if lines is None else lines] = True
-                where = text_cells(cells, "lines" if first.setting.layout == "lines" else "dense")
+                where = text_cells(cells, first.setting.layout)
                 where = where[shown.reshape(-1)[where]]
                 ids = cells.reshape(-1)[where]
                 around = np.rint(boxes(where, ids, cells.shape[1], density) * scale).astype(np.int32)
-                yield Reading(ids_to_text(ids), confidence.reshape(-1)[where], around)
+                readings.append(Reading(ids_to_text(ids), confidence.reshape(-1)[where], around))
+        return readings
 
     def lines(
         self,
@@ -158,6 +241,28 @@ class Nano(NanoModel):
         return cells.reshape(rows, columns), probability.reshape(rows, columns)
 
 
+class NanoLines:
+    """Nano with its line decoder: encodes as nano does, and reads by the decoder with the readout's draft."""
+
+    def __init__(self, nano: Nano, decoder: LineDecoder) -> None:
+        self.nano, self.decoder, self.checkpoint = nano, decoder, nano.checkpoint
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The vision tokens of each page; see `Nano.encode`."""
+        return self.nano.encode(pages)
+
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        """What is read of each page; see `Nano.read`."""
+        return self.nano.read(tokens, self.decoder)
+
+
+def line_decoder(nano: Nano, path: str | Path = "nano-lines") -> LineDecoder:
+    """The line decoder for `nano`, on its device: the one that ships, or that in a file; CheckpointError where it is
+    damaged or was trained on another checkpoint's tokens."""
+    table = nano.readout.table
+    return load(LINES, path, table.device, table.dtype, nano.checkpoint)
+
+
 def _likeliest(logits: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """(n,) the highest probability of each of (n, V) logits and its class."""
     probability, found = logits.softmax(-1, dtype=torch.float32).max(-1)
@@ -197,3 +302,16 @@ def _readable(density: Density) -> NDArray[np.bool_]:
     return readable
 
 
+def _ink(page: Page) -> NDArray[np.float32]:
+    """(H, W) ink of a page; UsageError where a side is no multiple of 64 px, too."""
+    height, width = page.image.shape[:2]
+    if height % TOKEN_SIDE or width % TOKEN_SIDE:
+        raise UsageError(f"a page of {width}×{height} px: sides must be multiples of 64, at most {MAX_SIDE}")
+    return ink_of(page)
+
+
+NANO = Kind(
+    "microfiche-nano-1",
+    lambda head, checkpoint: Nano(NanoConfig.of(head["config"]), checkpoint),
+    lambda model: {"config": asdict(model.config)},
+)

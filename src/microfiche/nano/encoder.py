@@ -1,18 +1,57 @@
 """Nano's encoder: page → vision tokens, one for every 64×64 px.
 
 Four stride-2 convolutions make 16-px patches, window attention reads them (local stage), two stride-2 kernel-2
-convolutions squeeze the 16 patches of a window into one token (compressor), and full attention lets the tokens
-of a page see each other (global stage). It knows nothing of characters or densities. After the DeepEncoder of
-Contexts Optical Compression (arXiv 2510.18234, section 3.2), in small.
+convolutions squeeze the 16 patches of a window into one token (compressor), and full attention lets the tokens of a
+page see each other (global stage). It knows nothing of characters or densities. After the DeepEncoder of Contexts
+Optical Compression (arXiv 2510.18234, section 3.2), in small.
+
+A window is the 64×64 px that one token stands for: 4×4 patches of 16 px in *quad order*, which is (row of 2×2, column
+of 2×2, row in it, column in it), so that a stride-2 convolution over patches is a linear map over four neighbours in
+the last axis.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.nano.windows import PATCHES, WindowBlock, to_windows
+from microfiche.errors import UsageError
+from microfiche.page import Page
+
+MAX_SIDE = 4096  #: pixels along a page's side; a larger page is refused
+PATCHES = 16  #: patches in a window
+
+
+def to_windows(x: Tensor) -> Tensor:
+    """(B, 4h, 4w, D) patches → (B·h·w, 16, D) windows in quad order."""
+    b, height, width, d = x.shape
+    x = x.view(b, height // 4, 2, 2, width // 4, 2, 2, d)
+    return x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(-1, PATCHES, d)
+
+
+class WindowBlock(nn.Module):
+    """Pre-norm attention over the 16 patches of a window with a learned bias for every pair, then an MLP."""
+
+    def __init__(self, width: int, head_width: int = 32) -> None:
+        super().__init__()
+        self.heads = width // head_width
+        self.norm1 = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.bias = nn.Parameter(torch.zeros(self.heads, PATCHES, PATCHES))
+        self.norm2 = nn.LayerNorm(width)
+        self.fc1 = nn.Linear(width, 4 * width)
+        self.fc2 = nn.Linear(4 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, p, d = x.shape  # (windows, 16, D)
+        q, k, v = self.qkv(self.norm1(x)).view(n, p, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias.to(q.dtype)[None])
+        x = x + self.proj(attended.transpose(1, 2).reshape(n, p, d))
+        return x + self.fc2(F.gelu(self.fc1(self.norm2(x))))
 
 
 class Stem(nn.Module):
@@ -148,3 +187,12 @@ class NanoEncoder(nn.Module):
         b, height, width = ink.shape
         tokens = self.compressor(self.patches(ink)).view(b, -1, self.page.down.in_features)
         return self.page(tokens, height // 64, width // 64)
+
+
+def ink_of(page: Page) -> NDArray[np.float32]:
+    """(H, W) ink in [0, 1]: how far each pixel is from white. UsageError for sides not from 1 to MAX_SIDE."""
+    height, width = page.image.shape[:2]
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+        raise UsageError(f"a page of {width}×{height} px: sides must be from 1 to {MAX_SIDE}")
+    grey = page.image if page.image.ndim == 2 else page.image.mean(axis=-1)
+    return np.subtract(1, grey / np.float32(255), dtype=np.float32)

@@ -1,14 +1,81 @@
-"""Nano for print: pages of proportional type in, vision tokens, lines of text out. Files are checkpoints' business."""
+"""Nano for print as it ships today: pages of proportional type in, vision tokens, lines of text out.
+
+No cell says here where a character is, so tokens are unfolded to 8-px squares and asked twice. Each square says in
+which of its pixel rows the middle of a text line runs, if one does, and how large its type is. Along each line, every
+two pixels, a frame says which character has its centre there, if any. Its successor is nano/print.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from microfiche.nano.model import NanoConfig, NanoModel
-from microfiche.nano.tracing import PrintedLine, PrintReadout
-from microfiche.page import UNTRAINED, Checkpoint, VisionTokens
+from microfiche.nano.cells import NanoConfig, NanoModel
+from microfiche.nano.readout import OFFSETS, SQUARE, Squares, around_centres, square_at
+from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, reading_of, trace
+from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Reading, VisionTokens
+from microfiche.typesetting.alphabet import N_HALF
+from microfiche.weights.stored import Kind
+
+FRAME = 2  #: pixels along a line that one frame stands for
+NO_LINE = SQUARE  #: the class of a square that no line's middle runs through
+
+
+class PrintReadout(Squares):
+    """Reads lines of type of what it can `see` in unfolded tokens."""
+
+    def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
+        super().__init__(width, token_width, layers, square_width, hidden, OFFSETS)
+        self.line_head = nn.Linear(square_width, SQUARE + 2)
+        self.frame_head = nn.Linear(hidden, N_HALF + 1)
+
+    def line_logits(self, squares: Tensor) -> tuple[Tensor, Tensor]:
+        """(..., square width) → (..., 9) logits of the pixel row in which a line's middle runs through each square,
+        the last for none, and (...) the binary logarithm of its type's size in px an em."""
+        found: Tensor = self.line_head(squares)
+        return found[..., : SQUARE + 1], found[..., SQUARE + 1] + 3.5
+
+    def frame_logits(self, squares: Tensor, at: Tensor, offset: Tensor) -> Tensor:
+        """Squares of `unfold`, (m, 4) indices and (m,) offsets of `around_centres` → (m, N_HALF + 1) logits."""
+        logits: Tensor = self.frame_head(self.see(squares, at, offset))
+        return logits
+
+    def read(self, squares: Tensor, height: int, width: int) -> list[PrintedLine]:
+        """The lines of one page of `height` × `width` tokens, from the top, of its (height · width · 64, square width)
+        squares."""
+        rows, size = self.line_logits(squares)
+        y, x = np.mgrid[: height * TOKEN_SIDE : SQUARE, : width * TOKEN_SIDE : SQUARE]
+        grid = square_at(y, x, height, width)
+        chance = rows.float().softmax(-1)[..., :NO_LINE].cpu().numpy()[grid]  # (rows of squares, columns, 8)
+        lines = trace(chance, np.exp2(size.float().cpu().numpy()[grid]))
+        if not lines:
+            return []
+        xs = [frames(line, width * TOKEN_SIDE) for line in lines]
+        ys = [line.at(x) for line, x in zip(lines, xs, strict=True)]
+        y = np.clip(np.floor(np.concatenate(ys)), 0, height * TOKEN_SIDE - 1).astype(np.int64)
+        x = np.floor(np.concatenate(xs)).astype(np.int64)
+        at, offset = (torch.from_numpy(a).to(squares.device) for a in around_centres(y, x, height, width))
+        logits = self.frame_logits(squares, at, offset).float()
+        logits[:, 1:FIRST_PRINTED] = -torch.inf
+        probability = logits.softmax(-1).cpu().numpy()
+        ends = np.cumsum([len(x) for x in xs])
+        read = (
+            characters(line, x, part)
+            for line, x, part in zip(lines, xs, np.split(probability, ends[:-1]), strict=True)
+        )
+        return [line for line in read if line.text.strip()]
+
+
+def frames(line: TracedLine, width: int) -> NDArray[np.float64]:
+    """The middles of the frames of a line, px."""
+    first = max(0, int(line.left) // FRAME - 2)
+    last = min(width // FRAME, int(line.right) // FRAME + 3)
+    return np.arange(first, last, dtype=np.float64) * FRAME + FRAME / 2
 
 
 class NanoPrint(NanoModel):
@@ -22,20 +89,21 @@ class NanoPrint(NanoModel):
         )
         super().__init__(config, readout, checkpoint)
 
-    def read(self, tokens: VisionTokens | Sequence[VisionTokens]) -> str:
-        """The text of one page, or of several one after another, a line for each line of type, from the top down.
-
-        Columns are not told apart here: `documents` puts lines in order.
-        """
-        several = [tokens] if isinstance(tokens, VisionTokens) else tokens
-        return "".join(line.text + "\n" for page in self.read_each(several) for line in page)
-
     @torch.inference_mode()
-    def read_each(self, tokens: Iterable[VisionTokens]) -> Iterator[list[PrintedLine]]:
-        """The lines of each page from the top, one page after another as tokens come; CheckpointError for tokens of
-        another checkpoint."""
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        """What is read of each page, a line of text for each line of type, from the top down; CheckpointError for
+        tokens of another checkpoint."""
+        readings = []
         for batch in self._batches(tokens, lambda t: (t.height, t.width)):
             self.own(batch)
             values = torch.stack([page.values for page in batch]).to(self._device, self._dtype)
             for page, squares in zip(batch, self._squares(values), strict=False):
-                yield self.readout.read(squares, page.height, page.width)
+                readings.append(reading_of(self.readout.read(squares, page.height, page.width)))
+        return readings
+
+
+NANO_PRINT = Kind(
+    "microfiche-print-1",
+    lambda head, checkpoint: NanoPrint(NanoConfig.of(head["config"]), checkpoint),
+    lambda model: {"config": asdict(model.config)},
+)

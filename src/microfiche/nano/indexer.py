@@ -8,7 +8,7 @@ interaction (ColBERT), the sum over the query's tokens of the best token on the 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from microfiche.nano.readout import HALF_CLASSES
 from microfiche.page import UNTRAINED, Checkpoint
+from microfiche.weights.stored import Kind
 
 KEY_STEP = 1 / 32  #: of an int8 key; keys are normalised, so nearly all lie within ±127 of them
 
@@ -85,3 +86,10 @@ def scores(q: Tensor, w: Tensor, keys: Tensor) -> Tensor:
 def to_int8(keys: Tensor) -> Tensor:
     """Keys as they are stored."""
     return (keys / KEY_STEP).round().clamp(-127, 127).to(torch.int8)
+
+
+INDEX = Kind(
+    "microfiche-index-1",
+    lambda head, checkpoint: Indexer(IndexerConfig(**head["config"]), checkpoint),
+    lambda model: {"config": asdict(model.config)},
+)

@@ -9,7 +9,7 @@ characters. It knows nothing of pages or files.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from microfiche.decoder.cache import Cache
 from microfiche.decoder.moe import MoEConfig, MoEDecoder, Routing
 from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT
 from microfiche.typesetting.alphabet import N_FULL
+from microfiche.weights.stored import Kind
 
 #: Classes of a cell: those of the readout's half head, then one for each full-width character that begins there.
 CLASSES = HALF_CLASSES + N_FULL
@@ -124,3 +125,14 @@ class LineDecoder(nn.Module):
             settled[left] = first + 1
             left = left[first + 1 < draft.shape[1]]
         return read, sure, passes
+
+
+LINES = Kind(
+    "microfiche-lines-1",
+    lambda head, _: LineDecoder(MoEConfig(**head["config"]), head["seen"], head["token_width"]),
+    lambda model: {
+        "config": asdict(model.config),
+        "seen": model.cell.in_features,
+        "token_width": model.token.in_features,
+    },
+)

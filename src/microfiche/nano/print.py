@@ -17,8 +17,8 @@ the stage sees; blank areas wider than that cost nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.errors import CheckpointError
-from microfiche.nano.model import check_own, ink_of
-from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, trace
-from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, VisionTokens
+from microfiche.nano.encoder import ink_of
+from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, reading_of, trace
+from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
+from microfiche.weights.stored import Kind
 
 PATCH = 16  #: px along the side of what a sixteenth of a token holds
 CELL = 4  #: px along the side of what a frame is read from
@@ -299,55 +300,47 @@ class PrintModel(nn.Module):
         self.encoder = PrintEncoder(config)
         self.readout = PrintReadout(config)
 
+    @torch.inference_mode()
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
         """The vision tokens of each page, on the CPU: one for each square with ink, of a grid that begins where ink
-        does. Pages may be of any size up to MAX_SIDE (nano/model.py), UsageError beyond."""
-        return list(self.encode_each(pages))
+        does. Pages may be of any size up to MAX_SIDE (encoder.py); UsageError for larger ones."""
+        return [self._encoded(page) for page in pages]
+
+    def _encoded(self, page: Page) -> VisionTokens:
+        ink, origin = _cut(torch.from_numpy(ink_of(page)))
+        squares = inked(ink[None]).view(*(side // TOKEN_SIDE for side in ink.shape))
+        weight = self.encoder.mix.weight
+        values = self.encoder.kept(ink.to(weight.device, weight.dtype), squares.to(weight.device))
+        places = squares[None].nonzero().numpy().astype(np.int32)  # all of view 0
+        height, width = (-(-side // TOKEN_SIDE) for side in page.image.shape[:2])
+        return VisionTokens(values.cpu(), height, width, page.setting, self.checkpoint, places, origin)
 
     @torch.inference_mode()
-    def encode_each(self, pages: Iterable[Page]) -> Iterator[VisionTokens]:
-        """The same, one after another as pages come."""
-        for page in pages:
-            ink, origin = _cut(torch.from_numpy(ink_of(page)))
-            squares = inked(ink[None]).view(*(side // TOKEN_SIDE for side in ink.shape))
-            weight = self.encoder.mix.weight
-            values = self.encoder.kept(ink.to(weight.device, weight.dtype), squares.to(weight.device))
-            places = squares[None].nonzero().numpy().astype(np.int32)  # all of view 0
-            height, width = (-(-side // TOKEN_SIDE) for side in page.image.shape[:2])
-            yield VisionTokens(values.cpu(), height, width, page.setting, self.checkpoint, places, origin)
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        """What is read of each page, a line of text for each line of type, from the top down; CheckpointError for
+        tokens of another checkpoint."""
+        self.own(tokens)
+        return [reading_of(self._lines_of(page)) for page in tokens]
 
-    def read(self, tokens: VisionTokens | Sequence[VisionTokens]) -> str:
-        """The text of one page, or of several one after another, a line for each line of type, from the top down.
-
-        Columns are not told apart here: `documents` puts lines in order.
-        """
-        several = [tokens] if isinstance(tokens, VisionTokens) else tokens
-        return "".join(line.text + "\n" for page in self.read_each(several) for line in page)
-
-    @torch.inference_mode()
-    def read_each(self, tokens: Iterable[VisionTokens]) -> Iterator[list[PrintedLine]]:
-        """The lines of each page from the top, boxes in px of the page, one page after another as tokens come;
-        CheckpointError for tokens of another checkpoint."""
-        for page in tokens:
-            self.own([page])
-            if not len(page):
-                yield []
-                continue
-            places = np.indices((1, page.height, page.width)).reshape(3, -1).T if page.places is None else page.places
-            row, column = torch.from_numpy(places[:, 1:]).long().T
-            height, width = int(row.max()) + 1, int(column.max()) + 1
-            weight = self.readout.mix.weight
-            grid = weight.new_zeros(height, width, self.config.token_width)
-            grid[row.to(weight.device), column.to(weight.device)] = page.values.to(grid)
-            top, left = page.origin
-            moved = np.array([left, top, left, top], np.int32)
-            yield [replace(line, boxes=line.boxes + moved) for line in self.lines(grid.flatten(0, 1), height, width)]
+    def _lines_of(self, page: VisionTokens) -> list[PrintedLine]:
+        """The lines of a page, their boxes in pixels of the page."""
+        if not len(page):
+            return []
+        places = np.indices((1, page.height, page.width)).reshape(3, -1).T if page.places is None else page.places
+        row, column = torch.from_numpy(places[:, 1:]).long().T
+        height, width = int(row.max()) + 1, int(column.max()) + 1
+        weight = self.readout.mix.weight
+        grid = weight.new_zeros(height, width, self.config.token_width)
+        grid[row.to(weight.device), column.to(weight.device)] = page.values.to(grid)
+        top, left = page.origin
+        moved = np.array([left, top, left, top], np.int32)
+        return [replace(line, boxes=line.boxes + moved) for line in self.lines(grid.flatten(0, 1), height, width)]
 
     def own(self, tokens: Sequence[VisionTokens]) -> None:
         """CheckpointError where some of `tokens` were made by another checkpoint, have not the shape of its own, or
         stand for something else than squares of the page itself."""
         for page in tokens:
-            check_own(page, self.checkpoint, self.config.token_width)
+            page.check_made_by(self.checkpoint, self.config.token_width)
             if page.places is not None and (page.places[:, 0] != 0).any():
                 raise CheckpointError(f"{self.checkpoint.name} makes tokens of a page's own squares; these have others")
 
@@ -393,3 +386,10 @@ def _frames(line: TracedLine, width: int) -> NDArray[np.float64]:
     pitch = FRAME * line.size
     first, last = max(0.0, line.left - BEYOND * line.size), min(width, line.right + BEYOND * line.size)
     return np.asarray(first + (np.arange(max(1, int((last - first) / pitch))) + 0.5) * pitch, np.float64)
+
+
+PRINT = Kind(
+    "microfiche-print-2",
+    lambda head, checkpoint: PrintModel(PrintConfig.of(head["config"]), checkpoint),
+    lambda model: {"config": asdict(model.config)},
+)

@@ -1,49 +1,110 @@
-"""Nano with the prompted reader: pages in, vision tokens, an answer to what is asked of them. A DeepSeek-OCR in small.
-Files are checkpoints' business.
+"""The prompted reader: a DeepSeek-OCR in small. Nano's vision tokens, a question, and an answer token by token.
+
+A linear projector brings a page's tokens to the width of the mixture-of-experts language model; a newline vector ends
+each row of them and a separator the page; then come the question and the answer. After arXiv 2510.18234, sections 3.2
+and 3.3, and the published code. It is trained for what training/tasks.py asks: reading a page freely or as Markdown
+with boxes, reading the line or the text at a position, locating a phrase, and going on with a text that was begun.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
+from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from microfiche.decoder.generation import Status
-from microfiche.decoder.prompts import reader_prompt
+from microfiche.decoder.generation import Generated, generate
+from microfiche.decoder.moe import MoEConfig, MoEDecoder, Routing
+from microfiche.decoder.prompts import LOCATE, prompt
+from microfiche.errors import UsageError
 from microfiche.nano import vocabulary
-from microfiche.nano.model import NanoModel
-from microfiche.nano.prompted_decoder import Reader
-from microfiche.page import Page, VisionTokens
+from microfiche.nano.cells import NanoModel
+from microfiche.nano.vocabulary import BEGIN, END, SIZE
+from microfiche.page import Page, Reading, VisionTokens
+from microfiche.weights.stored import Kind, load
+
+READ = "<image>\nRead the {what} at {place}."  #: ours: the published prompts cannot ask for a part of a page
+PARTS = {"line": "line", "box": "text"}  #: what is read at a place, by task
+_PLACE = re.compile(r"(line|box):(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
+NANO_READER = MoEConfig(
+    vocabulary=SIZE, width=256, layers=6, heads=4, dense=704, experts=16, shared=1, chosen=4, expert=128
+)
 
 
-@dataclass(frozen=True)
-class Answer:
-    """`status` is "ok", "truncated" by the limit or the context, or "looped": it repeated itself and was cut."""
+class AnswerDecoder(nn.Module):
+    """Answers questions about pages; `config.width` wide, over vision tokens of `token_width`."""
 
-    text: str
-    status: Status
+    def __init__(self, config: MoEConfig, token_width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.decoder = MoEDecoder(config)
+        self.projector = nn.Linear(token_width, config.width)
+        self.newline = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
+        self.separator = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
+        nn.init.zeros_(self.decoder.lm_head.weight)
+        nn.init.normal_(self.decoder.embed_tokens.weight, std=config.width**-0.5)
+
+    def arranged(self, values: Tensor, height: int, width: int) -> Tensor:
+        """(height · width, token width) tokens of a page → the (height · (width + 1) + 1, D) vectors of it."""
+        rows = self.projector(values.to(self.newline)).to(self.newline).view(height, width, -1)
+        newlines = self.newline.expand(height, 1, -1)
+        return torch.cat([torch.cat([rows, newlines], dim=1).flatten(0, 1), self.separator[None]])
+
+    def prompt(self, page: Tensor, question: Tensor) -> Tensor:
+        """(n, D) vectors of a page, (T,) ids → the (1 + n + T, D) vectors before an answer."""
+        embed, begin = self.decoder.embed_tokens, question.new_tensor([BEGIN])
+        return torch.cat([embed(begin), page, embed(question)])
+
+    def forward(
+        self,
+        pages: Sequence[Tensor],
+        questions: Sequence[Tensor],
+        answers: Sequence[Tensor],
+        routings: list[Routing] | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """(n, D) vectors of pages, and for each the (Q,) ids of a question and the (A,) ids of its answer → the
+        (ΣA, V) float32 logits of all answers' tokens, each after the true ones before it, and (B, T) bool, where a
+        token stands and no padding."""
+        begins = [len(page) + len(question) for page, question in zip(pages, questions, strict=True)]
+        given = [
+            torch.cat([self.prompt(page, question), self.decoder.embed_tokens(answer[:-1])])
+            for page, question, answer in zip(pages, questions, answers, strict=True)
+        ]
+        x = nn.utils.rnn.pad_sequence(given, batch_first=True)
+        hidden = self.decoder(x, routings=routings)
+        seen = [one[begin : begin + len(a)] for one, begin, a in zip(hidden, begins, answers, strict=True)]
+        lengths = torch.tensor([len(one) for one in given], device=x.device)
+        return self.decoder.logits(torch.cat(seen)), torch.arange(x.shape[1], device=x.device) < lengths[:, None]
+
+    def generate(
+        self, pages: Sequence[Tensor], questions: Sequence[Tensor], limit: int | None = None
+    ) -> list[Generated]:
+        """The likeliest answer to each question, token by token, cut where it loops; see decoder/generation.py.
+
+        Characters repeat as the tokens of words do not (rules of tables, rows of dots), so no n-gram is banned.
+        """
+        prompts = [self.prompt(page, question) for page, question in zip(pages, questions, strict=True)]
+        return generate(self.decoder, prompts, END, limit, no_repeat=None)
 
 
-class NanoReader:
-    """`nano` makes vision tokens of pages, `reader` answers questions about them.
+class PromptedNano:
+    """A reader that can be asked: `nano` makes vision tokens of pages, `decoder` answers questions about them."""
 
-    It is trained for what training/tasks.py asks: reading a page freely or as Markdown with boxes, reading the line or
-    the text at a position, locating a phrase, and going on with a text that was begun.
-    """
-
-    def __init__(self, nano: NanoModel, reader: Reader) -> None:
-        self.nano = nano
-        self.reader = reader
+    def __init__(self, nano: NanoModel, decoder: AnswerDecoder) -> None:
+        self.nano, self.decoder, self.checkpoint = nano, decoder, nano.checkpoint
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
         """The vision tokens of each page; see `NanoModel.encode`."""
         return self.nano.encode(pages)
 
-    def answer(self, tokens: VisionTokens, task: str = "free", prefix: str = "", limit: int | None = None) -> str:
-        """The answer to one question about one page, greedily; see `answers`."""
-        return self.answers([tokens], [task], [prefix], limit)[0].text
+    def read(
+        self, tokens: Sequence[VisionTokens], task: str = "free", prefix: str = "", limit: int | None = None
+    ) -> list[Reading]:
+        """The answer to one question about each page; see `answers`."""
+        return self.answers(tokens, [task] * len(tokens), [prefix] * len(tokens), limit)
 
     @torch.inference_mode()
     def answers(
@@ -52,22 +113,51 @@ class NanoReader:
         tasks: Sequence[str],
         prefixes: Sequence[str] = (),
         limit: int | None = None,
-    ) -> list[Answer]:
-        """The answers to a question about each page, found together; `limit` is the most characters and marks of one.
+    ) -> list[Reading]:
+        """The likeliest answers to a question of its own about each page, found together; `limit` is the most
+        characters and marks of one.
 
         A task is "free", "markdown", "locate:WORDS", or "line:X1,Y1,X2,Y2" or "box:X1,Y1,X2,Y2" in positions from 0 to
         999; a prefix is the beginning of the answer, which goes on from there. UsageError for another task or a
         character that the alphabet lacks, CheckpointError for tokens of another checkpoint.
         """
         self.nano.own(tokens)
-        device = self.reader.newline.device
+        device = self.decoder.newline.device
         begun = prefixes or [""] * len(tokens)
         questions = [question(reader_prompt(task), prefix, device) for task, prefix in zip(tasks, begun, strict=True)]
-        pages = [self.reader.arranged(page.values.to(device), page.height, page.width) for page in tokens]
-        found = self.reader.generate(pages, questions, limit)
-        return [Answer(vocabulary.decode(one.tokens), one.status) for one in found]
+        pages = [self.decoder.arranged(page.values.to(device), page.height, page.width) for page in tokens]
+        found = self.decoder.generate(pages, questions, limit)
+        return [Reading(vocabulary.decode(one.tokens), status=one.status) for one in found]
+
+
+def load_prompted(nano: NanoModel, path: str | Path) -> PromptedNano:
+    """The reader in a file, with the `nano` whose tokens it was trained on; CheckpointError where it is damaged or was
+    trained on another's. None ships (docs/reader.md)."""
+    table = nano.readout.table
+    return PromptedNano(nano, load(READER, path, table.device, table.dtype, nano.checkpoint))
+
+
+def reader_prompt(task: str) -> str:
+    """The prompt of a task, as `PromptedNano.answers` names them; UsageError for another."""
+    place = _PLACE.fullmatch(task.replace(" ", ""))
+    if place:
+        part, *box = place.groups()
+        return READ.format(what=PARTS[part], place=f"<|det|>{[list(map(int, box))]}<|/det|>")
+    if task in ("free", "markdown") or task.startswith(LOCATE):
+        return prompt(task)
+    raise UsageError(
+        f"no task {task!r}; there are free, markdown, locate:WORDS, line:X1,Y1,X2,Y2 and box:X1,Y1,X2,Y2 (0 to 999)"
+    )
 
 
 def question(prompt: str, prefix: str, device: torch.device) -> Tensor:
     """(Q,) ids of what comes between a page and the answer: the prompt behind its <image>, and the prefix."""
     return torch.from_numpy(vocabulary.encode(prompt.removeprefix("<image>") + prefix)).to(device)
+
+
+READER = Kind(
+    "microfiche-reader-1",
+    lambda head, _: AnswerDecoder(MoEConfig(**head["config"]), head["token_width"]),
+    lambda model: {"config": asdict(model.config), "token_width": model.projector.in_features},
+)
+NanoReader = PromptedNano

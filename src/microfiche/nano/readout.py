@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.nano.windows import PATCHES, WindowBlock
+from microfiche.nano.encoder import PATCHES, WindowBlock
 from microfiche.page import TOKEN_SIDE
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.density import DENSITIES, Density

@@ -1,29 +1,25 @@
-"""The print readout: vision tokens → lines of proportional type, wherever they stand, in one parallel pass.
+"""Lines of print: traced in what a readout says of every pixel row, and their characters along them.
 
-No cell says here where a character is, so tokens are unfolded to 8-px squares and asked twice. Each square says in
-which of its pixel rows the middle of a text line runs, if one does, and how large its type is; such squares that follow
-each other are a line. Along a line, every two pixels, a frame says which character has its centre there, if any. It
-knows nothing of files, nor of the order in which lines are read.
+A readout says in which pixel rows the middle of a line of type runs and how large the type is; rows that follow each
+other from column to column are a line (`trace`). Along a line frames say which character has its centre there, if any
+(`characters`). It knows nothing of networks, nor of the order in which lines are read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from microfiche.nano.readout import OFFSETS, SQUARE, Squares, around_centres, square_at
-from microfiche.page import TOKEN_SIDE
+from microfiche.nano.readout import SQUARE
+from microfiche.page import Reading
 from microfiche.typesetting.alphabet import CONTROLS, HALF, N_HALF
 
-FRAME = 2  #: pixels along a line that one frame stands for
 NONE = N_HALF  #: the class of a frame that no character has its centre in
 FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id that is printed, but for the space
-NO_LINE = SQUARE  #: the class of a square that no line's middle runs through
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 _DRIFT = 2.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
 _LEFT_OVER = 0.3  #: least probability of a character that two neighbouring frames hold, neither of them likely
@@ -57,58 +53,6 @@ class PrintedLine:
     confidence: NDArray[np.float32]
     boxes: NDArray[np.int32]
     size: float
-
-
-class PrintReadout(Squares):
-    """Reads lines of type of what it can `see` in unfolded tokens."""
-
-    def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
-        super().__init__(width, token_width, layers, square_width, hidden, OFFSETS)
-        self.line_head = nn.Linear(square_width, SQUARE + 2)
-        self.frame_head = nn.Linear(hidden, N_HALF + 1)
-
-    def line_logits(self, squares: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., square width) → (..., 9) logits of the pixel row in which a line's middle runs through each square,
-        the last for none, and (...) the binary logarithm of its type's size in px an em."""
-        found: Tensor = self.line_head(squares)
-        return found[..., : SQUARE + 1], found[..., SQUARE + 1] + 3.5
-
-    def frame_logits(self, squares: Tensor, at: Tensor, offset: Tensor) -> Tensor:
-        """Squares of `unfold`, (m, 4) indices and (m,) offsets of `around_centres` → (m, N_HALF + 1) logits."""
-        logits: Tensor = self.frame_head(self.see(squares, at, offset))
-        return logits
-
-    def read(self, squares: Tensor, height: int, width: int) -> list[PrintedLine]:
-        """The lines of one page of `height` × `width` tokens, from the top, of its (height · width · 64, square width)
-        squares."""
-        rows, size = self.line_logits(squares)
-        y, x = np.mgrid[: height * TOKEN_SIDE : SQUARE, : width * TOKEN_SIDE : SQUARE]
-        grid = square_at(y, x, height, width)
-        chance = rows.float().softmax(-1)[..., :NO_LINE].cpu().numpy()[grid]  # (rows of squares, columns, 8)
-        lines = trace(chance, np.exp2(size.float().cpu().numpy()[grid]))
-        if not lines:
-            return []
-        xs = [frames(line, width * TOKEN_SIDE) for line in lines]
-        ys = [line.at(x) for line, x in zip(lines, xs, strict=True)]
-        y = np.clip(np.floor(np.concatenate(ys)), 0, height * TOKEN_SIDE - 1).astype(np.int64)
-        x = np.floor(np.concatenate(xs)).astype(np.int64)
-        at, offset = (torch.from_numpy(a).to(squares.device) for a in around_centres(y, x, height, width))
-        logits = self.frame_logits(squares, at, offset).float()
-        logits[:, 1:FIRST_PRINTED] = -torch.inf
-        probability = logits.softmax(-1).cpu().numpy()
-        ends = np.cumsum([len(x) for x in xs])
-        read = (
-            characters(line, x, part)
-            for line, x, part in zip(lines, xs, np.split(probability, ends[:-1]), strict=True)
-        )
-        return [line for line in read if line.text.strip()]
-
-
-def frames(line: TracedLine, width: int) -> NDArray[np.float64]:
-    """The middles of the frames of a line, px."""
-    first = max(0, int(line.left) // FRAME - 2)
-    last = min(width // FRAME, int(line.right) // FRAME + 3)
-    return np.arange(first, last, dtype=np.float64) * FRAME + FRAME / 2
 
 
 def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -> list[TracedLine]:
@@ -230,3 +174,16 @@ def _bounds(kept: NDArray[np.bool_]) -> tuple[int, int]:
     """From the first to behind the last that is kept."""
     at = np.flatnonzero(kept)
     return (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)
+
+
+def reading_of(lines: Sequence[PrintedLine]) -> Reading:
+    """The reading of a page whose lines of type were read, from the top down: a newline ends each line, certain and
+    with an empty box. Columns are not told apart here: `documents` puts lines in order."""
+    ends = [np.concatenate([line.boxes[-1:, 2:], line.boxes[-1:, 2:]], 1) for line in lines]
+    boxes = [part for line, end in zip(lines, ends, strict=True) for part in (line.boxes, end)]
+    sure = [part for line in lines for part in (line.confidence, np.ones(1, np.float32))]
+    return Reading(
+        "".join(line.text + "\n" for line in lines),
+        np.concatenate([np.empty(0, np.float32), *sure]),
+        np.concatenate([np.empty((0, 4), np.int32), *boxes]),
+    )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microfiche.errors import UsageError
-from microfiche.page import TOKEN_SIDE
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,8 @@ class Mode:
     @property
     def tokens(self) -> int:
         """Vision tokens of a full page."""
+        from microfiche.page import TOKEN_SIDE  # which needs NumPy, and the names here are asked for without
+
         return (self.side // TOKEN_SIDE) ** 2
 
 

@@ -6,13 +6,14 @@ Streams: it holds the text of a page or two, however long the whole is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.errors import UnreadableCharacters, UsageError
 from microfiche.page import INK, PAPER, TOKEN_SIDE, Layout, Setting, TypesetPage
+from microfiche.sources import Source
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, NO_GLYPH
 from microfiche.typesetting.atlas import atlas
@@ -95,3 +96,29 @@ def unreadable(chunks: Iterable[str], density: Density) -> tuple[Counter[str], d
             first.setdefault(char, at + int(i))
         at += len(chunk)
     return counts, first
+
+
+def drawable(
+    source: Source, at: Density, replacement: str | None = None, say: Callable[[str], None] = lambda line: None
+) -> Iterator[str]:
+    """The text of a source in pieces, each character of which a density can draw: as it stands, or with `replacement`
+    in the place of those that it cannot, whose number `say` is told. UnreadableCharacters names them otherwise."""
+    counts, first = unreadable(source.chunks(), at)
+    if counts and replacement is None:
+        shown = ", ".join(
+            f"U+{ord(c):04X} {c if c.isprintable() else ''} ×{n} first at character {first[c]}"
+            for c, n in counts.most_common(10)
+        )
+        more = f", and {len(counts) - 10} more" if len(counts) > 10 else ""
+        raise UnreadableCharacters(
+            f"{source.name}: {at.name} cannot draw {shown}{more}; use --replace C to draw C for them"
+            + ("" if at.wide else ", or a Chinese density (16x16, 12x12)")
+        )
+    if replacement is not None and (len(replacement) != 1 or unreadable([replacement], at)[0]):
+        raise UnreadableCharacters(f"--replace {replacement!r}: give one character that {at.name} can draw")
+    if not counts:
+        return source.chunks()
+    table = {ord(c): replacement for c in counts}
+    count = counts.total()
+    say(f"{source.name}: {count} character{'s' * (count != 1)} drawn as {replacement!r}")
+    return (chunk.translate(table) for chunk in source.chunks())

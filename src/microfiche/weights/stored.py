@@ -1,6 +1,6 @@
-"""How our own checkpoints are stored: one safetensors file, a head of JSON in its metadata, nothing evaluated.
+"""How our own weights are stored: one safetensors file, its head as JSON in the metadata, nothing evaluated.
 
-Matrices are int8 with one fp16 scale a row (of each expert, where they are stacked), everything else is fp16.
+Matrices are int8 with one float16 scale for each row (of each expert, where they are stacked); all else is float16.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,22 +19,34 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from microfiche.devices import keep_to_thread_limit
+from microfiche.devices import device_named, fast_dtype, keep_to_thread_limit
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
 from microfiche.page import Checkpoint
 from microfiche.typesetting.alphabet import FULL, HALF
+from microfiche.weights import SHIPPED, shipped
 
 M = TypeVar("M", bound=nn.Module)
 
 
-def alphabet_hash() -> str:
-    """SHA-256 of the alphabet, whose order the classes follow."""
-    return hashlib.sha256((HALF + FULL).encode()).hexdigest()
+@dataclass(frozen=True)
+class Kind(Generic[M]):
+    """A kind of model, as its files have it.
+
+    `format` is what the heads of its files name. `build` makes a model, without its weights, of a head and the name and
+    hash of its file; `describe` is the head of a model's file, but for the format, the alphabet and the encoder.
+    """
+
+    format: str
+    build: Callable[[dict[str, Any], Checkpoint], M]
+    describe: Callable[[M], dict[str, Any]]
 
 
-def write(model: nn.Module, head: dict[str, Any], path: Path) -> None:
-    """Writes the model's weights and `head` to `path`."""
+def save(kind: Kind[M], model: M, path: Path, encoder: Checkpoint | None = None) -> None:
+    """Writes a model to `path`; `encoder` are the weights whose tokens it reads, where it has none of its own."""
+    head = {"format": kind.format, **kind.describe(model)}
+    if encoder is not None:
+        head["encoder"] = encoder.sha256
     tensors: dict[str, Tensor] = {}
     for name, parameter in model.named_parameters():
         value = parameter.detach().float().cpu()
@@ -50,26 +63,54 @@ def write(model: nn.Module, head: dict[str, Any], path: Path) -> None:
         beside.write_bytes(to_bytes(tensors, metadata))
 
 
-def read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Head and tensors of a file of `format`; CheckpointError if it is damaged, another's, or of another alphabet."""
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no checkpoint there")
+def load(
+    kind: Kind[M],
+    name_or_path: str | Path,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+    encoder: Checkpoint | None = None,
+) -> M:
+    """The model of a kind that ships under a name, or that in a file, on a device, in evaluation mode and without
+    gradients; in `dtype`, or in what the device is fast in where that is None.
+
+    Raises CheckpointError, naming the first tensor that is wrong, for a file that is missing, damaged, of another kind,
+    shape or alphabet, or made for the tokens of another `encoder`; UsageError for a device that is not there.
+    """
+    device = device_named(str(device))
+    keep_to_thread_limit()
+    name = str(name_or_path)
+    path = shipped(name) if name in SHIPPED else Path(name_or_path)
+    head, tensors = _read(path, kind.format)
+    if encoder is not None and head.get("encoder") != encoder.sha256:
+        raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {encoder}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        with unfilled():
+            model = kind.build(head, Checkpoint(path.stem, digest))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
+    _place(model, tensors, path)
+    return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)
+
+
+def alphabet_hash() -> str:
+    """The SHA-256 of the alphabet, whose order the models' classes follow."""
+    return hashlib.sha256((HALF + FULL).encode()).hexdigest()
+
+
+def head_of(path: Path) -> dict[str, Any]:
+    """The head of a file of ours; empty for any other file."""
     try:
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
-            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
-    if head.get("format") != format:
-        raise CheckpointError(f"{path}: not a checkpoint of this version and kind ({head.get('format')})")
-    if head.get("alphabet") != alphabet_hash():
-        raise CheckpointError(f"{path}: its alphabet is not this version's")
-    return head, stored
+            return head if isinstance(head, dict) else {}
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return {}
 
 
 @contextmanager
 def unfilled() -> Iterator[None]:
-    """Modules made in it are on the meta device, without memory for their weights or values drawn for them."""
+    """Modules that are built inside lie on the meta device: their weights take no memory and no values are drawn."""
     with torch.device("meta"), _Unfilled():
         yield
 
@@ -86,36 +127,25 @@ class _Unfilled(TorchFunctionMode):
         return (torch.empty if func is torch.randn else func)(*args, **kwargs)
 
 
-def made(
-    path: Path, format: str, make: Callable[[dict[str, Any]], M], encoder: Checkpoint | None = None
-) -> M:
-    """The model that `make` builds of the head of a file of `format`, with the file's weights; CheckpointError as
-    `read` and `place` say, or if it was made for the tokens of another checkpoint than `encoder`, a name and SHA-256.
-    """
-    keep_to_thread_limit()
-    head, stored = read(path, format)
-    if encoder is not None and head.get("encoder") != encoder.sha256:
-        raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {encoder.name}")
-    try:
-        with unfilled():
-            model = make(head)
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
-    place(model, stored, path)
-    return model
-
-
-def format_of(path: Path) -> str:
-    """The format that a file of ours says it has; empty if it is none."""
+def _read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The head and the tensors of a file of a format."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no checkpoint there")
     try:
         with safe_open(path, "pt") as file:
-            return str(json.loads((file.metadata() or {}).get("microfiche", "{}")).get("format", ""))
-    except (SafetensorError, OSError, ValueError, AttributeError, RecursionError):
-        return ""
+            head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
+            stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
+    if head.get("format") != format:
+        raise CheckpointError(f"{path}: not a checkpoint of this version and kind ({head.get('format')})")
+    if head.get("alphabet") != alphabet_hash():
+        raise CheckpointError(f"{path}: its alphabet is not this version's")
+    return head, stored
 
 
-def place(model: nn.Module, stored: dict[str, Tensor], path: Path) -> None:
-    """Puts the tensors into `model`, which may be on the meta device; CheckpointError naming the first that does not
+def _place(model: nn.Module, stored: dict[str, Tensor], path: Path) -> None:
+    """Puts the tensors into `model`, which may be on the meta device; CheckpointError names the first that does not
     fit."""
     weights = {}
     for key, parameter in model.named_parameters():

@@ -1,7 +1,14 @@
-"""How fast the codec is: against the machine's own limit, and against what reads the same pages otherwise."""
+"""How fast the codec is: against the machine's own limit, and against what reads the same pages otherwise.
+
+    python benchmarks/codec.py examples/alice-1.txt --rivals 1
+
+Pages a second of typesetting, encoder, readout and line decoder, beside Tesseract 5 and RapidOCR where they are
+installed.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import time
@@ -9,28 +16,31 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from pydantic import BaseModel
+from rivals import rapidocr, tesseract
 from torch.utils.flop_counter import FlopCounterMode
 
-from microfiche.evaluation.rivals import rapidocr, tesseract
-from microfiche.nano.cells import Nano
+from microfiche.nano.cells import NANO, Nano, line_decoder
 from microfiche.nano.lines import LineDecoder, Lines
-from microfiche.page import Page, VisionTokens
+from microfiche.page import TypesetPage, VisionTokens
 from microfiche.precision import precision
+from microfiche.sources import Source
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import density, mode
 from microfiche.typesetting.draw import draw, draw_torch
-from microfiche.typesetting.typesetter import Typesetter
+from microfiche.typesetting.typesetter import Typesetter, drawable
+from microfiche.weights.stored import load
 
 _SIDE = 2048  #: of the matrices whose product is the limit
 DENSITY, MODE = density("7x13"), mode("small")
 
 
-class Reader(BaseModel):
+class Read(BaseModel):
     """One reader of the pages: seconds a page and strict error in all that is not white space, since
     rivals lose the spaces at line ends."""
 
@@ -65,7 +75,7 @@ class Bench(BaseModel):
     machine_gflops: float
     share: float
     speculative: Speculative | None
-    readers: list[Reader]
+    readers: list[Read]
     times_faster: float | None
 
 
@@ -98,16 +108,16 @@ def bench(text: str, model: Nano, rivals: int = 2, decoder: LineDecoder | None =
     tokens = model.encode(pages)
     product = _product(next(model.parameters()).dtype)
     encode, read, products = rates(
-        lambda: len(model.encode(pages)), lambda: len(list(model.read_each(tokens))), product
+        lambda: len(model.encode(pages)), lambda: len(model.read(tokens)), product
     )
     with FlopCounterMode(display=False) as counter:
         model.encode(pages[:1])
     encoder = counter.get_total_flops() * encode / 1e9
     machine = products * 2 * _SIDE**3 / 1e9
-    own = Reader(
+    own = Read(
         name="nano",
         seconds_per_page=1 / encode + 1 / read,
-        error=_error([r.text for r in model.read_each(tokens)], pages),
+        error=_error([r.text for r in model.read(tokens)], pages),
     )
     others = others_on(pages[:rivals]) if rivals else []
     return Bench(
@@ -141,7 +151,7 @@ def speculative(
         cells, passes = cells + read.numel(), passes + len(gone_over)
         accepted += int((read == draft).sum())
         same += int((read == decoder.greedy(lines)).sum())
-    fast = rate(lambda: len(list(model.read_each(tokens, decoder))), seconds)
+    fast = rate(lambda: len(model.read(tokens, decoder)), seconds)
     slow = rate(lambda: len([decoder.greedy(seen(page)) for page in tokens]), seconds)
     return Speculative(
         read=fast,
@@ -170,12 +180,12 @@ def _product(dtype: torch.dtype) -> Callable[[], int]:
     return lambda: len([torch.mm(a, b)])
 
 
-def _error(read: list[str], pages: Sequence[Page]) -> float:
-    squeezed = [("".join(r.split()), "".join((p.text or "").split())) for r, p in zip(read, pages, strict=True)]
+def _error(read: list[str], pages: Sequence[TypesetPage]) -> float:
+    squeezed = [("".join(r.split()), "".join(p.text.split())) for r, p in zip(read, pages, strict=True)]
     return 1 - sum(precision(r, truth) for r, truth in squeezed) / len(pages)
 
 
-def others_on(pages: Sequence[Page]) -> list[Reader]:
+def others_on(pages: Sequence[TypesetPage]) -> list[Read]:
     """Tesseract and RapidOCR, as far as they are installed, on `pages` as they are and enlarged three times; what they
     read is compared without white space."""
     readers: list[tuple[str, Callable[[Image.Image], list[str]]]] = []
@@ -191,5 +201,49 @@ def others_on(pages: Sequence[Page]) -> list[Reader]:
             read = ["".join(reader(i.resize((i.width * scale, i.height * scale)))) for i in images]
             seconds = (time.perf_counter() - start) / len(pages)
             title = name if scale == 1 else f"{name}, page enlarged {scale}×"
-            results.append(Reader(name=title, seconds_per_page=seconds, error=_error(read, pages)))
+            results.append(Read(name=title, seconds_per_page=seconds, error=_error(read, pages)))
     return results
+
+
+def shown(result: Bench) -> str:
+    """The figures, a line each."""
+    lines = [
+        f"typesetting, one page at a time: {result.typeset_one:,.0f} pages/s",
+        f"typesetting, batched NumPy: {result.typeset_numpy:,.0f} pages/s",
+        f"typesetting, batched torch: {result.typeset_torch:,.0f} pages/s",
+        f"encoder: {result.encode:.1f} pages/s",
+        f"readout: {result.read:.1f} pages/s",
+        f"encoder and readout: {result.pages_per_day:,} pages a day",
+        f"encoder's arithmetic: {result.encoder_gflops:.0f} of {result.machine_gflops:.0f} GFLOP/s, {result.share:.0%}",
+    ]
+    if spec := result.speculative:
+        lines += [
+            f"line decoder checking the readout: {spec.read:.1f} pages/s",
+            f"encoder and line decoder: {spec.pages_per_day:,} pages a day",
+            f"its draft accepted: {spec.accepted:.2%} of cells, {spec.passes:.1f} passes a page",
+            f"against greedy decoding: {spec.times_faster:.1f} times as fast, {spec.as_greedy:.2%} of cells the same",
+        ]
+    lines += [f"{one.name}: {one.seconds_per_page:.3f} s a page, error {one.error:.4f}" for one in result.readers]
+    if result.times_faster:
+        lines.append(f"nano against the fastest of the others: {result.times_faster:.0f} times as fast")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Reads the arguments, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", help="text for the pages; two pages or more")
+    parser.add_argument("--rivals", type=int, default=2, help="pages for Tesseract and RapidOCR; 0 leaves them out")
+    parser.add_argument("--checkpoint", default="nano", help="a file of nano's weights in place of those that ship")
+    parser.add_argument("--decoder", default="nano-lines", help="a file of the line decoder's weights, or none")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    given = parser.parse_args()
+    source = Source(given.file, Path(given.file))
+    model = load(NANO, given.checkpoint)
+    decoder = None if given.decoder == "none" else line_decoder(model, given.decoder)
+    result = bench("".join(drawable(source, DENSITY, "?")), model, given.rivals, decoder)
+    print(result.model_dump_json() if given.json else shown(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Text to pages to vision tokens and back, as functions: `pack` into a .fiche file, `unpack` from it, and `measure`
+what that costs and what comes back, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from microfiche.errors import CheckpointError
+from microfiche.fiche import Fiche, FicheWriter
+from microfiche.files import whole_file
+from microfiche.page import Layout, TokenType, TypesetPage, VisionTokens, dequantise, quantise
+from microfiche.precision import errors, fox_precision, random_twin, text_tokens
+from microfiche.readers import READERS, Reader, load
+from microfiche.sources import Source
+from microfiche.typesetting.density import DEFAULT_DENSITY, density, mode
+from microfiche.typesetting.shrink import as_jpeg, shrink
+from microfiche.typesetting.typesetter import Typesetter, drawable
+
+T = TypeVar("T")
+AT_ONCE = 8  #: pages that a reader is given at a time, and between two reports of progress
+MEASURED_AT_ONCE = 32
+Progress = Callable[[int], None]  #: is told how many pages are done
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What a .fiche file that was packed holds, and the seconds that it took."""
+
+    pages: int
+    characters: int
+    vision_tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """The text that was read from a .fiche file, of so many `pages`, and the numbers, from 1, of those that were read
+    with errors."""
+
+    text: str
+    pages: int
+    wrong: list[int]
+
+
+class Measurement(BaseModel):
+    """What it takes to keep a text as vision tokens; precision is summed page by page over all pages."""
+
+    characters: int
+    text_tokens: int
+    vision_tokens: int
+    ratio: float
+    precision: float
+    fox_precision: float
+    errors: int
+    pages: int
+    seconds_typeset: float
+    seconds_encode: float
+    seconds_read: float
+    density: str
+    mode: str
+    layout: str
+    shrunk_to: int | None
+    jpeg: int | None
+    random: bool
+    read_by: str
+    token_type: str
+    checkpoint: str
+
+
+def pack(
+    text: str | Sequence[Source],
+    output: str | Path,
+    reader: Reader | None = None,
+    density_name: str = DEFAULT_DENSITY,
+    mode_name: str = "small",
+    layout: Layout = "dense",
+    *,
+    keep_text: bool = False,
+    replacement: str | None = None,
+    progress: Progress = lambda pages: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Packed:
+    """Typesets a text or several, encodes the pages (with nano, where `reader` is None) and writes the .fiche file
+    `output`, whole or not at all; with `keep_text` the text itself goes in too, compressed.
+
+    Raises UnreadableCharacters for characters that the density cannot draw, unless a `replacement` is drawn for them,
+    of which `say` is told, and UsageError for an unknown name.
+    """
+    at = density(density_name)
+    typesetter = Typesetter(at, mode(mode_name), layout)
+    sources = [Source("text", text.encode())] if isinstance(text, str) else text
+    texts = [(source.name, drawable(source, at, replacement, say)) for source in sources]
+    reader = reader or load()
+    start = time.perf_counter()
+    pages = characters = vision_tokens = 0
+    with (
+        whole_file(Path(output)) as beside,
+        FicheWriter(beside, reader.checkpoint, typesetter.setting, mode_name, "int8", keep_text) as fiche,
+    ):
+        for name, chunks in texts:
+            fiche.source(name)
+            for some in _batches(typesetter.pages(chunks), AT_ONCE):
+                for page, tokens in zip(some, reader.encode(some), strict=True):
+                    fiche.add(page, tokens)
+                    characters, vision_tokens = characters + len(page.text), vision_tokens + len(tokens)
+                pages += len(some)
+                progress(pages)
+    return Packed(pages, characters, vision_tokens, time.perf_counter() - start)
+
+
+def unpack(file: str | Path, reader: Reader | None = None, progress: Progress = lambda pages: None) -> Unpacked:
+    """Reads a .fiche file back, by the reader whose tokens it holds where `reader` is None.
+
+    Raises FicheError for a damaged file, CheckpointError for tokens of other weights than the reader's.
+    """
+    with Fiche(Path(file)) as fiche:
+        texts, wrong = [], []
+        for number, (text, right) in enumerate(read_back(fiche, reader, progress), 1):
+            texts.append(text)
+            if not right:
+                wrong.append(number)
+        return Unpacked("".join(texts), len(fiche), wrong)
+
+
+def read_back(
+    fiche: Fiche, reader: Reader | None = None, progress: Progress = lambda pages: None
+) -> Iterator[tuple[str, bool]]:
+    """The text of each page of a .fiche file, one after another, and whether it is exactly the text that was packed;
+    see `unpack`."""
+    name = fiche.manifest.checkpoint
+    reader = reader or load(name if name in READERS else "nano")
+    numbers = iter(range(1, len(fiche) + 1))
+    while some := list(islice(numbers, AT_ONCE)):
+        try:
+            readings = reader.read([fiche.tokens(number) for number in some])
+        except CheckpointError as error:
+            raise CheckpointError(f"{fiche.path}: {error}") from error
+        for number, reading in zip(some, readings, strict=True):
+            digest = hashlib.sha256(reading.text.encode()).hexdigest()
+            yield reading.text, digest == fiche.manifest.pages[number - 1].text
+        progress(some[-1])
+
+
+def measure(
+    text: str,
+    reader: Reader | None = None,
+    density_name: str = DEFAULT_DENSITY,
+    mode_name: str = "small",
+    layout: Layout = "dense",
+    *,
+    random: bool = False,
+    shrunk_to: int | None = None,
+    jpeg: int | None = None,
+    token_type: TokenType | None = "int8",
+    progress: Progress = lambda pages: None,
+) -> Measurement:
+    """Typesets, encodes, stores as `token_type` (not at all if None) and reads a text or, with `random`, its twin of
+    random strings, by nano where `reader` is None; nothing is written.
+
+    In between the pages may be shrunk to `shrunk_to` pixels of width, and saved as JPEG of quality `jpeg`.
+    """
+    reader = reader or load()
+    text = random_twin(text) if random else text
+    typesetter = Typesetter(density(density_name), mode(mode_name), layout)
+    pages = typesetter.pages([text])
+    seconds = {"typeset": 0.0, "encode": 0.0, "read": 0.0}
+    read: list[str] = []
+    vision_tokens = wrong = length = count = 0
+    while True:
+        with _timed(seconds, "typeset"):
+            batch = list(islice(pages, MEASURED_AT_ONCE))
+        if not batch:
+            break
+        worn = [_worn(page, shrunk_to, jpeg) for page in batch]
+        with _timed(seconds, "encode"):
+            tokens = _encoded(reader, worn, token_type)
+        with _timed(seconds, "read"):
+            readings = reader.read(tokens)
+        for page, reading in zip(batch, readings, strict=True):
+            distance, longer = errors(reading.text, page.text)
+            wrong, length = wrong + distance, length + longer
+        read += [reading.text for reading in readings]
+        vision_tokens += sum(map(len, tokens))
+        count += len(batch)
+        progress(count)
+    cost = text_tokens(text)
+    return Measurement(
+        characters=len(text),
+        text_tokens=cost,
+        vision_tokens=vision_tokens,
+        ratio=round(cost / vision_tokens, 3),
+        precision=round(1 - wrong / max(1, length), 5),
+        fox_precision=round(fox_precision("".join(read), text), 5),
+        errors=wrong,
+        pages=count,
+        seconds_typeset=round(seconds["typeset"], 3),
+        seconds_encode=round(seconds["encode"], 3),
+        seconds_read=round(seconds["read"], 3),
+        density=density_name,
+        mode=mode_name,
+        layout=layout,
+        shrunk_to=shrunk_to,
+        jpeg=jpeg,
+        random=random,
+        read_by=type(reader).__name__,
+        token_type=token_type or "as encoded",
+        checkpoint=f"{reader.checkpoint.name} {reader.checkpoint.sha256[:12]}",
+    )
+
+
+def _batches(items: Iterable[T], most: int) -> Iterator[list[T]]:
+    every = iter(items)
+    while some := list(islice(every, most)):
+        yield some
+
+
+def _worn(page: TypesetPage, side: int | None, jpeg: int | None) -> TypesetPage:
+    page = page if side is None else shrink(page, side)
+    return page if jpeg is None else replace(page, image=as_jpeg(page.image, jpeg))
+
+
+def _encoded(reader: Reader, pages: Sequence[TypesetPage], token_type: TokenType | None) -> list[VisionTokens]:
+    tokens = reader.encode(pages)
+    if token_type is None:
+        return tokens
+    return [replace(one, values=dequantise(quantise(one.values, token_type))) for one in tokens]
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[name] += time.perf_counter() - start
