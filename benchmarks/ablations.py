@@ -20,13 +20,13 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from microfiche.evaluation.measure import measure, random_twin
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.devices import fast_autocast
-from microfiche.evaluation.measure import measure, random_twin
 from microfiche.nano import lines_checkpoint as stored_lines
 from microfiche.nano.cells import Nano
 from microfiche.nano.encoder import NanoEncoder

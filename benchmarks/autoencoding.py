@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from ablations import DENSITY, VARIANTS, held_text, trained
+from microfiche.evaluation.bench import others_on
+from microfiche.evaluation.measure import measure, random_twin
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.devices import fast_autocast
-from microfiche.evaluation.bench import others_on
-from microfiche.evaluation.measure import measure, random_twin
 from microfiche.nano.readout import Readout, around_centres
 from microfiche.page import TOKEN_SIDE
 from microfiche.precision import errors

@@ -15,8 +15,8 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-
 from microfiche.evaluation.measure import random_twin
+
 from microfiche.nano import lines_checkpoint as lines
 from microfiche.page import dequantise, quantise
 from microfiche.precision import errors

@@ -14,8 +14,8 @@ import argparse
 from pathlib import Path
 
 import torch
-
 from microfiche.evaluation.measure import measure
+
 from microfiche.nano import lines_checkpoint as lines
 from microfiche.page import TokenType
 from microfiche.readers import load

@@ -25,13 +25,13 @@ from statistics import median
 
 import numpy as np
 import torch
+from microfiche.evaluation.bench import DENSITY, MODE
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from microfiche.devices import fast_dtype
-from microfiche.evaluation.bench import DENSITY, MODE
 from microfiche.nano.cells import Nano, grid
 from microfiche.nano.model import _ink
 from microfiche.nano.readout import OFFSETS, SQUARE, places

@@ -16,6 +16,11 @@ from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch, and for every process begun: no test waits for cores
 
+from jaxtyping import install_import_hook
+
+# Shapes and dtypes in signatures are checked in tests alone, and so before the modules are imported.
+install_import_hook(["microfiche.decoder", "microfiche.nano", "microfiche.deepseek_ocr"], "beartype.beartype")
+
 import pytest
 import torch
 from hypothesis import settings

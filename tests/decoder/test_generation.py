@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microfiche.decoder.generation import Generated, LoopWatch, NoRepeat, generate
+from microfiche.decoder.moe import MoEDecoder
 from microfiche.deepseek_ocr.model import DeepSeekOCR
 from microfiche.errors import UsageError
 
@@ -129,13 +130,15 @@ def test_text_that_only_resembles_itself_is_no_loop() -> None:
 
 @torch.inference_mode()
 def test_a_looping_page_is_cut_and_marked_and_the_others_go_on(model: DeepSeekOCR) -> None:
-    class Looping:
+    class Looping(MoEDecoder):
         """A decoder whose next token is a fixed function of the last: 1 → 2 → … → 9 → 3, but 100 → 101 → …"""
 
-        config = model.config.decoder
-        embed_tokens = staticmethod(lambda ids: ids[..., None].float())
+        def __init__(self) -> None:
+            torch.nn.Module.__init__(self)
+            self.config = model.config.decoder
+            self.embed_tokens = lambda ids: ids[..., None].float()
 
-        def __call__(self, x: torch.Tensor, cache: Any) -> torch.Tensor:
+        def forward(self, x: torch.Tensor, cache: Any, routings: None = None) -> torch.Tensor:
             cache.start(x.shape[1])
             return x
 
@@ -143,7 +146,7 @@ def test_a_looping_page_is_cut_and_marked_and_the_others_go_on(model: DeepSeekOC
             following = torch.where(x[:, 0] == 9, 3, x[:, 0] + 1).long()
             return torch.nn.functional.one_hot(following, 512).float()
 
-    decoder: Any = Looping()
+    decoder = Looping()
     prompts = [torch.tensor([[0.0]]), torch.tensor([[100.0]])]
     looped, ok = generate(decoder, prompts, 480, 1000, None)
     assert looped == Generated((1, 2, 3, 4, 5, 6, 7, 8, 9), "looped")

@@ -95,7 +95,6 @@ def test_it_trains() -> None:
 def test_balance_is_one_where_even_and_more_where_not() -> None:
     even = Routing(torch.full((2, 8, 4), 0.25), torch.arange(8).view(1, 8, 1).expand(2, 8, 1) % 4)
     assert balance_loss([even, even]).item() == pytest.approx(1)
-    assert torch.equal(even.load(), torch.full((4,), 0.25))
     one = Routing(torch.tensor([1.0, 0, 0, 0]).expand(2, 8, 4), torch.zeros(2, 8, 1, dtype=torch.int64))
     assert balance_loss([one]).item() == pytest.approx(4)
     mask = torch.arange(8).expand(2, 8) < 4

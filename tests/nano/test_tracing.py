@@ -32,7 +32,7 @@ def seen(lines: list[TracedLine]) -> np.ndarray:
 )  # fmt: skip
 def test_lines_are_found_where_they_run(gaps: list[int], slope: float, left: int, right: int) -> None:
     ys = [y for y in 30 + np.cumsum(gaps).astype(float) if y < SIDE - 30]
-    lines = [TracedLine(left * SQUARE, right * SQUARE, y, slope, 10.0) for y in ys]
+    lines = [TracedLine(float(left * SQUARE), float(right * SQUARE), float(y), slope, 10.0) for y in ys]
     found = trace(seen(lines), np.full((SIDE // SQUARE, SIDE // SQUARE), 12.0))
     assert len(found) == len(lines)
     for line, truth in zip(found, lines, strict=True):
@@ -42,12 +42,12 @@ def test_lines_are_found_where_they_run(gaps: list[int], slope: float, left: int
 
 
 def test_lines_of_two_columns_stay_apart() -> None:
-    lines = [TracedLine(left, left + 200, y, 0.0, 10.0) for y in (100.0, 114.0) for left in (16, 232)]
+    lines = [TracedLine(left, left + 200, y, 0.0, 10.0) for y in (100.0, 114.0) for left in (16.0, 232.0)]
     assert len(trace(seen(lines), np.ones((SIDE // SQUARE, SIDE // SQUARE)))) == 4
 
 
 def test_a_line_begins_only_where_it_is_likely_and_goes_on_where_it_may_be() -> None:
-    chance = 0.3 * seen([TracedLine(64, 256, 100.0, 0.0, 10.0)])
+    chance = 0.3 * seen([TracedLine(64.0, 256.0, 100.0, 0.0, 10.0)])
     sizes = np.ones(chance.shape[:2])
     assert trace(chance, sizes) == []
     chance[:, 8] *= 3
@@ -67,7 +67,7 @@ def test_characters_are_read_whether_one_frame_sees_them_or_two(text: str, data:
         probability[place + 1, HALF.index(char)] = 1 - share
     probability[:, NONE] = 1 - probability.sum(-1)
     x = np.arange(len(probability)) * float(FRAME) + FRAME / 2
-    read = characters(TracedLine(0, len(x) * FRAME, 100, 0.0, 10), x, probability)
+    read = characters(TracedLine(0.0, float(len(x) * FRAME), 100.0, 0.0, 10.0), x, probability)
     assert read.text == text
     assert read.confidence.shape == (len(text),) and (read.confidence > 0.5).all()
     assert (np.diff(read.boxes[:, 0]) > 0).all() and (read.boxes[:, 0] < read.boxes[:, 2]).all()
@@ -81,7 +81,7 @@ def row(*seen: tuple[str, float]) -> str:
         probability[i, HALF.index(char)] = share
     probability[:, NONE] = 1 - probability.sum(-1)
     x = np.arange(len(seen)) * float(FRAME) + FRAME / 2
-    return characters(TracedLine(0, len(x) * FRAME, 100, 0.0, 10), x, probability).text
+    return characters(TracedLine(0.0, float(len(x) * FRAME), 100.0, 0.0, 10.0), x, probability).text
 
 
 def test_neighbouring_frames_that_are_both_likely_hold_one_character_unless_all_but_certain() -> None:
@@ -95,7 +95,7 @@ def test_neighbouring_frames_that_are_both_likely_hold_one_character_unless_all_
 
 
 def test_an_empty_line_holds_nothing() -> None:
-    line = TracedLine(0, 100, 50, 0.0, 10)
+    line = TracedLine(0.0, 100.0, 50.0, 0.0, 10.0)
     x = frames(line, SIDE)
     probability = np.zeros((len(x), N_HALF + 1), np.float32)
     probability[:, NONE] = 1
@@ -109,7 +109,7 @@ def test_a_reading_has_a_box_and_a_probability_for_every_character_and_newline()
     for frame, char in ((2, "a"), (6, "b")):
         probability[frame, [HALF.index(char), NONE]] = 0.75, 0.25
     x = np.arange(9) * float(FRAME) + FRAME / 2
-    lines = [characters(TracedLine(0, 18, y, 0.0, 10), x, probability) for y in (20.0, 40.0)]
+    lines = [characters(TracedLine(0.0, 18.0, y, 0.0, 10.0), x, probability) for y in (20.0, 40.0)]
     reading = reading_of(lines)
     assert reading.text == "ab\nab\n"
     assert len(reading.boxes) == len(reading.confidence) == 6 and reading.confidence[2] == 1

@@ -7,6 +7,7 @@ padding. It knows nothing of what the keys mean.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -33,7 +34,7 @@ class Cache:
         self._slots = torch.zeros(0)
         self._mask: Tensor | None = None
 
-    def start(self, count: int) -> Tensor:
+    def start(self, count: int) -> Int[Tensor, "b t"]:
         """(B, count) positions of the tokens that come next."""
         self._slots = self.lengths[:, None] + torch.arange(count, device=self.lengths.device)
         self._mask = None
@@ -42,7 +43,9 @@ class Cache:
             self._mask = (seen <= self._slots[..., None])[:, None]  # (B, 1, count, longest + count)
         return self._slots
 
-    def append(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def append(
+        self, layer: int, keys: Float[Tensor, "b heads t d"], values: Float[Tensor, "b heads t d"]
+    ) -> tuple[Float[Tensor, "b heads s d"], Float[Tensor, "b heads s d"], Bool[Tensor, "b 1 t s"] | None]:
         """Takes in (B, heads, T, head width) and gives the keys and values to attend to, and the mask, of which
         None means that each sees those before it in this pass, which are all there are."""
         count = keys.shape[2]
@@ -56,12 +59,12 @@ class Cache:
         seen = slice(0, self.longest + count)
         return self.keys[layer, :, :, seen], self.values[layer, :, :, seen], self._mask
 
-    def advance(self, lengths: Tensor | int, longest: int) -> None:
+    def advance(self, lengths: Int[Tensor, " b"] | int, longest: int) -> None:
         """Counts the `lengths` new tokens of each sequence, padding left out; no sequence is longer than `longest`."""
         self.lengths = self.lengths + lengths
         self.longest = longest
 
-    def keep(self, rows: Tensor) -> None:
+    def keep(self, rows: Int[Tensor, " n"]) -> None:
         """Forgets all sequences but those of the (n,) indices `rows`."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
         self.lengths = self.lengths[rows]

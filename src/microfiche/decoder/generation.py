@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,7 +29,7 @@ class NoRepeat:
     window: int = 90
     allowed: tuple[int, ...] = (128821, 128822)  # <td> and </td>
 
-    def ban(self, logits: Tensor, generated: Tensor) -> Tensor:
+    def ban(self, logits: Float[Tensor, "b v"], generated: Int[Tensor, "b t"]) -> Float[Tensor, "b v"]:
         """(B, V) logits, in place, −∞ where a token would end an n-gram of the (B, t) tokens generated so far."""
         recent = generated[:, -self.window :]
         if recent.shape[1] < self.n:
@@ -97,13 +98,14 @@ class LoopWatch:
         return 0 if cells and run + period < self.CELLS else self._length - run
 
     def keep(self, rows: NDArray[np.int64]) -> None:
+        """Forgets all rows but these."""
         self._tokens, self._run = self._tokens[rows], self._run[rows]
 
 
 @torch.inference_mode()
 def generate(
     decoder: MoEDecoder,
-    prompts: Sequence[Tensor],
+    prompts: Sequence[Float[Tensor, "_ d"]],
     end: int,
     limit: int | None = None,
     no_repeat: NoRepeat | None = IMAGE,
@@ -159,7 +161,9 @@ def generate(
     return [Generated(tuple(t), s) for t, s in zip(tokens, status, strict=True)]
 
 
-def prefill(decoder: MoEDecoder, prompts: Sequence[Tensor], capacity: int) -> tuple[Tensor, Cache]:
+def prefill(
+    decoder: MoEDecoder, prompts: Sequence[Float[Tensor, "_ d"]], capacity: int
+) -> tuple[Float[Tensor, "b d"], Cache]:
     """(B, D) what the decoder makes of the end of each (T, D) prompt, and a cache that holds all of them."""
     config, device = decoder.config, prompts[0].device
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
@@ -170,7 +174,7 @@ def prefill(decoder: MoEDecoder, prompts: Sequence[Tensor], capacity: int) -> tu
     return hidden[torch.arange(len(prompts), device=device), lengths - 1], cache
 
 
-def decode(decoder: MoEDecoder, tokens: Tensor, cache: Cache) -> Tensor:
+def decode(decoder: MoEDecoder, tokens: Int[Tensor, " b"], cache: Cache) -> Float[Tensor, "b d"]:
     """(B, D) what the decoder makes of one more token (B,) of each sequence."""
     hidden = decoder(decoder.embed_tokens(tokens)[:, None], cache)
     cache.advance(1, cache.longest + 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +37,7 @@ class MoEConfig:
 
     @property
     def head_width(self) -> int:
+        """The width of one attention head."""
         return self.width // self.heads
 
 
@@ -43,16 +45,11 @@ class MoEConfig:
 class Routing:
     """Where one layer sent its tokens: `probability` (B, T, experts) float32, `chosen` (B, T, k) int64."""
 
-    probability: Tensor
-    chosen: Tensor
-
-    def load(self) -> Tensor:
-        """(experts,) share of all choices that fell on each expert."""
-        counts = torch.bincount(self.chosen.flatten(), minlength=self.probability.shape[-1])
-        return counts / self.chosen.numel()
+    probability: Float[Tensor, "b t experts"]
+    chosen: Int[Tensor, "b t k"]
 
 
-def balance_loss(routings: list[Routing], mask: Tensor | None = None) -> Tensor:
+def balance_loss(routings: list[Routing], mask: Bool[Tensor, "b t"] | None = None) -> Float[Tensor, ""]:
     """How unevenly experts are used, 1 where evenly, mean over layers and sequences; `mask` (B, T) marks real tokens.
 
     The auxiliary loss of each sequence in DeepSeek-V2, equation 23, without its factor (0.001 in training).
@@ -70,18 +67,23 @@ def balance_loss(routings: list[Routing], mask: Tensor | None = None) -> Tensor:
 
 
 class RMSNorm(nn.Module):
+    """Normalises vectors by their root mean square."""
+
     def __init__(self, width: int, epsilon: float) -> None:
         super().__init__()
         self.epsilon = epsilon
         self.weight = nn.Parameter(torch.ones(width))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """Each vector divided by its root mean square, times a weight."""
         wide = x.float()
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
         return self.weight * wide.to(x.dtype)
 
 
-def rotary(positions: Tensor, head_width: int, theta: float, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def rotary(
+    positions: Int[Tensor, "b t"], head_width: int, theta: float, dtype: torch.dtype
+) -> tuple[Float[Tensor, "b 1 t d"], Float[Tensor, "b 1 t d"]]:
     """Cosines and sines (B, 1, T, head_width) of the angles at (B, T) positions."""
     exponents = torch.arange(0, head_width, 2, device=positions.device, dtype=torch.float32) / head_width
     angles = positions[:, None, :, None].float() * (1.0 / theta**exponents)
@@ -89,20 +91,32 @@ def rotary(positions: Tensor, head_width: int, theta: float, dtype: torch.dtype)
     return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate(
+    x: Float[Tensor, "b heads t d"], cos: Float[Tensor, "b 1 t d"], sin: Float[Tensor, "b 1 t d"]
+) -> Float[Tensor, "b heads t d"]:
     """Turns (first half, second half) pairs of the last axis."""
     a, b = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-b, a], dim=-1) * sin
 
 
 class Attention(nn.Module):
+    """Multi-head attention with rotary positions."""
+
     def __init__(self, config: MoEConfig) -> None:
         super().__init__()
         self.heads = config.heads
         self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
         self.o_proj = nn.Linear(config.width, config.width, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int) -> Tensor:
+    def forward(
+        self,
+        x: Float[Tensor, "b t d"],
+        cos: Float[Tensor, "b 1 t w"],
+        sin: Float[Tensor, "b 1 t w"],
+        cache: Cache | None,
+        layer: int,
+    ) -> Float[Tensor, "b t d"]:
+        """Attention of each vector to those before it and those in the cache, which takes these in."""
         b, t, d = x.shape
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
@@ -121,11 +135,13 @@ class GatedMLP(nn.Module):
         self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """The MLP of each vector."""
         return self.down(gated(self.gate_up(x)))
 
 
-def gated(x: Tensor) -> Tensor:
+def gated(x: Float[Tensor, "*b both"]) -> Float[Tensor, "*b half"]:
+    """The first half, passed through SiLU, times the second."""
     gate, up = x.chunk(2, dim=-1)
     return F.silu(gate) * up
 
@@ -137,7 +153,7 @@ class GroupedLinear(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(experts, out, width) * width**-0.5)
 
-    def forward(self, x: Tensor, ends: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n d"], ends: Int[Tensor, " experts"]) -> Float[Tensor, "n out"]:
         """(N, in) rows → (N, out); the rows of expert e end before row `ends[e]`, (experts,) int32."""
         weight: Tensor = self.weight
         if torch.is_autocast_enabled(x.device.type):  # which leaves grouped products as they are
@@ -155,7 +171,9 @@ class Experts(nn.Module):
         self.gate_up = GroupedLinear(experts, width, 2 * hidden)
         self.down = GroupedLinear(experts, hidden, width)
 
-    def forward(self, x: Tensor, weight: Tensor, chosen: Tensor) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "n d"], weight: Float[Tensor, "n k"], chosen: Int[Tensor, "n k"]
+    ) -> Float[Tensor, "n d"]:
         """(N, D) tokens, (N, k) float32 weights and int64 experts → (N, D), summed in float32."""
         expert, order = chosen.flatten().sort(stable=True)
         ends = torch.searchsorted(expert, torch.arange(self.experts, device=x.device), right=True)
@@ -166,6 +184,8 @@ class Experts(nn.Module):
 
 
 class MoE(nn.Module):
+    """The best k of many experts, chosen for each vector by a gate, and a few that all vectors share."""
+
     def __init__(self, config: MoEConfig) -> None:
         super().__init__()
         self.chosen = config.chosen
@@ -173,7 +193,8 @@ class MoE(nn.Module):
         self.experts = Experts(config.experts, config.width, config.expert)
         self.shared_experts = GatedMLP(config.width, config.shared * config.expert)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Routing]:
+    def forward(self, x: Float[Tensor, "b t d"]) -> tuple[Float[Tensor, "b t d"], Routing]:
+        """What the experts make of each vector, and which were chosen."""
         probability = F.linear(x.float(), self.gate.float()).softmax(-1)
         weight, chosen = probability.topk(self.chosen, dim=-1)  # not renormalised
         routed = self.experts(x.flatten(0, 1), weight.flatten(0, 1), chosen.flatten(0, 1))
@@ -181,6 +202,8 @@ class MoE(nn.Module):
 
 
 class Layer(nn.Module):
+    """Attention and an MLP, dense or of experts, each after a norm."""
+
     def __init__(self, config: MoEConfig, dense: bool) -> None:
         super().__init__()
         self.input_layernorm = RMSNorm(config.width, config.epsilon)
@@ -189,8 +212,14 @@ class Layer(nn.Module):
         self.mlp: GatedMLP | MoE = GatedMLP(config.width, config.dense) if dense else MoE(config)
 
     def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: Cache | None, layer: int
-    ) -> tuple[Tensor, Routing | None]:
+        self,
+        x: Float[Tensor, "b t d"],
+        cos: Float[Tensor, "b 1 t w"],
+        sin: Float[Tensor, "b 1 t w"],
+        cache: Cache | None,
+        layer: int,
+    ) -> tuple[Float[Tensor, "b t d"], Routing | None]:
+        """Attention and MLP, each added to what came in; and the routing, where the layer has experts."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, layer)
         normed = self.post_attention_layernorm(x)
         if not isinstance(self.mlp, MoE):
@@ -210,7 +239,9 @@ class MoEDecoder(nn.Module):
         self.norm = RMSNorm(config.width, config.epsilon)
         self.lm_head = nn.Linear(config.width, config.vocabulary, bias=False)
 
-    def forward(self, x: Tensor, cache: Cache | None = None, routings: list[Routing] | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "b t d"], cache: Cache | None = None, routings: list[Routing] | None = None
+    ) -> Float[Tensor, "b t d"]:
         """(B, T, D) vectors → (B, T, D), each seeing those before it, and those in the cache, which takes them in.
 
         `routings` is given one Routing for each layer with experts. Sequences of different length are padded on the
@@ -227,6 +258,6 @@ class MoEDecoder(nn.Module):
                 routings.append(routing)
         return self.norm(x)
 
-    def logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b v"]:
         """(…, D) of `forward` → (…, vocabulary) float32."""
         return self.lm_head(x).float()

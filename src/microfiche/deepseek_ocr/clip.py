@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,30 +28,38 @@ class CLIPConfig:
 
 
 class Attention(nn.Module):
+    """Multi-head attention."""
+
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.qkv_proj = nn.Linear(width, 3 * width)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Lets the vectors of each view see each other."""
         b, n, d = x.shape
         q, k, v = self.qkv_proj(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d))
 
 
 class MLP(nn.Module):
+    """Two linear layers with CLIP's quick GELU between."""
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """The MLP of each vector."""
         x = self.fc1(x)
         return self.fc2(x * torch.sigmoid(1.702 * x))
 
 
 class Layer(nn.Module):
+    """Attention and an MLP, each after a norm."""
+
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.layer_norm1 = nn.LayerNorm(config.width)
@@ -58,7 +67,8 @@ class Layer(nn.Module):
         self.layer_norm2 = nn.LayerNorm(config.width)
         self.mlp = MLP(config.width, config.mlp)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """Attention and MLP, each added to what came in."""
         x = x + self.self_attn(self.layer_norm1(x))
         return x + self.mlp(self.layer_norm2(x))
 
@@ -72,7 +82,8 @@ class Embeddings(nn.Module):
         self.class_embedding = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
         self.position_embedding = nn.Embedding(config.grid**2 + 1, config.width)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "b d g g"]) -> Float[Tensor, "b n d"]:
+        """The class vector and the map's, with their positions."""
         first, rest = self.position_embedding.weight[:1], self.position_embedding.weight[1:]
         places = resized(rest.T.reshape(1, -1, self.grid, self.grid), features.shape[-1])
         first = (self.class_embedding + first).expand(len(features), 1, -1)
@@ -80,11 +91,14 @@ class Embeddings(nn.Module):
 
 
 class Transformer(nn.Module):
+    """The layers."""
+
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
+        """All layers, one after another."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -99,5 +113,6 @@ class CLIP(nn.Module):
         self.pre_layrnorm = nn.LayerNorm(config.width)  # spelled as the checkpoint spells it
         self.transformer = Transformer(config)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Float[Tensor, "b d g g"]) -> Float[Tensor, "b n d"]:
+        """The map's vectors, row by row, each having seen the others."""
         return self.transformer(self.pre_layrnorm(self.embeddings(features)))[:, 1:]

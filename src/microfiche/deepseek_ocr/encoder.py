@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from microfiche.deepseek_ocr.clip import CLIP, CLIPConfig
@@ -30,7 +31,7 @@ class DeepEncoder(nn.Module):
         self.newline = nn.Parameter(torch.randn(width) * width**-0.5)
         self.separator = nn.Parameter(torch.randn(width) * width**-0.5)
 
-    def features(self, pixels: Tensor) -> Tensor:
+    def features(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b g g width"]:
         """(B, 3, S, S) pixels in [-1, 1] → (B, g, g, width) with g = S/64."""
         local = self.sam(pixels)
         both = torch.cat([self.clip(local), local.flatten(2).transpose(1, 2)], dim=-1)

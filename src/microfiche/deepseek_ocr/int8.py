@@ -6,6 +6,7 @@ It knows only matrices: which layers of a model to hold so, and nothing of check
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float, Int, Int8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,14 +15,16 @@ from microfiche.decoder.moe import GroupedLinear
 FEW = 4  #: up to this many rows the CPU multiplies int8 as it is; more rows pay for widening the matrix first
 
 
-def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
+def quantised(weight: Float[Tensor, "*e out d"]) -> tuple[Int8[Tensor, "*e out d"], Float[Tensor, "*e out"]]:
     """(…, out, in) float → the same in int8, and (…, out) float32 scales."""
     wide = weight.to(torch.float32, copy=True)
     scale = (torch.linalg.vector_norm(wide, torch.inf, dim=-1) / 127).clamp(min=1e-12)
     return wide.div_(scale[..., None]).round_().to(torch.int8), scale
 
 
-def product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
+def product(
+    x: Float[Tensor, "n d"], weight: Int8[Tensor, "out d"], scale: Float[Tensor, " out"]
+) -> Float[Tensor, "n out"]:
     """(N, in) × (out, in) int8 with (out,) float32 scales → (N, out)."""
     if x.device.type == "cpu" and len(x) <= FEW:
         return torch._weight_int8pack_mm(x, weight, scale.to(x.dtype))
@@ -37,7 +40,8 @@ class Int8Linear(nn.Module):
         self.scale = nn.Parameter(torch.empty(linear.out_features, device=linear.weight.device), requires_grad=False)
         self.bias = linear.bias
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n out"]:
+        """The product with the matrix, and the bias where there is one."""
         y = product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
         return y if self.bias is None else y + self.bias
 
@@ -51,7 +55,8 @@ class Int8GroupedLinear(nn.Module):
         scale = torch.empty(linear.weight.shape[:2], device=linear.weight.device)
         self.scale = nn.Parameter(scale, requires_grad=False)
 
-    def forward(self, x: Tensor, ends: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n d"], ends: Int[Tensor, " experts"]) -> Float[Tensor, "n out"]:
+        """As GroupedLinear's."""
         y = x.new_empty(len(x), self.weight.shape[1])
         first = 0
         for expert, end in enumerate(ends.tolist()):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
+from jaxtyping import Float
 from PIL import Image
 from tokenizers import Tokenizer
 from torch import Tensor, nn
@@ -70,7 +71,7 @@ class DeepSeekOCR(nn.Module):
         self.encoder = DeepEncoder(config.sam, config.clip, config.decoder.width)
         self.decoder = MoEDecoder(config.decoder)
 
-    def forward(self, examples: Sequence[Example]) -> tuple[Tensor, list[Routing]]:
+    def forward(self, examples: Sequence[Example]) -> tuple[Float[Tensor, "answered v"], list[Routing]]:
         """(n, vocabulary) float32 logits of the n ids of all answers, each after the true ones before it, and where
         each layer sent the (B, T) positions of the sequences, padded on the right to the longest; for training.
         """

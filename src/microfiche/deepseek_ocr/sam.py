@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,7 +32,7 @@ class SAMConfig:
     out: tuple[int, int] = (512, 1024)
 
 
-def resized(table: Tensor, size: int) -> Tensor:
+def resized(table: Float[Tensor, "1 d h w"], size: int) -> Float[Tensor, "1 d size size"]:
     """(1, D, h, w) position table → (1, D, size, size), bicubic with antialiasing in float32."""
     if table.shape[-2:] == (size, size):
         return table
@@ -55,7 +56,8 @@ class Attention(nn.Module):
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b s s d"]) -> Float[Tensor, "b s s d"]:
+        """Lets the patches of each square see each other."""
         b, s, _, d = x.shape
         q, k, v = self.qkv(x).view(b, s * s, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         squares = q.reshape(b, self.heads, s, s, -1)
@@ -81,12 +83,15 @@ def _distances(table: Tensor, side: int) -> Tensor:
 
 
 class MLP(nn.Module):
+    """Two linear layers with a GELU between."""
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.lin1 = nn.Linear(width, hidden)
         self.lin2 = nn.Linear(hidden, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
+        """The MLP of each patch."""
         return self.lin2(F.gelu(self.lin1(x)))
 
 
@@ -104,7 +109,8 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
         self.mlp = MLP(config.width, config.mlp)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b s s d"]) -> Float[Tensor, "b s s d"]:
+        """Attention and MLP, each added to what came in."""
         attended = self._in_windows(self.norm1(x)) if self.window else self.attn(self.norm1(x))
         x = x + attended
         return x + self.mlp(self.norm2(x))
@@ -124,16 +130,20 @@ class LayerNorm2d(nn.LayerNorm):
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=1e-6)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Each pixel's channels, normalised."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class PatchEmbed(nn.Module):
+    """Patches of pixels as vectors."""
+
     def __init__(self, config: SAMConfig) -> None:
         super().__init__()
         self.proj = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b rows columns d"]:
+        """The patches of each view."""
         return self.proj(pixels).permute(0, 2, 3, 1)
 
 
@@ -156,7 +166,8 @@ class SAM(nn.Module):
         self.net_2 = nn.Conv2d(config.neck, config.out[0], 3, stride=2, padding=1, bias=False)
         self.net_3 = nn.Conv2d(config.out[0], config.out[1], 3, stride=2, padding=1, bias=False)
 
-    def forward(self, pixels: Tensor) -> Tensor:
+    def forward(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c g g"]:
+        """A vector for every 64×64 px of each view."""
         x = self.patch_embed(pixels)  # (B, S/16, S/16, D)
         x = x + resized(self.pos_embed.permute(0, 3, 1, 2), x.shape[1]).permute(0, 2, 3, 1)
         for block in self.blocks:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -55,8 +56,8 @@ class Views:
     (0, 3, T, T) and (0, 0) where it was not cut.
     """
 
-    page: Tensor
-    tiles: Tensor
+    page: Float[Tensor, "3 s s"]
+    tiles: Float[Tensor, "n 3 t t"]
     grid: tuple[int, int]
 
     def __len__(self) -> int:

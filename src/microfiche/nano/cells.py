@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -163,11 +164,11 @@ class Nano(NanoModel):
 
     def lines(
         self,
-        values: Tensor,
+        values: Float[Tensor, "n d"],
         height: int,
         width: int,
         density: Density,
-        squares: Tensor | None = None,
+        squares: Float[Tensor, "squares width"] | None = None,
         scale: float = 1.0,
     ) -> Lines:
         """What the line decoder is given of one page: (height · width, token width) tokens, on the model's device,
@@ -198,7 +199,9 @@ class Nano(NanoModel):
         tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]
         return Lines(tokens, seen, base)
 
-    def likely(self, values: Tensor, height: int, width: int, density: Density) -> Tensor:
+    def likely(
+        self, values: Float[Tensor, "b n d"], height: int, width: int, density: Density
+    ) -> Float[Tensor, "b rows columns classes"]:
         """(B, height · width, token width) pages of one density → (B, rows, columns, HALF_CLASSES) float32, how likely
         each of their half-width cells is of each class."""
         rows, columns = grid(density, height, width)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,7 +26,7 @@ MAX_SIDE = 4096  #: pixels along a page's side; a larger page is refused
 PATCHES = 16  #: patches in a window
 
 
-def to_windows(x: Tensor) -> Tensor:
+def to_windows(x: Float[Tensor, "b h w d"]) -> Float[Tensor, "windows 16 d"]:
     """(B, 4h, 4w, D) patches → (B·h·w, 16, D) windows in quad order."""
     b, height, width, d = x.shape
     x = x.view(b, height // 4, 2, 2, width // 4, 2, 2, d)
@@ -46,8 +47,9 @@ class WindowBlock(nn.Module):
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        n, p, d = x.shape  # (windows, 16, D)
+    def forward(self, x: Float[Tensor, "n 16 d"]) -> Float[Tensor, "n 16 d"]:
+        """Lets the patches of each window see each other."""
+        n, p, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(n, p, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias.to(q.dtype)[None])
         x = x + self.proj(attended.transpose(1, 2).reshape(n, p, d))
@@ -65,7 +67,8 @@ class Stem(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(w) for w in widths)
 
-    def forward(self, ink: Tensor) -> Tensor:
+    def forward(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "b rows columns d"]:
+        """The page's patches, h/16 rows and w/16 columns of them."""
         x = ink.unsqueeze(-1)  # (B, H, W, 1), channels last throughout
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = norm(conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
@@ -84,19 +87,20 @@ class Compressor(nn.Module):
             self.start_as(torch.eye(token_width // PATCHES, width))
 
     @torch.no_grad()
-    def start_as(self, projection: Tensor) -> None:
+    def start_as(self, projection: Float[Tensor, "part d"]) -> None:
         """Sets the weights so that a token is its patches' (token width / 16, D) projections side by side."""
         self.conv1.weight.copy_(torch.block_diag(*[projection] * 4))  # type: ignore[no-untyped-call]
         nn.init.eye_(self.conv2.weight)
         nn.init.zeros_(self.conv1.bias)
         nn.init.zeros_(self.conv2.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n 16 d"]) -> Float[Tensor, "n width"]:
+        """A token for each window."""
         n, _, d = x.shape
         return self.conv2(self.conv1(x.reshape(n, 4, 4 * d)).reshape(n, -1))
 
 
-def rotary(height: int, width: int, head_width: int, device: torch.device) -> Tensor:
+def rotary(height: int, width: int, head_width: int, device: torch.device) -> Float[Tensor, "n half"]:
     """(height·width, head_width / 2) angles: half of them turn with the row, half with the column."""
     frequencies = 100.0 ** (-torch.arange(head_width // 4, device=device) / (head_width // 4))
     rows = torch.arange(height, device=device)[:, None] * frequencies
@@ -106,7 +110,7 @@ def rotary(height: int, width: int, head_width: int, device: torch.device) -> Te
     ).flatten(0, 1)
 
 
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
+def rotate(x: Float[Tensor, "*b n d"], angles: Float[Tensor, "n half"]) -> Float[Tensor, "*b n d"]:
     """Turns each (first half, second half) pair of the last axis of (..., N, head width) by its angle."""
     a, b = x.chunk(2, dim=-1)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
@@ -126,7 +130,8 @@ class GlobalBlock(nn.Module):
         self.fc1 = nn.Linear(width, 4 * width)
         self.fc2 = nn.Linear(4 * width, width)
 
-    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b n d"], angles: Float[Tensor, "n half"]) -> Float[Tensor, "b n d"]:
+        """Lets the tokens of each page see each other."""
         b, n, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(rotate(q, angles), rotate(k, angles), v)
@@ -147,7 +152,8 @@ class GlobalStage(nn.Module):
         nn.init.zeros_(self.up.weight)
         nn.init.zeros_(self.up.bias)
 
-    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "b n d"], height: int, width: int) -> Float[Tensor, "b n d"]:
+        """The tokens of pages of `height` × `width` tokens, each with what its page tells about it."""
         angles = rotary(height, width, self.head_width, tokens.device)
         x = self.down(tokens)
         for block in self.blocks:
@@ -175,7 +181,7 @@ class NanoEncoder(nn.Module):
         self.compressor = Compressor(width, token_width)
         self.page = GlobalStage(token_width, global_width, global_layers)
 
-    def patches(self, ink: Tensor) -> Tensor:
+    def patches(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "windows 16 d"]:
         """The local stage: (B, H, W) ink → (B·N, 16, D) windows of patches in quad order."""
         x = to_windows(self.stem(ink)) + self.place
         for block in self.local:
@@ -183,7 +189,8 @@ class NanoEncoder(nn.Module):
         normed: Tensor = self.norm(x)
         return normed
 
-    def forward(self, ink: Tensor) -> Tensor:
+    def forward(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "b n d"]:
+        """The tokens of each page, row by row."""
         b, height, width = ink.shape
         tokens = self.compressor(self.patches(ink)).view(b, -1, self.page.down.in_features)
         return self.page(tokens, height // 64, width // 64)

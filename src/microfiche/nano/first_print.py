@@ -12,6 +12,7 @@ from dataclasses import asdict
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -34,18 +35,20 @@ class PrintReadout(Squares):
         self.line_head = nn.Linear(square_width, SQUARE + 2)
         self.frame_head = nn.Linear(hidden, N_HALF + 1)
 
-    def line_logits(self, squares: Tensor) -> tuple[Tensor, Tensor]:
+    def line_logits(self, squares: Float[Tensor, "*n d"]) -> tuple[Float[Tensor, "*n 9"], Float[Tensor, "*n"]]:
         """(..., square width) → (..., 9) logits of the pixel row in which a line's middle runs through each square,
         the last for none, and (...) the binary logarithm of its type's size in px an em."""
         found: Tensor = self.line_head(squares)
         return found[..., : SQUARE + 1], found[..., SQUARE + 1] + 3.5
 
-    def frame_logits(self, squares: Tensor, at: Tensor, offset: Tensor) -> Tensor:
+    def frame_logits(
+        self, squares: Float[Tensor, "n d"], at: Int[Tensor, "m 4"], offset: Int[Tensor, " m"]
+    ) -> Float[Tensor, "m classes"]:
         """Squares of `unfold`, (m, 4) indices and (m,) offsets of `around_centres` → (m, N_HALF + 1) logits."""
         logits: Tensor = self.frame_head(self.see(squares, at, offset))
         return logits
 
-    def read(self, squares: Tensor, height: int, width: int) -> list[PrintedLine]:
+    def read(self, squares: Float[Tensor, "n d"], height: int, width: int) -> list[PrintedLine]:
         """The lines of one page of `height` × `width` tokens, from the top, of its (height · width · 64, square width)
         squares."""
         rows, size = self.line_logits(squares)

@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
+from jaxtyping import Float, Int8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,12 +59,14 @@ class Indexer(nn.Module):
                 self.weigh.weight.zero_()
                 self.weigh.bias.fill_(1.0)
 
-    def keys(self, cells: Tensor, height: int, width: int) -> Tensor:
+    def keys(self, cells: Float[Tensor, "b rows columns classes"], height: int, width: int) -> Float[Tensor, "n d"]:
         """(B, rows, columns, classes) cells of pages of height × width tokens → (B · height · width, d) keys, each of
         mean 0 and variance 1."""
         return F.layer_norm(self.key(self._tokens(cells, height, width)), (self.config.width,))
 
-    def queries(self, cells: Tensor) -> tuple[Tensor, Tensor]:
+    def queries(
+        self, cells: Float[Tensor, "s rows columns classes"]
+    ) -> tuple[Float[Tensor, "s heads d"], Float[Tensor, "s heads"]]:
         """(S, rows, columns, classes) cells of single tokens → (S, heads, d) queries and (S, heads) weights."""
         x = self._tokens(cells, 1, 1)
         q = self.query(x).view(-1, self.config.heads, self.config.width)
@@ -76,14 +79,16 @@ class Indexer(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(0, 2)
 
 
-def scores(q: Tensor, w: Tensor, keys: Tensor) -> Tensor:
+def scores(
+    q: Float[Tensor, "s heads d"], w: Float[Tensor, "s heads"], keys: Float[Tensor, "n d"]
+) -> Float[Tensor, "n s"]:
     """(S, heads, d) queries, (S, heads) weights, (N, d) keys → (N, S) scores."""
     s, heads, d = q.shape
     dots = (keys @ q.reshape(s * heads, d).T).relu_().view(-1, s, heads)
     return (dots * w).sum(-1)
 
 
-def to_int8(keys: Tensor) -> Tensor:
+def to_int8(keys: Float[Tensor, "n d"]) -> Int8[Tensor, "n d"]:
     """Keys as they are stored."""
     return (keys / KEY_STEP).round().clamp(-127, 127).to(torch.int8)
 

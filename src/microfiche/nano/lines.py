@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from microfiche.decoder.cache import Cache
@@ -35,9 +36,9 @@ class Lines:
     readout sees in each cell, `base` (L, C, V) its logits, −∞ for what cannot stand there. V is HALF_CLASSES, or
     CLASSES where full-width characters are drawn."""
 
-    tokens: Tensor
-    seen: Tensor
-    base: Tensor
+    tokens: Float[Tensor, "l p width"]
+    seen: Float[Tensor, "l c s"]
+    base: Float[Tensor, "l c v"]
 
     def __getitem__(self, rows: Tensor) -> Lines:
         return Lines(self.tokens[rows], self.seen[rows], self.base[rows])
@@ -63,7 +64,9 @@ class LineDecoder(nn.Module):
         """One in nano's dimensions, `sizes` changed, for a readout of width `hidden` and tokens of `token_width`."""
         return cls(replace(NANO_LINES, **sizes), 2 * hidden, token_width)
 
-    def forward(self, lines: Lines, before: Tensor, routings: list[Routing] | None = None) -> Tensor:
+    def forward(
+        self, lines: Lines, before: Int[Tensor, "l c"], routings: list[Routing] | None = None
+    ) -> Float[Tensor, "l c v"]:
         """(L, C) the class before each cell, BEGIN for the first → (L, C, V) float32 logits."""
         prefix = self.token(lines.tokens)
         x = torch.cat([prefix, self.cell(lines.seen) + self.decoder.embed_tokens(before)], dim=1)
@@ -81,7 +84,7 @@ class LineDecoder(nn.Module):
         return logits
 
     @torch.inference_mode()
-    def greedy(self, lines: Lines) -> Tensor:
+    def greedy(self, lines: Lines) -> Int[Tensor, "l c"]:
         """(L, C) the likeliest class of each cell, one cell of every line after another."""
         c, (count, cells) = self.config, lines.base.shape[:2]
         prefix = self.token(lines.tokens)
@@ -100,7 +103,9 @@ class LineDecoder(nn.Module):
         return read[:, 1:]
 
     @torch.inference_mode()
-    def verified(self, lines: Lines, draft: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    def verified(
+        self, lines: Lines, draft: Int[Tensor, "l c"]
+    ) -> tuple[Int[Tensor, "l c"], Float[Tensor, "l c"], list[int]]:
         """What `greedy` reads, found by checking the (L, C) `draft`: the (L, C) classes, their probabilities, and how
         many lines each pass went over.
 

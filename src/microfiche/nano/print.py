@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -68,7 +69,8 @@ class PrintConfig:
 class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, H, W), channels last in memory."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Each pixel's channels, normalised."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -83,7 +85,8 @@ class Residual(nn.Module):
         if still:
             _start_as_nothing(self.conv)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """What came in with the convolution added."""
         return x + self.conv(F.gelu(self.norm(x)))
 
 
@@ -101,7 +104,8 @@ class Local(nn.Module):
         #: how many patches around one its features depend on
         self.sees = math.ceil(sum((0.5 + n) * 2 ** (i + 1) for i, n in enumerate(blocks)) / PATCH)
 
-    def forward(self, ink: Tensor, scales: int = 4) -> list[Tensor]:
+    def forward(self, ink: Float[Tensor, "b h w"], scales: int = 4) -> list[Tensor]:
+        """The maps of the first `scales` scales, sharpest first."""
         x = ink[:, None].contiguous(memory_format=torch.channels_last)
         maps = []
         for i in range(scales):
@@ -124,15 +128,16 @@ class PrintEncoder(nn.Module):
         _start_as_nothing(self.add)
         _start_as_identity(self.mix)
 
-    def forward(self, ink: Tensor) -> Tensor:
+    def forward(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "b n width"]:
+        """The tokens of each page, row by row."""
         return self.folded(self.local(ink), inked(ink))
 
-    def folded(self, maps: list[Tensor], inked: Tensor) -> Tensor:
+    def folded(self, maps: list[Tensor], inked: Bool[Tensor, "b n"]) -> Float[Tensor, "b n width"]:
         """The maps of the local stage and the (B, N) squares with ink → (B, N, token width)."""
         tokens: Tensor = self.mix(_by_squares(self._patches(maps)).flatten(1, 2))
         return tokens * inked[..., None]
 
-    def kept(self, ink: Tensor, inked: Tensor) -> Tensor:
+    def kept(self, ink: Float[Tensor, "h w"], inked: Bool[Tensor, "rows columns"]) -> Float[Tensor, "n width"]:
         """One page's (H, W) ink and its (H/64, W/64) squares with ink → (n, token width), what `forward` makes of
         those; the local stage runs only near them."""
         sees = self.local.sees
@@ -172,7 +177,7 @@ def _runs(at: NDArray[np.int64], apart: int) -> list[slice]:
     return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
 
 
-def inked(ink: Tensor) -> Tensor:
+def inked(ink: Float[Tensor, "b h w"]) -> Bool[Tensor, "b n"]:
     """(B, H, W) ink → (B, H/64 · W/64) bool, the squares that have any."""
     return (F.max_pool2d(ink[:, None].float(), TOKEN_SIDE) > INKED).flatten(1)
 
@@ -197,7 +202,8 @@ class Up(nn.Module):
         self.conv = nn.Conv2d(width, 4 * out, 1)
         _start_as_nothing(self.conv)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d rows columns"]:
+        """A map twice as fine."""
         return F.pixel_shuffle(self.conv(self.norm(x)), 2).contiguous(memory_format=torch.channels_last)
 
 
@@ -209,7 +215,8 @@ class Along(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "1 c f"]) -> Float[Tensor, "1 c f"]:
+        """What came in with the convolution along the line added."""
         return x + self.conv(F.gelu(self.norm(x.transpose(1, 2)).transpose(1, 2)))
 
 
@@ -262,21 +269,27 @@ class PrintReadout(nn.Module):
         self.frame_norm = nn.LayerNorm(config.hidden)
         self.frame_head = nn.Linear(config.hidden, N_HALF + 1)
 
-    def unfold(self, tokens: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    def unfold(
+        self, tokens: Float[Tensor, "b n width"], height: int, width: int
+    ) -> tuple[Float[Tensor, "b c8 h8 w8"], Float[Tensor, "b c4 h4 w4"]]:
         """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own; channels last."""
         x = self.mix(tokens).transpose(1, 2).reshape(len(tokens), -1, height, width)
         x = F.pixel_shuffle(x, PARTS).contiguous(memory_format=torch.channels_last)
         at_8 = self.blocks8(self.unfold8(x) + self.up8(self.blocks16(self.widen(x))))
         return at_8, self.blocks4(self.unfold4(x) + self.up4(at_8))
 
-    def line_logits(self, at_8: Tensor) -> tuple[Tensor, Tensor]:
+    def line_logits(
+        self, at_8: Float[Tensor, "b c h8 w8"]
+    ) -> tuple[Float[Tensor, "b h w8"], Float[Tensor, "b h8 w8"]]:
         """(B, C, H/8, W/8) → (B, H, W/8) logits that the middle of a line runs through each pixel row of each column,
         and (B, H/8, W/8) the binary logarithm of the type's size in px an em."""
         found = self.line_head(at_8).float()
         rows = found[:, :COLUMN].permute(0, 2, 1, 3).flatten(1, 2)
         return rows - 3, found[:, COLUMN] + 3.3
 
-    def frame_logits(self, at_4: Tensor, cells: Tensor, part: Tensor) -> Tensor:
+    def frame_logits(
+        self, at_4: Float[Tensor, "b c h4 w4"], cells: Int[Tensor, "f 3"], part: Int[Tensor, " f"]
+    ) -> Float[Tensor, "f classes"]:
         """(B, C, H/4, W/4) and the (F, 3) cells and (F,) parts of Frames → (F, N_HALF + 1) logits of the character that
         stands there and, the last, that its centre does."""
         flat = at_4.permute(0, 2, 3, 1).flatten(0, 2)
@@ -345,7 +358,7 @@ class PrintModel(nn.Module):
                 raise CheckpointError(f"{self.checkpoint.name} makes tokens of a page's own squares; these have others")
 
     @torch.inference_mode()
-    def lines(self, tokens: Tensor, height: int, width: int) -> list[PrintedLine]:
+    def lines(self, tokens: Float[Tensor, "n width"], height: int, width: int) -> list[PrintedLine]:
         """The lines of one page of `height` × `width` squares, from the top, of its (height · width, token width)
         tokens, zero where there are none."""
         at_8, at_4 = self.readout.unfold(tokens[None], height, width)

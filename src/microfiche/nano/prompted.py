@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from microfiche.decoder.generation import Generated, generate
@@ -47,24 +48,24 @@ class AnswerDecoder(nn.Module):
         nn.init.zeros_(self.decoder.lm_head.weight)
         nn.init.normal_(self.decoder.embed_tokens.weight, std=config.width**-0.5)
 
-    def arranged(self, values: Tensor, height: int, width: int) -> Tensor:
+    def arranged(self, values: Float[Tensor, "n width"], height: int, width: int) -> Float[Tensor, "t d"]:
         """(height · width, token width) tokens of a page → the (height · (width + 1) + 1, D) vectors of it."""
         rows = self.projector(values.to(self.newline)).to(self.newline).view(height, width, -1)
         newlines = self.newline.expand(height, 1, -1)
         return torch.cat([torch.cat([rows, newlines], dim=1).flatten(0, 1), self.separator[None]])
 
-    def prompt(self, page: Tensor, question: Tensor) -> Tensor:
+    def prompt(self, page: Float[Tensor, "n d"], question: Int[Tensor, " q"]) -> Float[Tensor, "t d"]:
         """(n, D) vectors of a page, (T,) ids → the (1 + n + T, D) vectors before an answer."""
         embed, begin = self.decoder.embed_tokens, question.new_tensor([BEGIN])
         return torch.cat([embed(begin), page, embed(question)])
 
     def forward(
         self,
-        pages: Sequence[Tensor],
-        questions: Sequence[Tensor],
-        answers: Sequence[Tensor],
+        pages: Sequence[Float[Tensor, "_ d"]],
+        questions: Sequence[Int[Tensor, " _"]],
+        answers: Sequence[Int[Tensor, " _"]],
         routings: list[Routing] | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Float[Tensor, "answered v"], Bool[Tensor, "b t"]]:
         """(n, D) vectors of pages, and for each the (Q,) ids of a question and the (A,) ids of its answer → the
         (ΣA, V) float32 logits of all answers' tokens, each after the true ones before it, and (B, T) bool, where a
         token stands and no padding."""
@@ -150,7 +151,7 @@ def reader_prompt(task: str) -> str:
     )
 
 
-def question(prompt: str, prefix: str, device: torch.device) -> Tensor:
+def question(prompt: str, prefix: str, device: torch.device) -> Int[Tensor, " q"]:
     """(Q,) ids of what comes between a page and the answer: the prompt behind its <image>, and the prefix."""
     return torch.from_numpy(vocabulary.encode(prompt.removeprefix("<image>") + prefix)).to(device)
 

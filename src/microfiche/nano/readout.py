@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -123,14 +124,15 @@ class Decompressor(nn.Module):
             self.start_as(torch.eye(width, token_width // PATCHES))
 
     @torch.no_grad()
-    def start_as(self, projection: Tensor) -> None:
+    def start_as(self, projection: Float[Tensor, "d part"]) -> None:
         """Sets the weights so that each patch is the (D, token width / 16) projection of its part of the token."""
         self.deconv1.weight.copy_(torch.block_diag(*[projection] * 4))  # type: ignore[no-untyped-call]
         nn.init.eye_(self.deconv2.weight)
         nn.init.zeros_(self.deconv1.bias)
         nn.init.zeros_(self.deconv2.bias)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Float[Tensor, "n width"]) -> Float[Tensor, "n 16 d"]:
+        """The patches of each token."""
         n, d = tokens.shape
         patches: Tensor = self.deconv1(self.deconv2(tokens).view(n, 4, d // 4))
         return patches.view(n, PATCHES, -1)
@@ -157,11 +159,11 @@ class Squares(nn.Module):
         self.table = nn.Parameter(torch.zeros(places, 2 * hidden))
         nn.init.normal_(self.table, std=2.0)
 
-    def unfold(self, tokens: Tensor) -> Tensor:
+    def unfold(self, tokens: Float[Tensor, "b n width"]) -> Float[Tensor, "squares d"]:
         """(B, N, token width) → (B·N·64, square width), the pages' 8-px squares in Places' order."""
         return self.unfold_patches(self.decompressor(tokens.flatten(0, 1)))
 
-    def unfold_patches(self, patches: Tensor) -> Tensor:
+    def unfold_patches(self, patches: Float[Tensor, "windows 16 width"]) -> Float[Tensor, "squares d"]:
         """The same from (B·N, 16, D) windows of patches, decompressed or never compressed."""
         x = patches + self.place
         for block in self.blocks:
@@ -169,7 +171,9 @@ class Squares(nn.Module):
         squares: Tensor = self.squares(self.norm(x))
         return squares.reshape(patches.shape[0] * SQUARES, -1)
 
-    def see(self, squares: Tensor, at: Tensor, place: Tensor) -> Tensor:
+    def see(
+        self, squares: Float[Tensor, "squares d"], at: Int[Tensor, "m 4"], place: Int[Tensor, " m"]
+    ) -> Float[Tensor, "m hidden"]:
         """(n, square width) squares of `unfold`, (m, 4) indices and (m,) places of Places → (m, hidden)."""
         offset = place % OFFSETS
         corner = (offset // SQUARE >= SQUARE // 2) * 2 + (offset % SQUARE >= SQUARE // 2)
@@ -197,12 +201,12 @@ class Readout(Squares):
         self.fc2 = nn.Linear(hidden, hidden)
         self.full_head = nn.Linear(hidden, N_FULL)
 
-    def half_logits(self, seen: Tensor) -> Tensor:
+    def half_logits(self, seen: Float[Tensor, "*m hidden"]) -> Float[Tensor, "*m classes"]:
         """(..., hidden) what is seen in a half-width cell → (..., HALF_CLASSES) logits."""
         logits: Tensor = self.half_head(seen)
         return logits
 
-    def full_logits(self, seen: Tensor) -> Tensor:
+    def full_logits(self, seen: Float[Tensor, "*m hidden"]) -> Float[Tensor, "*m classes"]:
         """(..., hidden) what is seen of a full-width character → (..., N_FULL) logits."""
         logits: Tensor = self.full_head(self.fc2(seen))
         return logits
