@@ -1,0 +1,1 @@
+"""What models share: prompts, the mixture of experts, its cache, generation."""

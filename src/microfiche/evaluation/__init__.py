@@ -1,0 +1,1 @@
+"""Measures of what was read, and pictures of what was measured."""

@@ -1,0 +1,113 @@
+"""What README and docs say is so: every command and option is documented, every example runs or says why it does not.
+
+An example is a fenced block of `sh` or `python`. One that is not run stands after a comment that says why:
+<!-- not run: it trains for an hour -->
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+import pytest
+import typer
+
+import microfiche
+from microfiche.cli import app
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"(?P<why><!-- not run: (?P<reason>[^>]+) -->\n+)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.M | re.S)
+
+
+class Example(NamedTuple):
+    """A fenced block: where it stands, its language and code, and why it is not run, if it is not."""
+
+    where: str
+    language: str
+    code: str
+    reason: str | None
+
+
+def examples() -> Iterator[Example]:
+    for path in DOCUMENTS:
+        text = path.read_text()
+        for found in BLOCK.finditer(text):
+            line = text[: found.start("language")].count("\n") + 1
+            where = f"{path.relative_to(ROOT)}:{line}"
+            yield Example(where, found["language"], found["code"], found["reason"])
+
+
+EXAMPLES = list(examples())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with the examples in it, as in a clone."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    return tmp_path
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.reason is None], ids=lambda e: e.where)
+def test_an_example_runs(example: Example, place: Path) -> None:
+    """What installs is left out of shell commands: the program is installed already."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    if example.language == "python":
+        command = [sys.executable, "-c", example.code]
+    else:
+        steps = [step for step in re.split(r"&&|\n", example.code) if step.strip() and "pip install" not in step]
+        steps = [step for step in steps if "pytest" not in step]
+        program = f'microfiche() {{ "{sys.executable}" -m microfiche "$@"; }}\n' + "\n".join(steps)
+        command = ["bash", "-euo", "pipefail", "-c", program]
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{example.where}: {done.stderr[-2000:]}"
+
+
+@pytest.mark.parametrize("example", [e for e in EXAMPLES if e.reason is not None], ids=lambda e: e.where)
+def test_an_example_that_is_not_run_says_why_and_is_python_or_names_a_command(example: Example) -> None:
+    assert example.reason and len(example.reason.split()) >= 3
+    if example.language == "python":
+        compile(example.code, example.where, "exec")
+
+
+def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            yield from commands(inner, (*path, name))
+    else:
+        yield path, command
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_a_command_and_each_of_its_options_says_what_it_does(path: tuple[str, ...]) -> None:
+    command = COMMANDS[path]
+    assert command.help and len(command.help.split()) >= 4
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name != "help":
+            said = parameter.help
+            assert said and said.rstrip(")").endswith((".", "…")), f"{' '.join(path)} {parameter.opts[0]}: {said!r}"
+
+
+def test_readme_names_every_command() -> None:
+    text = (ROOT / "README.md").read_text()
+    missing = [" ".join(path) for path in COMMANDS if f"`microfiche {' '.join(path)}" not in text]
+    assert not missing
+
+
+def test_what_is_public_is_there_and_listed() -> None:
+    assert set(dir(microfiche)) == {*microfiche.__all__, "__version__"}
+    for name in microfiche.__all__:
+        assert getattr(microfiche, name).__doc__
+        assert name in (ROOT / "docs/architecture.md").read_text()
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        microfiche.nothing  # noqa: B018
