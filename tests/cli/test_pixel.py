@@ -100,4 +100,4 @@ def test_finetune_says_what_is_wrong(tmp_path: Path, weights: str, task: str, co
 def test_predict_wants_a_tuned_model(tmp_path: Path, weights: str) -> None:
     (tmp_path / "text").write_text("x")
     said = run("pixel", "predict", "--model", weights, str(tmp_path / "text"), code=1).output
-    assert "no fine-tuned PIXEL" in said
+    assert "not a fine-tuned PIXEL" in said

@@ -21,9 +21,8 @@ from microfiche.nano.cells import Nano
 from microfiche.nano.lines import LineDecoder, Lines
 from microfiche.page import Page, VisionTokens
 from microfiche.precision import precision
-from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.atlas import atlas, draw, draw_torch
 from microfiche.typesetting.density import density, mode
-from microfiche.typesetting.draw import draw, draw_torch
 from microfiche.typesetting.typesetter import Typesetter
 
 _SIDE = 2048  #: of the matrices whose product is the limit
