@@ -28,8 +28,8 @@ CONFUSABLES = {
 
 def attacked(text: str, kind: Attack, rate: float, rng: np.random.Generator) -> str:
     """The text with an attack at every possible place, each with the probability `rate`: a letter is replaced by a
-    look-alike (`confusables`) or a digit (`leet`), swapped with the next letter, left out, or followed by another letter
-    of the text; or a space is left out. Raises UsageError for an unknown kind or an impossible rate."""
+    look-alike (`confusables`) or a digit (`leet`), swapped with the next letter, left out, or followed by another
+    letter of the text; or a space is left out. Raises UsageError for an unknown kind or an impossible rate."""
     if kind not in ATTACKS:
         raise UsageError(f"no attack {kind!r}; there are {', '.join(ATTACKS)}")
     if not 0 <= rate <= 1:

@@ -25,7 +25,7 @@ from microfiche.typesetting.fonts import BUNDLED, FETCHED, INSTALLED, PRINT_TYPE
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fetches the fonts of printed pages and strips.")
-    parser.add_argument("--print", action="store_true", dest="for_print", help="also those for `train print`: 521 MB more")
+    parser.add_argument("--print", action="store_true", dest="for_print", help="also what `train print` needs (521 MB)")
     parser.add_argument("folder", nargs="?", type=Path, default=FETCHED, help="(default: %(default)s)")
     arguments = parser.parse_args()
     folder: Path = arguments.folder

@@ -78,7 +78,7 @@ def test_words_and_labels_are_kept_as_they_are(tmp_path: Path) -> None:
         (row(1, "a", head=0), ":1: a word without a relation"),
         (row(1, "a", head=0) + row(2, "b", head=0), ":2: the sentence has 2 roots"),
         (row(1, "a", head=1), ":1: the sentence has 0 roots"),
-        (row(1, "a", head=0) + row(2, "b", head=3) + row(3, "c", head=2), ":2: the heads from word 2 on run in"),
+        (row(1, "a", head=0) + row(2, "b", head=3) + row(3, "c", head=2), ":2: the heads from word 2 on form"),
         (row(1, "a").encode() + b"\n\xff", ":3: not UTF-8 at byte"),
     ],
 )

@@ -211,7 +211,7 @@ def test_targets_are_normalised_patch_by_patch() -> None:
 def test_masks_of_different_size_are_refused(model: Pixel) -> None:
     _, patches, masked = picture()
     masked[0] = False
-    with pytest.raises(UsageError, match="as many patches each"):
+    with pytest.raises(UsageError, match="the same number of patches"):
         model(patches, torch.ones(2, 25, dtype=torch.bool), masked)
 
 

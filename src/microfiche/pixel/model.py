@@ -47,7 +47,7 @@ class PixelConfig:
         for name in (f.name for f in fields(self) if f.name != "dropout"):
             value, most = getattr(self, name), DEEPEST if name.endswith("layers") else WIDEST
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-                raise ValueError(f"{name} is {value!r}; it must be a whole number from 1 to {most}")
+                raise ValueError(f"{name} is {value!r}; whole numbers from 1 to {most} are possible")
         for name, width, heads in (("width", self.width, self.heads),
                                    ("decoder_width", self.decoder_width, self.decoder_heads)):
             if width % heads or width % 4:
@@ -55,7 +55,7 @@ class PixelConfig:
         if self.channels not in (1, 3):
             raise ValueError(f"channels is {self.channels}; it must be 1 (grey strips) or 3 (colour)")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is {self.dropout}; it must be a share from 0 to less than 1")
+            raise ValueError(f"dropout is {self.dropout}; it is a share, less than 1")
 
 
 BASE = PixelConfig()  #: the published model

@@ -19,9 +19,8 @@ from microfiche.errors import InputError
 from microfiche.pixel import metrics
 from microfiche.pixel.answering import Answering
 from microfiche.pixel.examples import Labelled, Sentence, read_conllu, read_lines, read_ner, read_tsv
-from microfiche.pixel.heads import Classifier, Parser, Tagger
+from microfiche.pixel.heads import Classifier, Parser, Tagger, best_tree
 from microfiche.pixel.strips import Strip
-from microfiche.pixel.trees import best_tree
 from microfiche.pixel.tuned import Task, TaskLoss, TaskName, Tuned, drawing, in_batches, padded, pieces
 
 _BATCH = 32  # strips that are predicted together
