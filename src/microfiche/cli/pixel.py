@@ -1,4 +1,4 @@
-"""The commands `pixel fill`, `pixel finetune` and `pixel predict`: PIXEL paints masked text, and learns tasks on text."""
+"""`pixel fill`, `pixel finetune` and `pixel predict`: PIXEL paints masked text, and learns tasks on annotated text."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ def pixel() -> None:
 
 @app.command()
 def fill(
-    text: Annotated[str, typer.Argument(help="The text to draw on a strip.")],
+    text: Annotated[str, typer.Argument(help="Text to draw on a strip.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="PNG file for the input, masked and painted strip.")],
-    page: Annotated[Path | None, typer.Option("--html", help="Also write the strips as a web page in one file.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Also write the strips as a web page in one file.")
+    ] = None,
     ratio: Annotated[float, typer.Option("--ratio", help="Share of the patches to mask.")] = 0.25,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Each seed masks other patches.")] = 0,
     checkpoint: CheckpointOption = "pixel-small",
@@ -60,16 +62,25 @@ def fill(
 @app.command()
 def finetune(
     task: Annotated[str, typer.Option("--task", help="classify, tag, ner, parse or answer.")],
-    train: Annotated[Path, typer.Option("--train", help="Training set: annotated examples (TSV, CoNLL-U, CoNLL or SQuAD).")],
-    dev: Annotated[Path, typer.Option("--dev", help="Development set in the same format; the best-scoring checkpoint is kept.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for the training; if it has an unfinished one, that is resumed.")],
+    train: Annotated[
+        Path, typer.Option("--train", help="Training set: annotated examples (TSV, CoNLL-U, CoNLL or SQuAD).")
+    ],
+    dev: Annotated[
+        Path, typer.Option("--dev", help="Development set in the same format; the best-scoring checkpoint is kept.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the training; if it has an unfinished one, that is resumed.")
+    ],
     encoder: Annotated[
-        str, typer.Option("--encoder", help="pixel-small, a file or folder of weights, or random for an untrained encoder.")
+        str,
+        typer.Option("--encoder", help="pixel-small, a file or folder of weights, or random for an untrained encoder."),
     ] = "pixel-small",
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="A recipe as a TOML file (default: the packaged pixel-TASK).")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the new head, the order of examples and the dropout.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the new head, the order of examples and the dropout.")
+    ] = None,
     length: Annotated[int | None, typer.Option("--strip-length", help="Patches of the longest strip.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:
@@ -110,7 +121,7 @@ def predict(
     ],
     device: DeviceOption = "cpu",
 ) -> None:
-    """Apply a fine-tuned PIXEL: prints a line of JSON for each text or question, or CoNLL for words (CoNLL-U for tags)."""
+    """Apply a fine-tuned PIXEL: print JSON lines for texts and questions, CoNLL for words (CoNLL-U for tags)."""
     with reported():
         from microfiche.training.finetune import predictions
 

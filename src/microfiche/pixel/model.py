@@ -48,8 +48,10 @@ class PixelConfig:
             value, most = getattr(self, name), DEEPEST if name.endswith("layers") else WIDEST
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
                 raise ValueError(f"{name} is {value!r}; whole numbers from 1 to {most} are possible")
-        for name, width, heads in (("width", self.width, self.heads),
-                                   ("decoder_width", self.decoder_width, self.decoder_heads)):
+        for name, width, heads in (
+            ("width", self.width, self.heads),
+            ("decoder_width", self.decoder_width, self.decoder_heads),
+        ):
             if width % heads or width % 4:
                 raise ValueError(f"{name} is {width}; it must be a multiple of its {heads} heads, and of 4")
         if self.channels not in (1, 3):

@@ -38,7 +38,10 @@ def masked_count(patches: int, ratio: float) -> int:
 
 
 def spans(
-    rng: np.random.Generator, patches: int, ratio: float = 0.25, text: int | None = None,
+    rng: np.random.Generator,
+    patches: int,
+    ratio: float = 0.25,
+    text: int | None = None,
     weights: Sequence[float] = WEIGHTS,
 ) -> NDArray[np.bool_]:
     """(patches,) bool, which patches are masked: `masked_count` of them.

@@ -77,6 +77,7 @@ class Classify(Task[Labelled, str]):
 
     def predict(self, model: Tuned, examples: Sequence[Labelled]) -> list[str]:
         """The most probable label of each text."""
+
         def compute(batch: list[Labelled]) -> list[str]:
             logits = model.head(*model.seen([self.strip(example) for example in batch]))
             return [self.setup.labels[i] for i in logits.argmax(-1).tolist()]
@@ -134,6 +135,7 @@ class Tag(_Words):
 
     def predict(self, model: Tuned, examples: Sequence[Sentence]) -> list[list[str]]:
         """The most probable tags of the words of each sentence."""
+
         def compute(batch: list[tuple[int, Strip]]) -> list[list[str]]:
             strips = [strip for _, strip in batch]
             best = model.head(model.seen(strips)[0], _first_patches(strips, model)).argmax(-1).tolist()
@@ -236,6 +238,7 @@ class Parse(_Words):
 
     def predict(self, model: Tuned, examples: Sequence[Sentence]) -> list[Tree]:
         """The best tree of each sentence, with the most probable relations."""
+
         def compute(batch: list[Sentence]) -> list[Tree]:
             strips = [self.strip(example) for example in batch]
             seen, _ = model.seen(strips)

@@ -51,9 +51,7 @@ def atlas(density: Density) -> Atlas:
     return Atlas(pixels.reshape(-1, density.height, density.width), drawn)
 
 
-def draw(
-    cells: NDArray[np.uint16], atlas_cells: NDArray[np.uint8], height: int, width: int
-) -> NDArray[np.uint8]:
+def draw(cells: NDArray[np.uint16], atlas_cells: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Draws (..., rows, columns) glyph ids with the pictures of an atlas (G, h, w): (..., height, width) uint8 pages.
 
     The grid stands in the upper left corner; the rest of a page has the first pixel of the blank cell.

@@ -104,9 +104,7 @@ def parse(markdown: str) -> list[Block]:
 def _group(lines: list[str], at: int) -> Block:
     """Lines with no blank line between them → a table, a list or a paragraph."""
     if len(lines) > 1 and lines[0].startswith("|") and _RULE.fullmatch(lines[1]):
-        rows = tuple(
-            tuple(_plain(cell.strip()) for cell in _CELL.findall(line)) for line in [lines[0], *lines[2:]]
-        )
+        rows = tuple(tuple(_plain(cell.strip()) for cell in _CELL.findall(line)) for line in [lines[0], *lines[2:]])
         if any(len(row) != len(rows[0]) for row in rows):
             raise InputError(f"Markdown: the rows of the table in line {at} do not all have as many cells as its head")
         return Table(rows)

@@ -164,9 +164,7 @@ def text_cells(cells: NDArray[np.uint16], layout: Layout) -> NDArray[np.int64]:
     return np.flatnonzero(keep)
 
 
-def boxes(
-    where: NDArray[np.int64], ids: NDArray[np.uint16], columns: int, density: Density
-) -> NDArray[np.int32]:
+def boxes(where: NDArray[np.int64], ids: NDArray[np.uint16], columns: int, density: Density) -> NDArray[np.int32]:
     """(T, 4) int32 boxes (left, top, right, bottom px) of the characters `ids` (T,) in the flat cells `where` (T,)."""
     left, top = where % columns * density.width, where // columns * density.height
     right = left + np.where(ids >= N_HALF, 2 * density.width, density.width)
