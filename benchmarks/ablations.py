@@ -41,10 +41,9 @@ from microfiche.training.corpus import Corpus, Pages, documents, held_out
 from microfiche.training.loop import Loss, run
 from microfiche.typesetting import unreadable
 from microfiche.typesetting.alphabet import glyphs
-from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import break_lines, expand, ids_to_text
+from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DENSITIES
-from microfiche.typesetting.draw import draw
+from microfiche.typesetting.typesetter import break_lines, expand, ids_to_text
 
 DENSITY = DENSITIES["7x13"]
 RECIPE = """

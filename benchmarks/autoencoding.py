@@ -36,7 +36,7 @@ from microfiche.training.loop import Loss, run
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting import typeset
 from microfiche.typesetting.alphabet import N_HALF, glyphs
-from microfiche.typesetting.cells import ids_to_text
+from microfiche.typesetting.typesetter import ids_to_text
 
 HELD = 45  #: characters of a token: 9 × 5 cells of 7×13 px
 WIDTH = 768

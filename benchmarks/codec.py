@@ -30,9 +30,8 @@ from microfiche.nano.lines import LineDecoder, Lines
 from microfiche.page import TypesetPage, VisionTokens
 from microfiche.precision import precision
 from microfiche.sources import Source
-from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.atlas import atlas, draw, draw_torch
 from microfiche.typesetting.density import density, mode
-from microfiche.typesetting.draw import draw, draw_torch
 from microfiche.typesetting.typesetter import Typesetter, drawable
 from microfiche.weights.stored import load
 

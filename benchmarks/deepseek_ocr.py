@@ -30,7 +30,7 @@ from microfiche.deepseek_ocr import checkpoint
 from microfiche.deepseek_ocr.clip import CLIPConfig
 from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.deepseek_ocr.sam import SAMConfig
-from microfiche.deepseek_ocr.views import MODES, Views
+from microfiche.deepseek_ocr.views import RESOLUTIONS, Views
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from conftest import oracle_of
@@ -113,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", choices=("small", "full"), default="small")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--modes", choices=tuple(MODES), nargs="+", default=["small"])
+    parser.add_argument("--modes", choices=tuple(RESOLUTIONS), nargs="+", default=["small"])
     parser.add_argument("--tokens", type=int, default=64, help="generated for each page")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the CPU")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="pages at once")
@@ -195,7 +195,7 @@ def made(generated: Any) -> int:
 
 def pages(mode: str, count: int) -> list[Views]:
     """Noise as so many pages; their content does not matter to the clock."""
-    side, tile = MODES[mode].side, MODES[mode].tile
+    side, tile = RESOLUTIONS[mode].side, RESOLUTIONS[mode].tile
     seen = torch.randn(count, 3, side, side).clamp(-1, 1)
     if tile is None:
         return [Views(page, torch.empty(0, 3, 640, 640), (0, 0)) for page in seen]

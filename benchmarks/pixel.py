@@ -29,15 +29,15 @@ from typing import Any
 import numpy as np
 import subword
 import torch
+from attacks import ATTACKS, Attack, attacked_words
 from pixel_data import SOURCES, data
 from safetensors.torch import load_file, save_file
 
-from microfiche.pixel.attacks import ATTACKS, Attack, attacked_words
+from microfiche.pixel.checkpoint import load_tuned
 from microfiche.pixel.examples import Sentence, labels
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.tasks import Tag
 from microfiche.pixel.tuned import Setup, Task, Tuned
-from microfiche.pixel.tuned_checkpoint import load
 from microfiche.training.finetune import RANDOM, Recipe, evaluate, recipe_of, task_of, train, tune
 
 NAMES = ("en-pos", "zh-pos", "he-pos", "he-parse", "en-genre", "zh-sentiment")
@@ -198,7 +198,7 @@ def models(options: argparse.Namespace) -> Iterator[tuple[str, int, Predict]]:
         name = "PIXEL, random" if encoder == RANDOM else "PIXEL"
         tuning = best(options, ATTACKED, encoder)
         for seed in range(options.seeds):
-            model, _ = load(tuned(options, ATTACKED, encoder, tuning, seed) / "model.safetensors")
+            model, _ = load_tuned(tuned(options, ATTACKED, encoder, tuning, seed) / "model.safetensors")
             yield name, seed, lambda few, model=model: task_of(model).predict(model, few)
     if options.subword:
         given = [(False, "subword, random")]

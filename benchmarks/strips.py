@@ -4,7 +4,7 @@
     pip install django pangocairocffi      # for more scripts, and for Pango where the system has its library
 
 Sentences are those of CORPUS/*-wiki* and *-novels*, and the messages of Django's translations. *First* is the rate at
-which a new renderer draws them, *again* the rate when it has seen their words; *bigrams* and *colour* are again.
+which a new renderer draws them, *again* the rate when it has drawn their words before, *colour* the same in colour.
 Seconds are of the process, not of the clock. Pango draws each sentence as the paper's renderer does, in grey, with
 Noto Sans; *+ offsets* is its rate when it also goes over the clusters as that renderer does, which strips always do.
 *Differ* is the share of pixels that are not the same as Pango's, for scripts that Noto Sans has. Raqm is HarfBuzz and
@@ -64,13 +64,13 @@ def main() -> None:
     if args.sheet:
         sheet().save(args.sheet)
     name, other, offsets = pango() or raqm()
-    print(f"| text | sentences | patches | first | again | bigrams | colour | {name} | + offsets | differ |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(f"| text | sentences | patches | first | again | colour | {name} | + offsets | differ |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for language, sentences in texts(args.folder, args.count):
-        renderers = StripRenderer(), StripRenderer(bigrams=True), StripRenderer(colour=True)
+        renderers = StripRenderer(), StripRenderer(colour=True)
         known = StripRenderer()
         sentences = [text for text in sentences if drawn(known, text)]
-        (first, again), (_, bigrams), (_, colour) = ([rate(r.line, sentences) for _ in "12"] for r in renderers)
+        (first, again), (_, colour) = ([rate(r.line, sentences) for _ in "12"] for r in renderers)
         strips = [known.line(text) for text in sentences]
         patches = sum(len(strip.offsets) for strip in strips) / len(strips)
         differ = theirs = both = ""
@@ -81,8 +81,8 @@ def main() -> None:
         if language in NOTO_SANS:
             differ = f"{different(strips, map(other, sentences)):.2%}"
         print(
-            f"| {language} | {len(sentences)} | {patches:.0f} | {first:,.0f} | {again:,.0f} | {bigrams:,.0f} "
-            f"| {colour:,.0f} | {theirs} | {both} | {differ} |",
+            f"| {language} | {len(sentences)} | {patches:.0f} | {first:,.0f} | {again:,.0f} | {colour:,.0f} "
+            f"| {theirs} | {both} | {differ} |",
             flush=True,
         )
 
@@ -185,12 +185,11 @@ def raqm() -> tuple[str, Draw, None]:
 
 def sheet() -> Image.Image:
     """Strips of several scripts, three times as large, with the patches' borders between them."""
-    one, two = StripRenderer(colour=True), StripRenderer(colour=True, bigrams=True)
+    one = StripRenderer(colour=True)
     strips = [one.line(text) for text in SHEET]
     strips += [
         one.pair("Is this a pair?", "It is."),
         one.words(["Words", "begin", "at", "patches", "."]),
-        two.line("Two letters a patch."),
     ]
     width = max(strip.image.shape[1] for strip in strips)
     page = np.full((len(strips) * (PATCH + 4), width, 3), 225, np.uint8)

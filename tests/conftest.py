@@ -34,7 +34,7 @@ from microfiche.deepseek_ocr import checkpoint as deepseek_ocr
 from microfiche.deepseek_ocr.clip import CLIPConfig
 from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.deepseek_ocr.sam import SAMConfig
-from microfiche.typesetting.fonts import STRIP_FONTS, strip_fonts
+from microfiche.pixel.shaping import STRIP_FONTS, strip_fonts
 
 IMAGE, END = 500, 511
 

@@ -24,7 +24,9 @@ from microfiche.cli import app
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"(?P<why><!-- not run: (?P<reason>[^>]+) -->\n+)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.M | re.S)
+BLOCK = re.compile(
+    r"(?P<why><!-- not run: (?P<reason>[^>]+) -->\n+)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.M | re.S
+)
 
 
 class Example(NamedTuple):

@@ -62,7 +62,8 @@ def main() -> None:
         for other in others - reached:  # an arrow that others make up is left out
             (x, y), (u, v) = place[room], place[other]
             ends = (x, y - HEIGHT / 2), (u, v + HEIGHT / 2)
-            axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=9, color="0.6", shrinkA=0, shrinkB=0))
+            style = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "0.6", "shrinkA": 0, "shrinkB": 0}
+            axes.add_patch(FancyArrowPatch(*ends, **style))
     for room, (x, y) in place.items():
         corner = x - WIDTH / 2, y - HEIGHT / 2
         axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, "round,pad=0,rounding_size=0.08", fc="#eef3fa", ec="#456"))

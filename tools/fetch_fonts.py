@@ -1,12 +1,12 @@
-"""Fetches the outline fonts that documents and strips are set in, from Debian, without being root.
+"""Fetches the outline fonts of printed pages and strips from Debian's packages; this does not need root.
 
     python tools/fetch_fonts.py [--print] [FOLDER]
 
-Downloads the packages of typesetting/fonts.py with apt-get and takes the fonts alone out of them, into
-~/.local/share/microfiche/fonts, where they are looked for; with --print those that print alone is trained on too.
-`apt-get install` of the packages does as well. Elsewhere than on Debian: unpack the same packages from
-https://packages.debian.org and copy what lies in usr/share/fonts, usr/share/texmf/fonts and
-usr/share/texlive/texmf-dist/fonts into that folder.
+Downloads the packages of typesetting/fonts.toml and pixel/strip_fonts.toml with apt-get and copies only the fonts in
+them to ~/.local/share/microfiche/fonts, where Microfiche looks for them; with --print also those for `train print`.
+`apt-get install` of the packages works as well. On other systems unpack the same packages from
+https://packages.debian.org and copy what is in usr/share/fonts, usr/share/texmf/fonts and
+usr/share/texlive/texmf-dist/fonts to that folder.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from microfiche.typesetting.fonts import BUNDLED, FETCHED, INSTALLED, PRINT_TYPEFACES, STRIP_FONTS, STYLES, TYPEFACES
+from microfiche.pixel.shaping import STRIP_FONTS
+from microfiche.typesetting.fonts import BUNDLED, FETCHED, INSTALLED, PRINT_TYPEFACES, STYLES, TYPEFACES
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Fetches the fonts that documents and strips are set in.")
-    parser.add_argument("--print", action="store_true", dest="for_print", help="those of print alone too: 521 MB more")
+    parser = argparse.ArgumentParser(description="Fetches the fonts of printed pages and strips.")
+    parser.add_argument("--print", action="store_true", dest="for_print", help="also what `train print` needs (521 MB)")
     parser.add_argument("folder", nargs="?", type=Path, default=FETCHED, help="(default: %(default)s)")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
@@ -34,16 +35,16 @@ def main() -> None:
     files |= {name for package, name in STRIP_FONTS if package != BUNDLED}
     packages = sorted({t.package for t in wanted} | {package for package, _ in STRIP_FONTS if package != BUNDLED})
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise SystemExit("this needs Debian's apt-get and dpkg-deb; the packages are: " + " ".join(packages))
+        raise SystemExit("this needs apt-get and dpkg-deb of Debian; the packages are: " + " ".join(packages))
     with tempfile.TemporaryDirectory() as work:
         quiet = ["apt-get", "-q", "-o", "APT::Sandbox::User=", "download"]
         if subprocess.run([*quiet, *packages], cwd=work, stdout=sys.stderr).returncode:
-            raise SystemExit("apt-get could not download all of " + " ".join(packages))
+            raise SystemExit("apt-get could not download all of these: " + " ".join(packages))
         for package in Path(work).glob("*.deb"):
             unpack(package, Path(work) / "all")
         for name in sorted(files):
-            lying = (Path(f"{work}/all{installed}") / name for installed in INSTALLED)
-            found = next((file for file in lying if file.is_file()), None)
+            places = (Path(f"{work}/all{installed}") / name for installed in INSTALLED)
+            found = next((file for file in places if file.is_file()), None)
             if found is None:
                 raise SystemExit(f"none of the packages has {name}")
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,7 @@ def main() -> None:
 
 
 def unpack(package: Path, folder: Path) -> None:
-    """Unpacks what a Debian package has of fonts, and its links."""
+    """Unpacks the fonts in a Debian package, and its links."""
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE) as reading,
@@ -61,7 +62,7 @@ def unpack(package: Path, folder: Path) -> None:
         fonts = (m for m in tar if not m.isfile() or m.name.endswith((".otf", ".ttf", ".ttc")))
         tar.extractall(folder, fonts, filter="fully_trusted")
     if reading.returncode:
-        raise SystemExit(f"{package.name}: dpkg-deb could not read it")
+        raise SystemExit(f"{package.name}: dpkg-deb could not read this package")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from microfiche.cli import app
 
 COMMANDS = [
     "pack a.txt -o x.fiche", "unpack a.fiche", "measure a.txt", "read a.txt", "read a.txt --weights .",
-    "pixel fill words -o x.png", "pixel predict --model a.txt a.txt",
+    "pixel fill words -o x.png", "pixel predict --checkpoint a.txt a.txt",
     "pixel finetune --task classify --train a.txt --dev a.txt --out out",
     *(f"train {stage} --text . --out out"
       for stage in ("codec", "lines", "together", "reader", "print", "index", "pixel")),

@@ -77,7 +77,7 @@ def test_finetune_and_predict(tmp_path: Path, weights: str) -> None:
     assert "best at step" in said and "accuracy" in said
     assert json.loads((tmp_path / "out/metrics.json").read_text())["seed"] == 3
     (tmp_path / "text").write_text("So so\nIt is good\n")
-    lines = run("pixel", "predict", "--model", str(tmp_path / "out"), str(tmp_path / "text")).output.splitlines()
+    lines = run("pixel", "predict", "--checkpoint", str(tmp_path / "out"), str(tmp_path / "text")).output.splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["So so", "It is good"]
     assert {json.loads(line)["label"] for line in lines} <= {"good", "bad"}
 
@@ -99,5 +99,5 @@ def test_finetune_says_what_is_wrong(tmp_path: Path, weights: str, task: str, co
 
 def test_predict_wants_a_tuned_model(tmp_path: Path, weights: str) -> None:
     (tmp_path / "text").write_text("x")
-    said = run("pixel", "predict", "--model", weights, str(tmp_path / "text"), code=1).output
-    assert "no fine-tuned PIXEL" in said
+    said = run("pixel", "predict", "--checkpoint", weights, str(tmp_path / "text"), code=1).output
+    assert "not a fine-tuned PIXEL" in said

@@ -16,7 +16,7 @@ from microfiche.deepseek_ocr import int8
 from microfiche.deepseek_ocr import model as deepseek_ocr
 from microfiche.deepseek_ocr.checkpoint import load
 from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
-from microfiche.deepseek_ocr.views import MODES, views
+from microfiche.deepseek_ocr.views import RESOLUTIONS, views
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.page import Checkpoint, Page
 
@@ -36,11 +36,11 @@ def endless(model: DeepSeekOCR, monkeypatch: pytest.MonkeyPatch) -> DeepSeekOCR:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", sorted(MODES))
+@pytest.mark.parametrize("name", sorted(RESOLUTIONS))
 @torch.inference_mode()
 def test_the_tokens_read_are_the_oracles_in_every_mode(endless: DeepSeekOCR, oracle: Any, name: str) -> None:
     image = picture(1000, 600)
-    seen = views(image, MODES[name])
+    seen = views(image, RESOLUTIONS[name])
     ids = torch.tensor([[0, *[500] * len(seen), 5, 6, 7]])
     tiles: dict[str, Any] = {}
     if len(seen.tiles):

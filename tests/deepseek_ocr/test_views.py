@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from microfiche.deepseek_ocr import views
-from microfiche.deepseek_ocr.views import MODES, grid
+from microfiche.deepseek_ocr.views import RESOLUTIONS, grid
 from microfiche.errors import InputError, UsageError
 from microfiche.page import Page
 
@@ -59,9 +59,9 @@ def test_the_grid_of_known_sizes(size: tuple[int, int], expected: tuple[int, int
 
 
 @settings(max_examples=25, deadline=None)
-@given(sides, sides, st.sampled_from(sorted(MODES)))
+@given(sides, sides, st.sampled_from(sorted(RESOLUTIONS)))
 def test_views_are_what_the_rules_say(width: int, height: int, name: str) -> None:
-    mode, image = MODES[name], picture(width, height)
+    mode, image = RESOLUTIONS[name], picture(width, height)
     seen = views.views(image, mode)
     fitted = image.resize((mode.side, mode.side)) if name in ("tiny", "small") else image
     assert torch.equal(seen.page, tensor(ImageOps.pad(fitted, (mode.side, mode.side), color=(127, 127, 127))))
@@ -81,7 +81,7 @@ def test_views_are_what_the_rules_say(width: int, height: int, name: str) -> Non
 
 
 def test_every_vector_stands_for_a_square_a_row_s_end_or_the_page_s() -> None:
-    seen = views.views(picture(1240, 1754), MODES["gundam"])
+    seen = views.views(picture(1240, 1754), RESOLUTIONS["gundam"])
     assert len(seen) == 903
     found = views.places(seen)
     assert found.shape == (903, 3) and found.dtype == np.int32
@@ -89,28 +89,28 @@ def test_every_vector_stands_for_a_square_a_row_s_end_or_the_page_s() -> None:
     assert len(np.unique(real, axis=0)) == len(real) == 16 * 16 + 10 * 10 * seen.grid[0] * seen.grid[1]
     assert found[0].tolist() == [2, 0, 0] and found[-1].tolist() == [-1, -1, -1]
     assert (found[-2] == -1).all() and found[-3].tolist() == [1, 15, 15]
-    assert len(views.places(views.views(picture(300, 200), MODES["gundam"]))) == 273
+    assert len(views.places(views.views(picture(300, 200), RESOLUTIONS["gundam"]))) == 273
 
 
 def test_a_photograph_is_turned_as_its_exif_says() -> None:
     image = picture(300, 200)
     turned = image.copy()
     turned.getexif()[0x0112] = 6
-    seen = views.views(turned, MODES["base"]).page
-    assert torch.equal(seen, views.views(image.rotate(-90, expand=True), MODES["base"]).page)
+    seen = views.views(turned, RESOLUTIONS["base"]).page
+    assert torch.equal(seen, views.views(image.rotate(-90, expand=True), RESOLUTIONS["base"]).page)
 
 
 def test_grey_palette_and_alpha_become_rgb() -> None:
     image = picture(50, 40)
     for kind in ("L", "1", "P", "RGBA", "CMYK", "LA", "I;16"):
         converted = image.convert("L").convert(kind) if kind in ("LA", "I;16") else image.convert(kind)
-        assert views.views(converted, MODES["tiny"]).page.shape == (3, 512, 512)
+        assert views.views(converted, RESOLUTIONS["tiny"]).page.shape == (3, 512, 512)
 
 
 def test_a_page_is_an_image() -> None:
     array = np.array(picture(128, 64))
-    seen = views.views(Page(array), MODES["small"]).page
-    assert torch.equal(seen, views.views(Image.fromarray(array), MODES["small"]).page)
+    seen = views.views(Page(array), RESOLUTIONS["small"]).page
+    assert torch.equal(seen, views.views(Image.fromarray(array), RESOLUTIONS["small"]).page)
 
 
 def test_what_cannot_be_seen_is_refused() -> None:
@@ -124,4 +124,4 @@ def test_a_cut_off_image_is_refused(tmp_path) -> None:  # type: ignore[no-untype
     picture(400, 400).save(tmp_path / "whole.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:5000])
     with Image.open(tmp_path / "cut.png") as image, pytest.raises(InputError, match=r"cut\.png: cannot be decoded"):
-        views.views(image, MODES["tiny"])
+        views.views(image, RESOLUTIONS["tiny"])

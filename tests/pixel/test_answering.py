@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microfiche.pixel.answering import Answer, answer_text, best_span
+from microfiche.pixel.answering import Answering, answer_text, best_span
 from microfiche.pixel.examples import Question
 from microfiche.pixel.tuned import Setup
 
@@ -16,8 +16,8 @@ CHINESE = "尼古拉·特斯拉是塞爾維亞裔美籍發明家。" * 5
 HEBREW = "ניקולה טסלה היה ממציא ומהנדס חשמל ומכונות, שנולד ב-1856 בכפר סמיליאן. " * 4
 
 
-def task(longest: int = 64) -> Answer:
-    return Answer(Setup("answer", (), longest))
+def task(longest: int = 64) -> Answering:
+    return Answering(Setup("answer", (), longest))
 
 
 @pytest.mark.parametrize(

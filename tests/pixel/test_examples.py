@@ -63,22 +63,22 @@ def test_words_and_labels_are_kept_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("# only\n", ": no sentence in it"),
-        ("", ": no sentence in it"),
+        ("# only\n", ": the file has no sentence"),
+        ("", ": the file has no sentence"),
         (row(1, "a") + "2\tb\tX\n", ":2: 3 columns where a word has 10"),
         ("1 a _ X\n", ":1: 1 columns"),
-        (row(1, "a", head=0, relation="root") + row(3, "b"), ":2: word '3' stands where 2 is expected"),
-        (row("x", "a"), ":1: word 'x' stands where 1 is expected"),
+        (row(1, "a", head=0, relation="root") + row(3, "b"), ":2: word '3' where 2 is expected"),
+        (row("x", "a"), ":1: word 'x' where 1 is expected"),
         (row(1, " "), ":1: a word without a form"),
-        (row(1, "a"), ":1: head '_' is none of 0 to 1"),
-        (row(1, "a", head="²"), ":1: head '²' is none of 0 to 1"),
-        (row(1, "a", head=2), ":1: head '2' is none of 0 to 1"),
-        (row(1, "a", head="9" * 5000), " is none of 0 to 1"),
-        (row(1, "a", head="0000000001"), ":1: head '0000000001' is none of 0 to 1"),
+        (row(1, "a"), ":1: head '_' is not one of 0 to 1"),
+        (row(1, "a", head="²"), ":1: head '²' is not one of 0 to 1"),
+        (row(1, "a", head=2), ":1: head '2' is not one of 0 to 1"),
+        (row(1, "a", head="9" * 5000), " is not one of 0 to 1"),
+        (row(1, "a", head="0000000001"), ":1: head '0000000001' is not one of 0 to 1"),
         (row(1, "a", head=0), ":1: a word without a relation"),
         (row(1, "a", head=0) + row(2, "b", head=0), ":2: the sentence has 2 roots"),
         (row(1, "a", head=1), ":1: the sentence has 0 roots"),
-        (row(1, "a", head=0) + row(2, "b", head=3) + row(3, "c", head=2), ":2: the heads from word 2 on run in"),
+        (row(1, "a", head=0) + row(2, "b", head=3) + row(3, "c", head=2), ":2: the heads from word 2 on form"),
         (row(1, "a").encode() + b"\n\xff", ":3: not UTF-8 at byte"),
     ],
 )
@@ -98,10 +98,10 @@ def test_ner_is_a_word_and_its_tag(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("EU B-ORG\nrejects\n", ":2: one column, 'rejects'"),
-        ("# id 7\n", ":1: '7' is no tag"),
-        ("EU B-\n", ":1: 'B-' is no tag"),
+        ("# id 7\n", ":1: '7' is not a tag"),
+        ("EU B-\n", ":1: 'B-' is not a tag"),
         ("\tO\n", ":1: a tag without a word"),
-        ("-DOCSTART- O\n\n", ": no sentence in it"),
+        ("-DOCSTART- O\n\n", ": the file has no sentence"),
     ],
 )
 def test_what_is_wrong_in_ner_is_named(tmp_path: Path, content: str, said: str) -> None:
@@ -121,7 +121,7 @@ def test_tsv_is_a_label_and_texts(tmp_path: Path) -> None:
         ("a\t1\t2\t3\n", ":1: 4 columns where"),
         ("a\t1\n\nb\t1\t2\n", ":3: 2 texts where the lines before have 1"),
         (" \tone\n", ":1: a text without a label"),
-        ("\n", ": no line in it"),
+        ("\n", ": the file has no line"),
     ],
 )
 def test_what_is_wrong_in_tsv_is_named(tmp_path: Path, content: str, said: str) -> None:
@@ -145,12 +145,12 @@ def test_squad_of_both_versions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "not SQuAD's JSON"),
-        ("[" * 100_000, "not SQuAD's JSON"),
+        ("{", "not the JSON of SQuAD"),
+        ("[" * 100_000, "not the JSON of SQuAD"),
         ('{"data": [{"paragraphs": [{"qas": []}]}]}', "data.0.paragraphs.0.context: Field required"),
-        ('{"data": []}', "no question in it"),
-        (squad(answers=[{"answer_start": 3, "text": "Ann"}]), "'q': its answer 'Ann' does not stand at character 3"),
-        (squad(answers=[{"answer_start": -3, "text": "Ann"}]), "does not stand at character -3"),
+        ('{"data": []}', "the file has no question"),
+        (squad(answers=[{"answer_start": 3, "text": "Ann"}]), "'q': its answer 'Ann' is not at character 3"),
+        (squad(answers=[{"answer_start": -3, "text": "Ann"}]), "is not at character -3"),
     ],
 )
 def test_what_is_wrong_in_squad_is_named(tmp_path: Path, content: str, said: str) -> None:

@@ -1,13 +1,17 @@
-"""Heads see what they should: padding changes nothing, words are their first patch, the parser learns a tree."""
+"""Heads see what they should: padding changes nothing, words are their first patch, the best tree is found."""
 
 from __future__ import annotations
 
+from itertools import product
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from microfiche.pixel.heads import Answers, Classifier, Parser, Pooling, Tagger
-from microfiche.pixel.trees import best_tree
+from microfiche.pixel.heads import AnswerFinder, Classifier, Parser, Pooling, Tagger, best_tree
 
 WIDTH = 16
 
@@ -41,7 +45,7 @@ def test_a_word_is_its_first_patch() -> None:
 
 def test_an_answer_is_where_it_can_be() -> None:
     possible = torch.tensor([[False, True, True, False, False]] * 2)
-    logits = Answers(WIDTH)(seen(), possible)
+    logits = AnswerFinder(WIDTH)(seen(), possible)
     assert logits.shape == (2, 2, 6)
     assert torch.isfinite(logits[0, 0]).tolist() == [True, False, True, True, False, False]
 
@@ -64,3 +68,27 @@ def test_the_parser_learns_a_tree() -> None:
     assert best_tree(scores[0]).tolist() == heads[0].tolist()
     assert best_tree(scores[1, :4, :5]).tolist() == heads[1, :4].tolist()
     assert (head.relations(x, words, heads).argmax(-1) == named)[present].all()
+
+
+def is_tree(heads: tuple[int, ...]) -> bool:
+    def reaches(word: int) -> bool:
+        for _ in heads:
+            word = heads[word - 1] if word else 0
+        return word == 0
+
+    return heads.count(0) == 1 and all(reaches(word) for word in range(1, len(heads) + 1))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 4), st.integers(0, 10**6))
+def test_no_tree_is_better(words: int, seed: int) -> None:
+    scores = np.random.default_rng(seed).normal(size=(words, words + 1))
+    trees = [t for t in product(range(words + 1), repeat=words) if is_tree(t)]
+    best = max(trees, key=lambda tree: sum(scores[w, h] for w, h in enumerate(tree)))
+    assert tuple(best_tree(scores)) == best
+
+
+@pytest.mark.parametrize("words", [1, 2, 17, 200])
+def test_one_root_whatever_the_scores(words: int) -> None:
+    for scores in (np.zeros((words, words + 1)), np.eye(words, words + 1) * 1e9, np.full((words, words + 1), -1e9)):
+        assert is_tree(tuple(best_tree(scores).tolist()))

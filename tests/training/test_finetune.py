@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.pixel import checkpoint as pixel
+from microfiche.pixel.checkpoint import load_tuned
 from microfiche.pixel.heads import Tagger
 from microfiche.pixel.model import SMALL, Pixel, PixelConfig, PixelEncoder
 from microfiche.pixel.tuned import Setup, Tuned
-from microfiche.pixel.tuned_checkpoint import load
 from microfiche.training.finetune import (
     Recipe,
     Result,
@@ -82,7 +82,7 @@ def test_the_best_on_dev_is_kept_and_read_back(folder: Path) -> None:
     assert result.scores["accuracy"] == max(held.values()) == held[result.best]
     assert result.best == min(step for step, score in held.items() if score == max(held.values()))
     assert result.scores["accuracy"] >= 12 / 16
-    model, scores = load(folder / "out/model.safetensors")
+    model, scores = load_tuned(folder / "out/model.safetensors")
     assert model.setup.labels == ("DET", "NOUN", "VERB") and not model.training
     assert scores == {**result.scores, "step": result.best}
     assert evaluate(folder / "out/model.safetensors", folder / "dev.conllu") == pytest.approx(result.scores, abs=1e-5)
@@ -138,10 +138,10 @@ def test_other_data_or_another_seed_is_another_training(folder: Path) -> None:
 
 
 def test_files_that_are_no_tuned_model_are_named(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="no fine-tuned PIXEL of this version"):
-        load(folder / "small.safetensors")
+    with pytest.raises(CheckpointError, match="not a fine-tuned PIXEL of this version"):
+        load_tuned(folder / "small.safetensors")
     with pytest.raises(CheckpointError, match="no checkpoint there"):
-        load(folder / "none")
+        load_tuned(folder / "none")
     run(folder, "out", steps=3, decay_steps=3)
     path = folder / "out/model.safetensors"
     with safe_open(path, "pt") as file:
@@ -154,12 +154,12 @@ def test_files_that_are_no_tuned_model_are_named(folder: Path) -> None:
     ):
         save_file(changed, path, head)
         with pytest.raises(CheckpointError, match=said):
-            load(path)
+            load_tuned(path)
     for setup in ({"longest": 10**9}, {"task": "x"}, {"labels": 5}):
         said = json.loads(head["microfiche"])
         save_file(tensors, path, {"microfiche": json.dumps({**said, "setup": {**said["setup"], **setup}})})
         with pytest.raises(CheckpointError, match="its configuration cannot be used"):
-            load(path)
+            load_tuned(path)
 
 
 def test_recipes_that_ship() -> None:

@@ -11,7 +11,7 @@ from microfiche.errors import InputError, UsageError
 from microfiche.training.held_out import unseen
 from microfiche.typesetting import fonts
 from microfiche.typesetting.alphabet import code_points
-from microfiche.typesetting.fonts import BUNDLED, PRINT_TYPEFACES, STYLES, TYPEFACES, named, typefaces
+from microfiche.typesetting.fonts import BUNDLED, PRINT_TYPEFACES, STYLES, TYPEFACES, listed, named, typefaces
 from microfiche.typesetting.outline import Face
 
 
@@ -61,10 +61,10 @@ def test_bundled_fonts_are_there_and_draw_what_they_say() -> None:
 def test_a_missing_font_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "FETCHED", tmp_path)
     monkeypatch.setattr(fonts, "INSTALLED", (tmp_path,))
-    with pytest.raises(InputError, match=r"^the font Lato is missing .*: apt-get install fonts-lato, or") as error:
+    with pytest.raises(InputError, match=r"^the font Lato is missing .*: run apt-get install fonts-lato, or") as error:
         TYPEFACES["Lato"].draws("a")
     assert "\n" not in str(error.value)
-    message = r"^the font Chivo is missing .*: apt-get install texlive-fonts-extra, or .*fetch_fonts\.py --print for"
+    message = r"^the font Chivo is missing .*: run apt-get install texlive-fonts-extra, or .*fetch_fonts\.py --print"
     with pytest.raises(InputError, match=message):
         PRINT_TYPEFACES["Chivo"].file("bold")
     with pytest.raises(UsageError, match="no font 'Arial'"):
@@ -82,7 +82,37 @@ def test_a_fetched_font_is_found_before_an_installed_one(tmp_path: Path, monkeyp
         assert lato.file("regular") == file
 
 
-def test_every_font_is_in_the_docs() -> None:
+def test_the_docs_have_every_font_in_the_same_order() -> None:
     table = (Path(__file__).parent.parent.parent / "docs/fonts.md").read_text()
-    for typeface in [*TYPEFACES.values(), *PRINT_TYPEFACES.values()]:
-        assert f"| {typeface.name} | {typeface.kind} | {typeface.package} | {typeface.licence} |" in table
+    uses = [(t, "unseen" if t.held_out else "training") for t in TYPEFACES.values()]
+    uses += [(t, "print") for t in PRINT_TYPEFACES.values()]
+    rows = [f"| {t.name} | {t.kind} | {t.package} | {t.licence} | {use} |" for t, use in uses]
+    assert [line for line in table.splitlines() if line.startswith("| ")][1:] == rows
+
+
+GO = 'name = "Go", kind = "sans", package = "fonts-go", licence = "BSD-3-Clause", files = "fonts-go/Go-*.ttf"'
+
+
+def test_a_line_of_the_list_is_a_typeface() -> None:
+    other = GO.replace("Go", "Og", 1)
+    toml = f"training = [{{ {GO} }}]\nunseen = []\nprint = [{{ {other}, styles = ['a', 'b', 'b'] }}]"
+    everywhere, print_alone = listed(toml)
+    assert everywhere["Go"].regular == "fonts-go/Go-Regular.ttf" and everywhere["Go"].italic == "fonts-go/Go-Italic.ttf"
+    assert (print_alone["Og"].regular, print_alone["Og"].bold) == ("fonts-go/Go-a.ttf", "fonts-go/Go-b.ttf")
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("training = [", "the list of fonts is not TOML"),
+        ("training = []\nunseen = []", "the list of fonts: print: Field required"),
+        (f"training = [{{ {GO} }}]\nunseen = [{{ {GO} }}]\nprint = []", "'Go' occurs 2 times"),
+        ("training = [{ " + GO.replace("sans", "round") + " }]\nunseen = []\nprint = []", r"training\.0\.kind: Input"),
+        (f"training = [{{ {GO}, stiles = ['a'] }}]\nunseen = []\nprint = []", r"training\.0\.stiles: Extra"),
+        (f"training = [{{ {GO}, styles = ['a'] }}]\nunseen = []\nprint = []", r"training\.0\.styles"),
+    ],
+)
+def test_a_malformed_list_is_an_error_in_a_line(toml: str, said: str) -> None:
+    with pytest.raises(InputError, match=said) as error:
+        listed(toml)
+    assert "\n" not in str(error.value)

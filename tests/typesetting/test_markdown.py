@@ -59,8 +59,8 @@ def test_what_people_write() -> None:
     ("text", "message"),
     [
         ("a **b", "not closed in 'a \\*\\*b'"),
-        ("x\n\n```\ncode", "code block of line 3 is not closed"),
-        ("| a | b |\n|---|---|\n| c |", "table of line 1"),
+        ("x\n\n```\ncode", "code block that begins in line 3 is not closed"),
+        ("| a | b |\n|---|---|\n| c |", "table in line 1"),
     ],
 )
 def test_what_is_no_markdown_is_named(text: str, message: str) -> None:

@@ -12,10 +12,9 @@ from microfiche.errors import UnreadableCharacters
 from microfiche.page import Layout, Page
 from microfiche.typesetting import Typesetter, typeset, unreadable
 from microfiche.typesetting.alphabet import FULL
-from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import cells_to_ids, ids_to_text
+from microfiche.typesetting.atlas import atlas, draw, draw_torch
 from microfiche.typesetting.density import DENSITIES, MODES, Density
-from microfiche.typesetting.draw import draw, draw_torch
+from microfiche.typesetting.typesetter import ids_to_text, text_cells
 
 
 def read_pixels(page: Page, density: Density, layout: Layout) -> str:
@@ -47,7 +46,7 @@ def read_pixels(page: Page, density: Density, layout: Layout) -> str:
             else:
                 half[y, x] = narrow[0]
                 x += 1
-    return ids_to_text(cells_to_ids(half, layout))
+    return ids_to_text(half.reshape(-1)[text_cells(half, layout)])
 
 
 def texts(density: Density) -> st.SearchStrategy[str]:

@@ -1,4 +1,4 @@
-"""pixel fill, finetune, predict: what PIXEL paints where a text is masked, and what it learns to say of a text."""
+"""`pixel fill`, `pixel finetune` and `pixel predict`: PIXEL paints masked text, and learns tasks on annotated text."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ def pixel() -> None:
 
 @app.command()
 def fill(
-    text: Annotated[str, typer.Argument(help="What is written on the strip.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="PNG: input, masked and painted strip.")],
-    page: Annotated[Path | None, typer.Option("--html", help="The same as a web page in one file.")] = None,
-    ratio: Annotated[float, typer.Option("--ratio", help="Share of the patches that are masked.")] = 0.25,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Another seed masks other patches.")] = 0,
+    text: Annotated[str, typer.Argument(help="Text to draw on a strip.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="PNG file for the input, masked and painted strip.")],
+    page: Annotated[
+        Path | None, typer.Option("--html", help="Also write the strips as a web page in one file.")
+    ] = None,
+    ratio: Annotated[float, typer.Option("--ratio", help="Share of the patches to mask.")] = 0.25,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Each seed masks other patches.")] = 0,
     checkpoint: CheckpointOption = "pixel-small",
     device: DeviceOption = "cpu",
 ) -> None:
-    """Masks spans of a rendered text and paints them back from what is left."""
+    """Draw a text, mask spans of it, and let PIXEL paint them from the rest."""
     with reported():
         if not 0 < ratio < 1:
             raise UsageError(f"--ratio {ratio:g}: give a share between 0 and 1")
@@ -60,22 +62,32 @@ def fill(
 @app.command()
 def finetune(
     task: Annotated[str, typer.Option("--task", help="classify, tag, ner, parse or answer.")],
-    train: Annotated[Path, typer.Option("--train", help="Annotated examples (TSV, CoNLL-U, CoNLL or SQuAD).")],
-    dev: Annotated[Path, typer.Option("--dev", help="Others of the same form; the best model on them is kept.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder of the training; one that stands there is resumed.")],
+    train: Annotated[
+        Path, typer.Option("--train", help="Training set: annotated examples (TSV, CoNLL-U, CoNLL or SQuAD).")
+    ],
+    dev: Annotated[
+        Path, typer.Option("--dev", help="Development set in the same format; the best-scoring checkpoint is kept.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Folder for the training; if it has an unfinished one, that is resumed.")
+    ],
     encoder: Annotated[
-        str, typer.Option("--encoder", help="pixel-small, a file or folder of weights, or random.")
+        str,
+        typer.Option("--encoder", help="pixel-small, a file or folder of weights, or random for an untrained encoder."),
     ] = "pixel-small",
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="A TOML file (default: pixel-TASK, which ships).")
+        str | None, typer.Option("--recipe", help="A recipe as a TOML file (default: the packaged pixel-TASK).")
     ] = None,
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Of the head, the order and the dropout.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of the new head, the order of examples and the dropout.")
+    ] = None,
     length: Annotated[int | None, typer.Option("--strip-length", help="Patches of the longest strip.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Tunes PIXEL on annotated text; Ctrl-C stops it and the same command goes on.
+    """Fine-tune PIXEL on annotated text. Ctrl-C stops it; the same command resumes.
 
-    OUT/model.safetensors is the model that was best on dev, for `pixel predict`; OUT/metrics.json has its scores.
+    OUT/model.safetensors is the best checkpoint on the development set, for `pixel predict`; OUT/metrics.json has its
+    scores.
     """
     from microfiche.training import parallel
     from microfiche.training.finetune import recipe_of
@@ -90,7 +102,7 @@ def finetune(
             result = tune(file, train, dev, out, mine, lambda line: step_told(line, "patches"),
                           lambda step: interrupted(), lambda line: err.print(line, markup=False), changes)  # fmt: skip
         if interrupted():
-            fail(f"stopped after step {result.step}; the same command goes on from there", 130)
+            fail(f"stopped after step {result.step}; the same command resumes there", 130)
         if first:
             scores = " ".join(f"{name} {score:.4f}" for name, score in result.scores.items())
             err.print(f"{out / 'model.safetensors'}: best at step {result.best}: {scores}", markup=False)
@@ -98,17 +110,21 @@ def finetune(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Option("--model", help="model.safetensors of `pixel finetune`, or its folder.")],
+    checkpoint: Annotated[
+        Path, typer.Option("--checkpoint", help="The model.safetensors of a `pixel finetune`, or its folder.")
+    ],
     file: Annotated[
         Path,
-        typer.Argument(help="A text a line (words apart by spaces, two texts by a tab), or SQuAD's JSON; - is stdin."),
+        typer.Argument(
+            help="One text per line (words separated by spaces, two texts by a tab), or SQuAD's JSON; - is stdin."
+        ),
     ],
     device: DeviceOption = "cpu",
 ) -> None:
-    """Predicts for text: a line of JSON for each text or question, CoNLL for words (tags: CoNLL-U)."""
+    """Apply a fine-tuned PIXEL: print JSON lines for texts and questions, CoNLL for words (CoNLL-U for tags)."""
     with reported():
         from microfiche.training.finetune import predictions
 
-        weights = model / "model.safetensors" if model.is_dir() else model
+        weights = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
         for line in predictions(weights, Path("/dev/stdin") if str(file) == "-" else file, device):
             print(line)

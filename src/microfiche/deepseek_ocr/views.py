@@ -19,33 +19,15 @@ from torch import Tensor
 
 from microfiche.errors import InputError, UsageError
 from microfiche.page import TOKEN_SIDE, Page
+from microfiche.typesetting.density import MODES, Mode
 
 STRETCHED_UP_TO = 640  #: a view of at most this side is stretched to a square, a larger one is padded
 PAD = (127, 127, 127)
 MAX_TILES = 9
 
 
-@dataclass(frozen=True)
-class Mode:
-    """`side` of the global view and, where the page is also cut into tiles, `tile`, the side of those, in pixels."""
-
-    name: str
-    side: int
-    tile: int | None = None
-
-
-MODES = MappingProxyType(
-    {
-        mode.name: mode
-        for mode in (
-            Mode("tiny", 512),
-            Mode("small", 640),
-            Mode("base", 1024),
-            Mode("large", 1280),
-            Mode("gundam", 1024, tile=640),
-        )
-    }
-)
+#: The modes of the paper: the sizes that pages are set in too, and Gundam, which also cuts a page into tiles.
+RESOLUTIONS = MappingProxyType({**MODES, "gundam": Mode("gundam", 1024, tile=640)})
 
 
 @dataclass(frozen=True)
@@ -71,9 +53,9 @@ def mode(name: str) -> Mode:
         raise UsageError(
             "gundam-m: the published weights were not trained for it (1024-px tiles are in the paper only); use gundam"
         )
-    if name not in MODES:
-        raise UsageError(f"no mode {name!r}; there are {', '.join(MODES)}")
-    return MODES[name]
+    if name not in RESOLUTIONS:
+        raise UsageError(f"no mode {name!r}; there are {', '.join(RESOLUTIONS)}")
+    return RESOLUTIONS[name]
 
 
 def grid(width: int, height: int, tile: int = 640) -> tuple[int, int]:

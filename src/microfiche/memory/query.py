@@ -13,10 +13,9 @@ from microfiche.memory.paper import UNDRAWN
 from microfiche.memory.words import COMMON
 from microfiche.page import TOKEN_SIDE, Page, Setting
 from microfiche.typesetting.alphabet import NO_GLYPH
-from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import expand
+from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import Density
-from microfiche.typesetting.draw import draw
+from microfiche.typesetting.typesetter import expand
 
 MOST = 24  #: words of a query that are looked for
 

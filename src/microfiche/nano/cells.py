@@ -27,8 +27,8 @@ from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, Vi
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import END, N_HALF
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import boxes, ids_to_text, text_cells
 from microfiche.typesetting.density import Density
+from microfiche.typesetting.typesetter import boxes, ids_to_text, text_cells
 from microfiche.weights.stored import Kind, load
 
 T = TypeVar("T")

@@ -1,7 +1,7 @@
-"""Questions answered by a span of their context, read through windows that overlap.
+"""Answers questions with a span of their context, which the model reads in overlapping windows.
 
-An answer is whole words of the context: where it begins or ends inside a patch, the nearest word's end is taken. After
-the published question answering of arXiv 2207.06991 (run_qa), which follows BERT's.
+An answer consists of whole words of the context: if it begins or ends within a patch, the nearest end of a word counts.
+After the published question answering of arXiv 2207.06991 (run_qa), which follows BERT's.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from torch.nn import functional as F
 
 from microfiche.pixel import metrics
 from microfiche.pixel.examples import Question, read_squad
-from microfiche.pixel.heads import Answers
+from microfiche.pixel.heads import AnswerFinder
 from microfiche.pixel.strips import Strip
 from microfiche.pixel.tuned import Task, TaskLoss, Tuned
 
-UNANSWERABLE = "unanswerable"  #: the one label, where training had questions without answers
-LONGEST = 40  #: patches of an answer
+UNANSWERABLE = "unanswerable"  #: the only label, present if training had questions without answers
+LONGEST = 40  #: patches of the longest answer
 _BATCH = 16  # windows that are read together
 _CJK = "\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff"
 _WORDS = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
@@ -32,15 +32,15 @@ _WORDS = re.compile(f"[{_CJK}]|[^\\W{_CJK}]+")
 
 @dataclass(frozen=True)
 class Window:
-    """A strip with a question and a piece of its context; `ranges` (N, 2) the characters of the context that begin in
-    each patch, empty where the patch holds none."""
+    """A strip with a question and a piece of its context; `ranges` (N, 2) are the characters of the context that begin
+    in each patch, empty for patches with none."""
 
     strip: Strip
     ranges: np.ndarray
 
     def place(self, first: int, stop: int) -> tuple[int, int]:
-        """The patches of characters `first` to `stop`, the first and the last of them, counted from 1; (0, 0) if the
-        window does not hold all of these."""
+        """The first and last patch, counted from 1, of characters `first` to `stop` of the context; (0, 0) if the
+        window does not hold all of them."""
         begin, end = self.ranges.T
         within = np.flatnonzero((begin < end) & (begin < stop) & (end > first))
         if not len(within) or begin[within].min() > first or end[within].max() < stop:
@@ -48,28 +48,32 @@ class Window:
         return int(within[0]) + 1, int(within[-1]) + 1
 
 
-class Answer(Task[Question, str]):
-    """The answer's words, or "" where there is none."""
+class Answering(Task[Question, str]):
+    """Predicts the words of the answer, or "" if there is none."""
 
     score = "f1"
 
     @staticmethod
     def read(path: Path) -> list[Question]:
+        """Reads SQuAD's JSON."""
         return read_squad(path)
 
     @staticmethod
     def plain(path: Path) -> list[Question]:
+        """Reads SQuAD's JSON, of which answers may be missing."""
         return read_squad(path)
 
     @staticmethod
     def labels(examples: Sequence[Question]) -> list[str]:
+        """UNANSWERABLE for each question without an answer."""
         return [UNANSWERABLE for example in examples if not example.answers]
 
     def head(self, width: int) -> nn.Module:
-        return Answers(width)
+        """A new head for vectors of `width` numbers."""
+        return AnswerFinder(width)
 
     def windows(self, example: Question) -> list[Window]:
-        """Windows over the context, each after the question, of which half a strip is kept at most."""
+        """Windows over the context, each after the question, which is cut to half a strip."""
         longest = self.setup.longest
         question = " ".join(example.question.split())
         kept = question[: int(self.renderer.line(question, longest // 2).offsets[-1, 1])]
@@ -81,7 +85,7 @@ class Answer(Task[Question, str]):
         return found
 
     def loss(self, model: Tuned, examples: Sequence[Question], rng: np.random.Generator) -> TaskLoss:
-        """Of each question one window, in half of the cases one that holds the answer if there is any."""
+        """The loss on one window of each question; in half of the cases it is one with the answer, if there is any."""
         chosen, places = [], []
         for example in examples:
             windows = self.windows(example)
@@ -107,6 +111,7 @@ class Answer(Task[Question, str]):
         return model.head(seen, possible), attended
 
     def predict(self, model: Tuned, examples: Sequence[Question]) -> list[str]:
+        """The answer to each question, the best of all windows."""
         return [self._answer(model, example) for example in examples]
 
     def _answer(self, model: Tuned, example: Question) -> str:
@@ -122,15 +127,17 @@ class Answer(Task[Question, str]):
         return "" if self.setup.labels and none >= best else text
 
     def scores(self, examples: Sequence[Question], found: Sequence[str]) -> dict[str, float]:
+        """SQuAD's F1 and exact match."""
         exact, f1 = metrics.squad_scores([[text for _, text in example.answers] for example in examples], found)
         return {"f1": f1, "exact": exact}
 
     def written(self, example: Question, found: str) -> str:
+        """A JSON object with the question's id and the answer."""
         return json.dumps({"id": example.id, "answer": found}, ensure_ascii=False)
 
 
 def best_span(starts: np.ndarray, ends: np.ndarray, longest: int = LONGEST) -> tuple[float, int, int]:
-    """The greatest starts[i] + ends[j] with i ≤ j < i + longest; −inf and 0, 0 where none is possible."""
+    """The greatest starts[i] + ends[j] with i ≤ j < i + longest, i and j; −inf, 0 and 0 if none is possible."""
     sums = starts[:, None] + ends[None]
     at = np.arange(len(starts))
     sums = np.where((at[:, None] <= at) & (at < at[:, None] + longest) & np.isfinite(sums), sums, -np.inf)
@@ -139,8 +146,8 @@ def best_span(starts: np.ndarray, ends: np.ndarray, longest: int = LONGEST) -> t
 
 
 def answer_text(context: str, ranges: np.ndarray) -> str:
-    """The words of the context in the patches that have these (N, 2) ranges, and what stands between them: from the
-    first that begins in the first patch to the last that ends in the last, or that of which the patch holds a part."""
+    """The text of `context` in patches with these (N, 2) ranges: from the first word that begins in the first patch to
+    the last word that ends in the last one, or the words of which these patches hold a part."""
     filled = ranges[ranges[:, 0] < ranges[:, 1]]
     if not len(filled):
         return ""

@@ -1,7 +1,8 @@
-"""Which way text runs: the paragraph's direction by a vote of three letters, and the bidirectional algorithm's levels.
+"""Which way text runs: the direction of a paragraph, and the levels of the bidirectional algorithm.
 
-The vote is the paper's renderer's (Language Modelling with Pixels, arXiv 2207.06991); the levels are python-bidi's
-(Unicode annex 9), and the rule for paired brackets, which its Python part lacks, is ours. Knows nothing of fonts.
+Three letters vote on the direction, as in the paper's renderer (Language Modelling with Pixels, arXiv 2207.06991). The
+levels are python-bidi's (Unicode annex 9); the rule for paired brackets, which its Python part lacks, is ours. This
+module knows nothing of fonts.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ _BRACKETS = {c: i for side in (_OPENING, _CLOSING) for i, c in enumerate(side)} 
 _BRACKETS |= {"\u2329": _BRACKETS["\u3008"], "\u232a": _BRACKETS["\u3009"]}  # the same brackets by another code
 _PENDING = 63  # brackets that wait for their partner at most (BD16)
 _SINGLE = ("ES", "CS", "ET", "NSM", "B", "S", "bracket")  # classes whose rules count characters: never taken together
-_NEUTRAL = "\ufffc"  # stands for characters that the algorithm does not know
+_NEUTRAL = "\ufffc"  # replaces characters that the algorithm does not know
 _ISOLATES = dict.fromkeys(range(0x2066, 0x206A), _NEUTRAL)
 _UNCOUNTED = str.maketrans("", "", string.whitespace + string.punctuation + string.digits)
-#: Finds characters that make a paragraph bidirectional: letters of such scripts, and marks and overrides to the right.
+#: Finds characters that make a paragraph bidirectional: letters of scripts that run to the left, marks, overrides.
 RIGHTWARD = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff\u200f\u202b\u202e\u2067]"
 )
 
 
 def right_to_left(text: str) -> bool:
-    """Whether two of the first, middle and last letter of a text are of a script that runs to the left."""
+    """Whether at least two of the first, middle and last letter of a text are of a script that runs to the left."""
     letters = "" if text.isascii() else text.translate(_UNCOUNTED)
     if not letters:
         return False
@@ -40,11 +41,11 @@ def right_to_left(text: str) -> bool:
 
 
 def runs(text: str, rtl: bool) -> list[tuple[int, int, int]]:
-    """(start, stop, level) of runs of one level, in the order of the text; odd levels run to the left.
+    """The (start, stop, level) of stretches of one level, in the order of the text; odd levels run to the left.
 
-    `rtl` is the paragraph's direction. Isolates (U+2066 to U+2069) count as neutral signs.
+    `rtl` says whether the paragraph runs to the left. Isolates (U+2066 to U+2069) count as neutral characters.
     """
-    # Neighbours of one class get one level, so the algorithm, which is slow, sees one character for all of them.
+    # Neighbours of one class have the same level, so the slow algorithm gets only one of them.
     pieces: list[int] = []
     start = 0
     for kind, group in groupby(text, key=lambda c: "bracket" if c in _BRACKETS else bidirectional(c)):
@@ -73,8 +74,8 @@ def runs(text: str, rtl: bool) -> list[tuple[int, int, int]]:
 
 
 def _resolve_brackets(run: list[dict[str, Any]], before: str) -> None:
-    """Gives the brackets of a run of one level, both of a pair alike, their direction (rule N0); `before` is the
-    direction where the run begins."""
+    """Gives both brackets of each pair in a run of one level the same direction (rule N0); `before` is the direction
+    before the run."""
     pairs: list[tuple[int, int]] = []
     openers: list[tuple[int, int]] = []
     for at, character in enumerate(run):
@@ -107,12 +108,12 @@ def _resolve_brackets(run: list[dict[str, Any]], before: str) -> None:
 
 
 def _strong(kind: str) -> str | None:
-    """The direction of a class as paired brackets see it: numbers count as running to the left."""
+    """The direction of a class for paired brackets, for which numbers run to the left."""
     return {"L": "L", "R": "R", "EN": "R", "AN": "R"}.get(kind)
 
 
 def visual(levels: Sequence[int]) -> list[int]:
-    """The order from left to right of pieces of these levels (rule L2)."""
+    """The order from left to right of pieces with these levels (rule L2)."""
     order = list(range(len(levels)))
     for level in range(max(levels, default=0), 0, -1):
         at = 0

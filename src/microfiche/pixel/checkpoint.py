@@ -1,7 +1,8 @@
-"""PIXEL checkpoints: safetensors under the published names, Team-PIXEL/pixel-base's and ours alike.
+"""Checkpoints of PIXEL, pretrained and fine-tuned: safetensors with the names of Team-PIXEL/pixel-base.
 
-Ours hold bfloat16, the configuration in their metadata, and no position tables where those are the computed ones. The
-names are transformers 4's ViTMAE's, under which the published file has them.
+The names are those of ViTMAE in transformers 4. Our pretrained files are bfloat16, with the configuration in their
+metadata and without position tables that can be computed. Fine-tuned ones are float32, so that a score is that of the
+file, with the head under "head." and the labels in the metadata. Nothing in a file is executed.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -21,13 +22,17 @@ from torch import Tensor, nn
 from microfiche.devices import device_named
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
-from microfiche.pixel.model import BASE, Pixel, PixelConfig, positions
+from microfiche.pixel.heads import Pooling
+from microfiche.pixel.model import BASE, Pixel, PixelConfig, PixelEncoder, positions
+from microfiche.pixel.tasks import TASKS
+from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, TaskName, Tuned
+from microfiche.weights import shipped
 from microfiche.weights.stored import unfilled
 
-FORMAT = "microfiche-pixel-1"
-SHIPPED = "pixel-small"  #: the name of the one that ships
-TABLES = ("encoder.places", "decoder.places")
-#: The beginnings of our names → the published ones; then what stands in a block.
+FORMAT, TUNED_FORMAT = "microfiche-pixel-1", "microfiche-pixel-tuned-1"
+SHIPPED = "pixel-small"  #: the name of the checkpoint in the package
+_TABLES = ("encoder.places", "decoder.places")
+#: How our names begin → how the published ones do; and the same for the names within a block.
 _PARTS = {
     "encoder.start": "vit.embeddings.cls_token",
     "encoder.places": "vit.embeddings.position_embeddings",
@@ -64,10 +69,10 @@ def official_name(name: str) -> str:
 
 
 def save(model: Pixel, path: Path) -> None:
-    """Writes the model to `path` in bfloat16; InputError where that cannot be written."""
+    """Writes a model to `path` in bfloat16. Raises InputError if that cannot be written."""
     config = model.config
     state = model.state_dict()
-    for name, table in tables(config).items():
+    for name, table in _tables(config).items():
         if torch.equal(state[name].float().cpu(), table):
             del state[name]
     stored = {official_name(name): value.detach().to("cpu", torch.bfloat16) for name, value in state.items()}
@@ -77,40 +82,77 @@ def save(model: Pixel, path: Path) -> None:
 
 
 def load(name_or_path: str | Path = SHIPPED, device: str = "cpu", config: PixelConfig | None = None) -> Pixel:
-    """The model that ships, or that in a file or folder: ours, or the published one's model.safetensors.
+    """The model in the package ("pixel-small"), in a file, or in a folder with a model.safetensors: ours or the
+    published one. It is float32 and in evaluation mode.
 
-    float32, in evaluation mode. A file without our metadata is of `config`'s sizes, the published ones if None.
-    Raises CheckpointError, naming the first offending tensor, where it is missing, damaged, or of other sizes;
-    UsageError for a device that there is not.
+    A file without our metadata must have the sizes of `config`, the published ones if None. Raises CheckpointError,
+    which names the first tensor that does not fit, for a file that is missing, damaged or of other sizes; UsageError
+    for a device that does not exist.
     """
     device_named(device)
-    if str(name_or_path) == SHIPPED:
-        with as_file(files("microfiche.weights") / f"{SHIPPED}.safetensors") as shipped:
-            if not shipped.is_file():
-                raise CheckpointError(
-                    f"this installation has no {SHIPPED}; train it with `microfiche train pixel` and give the file"
-                )
-            return load(shipped, device)
-    path = _file(Path(name_or_path))
-    head, found = read(path)
+    path = shipped(SHIPPED) if str(name_or_path) == SHIPPED else _file(Path(name_or_path))
+    head, found = _read(path)
     stated = _config(path, head) if head else None
     with unfilled():
         model = Pixel(stated or config or BASE)
-    place(model, found, path, official_name, tables(model.config) if stated else {})
+    _place(model, found, path, official_name, _tables(model.config) if stated else {})
     return model.to(device).eval()
 
 
-def tables(config: PixelConfig) -> dict[str, Tensor]:
-    """The position tables as they are computed, by our names; files of ours leave them out."""
+def save_tuned(model: Tuned, path: Path, scores: dict[str, float]) -> None:
+    """Writes a fine-tuned model and its `scores` to `path`. Raises InputError if that cannot be written."""
+    stored = {_tuned_name(name): value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    config = model.encoder.config
+    if torch.equal(stored[_tuned_name(_TABLES[0])], _tables(config)[_TABLES[0]]):
+        del stored[_tuned_name(_TABLES[0])]
+    head = {"format": TUNED_FORMAT, "config": asdict(config), "setup": asdict(model.setup), "scores": scores}
+    with whole_file(path) as beside:
+        beside.write_bytes(to_bytes(stored, {"microfiche": json.dumps(head)}))
+
+
+def load_tuned(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
+    """The fine-tuned model in a file, in evaluation mode, and the scores that it was saved with.
+
+    Raises CheckpointError, which names what does not fit, for a file that is missing, damaged or something else;
+    UsageError for a device that does not exist.
+    """
+    device_named(device)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no checkpoint there")
+    written, found = _read(path)
+    try:
+        head: dict[str, Any] = json.loads(written or "{}")
+        if head.get("format") != TUNED_FORMAT:
+            raise CheckpointError(f"{path}: not a fine-tuned PIXEL of this version ({head.get('format')})")
+        config, setup = PixelConfig(**head["config"]), TypeAdapter(Setup).validate_python(head["setup"])
+        scores = TypeAdapter(dict[str, float]).validate_python(head["scores"])
+        if setup.task not in get_args(TaskName) or setup.pooling not in get_args(Pooling):
+            raise ValueError(f"no task {setup.task!r} with pooling {setup.pooling!r}")
+        if not SHORTEST <= setup.longest <= LARGEST:
+            raise ValueError(f"strips of {setup.longest} patches")
+        with unfilled():
+            model = Tuned(PixelEncoder(config), TASKS[setup.task](setup).head(config.width), setup)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
+    _place(model, found, path, _tuned_name, _tables(config))
+    return model.to(device).eval(), scores
+
+
+def _tuned_name(name: str) -> str:
+    return official_name(name) if name.startswith("encoder.") else name
+
+
+def _tables(config: PixelConfig) -> dict[str, Tensor]:
+    """The computed position tables by our names; our files leave them out."""
     return {name: positions(config.patches, width) for name, width in
-            zip(TABLES, (config.width, config.decoder_width), strict=True)}  # fmt: skip
+            zip(_TABLES, (config.width, config.decoder_width), strict=True)}  # fmt: skip
 
 
-def place(
+def _place(
     model: nn.Module, found: dict[str, Tensor], path: Path, named: Callable[[str], str], computed: dict[str, Tensor]
 ) -> None:
-    """Puts the tensors `found` in a file, under the names that `named` gives ours, into `model`, which may be on the
-    meta device; what is `computed` may be missing. CheckpointError naming the first that does not fit."""
+    """Puts the tensors `found` in a file into `model`, which may be on the meta device. `named` translates our names
+    into the file's; tensors that are `computed` may be missing. CheckpointError names the first that does not fit."""
     state: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
         key = named(name)
@@ -126,7 +168,7 @@ def place(
 
 
 def _file(path: Path) -> Path:
-    """The safetensors file that `path` means; CheckpointError if there is none."""
+    """The safetensors file that `path`, a file or folder, means; CheckpointError if there is none."""
     if path.is_dir():
         weights = path / "model.safetensors"
         if not weights.is_file() and (path / "pytorch_model.bin").is_file():
@@ -136,14 +178,14 @@ def _file(path: Path) -> Path:
         raise CheckpointError(f"{path}: no checkpoint there")
     if path.suffix in (".bin", ".pt", ".pth", ".ckpt"):
         raise CheckpointError(
-            f"{path}: weights are read from safetensors only; convert it where you trust it: "
+            f"{path}: weights are read from safetensors only; if you trust the file, convert it: "
             'safetensors.torch.save_file(torch.load(FILE, weights_only=True), "model.safetensors")'
         )
     return path
 
 
-def read(path: Path) -> tuple[str, dict[str, Tensor]]:
-    """What we wrote into a file's metadata, empty if it is another's, and its tensors."""
+def _read(path: Path) -> tuple[str, dict[str, Tensor]]:
+    """Our part of a file's metadata, empty if the file is not ours, and its tensors."""
     try:
         with safe_open(path, "pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -153,7 +195,7 @@ def read(path: Path) -> tuple[str, dict[str, Tensor]]:
 
 
 def _config(path: Path, written: str) -> PixelConfig:
-    """The configuration that we wrote into a file; CheckpointError if it cannot be used."""
+    """The configuration in our part of a file's metadata; CheckpointError if it cannot be used."""
     try:
         head: dict[str, Any] = json.loads(written)
         if head["format"] != FORMAT:

@@ -1,7 +1,8 @@
-"""Annotated text in the field's file formats → typed examples: CoNLL-U, CoNLL-NER, TSV, SQuAD.
+"""Files of annotated text → typed examples: CoNLL-U, CoNLL-NER, TSV, SQuAD.
 
-It knows nothing of models or pictures. What is malformed is an InputError with the file and the line. After
-universaldependencies.org/format.html, the CoNLL-2003 task, and rajpurkar.github.io/SQuAD-explorer (v1.1 and v2.0).
+A malformed file is an InputError that names the file and the line. After universaldependencies.org/format.html, the
+CoNLL-2003 task, and rajpurkar.github.io/SQuAD-explorer (v1.1 and v2.0). This module knows nothing of models or
+pictures.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _ID, _FORM, _UPOS, _HEAD, _DEPREL, _COLUMNS = 0, 1, 3, 6, 7, 10
 
 @dataclass(frozen=True)
 class Labelled:
-    """A text, or two that belong together, and its label."""
+    """A text, or two that belong together, and the label."""
 
     texts: tuple[str, ...]
     label: str
@@ -34,7 +35,7 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Sentence:
-    """Words and a tag for each; in a tree also each word's head (1 the first word, 0 the root) and relation to it."""
+    """Words and their tags; for trees also each word's head (0 the root, 1 the first word) and its relation to it."""
 
     words: tuple[str, ...]
     tags: tuple[str, ...]
@@ -44,7 +45,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Question:
-    """A question about a context; `answers` are (first character in the context, text), none if it has no answer."""
+    """A question about a context; `answers` are (first character in the context, text), empty if there is none."""
 
     id: str
     question: str
@@ -57,21 +58,21 @@ T = TypeVar("T")
 
 
 def read_conllu(path: Path, trees: bool) -> list[Sentence]:
-    """The sentences of a CoNLL-U file with their universal part-of-speech tags; with `trees` also heads and relations,
-    which must then be there: one root, no circle.
+    """Reads the sentences of a CoNLL-U file with their universal part-of-speech tags or, with `trees`, with their heads
+    and relations, which must then form trees with one root.
 
-    As in the evaluation of CoNLL 2018 only words count: tokens of several words and empty nodes are passed over.
+    As in the evaluation of CoNLL 2018 only words count: tokens of several words and empty nodes are skipped.
     """
     found = []
     for lines in _blocks(path):
         rows = [(number, line.split("\t")) for number, line in lines if not line.startswith("#")]
         for number, row in rows:
             if len(row) != _COLUMNS:
-                raise _bad(path, number, f"{len(row)} columns where a word has {_COLUMNS}, parted by tabs")
+                raise _bad(path, number, f"{len(row)} columns where a word has {_COLUMNS}, separated by tabs")
         rows = [(n, row) for n, row in rows if not (_RANGE.fullmatch(row[_ID]) or _EMPTY.fullmatch(row[_ID]))]
         for expected, (number, row) in enumerate(rows, 1):
             if row[_ID] != str(expected):
-                raise _bad(path, number, f"word {row[_ID]!r} stands where {expected} is expected")
+                raise _bad(path, number, f"word {row[_ID]!r} where {expected} is expected")
             if not row[_FORM].strip():
                 raise _bad(path, number, "a word without a form")
         if not rows:
@@ -93,7 +94,7 @@ def _heads(path: Path, rows: Sequence[tuple[int, list[str]]]) -> tuple[int, ...]
     heads = []
     for number, row in rows:
         if not (_NUMBER.fullmatch(row[_HEAD]) and int(row[_HEAD]) <= len(rows)):
-            raise _bad(path, number, f"head {row[_HEAD]!r} is none of 0 to {len(rows)}, the sentence's words")
+            raise _bad(path, number, f"head {row[_HEAD]!r} is not one of 0 to {len(rows)}, the words of the sentence")
         heads.append(int(row[_HEAD]))
     roots = [number for (number, _), head in zip(rows, heads, strict=True) if head == 0]
     if len(roots) != 1:
@@ -105,7 +106,7 @@ def _heads(path: Path, rows: Sequence[tuple[int, list[str]]]) -> tuple[int, ...]
         at = start
         while at not in reached:
             if at in way:
-                raise _bad(path, rows[at - 1][0], f"the heads from word {at} on run in a circle")
+                raise _bad(path, rows[at - 1][0], f"the heads from word {at} on form a circle")
             way.append(at)
             at = heads[at - 1]
         reached.update(way)
@@ -113,8 +114,9 @@ def _heads(path: Path, rows: Sequence[tuple[int, list[str]]]) -> tuple[int, ...]
 
 
 def read_ner(path: Path) -> list[Sentence]:
-    """The sentences of a CoNLL file: a word a line, its tag (O, or B-, I-, E-, S-, L-, U- and a type) in the last
-    column, columns parted by spaces or tabs, a blank line after each sentence. -DOCSTART- lines are passed over."""
+    """Reads the sentences of a CoNLL file: a word a line with its tag (O, or B-, I-, E-, S-, L- or U- and a type) in
+    the last column, columns separated by spaces or tabs, and a blank line after each sentence. -DOCSTART- is
+    skipped."""
     found = []
     for lines in _blocks(path):
         words, tags = [], []
@@ -125,7 +127,7 @@ def read_ner(path: Path) -> list[Sentence]:
             if len(columns) < 2:
                 raise _bad(path, number, f"one column, {line[:40]!r}, where a word and its tag are expected")
             if not _TAG.fullmatch(columns[-1]):
-                raise _bad(path, number, f"{columns[-1][:40]!r} is no tag; O is, or B-, I-, E- or S- and a type")
+                raise _bad(path, number, f"{columns[-1][:40]!r} is not a tag: O is, or B-, I-, E- or S- and a type")
             if not columns[0].strip():
                 raise _bad(path, number, "a tag without a word")
             words.append(columns[0])
@@ -136,7 +138,7 @@ def read_ner(path: Path) -> list[Sentence]:
 
 
 def read_tsv(path: Path) -> list[Labelled]:
-    """The lines of a file label⇥text or label⇥text⇥text, without a heading; all of them have as many texts."""
+    """Reads a file of lines label⇥text, or of lines label⇥text⇥text, without a heading."""
     found: list[Labelled] = []
     for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
@@ -178,11 +180,11 @@ class _SQuAD(BaseModel):
 
 
 def read_squad(path: Path) -> list[Question]:
-    """The questions of a SQuAD file, v1.1 or v2.0; answers must stand where they say that they do."""
+    """Reads the questions of a SQuAD file, v1.1 or v2.0; answers must be at the characters that they name."""
     try:
         squad = _SQuAD.model_validate_json(_text(path))
     except ValidationError as error:
-        raise InputError(f"{path}: not SQuAD's JSON: {first_of(error)}") from error
+        raise InputError(f"{path}: not the JSON of SQuAD: {first_of(error)}") from error
     found, seen = [], set()
     for paragraph in (p for article in squad.data for p in article.paragraphs):
         for asked in paragraph.qas:
@@ -194,8 +196,8 @@ def read_squad(path: Path) -> list[Question]:
                 start, stop = answer.answer_start, answer.answer_start + len(answer.text)
                 if start < 0 or not answer.text or paragraph.context[start:stop] != answer.text:
                     raise InputError(
-                        f"{path}: question {asked.id!r}: its answer {answer.text[:40]!r} does not stand at character "
-                        f"{start} of the context"
+                        f"{path}: question {asked.id!r}: its answer {answer.text[:40]!r} is not at character {start} "
+                        "of the context"
                     )
             given = tuple((answer.answer_start, answer.text) for answer in answers)
             found.append(Question(asked.id, asked.question, paragraph.context, given))
@@ -203,17 +205,17 @@ def read_squad(path: Path) -> list[Question]:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text that are not blank."""
+    """Reads the lines of a file that are not blank."""
     return _some(path, [line for line in _text(path).split("\n") if line.strip()], "line")
 
 
 def labels(found: Iterable[str]) -> tuple[str, ...]:
-    """The distinct labels in a fixed order."""
+    """The distinct labels, sorted."""
     return tuple(sorted(set(found)))
 
 
 def differences(train: Iterable[str], dev: Iterable[str]) -> list[str]:
-    """What differs between the labels of two files, in a line for each side, which may stop no training."""
+    """What differs between the labels of two files, at most a line for each; such differences stop no training."""
     known, wanted = set(train), set(dev)
     told = []
     if new := sorted(wanted - known):
@@ -228,7 +230,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
-    """Lines with their numbers, in groups parted by blank lines."""
+    """Lines with their numbers, in groups between blank lines."""
     block: list[tuple[int, str]] = []
     for number, line in enumerate(_text(path).split("\n"), 1):
         if line.strip():
@@ -241,12 +243,12 @@ def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
 
 
 def _text(path: Path) -> str:
-    """A file's text with plain line ends; InputError where it cannot be read, is too large or no UTF-8."""
+    """A file's text with line ends as "\\n"; InputError if it cannot be read, is too large or not UTF-8."""
     most = Limits().bytes
     try:
         size = path.stat().st_size
         if size > most:
-            raise InputError(f"{path}: {size:,} bytes; files of up to {most:,} are read")
+            raise InputError(f"{path}: {size:,} bytes are too many; a file may have {most:,}")
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
@@ -259,7 +261,7 @@ def _text(path: Path) -> str:
 
 def _some(path: Path, found: list[T], what: str) -> list[T]:
     if not found:
-        raise InputError(f"{path}: no {what} in it")
+        raise InputError(f"{path}: the file has no {what}")
     return found
 
 

@@ -1,6 +1,7 @@
-"""Glyphs by number: shaped by HarfBuzz, drawn by FreeType, each once; coloured ones made of a font's PNG by Pillow.
+"""Words as glyphs: HarfBuzz shapes them, FreeType draws each glyph once, and Pillow opens the PNG of coloured ones.
 
-As in Pango, advances are whole pixels, so that a word looks the same wherever it stands. Knows one font at a time.
+As in Pango, advances are whole pixels, so that a word looks the same wherever it stands. Here a word is in one font;
+shaping.py chooses it.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.page import PAPER
-from microfiche.typesetting.inks import Inks
+from microfiche.typesetting.outline import Inks
 
 _FLAGS = freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP  # Cairo's defaults
 
 
 @dataclass(frozen=True)
 class Word:
-    """`glyphs` (G, 3) int64: picture, x and y of the pen, px from the word's left end and the baseline. `clusters`
-    (C, 3) int64, in the order of the text: first character, left edge and advance in px of each grapheme cluster."""
+    """A word, shaped. `glyphs` (G, 3) int64 are the number of the picture, and x and y of the pen in px from the word's
+    left end and the baseline. `clusters` (C, 3) int64, in the order of the text, are the first character, left edge and
+    advance (px) of each grapheme cluster. `advance` is the word's width in px."""
 
     glyphs: NDArray[np.int64]
     clusters: NDArray[np.int64]
@@ -34,7 +36,7 @@ class Word:
 
 
 def joined(words: Sequence[tuple[int, Word]], pens: Sequence[int], advance: int) -> Word:
-    """Words, with the character each begins at, whose left ends stand at `pens`, as one word."""
+    """Joins words, each with its first character, into one word; their left ends are at `pens` (px)."""
     if not words:
         return Word(np.empty((0, 3), np.int64), np.empty((0, 3), np.int64), advance)
     glyphs, clusters = [word.glyphs for _, word in words], [word.clusters for _, word in words]
@@ -48,9 +50,9 @@ def joined(words: Sequence[tuple[int, Word]], pens: Sequence[int], advance: int)
 
 
 class Pictures:
-    """The pictures of glyphs of any fonts, by number; with `colour` emoji have their colours, else they are grey.
+    """The numbered pictures of glyphs of all fonts. With `colour` emoji keep their colours, otherwise they are grey.
 
-    `extent` are the px of each one's top and bottom below its pen.
+    `extent` lists, for each picture, the px from the pen down to its top and to its bottom.
     """
 
     def __init__(self, colour: bool) -> None:
@@ -59,7 +61,7 @@ class Pictures:
         self._coloured: dict[int, tuple[NDArray[np.uint8], int, int]] = {}  # (h, w, 3) ink, px down and right
 
     def draw(self, page: NDArray[np.uint8], glyphs: NDArray[np.int64], baseline: int) -> NDArray[np.uint8]:
-        """Draws the `glyphs` of a line on a (H, W) uint8 page; gives the page, or with `colour` a (H, W, 3) one."""
+        """Draws `glyphs` (G, 3) of a line on a (H, W) uint8 page; returns it or, with `colour`, a (H, W, 3) copy."""
         self._inks.draw(page, glyphs[:, 0], glyphs[:, 1], glyphs[:, 2] + baseline)
         if not self._colour:
             return page
@@ -74,7 +76,8 @@ class Pictures:
         return page
 
     def keep(self, ink: NDArray[np.uint8], top: int, left: int) -> int:
-        """The number that a (h, w) picture, or the ink of a coloured one, has from now on."""
+        """Stores the ink of a picture, (h, w) or in colour (h, w, 3), `top` px below and `left` px right of the pen;
+        returns its number."""
         number = len(self._inks)
         self.extent.append((top, top + len(ink)))
         if ink.ndim == 3 and self._colour:
@@ -88,7 +91,7 @@ class Pictures:
 
 
 class Outline:
-    """A font file at `size` px an em, whose glyphs are kept among `pictures`."""
+    """A font file at `size` px an em, which stores its glyphs in `pictures`."""
 
     def __init__(self, file: Path, size: float, pictures: Pictures) -> None:
         self._pictures = pictures
@@ -100,7 +103,7 @@ class Outline:
         self._slot: dict[int, int] = {}
 
     def shape(self, text: str, rtl: bool) -> Word:
-        """The glyphs of a text all of whose characters the font has."""
+        """Shapes a text of which the font has all characters; `rtl` if it runs to the left."""
         buffer = hb.Buffer()
         buffer.add_codepoints(list(map(ord, text)))
         buffer.direction, buffer.language = "rtl" if rtl else "ltr", "und"
@@ -125,7 +128,7 @@ class Outline:
         return Word(np.array(glyphs, np.int64).reshape(-1, 3), np.array(clusters, np.int64).reshape(-1, 3), pen)
 
     def _glyph(self, number: int) -> int:
-        """The picture of a glyph, drawn when it is first asked for; -1 where nothing is to be seen."""
+        """The number of a glyph's picture, drawn when it is first needed; -1 if the glyph is empty."""
         if number not in self._slot:
             draw = self._outline if self._drawn.is_scalable else self._picture
             self._slot[number] = draw(number) if number else -1
@@ -140,7 +143,7 @@ class Outline:
         return self._pictures.keep(ink, -top, left)
 
     def _picture(self, number: int) -> int:
-        """A glyph that is a coloured picture, made small: FreeType's wheel does not open PNG, Pillow does."""
+        """Stores a glyph that is a coloured picture, made small. Pillow opens the PNG, as FreeType's wheel cannot."""
         png, place = self._font.get_glyph_color_png(number).data, self._font.get_glyph_extents(number)
         if not png or place is None:
             return -1
@@ -158,5 +161,5 @@ def _px(units: int) -> int:
 
 @cache
 def hb_font(file: Path) -> hb.Font:
-    """HarfBuzz's font of a file, mapped into memory."""
+    """HarfBuzz's font of a file, which is mapped into memory."""
     return hb.Font(hb.Face(hb.Blob.from_file_path(str(file))))

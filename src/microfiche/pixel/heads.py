@@ -1,14 +1,17 @@
-"""What is put on PIXEL's encoder for a task: a class of a strip, of words, a dependency tree, an answer's place.
+"""The heads that are put on PIXEL's encoder for a task: classes of strips and words, trees, places of answers.
 
-It knows nothing of text or files. Classifier, tagger and answers as fine-tuned in arXiv 2207.06991 (and xplip/pixel);
-the parser is Dozat and Manning 2017 (arXiv 1611.01734, section 2.2), the class vector standing for the root.
+Classifier, tagger and answer finder are those of arXiv 2207.06991 (and xplip/pixel). The parser is Dozat and Manning
+2017 (arXiv 1611.01734, section 2.2) with the class vector as the root; the best tree is the maximum spanning
+arborescence of Chu and Liu (1965) and Edmonds (1967). This module knows nothing of text or files.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,7 +20,8 @@ ARC, RELATION = 256, 64  #: widths of the parser's vectors of a word, as head or
 
 
 class Classifier(nn.Module):
-    """One of `classes` for a strip: its vectors pooled (over attended patches, or the class vector), normalised."""
+    """Gives a strip one of `classes`, from its vectors, pooled and normalised. `pooling` is their mean or maximum over
+    the attended patches, or the class vector alone ("cls")."""
 
     def __init__(self, width: int, classes: int, pooling: Pooling = "mean", dropout: float = 0.1) -> None:
         super().__init__()
@@ -38,7 +42,7 @@ class Classifier(nn.Module):
 
 
 class Tagger(nn.Module):
-    """One of `classes` for each word, from the vector of its first patch."""
+    """Gives each word one of `classes`, from the vector of its first patch."""
 
     def __init__(self, width: int, classes: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -51,7 +55,7 @@ class Tagger(nn.Module):
 
 
 class Parser(nn.Module):
-    """Biaffine scores of heads and, given a head, of relations."""
+    """Biaffine scores of each word's head and, for known heads, of its relation to it."""
 
     def __init__(self, width: int, relations: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -64,8 +68,8 @@ class Parser(nn.Module):
             nn.init.xavier_uniform_(self.arc)
 
     def forward(self, seen: Tensor, words: Tensor, present: Tensor) -> Tensor:
-        """(B, 1 + N, D) vectors, (B, W) int64 first patches of words and (B, W) bool, which of them there are → (B, W,
-        1 + W) scores of each word's heads, the root first; a word that is not there is head of none."""
+        """(B, 1 + N, D) vectors, (B, W) int64 first patches of words and (B, W) bool, which words exist → (B, W, 1 + W)
+        scores of each word's heads, the root first; words that do not exist have −inf."""
         dependents = at_words(seen, words)
         nodes = torch.cat([seen[:, :1], dependents], dim=1)
         arc = _with_one(self._part(self.arc_dependent, dependents)) @ self.arc
@@ -73,7 +77,8 @@ class Parser(nn.Module):
         return scores.masked_fill(~F.pad(present, (1, 0), value=True)[:, None], -torch.inf)
 
     def relations(self, seen: Tensor, words: Tensor, heads: Tensor) -> Tensor:
-        """With (B, W) int64 heads, 0 the root → (B, W, R) scores of each word's relation to its head."""
+        """(B, 1 + N, D) vectors, (B, W) int64 first patches of words and (B, W) int64 heads, 0 the root → (B, W, R)
+        scores of each word's relation to its head."""
         dependents = at_words(seen, words)
         nodes = torch.cat([seen[:, :1], dependents], dim=1)
         chosen = nodes.gather(1, heads[..., None].expand(-1, -1, nodes.shape[-1]))
@@ -85,8 +90,8 @@ class Parser(nn.Module):
         return F.dropout(F.leaky_relu(layer(F.dropout(x, self.dropout, self.training)), 0.1), 0.33, self.training)
 
 
-class Answers(nn.Module):
-    """Where an answer starts and ends: two scores for every place."""
+class AnswerFinder(nn.Module):
+    """Scores every patch as the first and as the last of an answer."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -94,15 +99,70 @@ class Answers(nn.Module):
 
     def forward(self, seen: Tensor, possible: Tensor) -> Tensor:
         """(B, 1 + N, D) vectors and (B, N) bool, which patches an answer can be in → (B, 2, 1 + N) logits of its first
-        and last patch; the class vector's place, 0, says that there is none."""
+        and last patch; place 0, that of the class vector, means that there is no answer."""
         logits: Tensor = self.ends(seen).transpose(1, 2)
         return logits.masked_fill(~F.pad(possible, (1, 0), value=True)[:, None], -torch.inf)
 
 
 def at_words(seen: Tensor, words: Tensor) -> Tensor:
-    """(B, 1 + N, D) vectors, the class vector first, and (B, W) patches → (B, W, D)."""
+    """(B, 1 + N, D) vectors, the class vector first, and (B, W) int64 patches → (B, W, D) vectors of those patches."""
     return seen[:, 1:].gather(1, words[..., None].expand(-1, -1, seen.shape[-1]))
 
 
 def _with_one(x: Tensor) -> Tensor:
     return F.pad(x, (0, 1), value=1.0)
+
+
+def best_tree(scores: NDArray[np.floating]) -> NDArray[np.int64]:
+    """(W, 1 + W) scores of each word's heads, the root first → (W,) int64 heads, 0 the root and 1 the first word: of
+    all trees in which a single word hangs from the root, the one with the highest sum of scores."""
+    words = len(scores)
+    full = np.full((words + 1, words + 1), -np.inf)
+    full[1:] = scores
+    np.fill_diagonal(full, -np.inf)
+    # The root gets so much less that the best tree hangs no more words from it than it must: one.
+    full[1:, 0] -= (1 + np.ptp(np.asarray(scores, np.float64))) * (words + 1)
+    return _best(full)[1:]
+
+
+def _best(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+    """(M, M) scores of heads, −inf where none is possible → (M,) heads of the maximum spanning tree from node 0."""
+    heads = scores.argmax(1)
+    heads[0] = 0
+    circle = _circle(heads)
+    if circle is None:
+        return heads
+    # The circle becomes one node, the last; an arc that enters it costs the arc that it replaces.
+    inside = np.zeros(len(scores), bool)
+    inside[circle] = True
+    outside = np.flatnonzero(~inside)
+    entering = scores[np.ix_(circle, outside)] - scores[circle, heads[circle]][:, None]
+    leaving = scores[np.ix_(outside, circle)]
+    entry, exit_ = entering.argmax(0), leaving.argmax(1)
+    n = len(outside)
+    smaller = np.full((n + 1, n + 1), -np.inf)
+    smaller[:n, :n] = scores[np.ix_(outside, outside)]
+    smaller[n, :n] = entering.max(0)
+    smaller[:n, n] = leaving.max(1)
+    found = _best(smaller)
+    heads[outside] = np.where(found[:n] == n, circle[exit_], outside[np.minimum(found[:n], n - 1)])
+    heads[0] = 0
+    heads[circle[entry[found[n]]]] = outside[found[n]]
+    return heads
+
+
+def _circle(heads: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Nodes that hang from each other in a circle; None if all hang from node 0."""
+    seen = np.zeros(len(heads), np.int64)  # the word from which a node was reached first
+    seen[0] = -1
+    for start in range(1, len(heads)):
+        node = start
+        while not seen[node]:
+            seen[node] = start
+            node = int(heads[node])
+        if seen[node] == start:
+            circle = [node]
+            while heads[circle[-1]] != node:
+                circle.append(int(heads[circle[-1]]))
+            return np.array(circle)
+    return None

@@ -1,7 +1,7 @@
-"""How right predictions are, as each field counts it: accuracy, macro F1, entity F1, attachment scores, SQuAD's.
+"""Scores of predictions: accuracy, macro F1, F1 of entities, attachment of trees, and SQuAD's for answers.
 
-Shares from 0 to 1. Entities as seqeval (and conlleval) finds them, attachment as the evaluation of CoNLL 2018, answers
-as SQuAD's official script. Knows nothing of models or files.
+All are shares from 0 to 1. Entities are those of seqeval and conlleval, attachment that of the evaluation of CoNLL
+2018, answers as in SQuAD's official script. This module knows nothing of models or files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Entity = tuple[str, int, int]  #: type, first word, last word
 Scheme = Literal["IOB2", "IOBES"]
 _ARTICLES = re.compile(r"\b(a|an|the)\b", re.UNICODE)
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
-_ENDS = {"E": "BIESO", "B": "BSO", "I": "BSO", "S": "BIESO"}  #: after which prefix which other one ends an entity
+_ENDS = {"E": "BIESO", "B": "BSO", "I": "BSO", "S": "BIESO"}  #: prefixes that end an entity after this one
 
 
 def accuracy(gold: Sequence[str], found: Sequence[str]) -> float:
@@ -25,7 +25,7 @@ def accuracy(gold: Sequence[str], found: Sequence[str]) -> float:
 
 
 def macro_f1(gold: Sequence[str], found: Sequence[str]) -> float:
-    """The mean of every label's F1, of those in either; a label never found right has 0."""
+    """The mean F1 of all labels in `gold` or `found`; a label that was never found has 0."""
     right = Counter(a for a, b in zip(gold, found, strict=True) if a == b)
     ours, theirs = Counter(found), Counter(gold)
     names = set(ours) | set(theirs)
@@ -33,8 +33,8 @@ def macro_f1(gold: Sequence[str], found: Sequence[str]) -> float:
 
 
 def entities(tags: Sequence[str], strict: Scheme | None = None) -> set[Entity]:
-    """The entities of one sentence. By default as conlleval finds them, whatever the scheme; `strict`, only what the
-    scheme allows: in IOB2 an entity begins with B, in IOBES it also ends with E or is one S."""
+    """The entities of one sentence. By default as conlleval finds them in any scheme; if `strict`, only what the scheme
+    allows: in IOB2 an entity begins with B, in IOBES it also ends with E or is a single S."""
     return _entities(tags) if strict is None else _strict(tags, strict)
 
 
@@ -69,7 +69,7 @@ def _strict(tags: Sequence[str], scheme: Scheme) -> set[Entity]:
 def entity_scores(
     gold: Sequence[Sequence[str]], found: Sequence[Sequence[str]], strict: Scheme | None = None
 ) -> tuple[float, float, float]:
-    """Precision, recall and F1 of the entities of all sentences together, right where type and both ends are."""
+    """Precision, recall and F1 of the entities of all sentences; an entity is right if its type and both ends are."""
     right = ours = theirs = 0
     for a, b in zip(gold, found, strict=True):
         wanted, given = entities(a, strict), entities(b, strict)
@@ -80,8 +80,8 @@ def entity_scores(
 def attachment(
     gold: Iterable[tuple[Sequence[int], Sequence[str]]], found: Iterable[tuple[Sequence[int], Sequence[str]]]
 ) -> tuple[float, float]:
-    """UAS and LAS over all words, punctuation too, of (heads, relations) of each sentence. Of relations what stands
-    before the first colon counts, as in CoNLL 2018."""
+    """UAS and LAS of the (heads, relations) of sentences, over all words and punctuation. As in CoNLL 2018, relations
+    are compared up to their first colon."""
     words = headed = labelled = 0
     for (heads, relations), (given, named) in zip(gold, found, strict=True):
         for head, relation, ours, name in zip(heads, relations, given, named, strict=True):
@@ -92,7 +92,7 @@ def attachment(
 
 
 def squad_scores(gold: Sequence[Sequence[str]], found: Sequence[str]) -> tuple[float, float]:
-    """SQuAD's exact match and F1: of each question the best over its answers; one without answers wants "" found."""
+    """SQuAD's exact match and F1, of each question the best over its answers; "" is right if it has none."""
     exact = overlap = 0.0
     for answers, text in zip(gold, found, strict=True):
         wanted = [answer for answer in answers if normalised(answer)] or [""]
@@ -102,7 +102,7 @@ def squad_scores(gold: Sequence[Sequence[str]], found: Sequence[str]) -> tuple[f
 
 
 def normalised(answer: str) -> str:
-    """An answer as SQuAD compares it: lower case, without ASCII punctuation, articles and needless spaces."""
+    """An answer as SQuAD compares it: lower case, without ASCII punctuation, articles and superfluous spaces."""
     return " ".join(_ARTICLES.sub(" ", answer.lower().translate(_PUNCTUATION)).split())
 
 

@@ -1,8 +1,8 @@
-"""PIXEL: a ViT-MAE over the patches of one strip, which paints those that are masked.
+"""PIXEL: a masked autoencoder (ViT-MAE) that paints the masked patches of a strip.
 
-It knows nothing of text, fonts or files. After Language Modelling with Pixels (arXiv 2207.06991, sections 2.2 and 2.3)
-and Masked Autoencoders Are Scalable Vision Learners (arXiv 2111.06377); sizes, positions and norms are the published
-model's.
+After Language Modelling with Pixels (arXiv 2207.06991, sections 2.2 and 2.3) and Masked Autoencoders Are Scalable
+Vision Learners (arXiv 2111.06377); sizes, positions and norms are those of the published model. This module knows
+nothing of text, fonts or files.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from torch.nn import functional as F
 from microfiche.errors import UsageError
 from microfiche.pixel.strips import PATCH, Strip
 
-EPSILON = 1e-6  #: added to a patch's variance, where its pixels are normalised
-WIDEST, DEEPEST = 8192, 64  #: more is taken for a slip
+EPSILON = 1e-6  #: added to the variance of a patch when its pixels are normalised
+WIDEST, DEEPEST = 8192, 64  #: larger widths and depths are taken for mistakes
 _NORM = 1e-12  #: the published epsilon of every normalisation but the decoder's last
 
 
 @dataclass(frozen=True)
 class PixelConfig:
-    """Widths and depths of encoder and decoder; `patches` is the length that the position tables are made for.
+    """Widths and depths of encoder and decoder; `patches` is the length of the position tables.
 
-    ValueError for sizes that cannot be.
+    Raises ValueError for impossible sizes.
     """
 
     width: int = 768
@@ -48,12 +48,14 @@ class PixelConfig:
             value, most = getattr(self, name), DEEPEST if name.endswith("layers") else WIDEST
             if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
                 raise ValueError(f"{name} is {value!r}; whole numbers from 1 to {most} are possible")
-        for name, width, heads in (("width", self.width, self.heads),
-                                   ("decoder_width", self.decoder_width, self.decoder_heads)):
+        for name, width, heads in (
+            ("width", self.width, self.heads),
+            ("decoder_width", self.decoder_width, self.decoder_heads),
+        ):
             if width % heads or width % 4:
                 raise ValueError(f"{name} is {width}; it must be a multiple of its {heads} heads, and of 4")
         if self.channels not in (1, 3):
-            raise ValueError(f"channels is {self.channels}; strips are grey, 1, or in colour, 3")
+            raise ValueError(f"channels is {self.channels}; it must be 1 (grey strips) or 3 (colour)")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is {self.dropout}; it is a share, less than 1")
 
@@ -63,10 +65,10 @@ SMALL = PixelConfig(256, 4, 4, 1024, 128, 2, 4, 512, channels=1, dropout=0.0)  #
 
 
 def positions(patches: int, width: int) -> Tensor:
-    """(1, 1 + patches, width) fixed sines and cosines, nought for the class vector.
+    """(1, 1 + patches, width) float32 fixed sines and cosines, zeros for the class vector.
 
-    As published the strip is taken for a square read row by row, 23×23 for 529 patches; the first half of the width
-    tells the column, the second the row.
+    As in the published model the strip is treated as a square, 23×23 for 529 patches, that is read row by row; the
+    first half of the width encodes the column, the second the row.
     """
     side = ceil(sqrt(patches))
     frequencies = 10000.0 ** (-np.arange(width // 4) / (width // 4))
@@ -77,8 +79,8 @@ def positions(patches: int, width: int) -> Tensor:
 
 
 def fitted(table: Tensor, patches: int) -> Tensor:
-    """A (1, 1 + P, D) position table for `patches`: cut where they are fewer than P, as published; where they are more,
-    its square is resized by bicubic interpolation."""
+    """(1, 1 + P, D) position table → (1, 1 + patches, D): cut if `patches` is less than P, as in the published code;
+    otherwise its square is enlarged by bicubic interpolation."""
     if patches < table.shape[1]:
         return table[:, : patches + 1]
     side, wanted = ceil(sqrt(table.shape[1] - 1)), ceil(sqrt(patches))
@@ -90,7 +92,7 @@ def fitted(table: Tensor, patches: int) -> Tensor:
 
 
 class Block(nn.Module):
-    """Pre-norm attention to what is attended, then an MLP."""
+    """A transformer block: attention to the attended patches, then an MLP, each after a layer norm."""
 
     def __init__(self, width: int, heads: int, mlp: int, dropout: float) -> None:
         super().__init__()
@@ -105,6 +107,7 @@ class Block(nn.Module):
         self.fc2 = nn.Linear(mlp, width)
 
     def forward(self, x: Tensor, attended: Tensor | None) -> Tensor:
+        """(B, N, D) vectors and (B, 1, 1, N) bool, or None if all are attended → (B, N, D)."""
         b, n, d = x.shape
         normed = self.norm1(x)
         q, k, v = (
@@ -118,10 +121,10 @@ class Block(nn.Module):
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor | None, dropout: float) -> Tensor:
-    """Scaled dot products of (B, heads, N, D / heads), to what is `attended` (B, 1, 1, N) bool alone."""
+    """Scaled dot-product attention of (B, heads, N, D / heads) to the `attended` alone, (B, 1, 1, N) bool."""
     if not (q.requires_grad and q.dtype == torch.bfloat16 and q.device.type == "cpu"):
         return F.scaled_dot_product_attention(q, k, v, attended, dropout)
-    # On strips of 128 patches torch's fused kernel takes four times as long there, nearly all of it on the way back.
+    # Here torch's fused kernel takes four times as long on strips of 128 patches, nearly all of it in backward.
     scores = (q @ k.transpose(-1, -2)) * q.shape[-1] ** -0.5
     if attended is not None:
         scores = scores.masked_fill(~attended, -torch.inf)
@@ -129,12 +132,12 @@ def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor | None, dropout:
 
 
 def attention_mask(attended: Tensor) -> Tensor | None:
-    """(B, N) bool for patches → (B, 1, 1, 1 + N) for attention, the class vector always attended; None if all are."""
+    """(B, N) bool for patches → (B, 1, 1, 1 + N) with the always attended class vector; None if all are attended."""
     return None if attended.all() else F.pad(attended, (1, 0), value=True)[:, None, None]
 
 
 class PixelEncoder(nn.Module):
-    """Patches → vectors, the class vector first."""
+    """Patches → vectors, of which the first is the class vector."""
 
     places: Tensor
 
@@ -150,13 +153,13 @@ class PixelEncoder(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=_NORM)
         self.apply(_begin)
         nn.init.normal_(self.start, std=0.02)
-        nn.init.normal_(self.patch.weight, std=0.1)  # ink weighs as much as places do, and white paper nothing
+        nn.init.normal_(self.patch.weight, std=0.1)  # ink weighs as much as positions, white paper nothing
         if not self.patch.weight.is_meta:
             self.patch.bias = nn.Parameter(-self.patch.weight.detach().sum((1, 2, 3)))
 
     def forward(self, patches: Tensor, attended: Tensor, kept: Tensor | None = None) -> Tensor:
-        """(B, N, 16·16·C) patches in [0, 1], as `patches_of` makes them, and (B, N) bool → (B, 1 + N, D); with `kept`
-        (B, K) int64, those patches alone are seen: (B, 1 + K, D)."""
+        """(B, N, 16·16·C) patches in [0, 1], from `patches_of`, and (B, N) bool → (B, 1 + N, D). With `kept` (B, K)
+        int64 the encoder sees only those patches: (B, 1 + K, D)."""
         table = fitted(self.places, patches.shape[1])
         places = table[:, 1:]
         if kept is not None:
@@ -172,7 +175,7 @@ class PixelEncoder(nn.Module):
 
 
 class PixelDecoder(nn.Module):
-    """(B, 1 + K, D) vectors of the kept patches → (B, N, 16·16·C) normalised pixels of all."""
+    """Vectors of the kept patches → normalised pixels of all."""
 
     places: Tensor
 
@@ -191,6 +194,7 @@ class PixelDecoder(nn.Module):
         nn.init.normal_(self.mask, std=0.02)
 
     def forward(self, seen: Tensor, kept: Tensor, attended: Tensor) -> Tensor:
+        """(B, 1 + K, D) vectors, (B, K) int64 kept patches and (B, N) bool → (B, N, 16·16·C) pixels."""
         b, n = attended.shape
         x = self.embed(seen)
         whole = self.mask.to(x).expand(b, n, -1).scatter(1, kept[..., None].expand(-1, -1, x.shape[-1]), x[:, 1:])
@@ -202,7 +206,7 @@ class PixelDecoder(nn.Module):
 
 
 class Pixel(nn.Module):
-    """Encoder and decoder; the encoder sees what is not masked, the decoder paints all."""
+    """Encoder and decoder: the encoder sees the patches that are not masked, the decoder paints all."""
 
     def __init__(self, config: PixelConfig) -> None:
         super().__init__()
@@ -211,41 +215,40 @@ class Pixel(nn.Module):
         self.decoder = PixelDecoder(config)
 
     def forward(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
-        """(B, N, 16·16·C) patches and (B, N) bool twice → (B, N, 16·16·C) pixels, normalised as `targets` are.
+        """(B, N, 16·16·C) patches, (B, N) bool `attended` and (B, N) bool `masked` → (B, N, 16·16·C) pixels, normalised
+        like `targets`.
 
-        UsageError if the strips do not have as many masked patches each.
+        Raises UsageError if the strips do not all have the same number of masked patches.
         """
         counts = masked.sum(1)
         if (counts != counts[0]).any():
-            raise UsageError(f"strips of one batch mask as many patches each, not {counts.tolist()}")
+            raise UsageError(f"all strips of a batch must mask the same number of patches, not {counts.tolist()}")
         kept = (~masked).nonzero()[:, 1].view(len(masked), -1)
         return self.decoder(self.encoder(patches, attended, kept), kept, attended)
 
     def errors(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
-        """(B, N) float32 mean squared error of every patch."""
+        """(B, N) float32 mean squared error of every patch; the published pretraining loss is the mean of those that
+        are masked and attended."""
         return (self(patches, attended, masked).float() - targets(patches)).square().mean(-1)
-
-    def loss(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
-        """The mean of the errors of the patches that are masked and attended, the published pretraining loss."""
-        return self.errors(patches, attended, masked)[masked & attended].mean()
 
 
 def targets(patches: Tensor) -> Tensor:
-    """(…, 16·16·C) pixels, each patch normalised by its own mean and unbiased variance."""
+    """(…, 16·16·C) pixels → the same, each patch normalised by its own mean and unbiased variance."""
     variance, mean = torch.var_mean(patches.float(), dim=-1, keepdim=True)
     return (patches - mean) / (variance + EPSILON).sqrt()
 
 
 def patches_of(strips: Sequence[Strip], longest: int | None = None, channels: int = 1) -> tuple[Tensor, Tensor]:
-    """Strips → (B, N, 16·16·C) float32 patches, 0 black and 1 white, pixels by row, column and channel; and (B, N)
-    bool, which of them are the strip's. White fills up to `longest` patches, or the longest strip's if that is None.
+    """Strips → (B, N, 16·16·C) float32 patches, 0 black and 1 white, pixels in the order of rows, columns and channels;
+    and (B, N) bool, which patches belong to the strip. N is `longest`, or the length of the longest strip if that is
+    None; the rest is white.
 
-    UsageError for a strip that is longer.
+    Raises UsageError for a strip that is longer.
     """
     lengths = [strip.image.shape[1] // PATCH for strip in strips]
     n = max(lengths) if longest is None else longest
     if max(lengths) > n:
-        raise UsageError(f"a strip of {max(lengths)} patches where {n} are the most; render it with longest={n}")
+        raise UsageError(f"a strip has {max(lengths)} patches where {n} are the most: render it with longest={n}")
     pixels = np.full((len(strips), PATCH, n * PATCH, channels), 255, np.uint8)
     for row, strip in zip(pixels, strips, strict=True):
         image = strip.image if strip.image.ndim == 3 else strip.image[..., None]
@@ -258,12 +261,12 @@ def patches_of(strips: Sequence[Strip], longest: int | None = None, channels: in
 
 
 def _chosen(x: Tensor, at: Tensor) -> Tensor:
-    """(B, N, D) → (B, K, D), those `at` (B, K)."""
+    """(B, N, D) → (B, K, D), the vectors `at` (B, K)."""
     return x.gather(1, at[..., None].expand(-1, -1, x.shape[-1]))
 
 
 def _begin(module: nn.Module) -> None:
-    """MAE's own start, with which attention tells places apart sooner than with PIXEL's deviation of 0.02."""
+    """MAE's initialisation, with which attention distinguishes positions sooner than with PIXEL's deviation of 0.02."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)

@@ -1,6 +1,8 @@
-"""What PIXEL paints where it is not shown a text: the strip, what was masked of it, and its painting, as pictures.
+"""Which patches of a strip are masked, and what PIXEL paints there, as pictures.
 
-It knows nothing of checkpoints or fonts; strips are drawn elsewhere.
+Masks are spans, apart from each other, that cover exactly a share of the strip, after Language Modelling with Pixels
+(arXiv 2207.06991, section 2.3); they follow the published SpanMaskingGenerator with spacing "span" choice by choice.
+This module knows nothing of checkpoints or fonts.
 """
 
 from __future__ import annotations
@@ -8,27 +10,86 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from microfiche.pixel.masking import spans
 from microfiche.pixel.model import Pixel, patches_of, targets
 from microfiche.pixel.strips import PATCH, Strip
 
-ROW = 40  #: patches beside each other in a picture; longer strips go on below
-HIDDEN = (176, 190, 206)  #: what a masked patch looks like
-BAR = (214, 93, 14)  #: the bar under what was masked
+WEIGHTS = (0.2, 0.2, 0.2, 0.2, 0.1, 0.1)  #: probabilities of spans of 1, 2, … patches
+TRIES = 100  #: for each span; if none of them fits, there are no more spans
+_AHEAD = 64  #: random numbers drawn at a time
+ROW = 40  #: patches beside each other in a picture; longer strips continue below
+HIDDEN = (176, 190, 206)  #: colour of a masked patch
+BAR = (214, 93, 14)  #: colour of the bar under masked patches
 _MARGIN, _LABEL, _GAP = 12, 16, 6  #: px of the picture
 LABELS = ("input", "masked", "painted")
 
 
+def masked_count(patches: int, ratio: float) -> int:
+    """How many patches of a strip are masked: all but the ⌊patches · (1 − ratio)⌋ that are kept."""
+    return patches - floor(patches * (1 - ratio))
+
+
+def spans(
+    rng: np.random.Generator,
+    patches: int,
+    ratio: float = 0.25,
+    text: int | None = None,
+    weights: Sequence[float] = WEIGHTS,
+) -> NDArray[np.bool_]:
+    """(patches,) bool, which patches are masked: `masked_count` of them.
+
+    `weights` are the probabilities of a span's length; on both sides of it as many patches, or all up to the strip's
+    end, are not masked. The first span lies in the first `text` patches (all if None), so that something written is
+    masked; the others lie anywhere. When no further span fits, the rest is masked at random.
+    """
+    wanted = masked_count(patches, ratio)
+    up_to = np.cumsum(weights) / np.sum(weights)
+    mask = count = 0  # the mask as the bits of a number
+    written = text
+    lengths: list[int] = []
+    lefts: list[float] = []
+    tries = 0
+    while count < wanted and tries < TRIES:
+        if not lengths:
+            lengths = (1 + np.searchsorted(up_to, rng.random(_AHEAD), "right")).tolist()
+            lefts = rng.random(_AHEAD).tolist()
+        span, place = lengths.pop(), lefts.pop()
+        tries += 1
+        if span >= patches:
+            continue
+        left = int(place * (1 + max(0, (patches if written is None else written) - span)))
+        left, written = min(left, patches - span), None
+        inside = ((1 << span) - 1) << left
+        around = ((1 << 3 * span) - 1) << left >> span
+        new = span - (mask & inside).bit_count()
+        if mask & around & ~inside or not 0 < new <= min(wanted - count, len(weights)):
+            continue
+        mask |= inside
+        count += new
+        tries = 0
+    found = _bits(mask, patches)
+    if count < wanted:
+        found[rng.choice(np.flatnonzero(~found), wanted - count, replace=False)] = True
+    return found
+
+
+def _bits(number: int, count: int) -> NDArray[np.bool_]:
+    data = np.frombuffer(number.to_bytes(-(-count // 8), "little"), np.uint8)
+    return np.unpackbits(data, count=count, bitorder="little").astype(bool)
+
+
 @dataclass(frozen=True)
 class Filled:
-    """Three strips (16, 16·N, 3) uint8, which of the patches were `masked` (N,) bool, and the mean `loss` on those."""
+    """Three strips, `input`, `hidden` and `painted`, (16, 16·N, 3) uint8; which patches were `masked`, (N,) bool; and
+    the mean squared error (`loss`) of their normalised pixels."""
 
     input: NDArray[np.uint8]
     hidden: NDArray[np.uint8]
@@ -39,17 +100,17 @@ class Filled:
 
 @torch.no_grad()
 def fill(model: Pixel, strip: Strip, seed: int = 0, ratio: float = 0.25) -> Filled:
-    """Masks `ratio` of a strip by spans and paints what is masked from the rest.
+    """Masks a share of `ratio` of a strip and paints the masked patches from the rest.
 
-    The model paints normalised pixels; they get the mean and deviation that the visible written patches have on
-    average, so nothing under the mask is used.
+    The model paints normalised pixels. They get the average mean and deviation of those visible patches that have ink,
+    so that nothing under the mask is used.
     """
     device = model.encoder.start.device
     patches, attended = (x.to(device) for x in patches_of([strip], channels=model.config.channels))
     n = patches.shape[1]
     masked = torch.from_numpy(spans(np.random.default_rng(seed), n, ratio))[None].to(device)
     normalised = model(patches, attended, masked)
-    visible = torch.cat([patches[~masked], torch.ones_like(patches[0, :1])])  # a white one, lest there be none
+    visible = torch.cat([patches[~masked], torch.ones_like(patches[0, :1])])  # and a white one, in case there are none
     deviation, mean = torch.std_mean(visible, dim=-1)
     written = deviation > 0
     brightness, contrast = (x[written].mean() if written.any() else x.new_tensor(0.5) for x in (mean, deviation))
@@ -69,7 +130,7 @@ def _strip(patches: torch.Tensor, channels: int) -> NDArray[np.uint8]:
 
 
 def picture(filled: Filled, scale: int = 3) -> Image.Image:
-    """The three strips under each other, labelled and `scale` times enlarged; a bar lies under what was masked."""
+    """The three strips under each other, labelled and enlarged `scale` times, with a bar under masked patches."""
     n = len(filled.masked)
     across, side = min(n, ROW), PATCH * scale
     height = 3 * (_LABEL + side + _GAP) + _GAP
@@ -91,7 +152,7 @@ def picture(filled: Filled, scale: int = 3) -> Image.Image:
 
 
 def page(filled: Filled, text: str, model_name: str, scale: int = 3) -> str:
-    """The same as a web page that needs no other file."""
+    """The same as a web page in one file; `model_name` is mentioned in it."""
     n = len(filled.masked)
     strips = []
     for first in range(0, n, ROW):

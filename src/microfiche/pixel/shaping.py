@@ -1,15 +1,19 @@
-"""Text → glyphs and where their pens stand: words, which way they run, and the font that each is drawn in.
+"""Text → glyphs and the places of their pens: words, which way they run, and the font of each.
 
-A font is chosen by what it covers, from a fixed list; a word is shaped once and kept. Knows nothing of strips.
+Each cluster is drawn in the first font of strip_fonts.toml that has all of its characters; a word is shaped once and
+kept. This module knows nothing of strips.
 """
 
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import accumulate, pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +21,7 @@ from numpy.typing import NDArray
 from microfiche.errors import InputError
 from microfiche.pixel import bidi
 from microfiche.pixel.glyphs import Outline, Pictures, Word, hb_font, joined
-from microfiche.typesetting.fonts import strip_fonts
+from microfiche.typesetting.fonts import font_file
 
 _LONGEST_KEPT, _MOST_KEPT = 48, 1 << 16  # characters of a word that is kept, and words
 _SCALES = (1, 7 / 8, 6 / 8, 5 / 8)  # of words that are too tall, the first that fits
@@ -25,7 +29,7 @@ _VARIATION = "\ufe0f"  # asks for an emoji's picture
 _EMOJI = re.compile(  # characters that are pictures by themselves
     "[⌚⌛⏩-⏬⏰⏳◽◾☔☕♈-♓♿⚓⚡⚪⚫⚽⚾⛄⛅⛎⛔⛪⛲⛳⛵⛺⛽✅✊✋✨❌❎❓-❕❗➕-➗➰➿⬛⬜⭐⭕\U0001f000-\U0001faff]"
 )
-# A word with the space after it, or one Chinese or Japanese sign: nothing is shaped across their ends.
+# A word with the space after it, or one Chinese or Japanese sign; no shaping goes beyond their ends.
 _CJK = (
     "\u2e80-\u2fff\u3001-\u30ff\u3105-\u312f\u31a0-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff01-\uffee\U00020000-\U0003ffff"
 )
@@ -33,22 +37,40 @@ _WORD = re.compile(f"[{_CJK}][\u3099\u309a\ufe00-\ufe0f\U000e0100-\U000e01ef]*|[
 _EASTERN = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA", "HALFWIDTH", "FULLWIDTH", "IDEOGRAPHIC", "BOPOMOFO", "KANGXI")
 
 
+def _strip_fonts() -> tuple[tuple[str, str], ...]:
+    table = tomllib.loads((files(__package__) / "strip_fonts.toml").read_text("utf-8"))
+    return tuple(
+        (group["package"], group["files"].replace("*", name))
+        for group in table["fonts"]
+        for name in group.get("names", [""])
+    )
+
+
+#: The fonts of strip_fonts.toml, as (Debian package, path of the file below a folder of fonts).
+STRIP_FONTS = _strip_fonts()
+
+
+def strip_fonts() -> list[tuple[str, Path]]:
+    """The (package, path) of those of STRIP_FONTS that are installed, in the same order."""
+    found = ((package, font_file(name, package)) for package, name in STRIP_FONTS)
+    return [(package, file) for package, file in found if file is not None]
+
+
 @dataclass(frozen=True)
-class Line:
-    """Words with the character each begins at, in the order of the text; px of their left ends in `pens`, and what
-    each of them takes in `advances`; `advance` is the width of all."""
+class Shaped:
+    """A text, shaped: `words`, each with its first character, in the order of the text; px of their left ends in
+    `pens`; `advance` is the width of all in px."""
 
     words: list[tuple[int, Word]]
     pens: list[int]
-    advances: list[int]
     advance: int
 
     def ends(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(C,) first character of each grapheme cluster, and px that the text up to its end takes."""
+        """(C,) int64 first character of each grapheme cluster, and (C,) int64 px of the text up to its end."""
         firsts, ends, before = [np.empty(0, np.int64)], [np.empty(0, np.int64)], 0
-        for (start, word), advance in zip(self.words, self.advances, strict=True):
+        for start, word in self.words:
             within = before + np.cumsum(word.clusters[:, 2])
-            before += advance
+            before += word.advance
             within[-1:] = before
             firsts.append(start + word.clusters[:, 0])
             ends.append(within)
@@ -56,10 +78,10 @@ class Line:
 
 
 class Shaper:
-    """Shapes words of a `size` in px an em, whose glyphs are kept in `pictures`; with `colour` as those say.
+    """Shapes text at `size` px an em and keeps the glyphs in `pictures`, in colour or not as there.
 
-    A word whose ink would reach more than `above` px over the baseline or `below` under it is moved up or down, and
-    where it is too tall for both, set smaller.
+    A word whose ink would reach more than `above` px above the baseline or `below` px below it is moved down or up; one
+    that is too tall even so is set smaller.
     """
 
     def __init__(self, size: float, above: int, below: int, colour: bool = False) -> None:
@@ -70,40 +92,39 @@ class Shaper:
         self._face_of: dict[str, int | None] = {}
         self._kept: tuple[dict[str, Word], dict[str, Word]] = ({}, {})
 
-    def line(self, text: str, rtl: bool, room: float = float("inf"), cell: int = 0) -> Line:
-        """A line of text; `rtl` is the paragraph's direction.
+    def line(self, text: str, rtl: bool, room: float = float("inf")) -> Shaped:
+        """Shapes a line of text; `rtl` says whether the paragraph runs to the left.
 
-        Words that begin more than `room` px after the start of the text are left out. With a `cell` the text is cut
-        into pairs of characters, each shaped by itself and beginning at a multiple of so many px.
+        Words that begin more than `room` px after the start of the text are left out. Raises InputError for a character
+        that no font has.
         """
         levels: list[int] = []
         words: list[tuple[int, Word]] = []
         advances: list[int] = []
         latin = not rtl and (text.isascii() or not bidi.RIGHTWARD.search(text))
         for start, stop, level in [(0, len(text), 0)] if latin else bidi.runs(text, rtl):
-            for at, key in _pairs(text, start, stop) if cell else _words(text, start, stop):
+            for at, key in _words(text, start, stop):
                 if room < 0:
                     break
                 word = self._kept[level % 2].get(key) or self._shape(key, level % 2 == 1)
-                advance = max(-(-word.advance // cell), 1) * cell if cell else word.advance
                 words.append((at, word))
-                advances.append(advance)
+                advances.append(word.advance)
                 levels.append(level)
-                room -= advance
+                room -= word.advance
         pens = list(accumulate(advances, initial=0))
         pen = pens.pop()
         if not latin:
             pen = 0
             for i in bidi.visual(levels):
                 pens[i], pen = pen, pen + advances[i]
-        return Line(words, pens, advances, pen)
+        return Shaped(words, pens, pen)
 
     def _shape(self, text: str, rtl: bool) -> Word:
-        """A word, which is kept if it is not long."""
+        """Shapes a word, and keeps it unless it is long."""
         runs: list[tuple[int, int, int]] = []  # face, start, stop
         for start, stop in _clusters(text):
             number = self._choose(text[start:stop])
-            # Where no font has a character and its marks, each is drawn by itself.
+            # If no font has both a character and its marks, each is drawn by itself.
             parts = (
                 [(number, start, stop)]
                 if number is not None
@@ -141,8 +162,8 @@ class Shaper:
         return self._faces[number, size]
 
     def _choose(self, cluster: str) -> int | None:
-        """The number of the first face that has every character of a cluster; None where there is none, InputError
-        where there is none for a single character."""
+        """The number of the first face that has every character of a cluster, or None; InputError if the cluster is a
+        single character that no face has."""
         if cluster not in self._face_of:
             order = list(range(len(self._files)))
             if _VARIATION in cluster or _EMOJI.match(cluster):
@@ -161,36 +182,29 @@ class Shaper:
 
 
 def _clusters(text: str) -> list[tuple[int, int]]:
-    """(start, stop) of each character with the marks and invisible signs that follow it."""
+    """The (start, stop) of each character with the marks and invisible characters that follow it."""
     starts = [i for i, c in enumerate(text) if i == 0 or unicodedata.category(c) not in ("Mn", "Mc", "Me", "Cf")]
     return list(pairwise([*starts, len(text)]))
 
 
 def _words(text: str, start: int, stop: int) -> Iterator[tuple[int, str]]:
-    """Start and text of every word."""
+    """The start and text of every word."""
     return ((match.start(), match[0]) for match in _WORD.finditer(text, start, stop))
 
 
-def _pairs(text: str, start: int, stop: int) -> Iterator[tuple[int, str]]:
-    """Start and text of every two characters, each with its marks."""
-    ends = [end for _, end in _clusters(text[start:stop])]
-    for first, last in pairwise([0, *ends[1::2], *ends[-1:][: len(ends) % 2]]):
-        yield start + first, text[start + first : start + last]
-
-
 def _missing(character: str) -> str:
-    """What to do about a character that no font draws."""
+    """What to tell the user about a character that no font draws."""
     code, category = f"U+{ord(character):04X}", unicodedata.category(character)
     if category in ("Co", "Cn"):
-        return f"{code} is {'private to some font' if category == 'Co' else 'no character of Unicode'}: take it out"
+        return f"{code} is {'private to some font' if category == 'Co' else 'no character of Unicode'}: remove it"
     name = unicodedata.name(character)
     if name.startswith(_EASTERN):
         package = "fonts-wqy-microhei and fonts-arphic-uming"
     else:
         package = "fonts-noto-color-emoji" if _EMOJI.match(character) else "fonts-noto-core"
     if set(package.split(" and ")) <= {package for package, _ in strip_fonts()}:
-        return f"no font of Microfiche's list draws {code} ({name}): take it out or write it otherwise"
+        return f"no font in Microfiche's list draws {code} ({name}): remove it or write it differently"
     return (
-        f"no font that is installed draws {code} ({name}): apt-get install {package.replace(' and', '')}, "
+        f"no installed font draws {code} ({name}): run apt-get install {package.replace(' and', '')}, "
         "or python tools/fetch_fonts.py for all fonts"
     )

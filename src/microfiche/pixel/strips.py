@@ -1,8 +1,7 @@
-"""Text → a strip one patch high, as PIXEL reads it: grey or RGB, a black patch at the end, characters of each patch.
+"""Text → strips one patch high, which PIXEL reads: grey or RGB, with a black patch at the end of each text.
 
-The geometry of Language Modelling with Pixels (arXiv 2207.06991): 16 px high, letters of 8 pt at 120 dpi, 3 px before
-and after a text, and a black patch at the next boundary. `bigrams` is the rendering of Text Rendering Strategies for
-Pixel Language Models (EMNLP 2023): two characters a patch. Knows nothing of models.
+The geometry is that of Language Modelling with Pixels (arXiv 2207.06991): 16 px high, letters of 8 pt at 120 dpi, 3 px
+before and after a text, and a black patch at the next boundary. This module knows nothing of models.
 """
 
 from __future__ import annotations
@@ -19,29 +18,31 @@ from microfiche.errors import InputError, UsageError
 from microfiche.page import PAPER
 from microfiche.pixel.bidi import right_to_left
 from microfiche.pixel.glyphs import Word, joined
-from microfiche.pixel.shaping import Line, Shaper
+from microfiche.pixel.shaping import Shaped, Shaper
 
-PATCH = 16  #: px, side of a patch
-LONGEST = 529  #: patches of a strip
+PATCH = 16  #: px of a patch's side
+LONGEST = 529  #: patches of the longest strip, by default
 PADDING = 3  #: px before and after a text
 SIZE = 8 * 120 / 72  #: px an em: 8 pt at 120 dpi
 BASELINE = 12  #: px from the top, where Pango puts Noto Sans of this size when it is centred as the paper does
 Overflow = Literal["truncate", "error"]
 _NEVER = np.iinfo(np.int64).max
-_MOST = 16  # characters looked at for each patch: more stand on one only where most of them are marks
+_MOST = 16  # characters that are tried for each patch; more fit only if most of them are marks
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 @dataclass(frozen=True)
 class Strip:
-    """`image` is (16, 16 · n) uint8 grey or (16, 16 · n, 3) RGB, paper 255, with the black patches and nothing after
-    the last. `offsets` (n, 2) int32 are the range of characters of the text (of both texts one after another, for a
-    pair) that begin in each patch; (k, k) for black patches and those in which none begins. Where a text has both
-    directions a patch's range may span characters that stand elsewhere.
+    """A text, or a pair of texts, drawn on n patches.
 
-    `words` (W, 2) int32 are the first patch of each word and the one after its last; empty where the text was no list
-    of words. `second` is the patch at which the second text of a pair begins, else None. `whole` says whether all of
-    the text is on the strip.
+    `image` is (16, 16 · n) uint8 grey or (16, 16 · n, 3) RGB, paper 255; it ends with the last black patch. `offsets`
+    (n, 2) int32 are the range of characters that begin in each patch, counted through both texts of a pair; (k, k) for
+    patches in which none begins, such as the black ones. If a text runs in both directions, a range may include
+    characters that begin in other patches.
+
+    `words` (W, 2) int32 are the first patch of each word and the patch after its last, empty unless the text was a list
+    of words. `second` is the patch in which the second text of a pair begins, otherwise None. `whole` says whether all
+    of the text is on the strip.
     """
 
     image: NDArray[np.uint8]
@@ -53,47 +54,47 @@ class Strip:
 
 @dataclass(frozen=True)
 class _Piece:
-    """`characters` of a text, `patches` wide, whose left end stands `left` px from its first patch's."""
+    """The first `characters` of a text, on `patches` patches; the text begins `left` px after the first patch does."""
 
-    text: Line
+    text: Shaped
     characters: int
     patches: int
     left: int
 
 
 class StripRenderer:
-    """Draws strips; keeps the words and glyphs it has seen.
+    """Draws strips, and keeps the words and glyphs that it has drawn. `size` is in px an em.
 
-    With `bigrams` two characters stand in a patch. With `colour` strips are RGB and emoji have their colours; else
-    they are grey. `size` is in px an em.
+    With `colour` strips are RGB and emoji keep their colours, otherwise strips are grey. All methods raise InputError
+    for characters that cannot be drawn and, if `overflow` is "error", for a text that is longer than `longest` patches.
     """
 
-    def __init__(self, bigrams: bool = False, colour: bool = False, size: float = SIZE) -> None:
-        self.bigrams, self.colour = bigrams, colour
+    def __init__(self, colour: bool = False, size: float = SIZE) -> None:
+        self.colour = colour
         self._size, self._shaper = size, Shaper(size, BASELINE, PATCH - BASELINE, colour)
 
-    def __reduce__(self) -> tuple[type[StripRenderer], tuple[bool, bool, float]]:
-        """Another process begins with no words and glyphs."""
-        return StripRenderer, (self.bigrams, self.colour, self._size)
+    def __reduce__(self) -> tuple[type[StripRenderer], tuple[bool, float]]:
+        """Another process starts with no words and glyphs."""
+        return StripRenderer, (self.colour, self._size)
 
     def line(self, text: str, longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
-        """A text and a black patch."""
+        """Draws a text and a black patch."""
         piece = self._fitting(_clean(text), longest - 1)
         return self._drawn([piece], [len(text)], longest, overflow)
 
     def pair(self, first: str, second: str, longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
-        """A text, a black patch, another text, a black patch. What is too long is cut from the second text, or from
-        the first where that alone fills the strip."""
+        """Draws a text, a black patch, another text and a black patch. If both are too long the second is cut, or the
+        first if it fills the strip alone."""
         one = self._fitting(_clean(first), longest - 2)
         two = self._fitting(_clean(second), longest - 2 - one.patches)
         return self._drawn([one, two], [len(first), len(second)], longest, overflow)
 
     def words(self, words: Sequence[str], longest: int = LONGEST, overflow: Overflow = "truncate") -> Strip:
-        """Words, each beginning at a patch boundary and at least a space after the last one, and a black patch.
+        """Draws words and a black patch; each word begins at a patch boundary, at least a space after the one before.
 
-        They follow one another from left to right in every script. An empty word takes a patch. Offsets count the
-        characters of the words, without spaces between them. Words that do not fit are left out, the last one that
-        is there may be cut.
+        Words follow one another from left to right in every script. An empty word takes a patch. Offsets count the
+        characters of the words, without spaces between them. Words that do not fit are left out, and the last one on
+        the strip may be cut.
         """
         pieces: list[_Piece] = []
         space, room = self._shaper.line(" ", False).advance, longest - 1
@@ -108,16 +109,17 @@ class StripRenderer:
     def slide(
         self, text: str, longest: int = LONGEST, overlap: int = 64, question: str | None = None
     ) -> Iterator[Strip]:
-        """Strips that hold all of a long text, each beginning about `overlap` patches before the last one's end; with
-        a `question` each is a pair of that and a piece of the text.
+        """Draws a long text on several strips, each of which begins about `overlap` patches before the end of the one
+        before; with a `question` each is a pair of the question and a piece of the text.
 
-        Offsets count from the beginning of the text, after all of the question, and its direction is the same on all.
+        Offsets count from the beginning of the text, after the whole question; the text's direction is the same on all
+        strips. Raises UsageError if the overlap is so large that no strip has anything new.
         """
         asked = [] if question is None else [self._fitting(_clean(question), longest - 2)]
         before = len(question or "")
         room = longest - 1 - sum(piece.patches + 1 for piece in asked)
         if not 0 <= overlap < room - 1:
-            raise UsageError(f"an overlap of {overlap} patches leaves nothing new on strips of {longest}")
+            raise UsageError(f"an overlap of {overlap} patches leaves nothing new on strips of {longest}: choose less")
         cleaned, start = _clean(text), 0
         rtl = right_to_left(cleaned)
         while True:
@@ -140,20 +142,18 @@ class StripRenderer:
         right: int = PADDING,
         least: int = 0,
     ) -> _Piece:
-        """As much of a text as stands on `patches` patches with px free at its ends, at `least` so many wide."""
+        """As much of a text as fits on `patches` patches with `left` and `right` px free; takes at `least` so many."""
         if patches < 0:
-            raise UsageError("a strip needs at least a patch for the end of each text")
+            raise UsageError("a strip needs at least a patch for the end of each text: choose a longer strip")
         rtl = right_to_left(text) if rtl is None else rtl
-        cell, room, characters = 0, patches * PATCH - left - right, min(len(text), patches * _MOST)
-        if self.bigrams:
-            cell, room, left, right = PATCH, patches * PATCH, 0, 0
-        line = self._shaper.line(text[:characters], rtl, room, cell)
+        room, characters = patches * PATCH - left - right, min(len(text), patches * _MOST)
+        line = self._shaper.line(text[:characters], rtl, room)
         while line.advance > max(room, 0):
             firsts, ends = line.ends()
             characters = int(firsts[min(int(np.searchsorted(ends, room, "right")), len(ends) - 1)])
-            line = self._shaper.line(text[:characters], rtl, room, cell)
+            line = self._shaper.line(text[:characters], rtl, room)
         if not line.advance and not any(len(word.glyphs) for _, word in line.words):
-            return _Piece(Line([], [], [], 0), characters, least, left)  # nothing to be seen, so nothing begins
+            return _Piece(Shaped([], [], 0), characters, least, left)  # nothing is visible, so nothing begins
         return _Piece(line, characters, max(-(-(line.advance + left + right) // PATCH), least), left)
 
     def _drawn(
@@ -165,8 +165,8 @@ class StripRenderer:
         begun: int = 0,
         one_text: bool = True,
     ) -> Strip:
-        """The strip of pieces, each followed by a black patch or, where they are words, only the last; the last piece
-        begins with character `begun` of its text."""
+        """Draws pieces, each with a black patch after it or, if they are words, only the last; the last piece begins
+        with character `begun` of its text."""
         characters = np.array([piece.characters for piece in pieces], np.int64)
         whole = characters.tolist() == lengths
         if overflow == "error" and not whole:
@@ -202,7 +202,7 @@ class StripRenderer:
 
 
 def _begun(clusters: NDArray[np.int64], stops: NDArray[np.int64], patches: int, begun: int) -> NDArray[np.int32]:
-    """(patches, 2) the range of characters that begin in each patch, of a text from its character `begun` on."""
+    """(patches, 2) ranges of the characters that begin in each patch, for a text from its character `begun` on."""
     patch = clusters[:, 1].clip(0, None) // PATCH
     first = np.full(patches, _NEVER)
     last = np.full(patches, begun)
@@ -214,7 +214,7 @@ def _begun(clusters: NDArray[np.int64], stops: NDArray[np.int64], patches: int, 
 
 
 def _clean(text: str) -> str:
-    """Control characters as spaces; InputError for lone surrogates, which are no characters."""
+    """`text` with spaces for control characters; InputError for lone surrogates, which are no characters."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,6 +1,6 @@
-"""The tasks that PIXEL is fine-tuned for: classes of texts, tags and entities of words, dependency trees, answers.
+"""The tasks for which PIXEL is fine-tuned: labels of texts, tags and entities of words, dependency trees, answers.
 
-It knows nothing of weights on disk, nor of how a model is trained.
+This module knows nothing of files of weights or of training.
 """
 
 from __future__ import annotations
@@ -17,44 +17,47 @@ from torch.nn import functional as F
 
 from microfiche.errors import InputError
 from microfiche.pixel import metrics
-from microfiche.pixel.answering import Answer
+from microfiche.pixel.answering import Answering
 from microfiche.pixel.examples import Labelled, Sentence, read_conllu, read_lines, read_ner, read_tsv
-from microfiche.pixel.heads import Classifier, Parser, Tagger
+from microfiche.pixel.heads import Classifier, Parser, Tagger, best_tree
 from microfiche.pixel.strips import Strip
-from microfiche.pixel.trees import best_tree
 from microfiche.pixel.tuned import Task, TaskLoss, TaskName, Tuned, drawing, in_batches, padded, pieces
 
 _BATCH = 32  # strips that are predicted together
-_NONE = -100  # the class that no loss is on
+_NONE = -100  # the class without a loss
 Tree = tuple[list[int], list[str]]  #: heads and relations of a sentence
 
 
 class Classify(Task[Labelled, str]):
-    """One label for a text, or for two that belong together."""
+    """Gives a label to a text, or to two that belong together."""
 
     score = "accuracy"
 
     @staticmethod
     def read(path: Path) -> list[Labelled]:
+        """Reads a TSV file of labels and texts."""
         return read_tsv(path)
 
     @staticmethod
     def plain(path: Path) -> list[Labelled]:
+        """Reads a text a line, or two that are separated by a tab."""
         found = [Labelled(tuple(line.split("\t")), "") for line in read_lines(path)]
         for i, example in enumerate(found, 1):
             if len(example.texts) > 2:
-                raise InputError(f"{path}: text {i} has {len(example.texts)} columns; give one text a line, or two")
+                raise InputError(f"{path}: text {i} has {len(example.texts)} columns; a line has one or two texts")
         return found
 
     @staticmethod
     def labels(examples: Sequence[Labelled]) -> list[str]:
+        """The label of each example."""
         return [example.label for example in examples]
 
     def head(self, width: int) -> nn.Module:
+        """A new classifier for vectors of `width` numbers."""
         return Classifier(width, len(self.setup.labels), self.setup.pooling, self.setup.dropout)
 
     def strip(self, example: Labelled) -> Strip:
-        """The text's strip, or both texts'."""
+        """The strip of one or both texts."""
         first, *second = example.texts
         with drawing(first):
             if second:
@@ -62,15 +65,19 @@ class Classify(Task[Labelled, str]):
             return self.renderer.line(first, self.setup.longest)
 
     def cut(self, examples: Sequence[Labelled]) -> int:
+        """How many texts do not fit on a strip."""
         return sum(not self.strip(example).whole for example in examples)
 
     def loss(self, model: Tuned, examples: Sequence[Labelled], rng: np.random.Generator) -> TaskLoss:
+        """The cross-entropy of the labels."""
         seen, attended = model.seen([self.strip(example) for example in examples])
         logits = model.head(seen, attended)
         target = torch.tensor([self.index[example.label] for example in examples], device=model.device)
         return _loss(logits, target, attended)
 
     def predict(self, model: Tuned, examples: Sequence[Labelled]) -> list[str]:
+        """The most probable label of each text."""
+
         def compute(batch: list[Labelled]) -> list[str]:
             logits = model.head(*model.seen([self.strip(example) for example in batch]))
             return [self.setup.labels[i] for i in logits.argmax(-1).tolist()]
@@ -78,38 +85,45 @@ class Classify(Task[Labelled, str]):
         return in_batches(examples, lambda e: sum(map(len, e.texts)), _BATCH, compute)
 
     def scores(self, examples: Sequence[Labelled], found: Sequence[str]) -> dict[str, float]:
+        """Accuracy and macro F1."""
         gold = self.labels(examples)
         return {"accuracy": metrics.accuracy(gold, found), "macro_f1": metrics.macro_f1(gold, found)}
 
     def written(self, example: Labelled, found: str) -> str:
+        """A JSON object with the text and its label."""
         return json.dumps({"text": "\t".join(example.texts), "label": found}, ensure_ascii=False)
 
 
 class _Words(Task[Sentence, Any]):
-    """A sentence, written as words apart from each other by spaces where nothing is annotated."""
+    """A task on sentences, which without annotation are words separated by spaces."""
 
     @staticmethod
     def plain(path: Path) -> list[Sentence]:
+        """Reads a sentence a line, of words separated by spaces."""
         return [Sentence(tuple(line.split()), ()) for line in read_lines(path)]
 
 
 class Tag(_Words):
-    """A tag for each word; of sentences longer than a strip each piece is tagged by itself."""
+    """Tags each word; a sentence that is longer than a strip is tagged in pieces."""
 
     score = "accuracy"
 
     @staticmethod
     def read(path: Path) -> list[Sentence]:
+        """Reads a CoNLL-U file."""
         return read_conllu(path, trees=False)
 
     @staticmethod
     def labels(examples: Sequence[Sentence]) -> list[str]:
+        """The tags of all words."""
         return [tag for example in examples for tag in example.tags]
 
     def head(self, width: int) -> nn.Module:
+        """A new tagger for vectors of `width` numbers."""
         return Tagger(width, len(self.setup.labels), self.setup.dropout)
 
     def loss(self, model: Tuned, examples: Sequence[Sentence], rng: np.random.Generator) -> TaskLoss:
+        """The cross-entropy of the tags, for one piece of each sentence."""
         strips, tags = [], []
         for example in examples:
             found = list(pieces(self.renderer, example.words, self.setup.longest))
@@ -120,6 +134,8 @@ class Tag(_Words):
         return _loss(model.head(seen, _first_patches(strips, model)), padded(tags, _NONE, model.device), attended)
 
     def predict(self, model: Tuned, examples: Sequence[Sentence]) -> list[list[str]]:
+        """The most probable tags of the words of each sentence."""
+
         def compute(batch: list[tuple[int, Strip]]) -> list[list[str]]:
             strips = [strip for _, strip in batch]
             best = model.head(model.seen(strips)[0], _first_patches(strips, model)).argmax(-1).tolist()
@@ -142,24 +158,28 @@ class Tag(_Words):
         return found
 
     def scores(self, examples: Sequence[Sentence], found: Sequence[Any]) -> dict[str, float]:
+        """Accuracy and macro F1 over all words."""
         gold, ours = self.labels(examples), [tag for row in found for tag in row]
         return {"accuracy": metrics.accuracy(gold, ours), "macro_f1": metrics.macro_f1(gold, ours)}
 
     def written(self, example: Sentence, found: Any) -> str:
+        """The sentence as CoNLL-U, with tags."""
         rows = zip(example.words, found, strict=True)
         return "".join(f"{i}\t{word}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n" for i, (word, tag) in enumerate(rows, 1))
 
 
 class Ner(Tag):
-    """Entities, as tags of their words."""
+    """Finds entities, as tags of their words."""
 
     score = "f1"
 
     @staticmethod
     def read(path: Path) -> list[Sentence]:
+        """Reads a CoNLL file of entities."""
         return read_ner(path)
 
     def scores(self, examples: Sequence[Sentence], found: Sequence[Any]) -> dict[str, float]:
+        """F1, precision and recall of entities as conlleval finds them, and F1 of what the scheme allows."""
         gold = [example.tags for example in examples]
         precision, recall, f1 = metrics.entity_scores(gold, found)
         scheme: metrics.Scheme = "IOBES" if any(label[0] in "ES" for label in self.setup.labels) else "IOB2"
@@ -167,24 +187,28 @@ class Ner(Tag):
         return {"f1": f1, "precision": precision, "recall": recall, "strict_f1": strict}
 
     def written(self, example: Sentence, found: Any) -> str:
+        """A word and its tag a line."""
         return "".join(f"{word}\t{tag}\n" for word, tag in zip(example.words, found, strict=True))
 
 
 class Parse(_Words):
-    """Each word's head and relation, as the best tree with one root. Words that are not on the strip hang from the
-    one before them, as `dep`."""
+    """Finds each word's head and relation, as the best tree with one root. Words that are not on the strip hang from
+    the word before them, with the relation `dep`."""
 
     score = "las"
 
     @staticmethod
     def read(path: Path) -> list[Sentence]:
+        """Reads a CoNLL-U file with trees."""
         return read_conllu(path, trees=True)
 
     @staticmethod
     def labels(examples: Sequence[Sentence]) -> list[str]:
+        """The relations of all words."""
         return [relation for example in examples for relation in example.relations]
 
     def head(self, width: int) -> nn.Module:
+        """A new parser for vectors of `width` numbers."""
         return Parser(width, len(self.setup.labels), self.setup.dropout)
 
     def strip(self, example: Sentence) -> Strip:
@@ -193,9 +217,11 @@ class Parse(_Words):
             return self.renderer.words(example.words, self.setup.longest)
 
     def cut(self, examples: Sequence[Sentence]) -> int:
+        """How many sentences do not fit on a strip."""
         return sum(not self.strip(example).whole for example in examples)
 
     def loss(self, model: Tuned, examples: Sequence[Sentence], rng: np.random.Generator) -> TaskLoss:
+        """The cross-entropy of heads plus that of relations, for words whose heads are on the strip."""
         strips = [self.strip(example) for example in examples]
         seen, attended = model.seen(strips)
         words, present = _first_patches(strips, model), _present(strips, model)
@@ -211,6 +237,8 @@ class Parse(_Words):
         return TaskLoss(arcs.total + labelled, arcs.count, arcs.right, arcs.patches)
 
     def predict(self, model: Tuned, examples: Sequence[Sentence]) -> list[Tree]:
+        """The best tree of each sentence, with the most probable relations."""
+
         def compute(batch: list[Sentence]) -> list[Tree]:
             strips = [self.strip(example) for example in batch]
             seen, _ = model.seen(strips)
@@ -232,23 +260,24 @@ class Parse(_Words):
         return [*tree, *beyond], [*(self.setup.labels[i] for i in named), *("dep" for _ in beyond)]
 
     def scores(self, examples: Sequence[Sentence], found: Sequence[Any]) -> dict[str, float]:
+        """LAS and UAS."""
         uas, las = metrics.attachment(((e.heads, e.relations) for e in examples), found)
         return {"las": las, "uas": uas}
 
     def written(self, example: Sentence, found: Any) -> str:
+        """The sentence as CoNLL-U, with heads and relations."""
         rows = zip(example.words, *found, strict=True)
         return "".join(f"{i}\t{w}\t_\t_\t_\t_\t{head}\t{name}\t_\t_\n" for i, (w, head, name) in enumerate(rows, 1))
 
 
-#: Every task by its name on the command line.
+#: All tasks by their names on the command line.
 TASKS: dict[TaskName, type[Task[Any, Any]]] = {
-    "classify": Classify, "tag": Tag, "ner": Ner, "parse": Parse, "answer": Answer,
+    "classify": Classify, "tag": Tag, "ner": Ner, "parse": Parse, "answer": Answering,
 }  # fmt: skip
 
 
 def _loss(logits: Tensor, target: Tensor, attended: Tensor) -> TaskLoss:
-    """The cross-entropy of (B, classes) or (B, W, classes) logits on (B,) or (B, W) classes, summed where there is
-    one."""
+    """The summed cross-entropy of (B, classes) or (B, W, classes) logits on (B,) or (B, W) classes, without _NONE."""
     flat, wanted = logits.float().reshape(-1, logits.shape[-1]), target.flatten()
     total = F.cross_entropy(flat, wanted, ignore_index=_NONE, reduction="sum")
     there = wanted != _NONE
@@ -257,15 +286,15 @@ def _loss(logits: Tensor, target: Tensor, attended: Tensor) -> TaskLoss:
 
 
 def _first_patches(strips: Sequence[Strip], model: Tuned) -> Tensor:
-    """(B, W) int64 first patches of words; 0 where a strip has fewer."""
+    """(B, W) int64 first patches of words; 0 after the last word of a strip."""
     return padded([strip.words[:, 0].tolist() for strip in strips], 0, model.device)
 
 
 def _present(strips: Sequence[Strip], model: Tuned) -> Tensor:
-    """(B, W) bool, where a strip has a word."""
+    """(B, W) bool, which words a strip has."""
     return padded([[1] * len(strip.words) for strip in strips], 0, model.device).bool()
 
 
 def _few(examples: Sequence[Sentence], most: int = 1024) -> list[Sequence[Sentence]]:
-    """The examples in parts whose strips fit into memory together."""
+    """Splits examples into parts whose strips fit into memory together."""
     return [examples[i : i + most] for i in range(0, len(examples), most)]

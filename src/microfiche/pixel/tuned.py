@@ -1,6 +1,6 @@
-"""PIXEL with a head for one task, and what every task must say of itself.
+"""PIXEL with a head for one task, and what every task must provide.
 
-It knows nothing of files of weights, nor of how a model is trained.
+This module knows nothing of files of weights or of training.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from microfiche.pixel.model import PixelEncoder, patches_of
 from microfiche.pixel.strips import Strip, StripRenderer
 
 TaskName = Literal["classify", "tag", "ner", "parse", "answer"]
-SHORTEST, LARGEST = 16, 4096  #: patches of the strips that a task may be given
+SHORTEST, LARGEST = 16, 4096  #: bounds for `Setup.longest`, in patches
 E = TypeVar("E")
 P = TypeVar("P")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a tuned model must be kept with: its task, the labels in the order of its classes, the patches of the
-    longest strip, and how a classifier pools."""
+    """What must be stored with a fine-tuned model: its task, the labels in the order of its classes, the most patches
+    of a strip (`longest`), and how a classifier pools."""
 
     task: TaskName
     labels: tuple[str, ...]
@@ -40,7 +40,7 @@ class Setup:
 
 
 class Tuned(nn.Module):
-    """An encoder and a head that was made for what it gives."""
+    """PIXEL's encoder with the head of one task."""
 
     def __init__(self, encoder: PixelEncoder, head: nn.Module, setup: Setup) -> None:
         super().__init__()
@@ -48,10 +48,12 @@ class Tuned(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.encoder.start.device
 
     def seen(self, strips: Sequence[Strip]) -> tuple[Tensor, Tensor]:
-        """Strips → (B, 1 + N, D) vectors, the class vector first, and (B, N) bool attended."""
+        """Encodes strips: (B, 1 + N, D) vectors, the class vector first, and (B, N) bool, which patches are
+        attended."""
         patches, attended = patches_of(strips, None, self.encoder.config.channels)
         attended = attended.to(self.device)
         return self.encoder(patches.to(self.device), attended), attended
@@ -59,7 +61,8 @@ class Tuned(nn.Module):
 
 @dataclass(frozen=True)
 class TaskLoss:
-    """The summed loss of a batch, over how many things, how many of them were right, and how many patches it took."""
+    """The loss of a batch, summed over `count` things of which `right` were right, and how many patches the batch
+    had."""
 
     total: Tensor
     count: int
@@ -68,9 +71,10 @@ class TaskLoss:
 
 
 class Task(ABC, Generic[E, P]):
-    """A task on examples `E`, for which a model predicts `P`; strips are drawn as the encoder was trained on them."""
+    """A task on examples `E` for which a model predicts `P`. Strips are drawn in colour if the encoder has 3
+    `channels`."""
 
-    score: ClassVar[str]  #: by which the best model is kept
+    score: ClassVar[str]  #: the score that decides which model is the best
 
     def __init__(self, setup: Setup, channels: int = 1) -> None:
         self.setup = setup
@@ -80,47 +84,47 @@ class Task(ABC, Generic[E, P]):
     @staticmethod
     @abstractmethod
     def read(path: Path) -> list[E]:
-        """The annotated examples of a file."""
+        """Reads the annotated examples of a file. Raises InputError if it is malformed."""
 
     @staticmethod
     @abstractmethod
     def plain(path: Path) -> list[E]:
-        """The examples of a file without annotation."""
+        """Reads the examples of a file without annotation. Raises InputError if it is malformed."""
 
     @staticmethod
     @abstractmethod
     def labels(examples: Sequence[E]) -> list[str]:
-        """Every label in them."""
+        """All labels in the examples, repeated as they occur."""
 
     @abstractmethod
     def head(self, width: int) -> nn.Module:
-        """A new head on vectors of `width`."""
+        """A new head for vectors of `width` numbers."""
 
     @abstractmethod
     def loss(self, model: Tuned, examples: Sequence[E], rng: np.random.Generator) -> TaskLoss:
-        """The loss on a batch; `rng` chooses where an example is longer than a strip."""
+        """The loss on a batch; `rng` chooses a part of examples that are longer than a strip."""
 
     @abstractmethod
     def predict(self, model: Tuned, examples: Sequence[E]) -> list[P]:
-        """What the model finds."""
+        """What the model predicts for each example."""
 
     @abstractmethod
     def scores(self, examples: Sequence[E], found: Sequence[P]) -> dict[str, float]:
-        """How right that is, the score that counts first."""
+        """The scores of predictions, from 0 to 1; `score` comes first."""
 
     @abstractmethod
     def written(self, example: E, found: P) -> str:
-        """A prediction in the task's format."""
+        """A prediction in the task's output format."""
 
     def cut(self, examples: Sequence[E]) -> int:
-        """Of how many examples a strip does not hold all."""
+        """How many examples are cut because they do not fit on a strip."""
         return 0
 
 
 def in_batches(
     items: Sequence[E], length: Callable[[E], int], size: int, compute: Callable[[list[E]], Sequence[Any]]
 ) -> list[Any]:
-    """`compute` on items of about one length together, its results in the order of `items`."""
+    """Calls `compute` on batches of items of similar length; returns the results in the order of `items`."""
     order = sorted(range(len(items)), key=lambda i: length(items[i]))
     found: dict[int, Any] = {}
     for first in range(0, len(order), size):
@@ -130,7 +134,8 @@ def in_batches(
 
 
 def batches(seed: int, count: int, size: int) -> Callable[[int], list[int]]:
-    """Which of `count` examples are in a batch, by its number alone: each once before any comes again."""
+    """A function from a batch's number to the indices of its examples, of `count` in all: each occurs once before any
+    occurs again."""
     orders: dict[int, list[int]] = {}
 
     def order(epoch: int) -> list[int]:
@@ -144,14 +149,14 @@ def batches(seed: int, count: int, size: int) -> Callable[[int], list[int]]:
 
 
 def padded(rows: Sequence[Sequence[int]], fill: int, device: torch.device) -> Tensor:
-    """Rows of numbers → (B, longest) int64."""
+    """Rows of numbers → (B, longest) int64, with `fill` after the end of shorter rows."""
     most = max(1, *map(len, rows)) if rows else 1
     return torch.tensor([[*row, *[fill] * (most - len(row))] for row in rows], device=device)
 
 
 @contextmanager
 def drawing(text: str) -> Iterator[None]:
-    """Names the text that a renderer's error, raised in it, is about."""
+    """Adds the beginning of `text` to an InputError that is raised while it is drawn."""
     try:
         yield
     except InputError as error:
@@ -159,7 +164,7 @@ def drawing(text: str) -> Iterator[None]:
 
 
 def pieces(renderer: StripRenderer, words: Sequence[str], longest: int) -> Iterator[tuple[int, Strip]]:
-    """Strips that hold all words, one after another, each with the number of its first word."""
+    """Yields strips that together hold all words, each with the index of its first word."""
     first = 0
     while first < len(words):
         with drawing(" ".join(words)):

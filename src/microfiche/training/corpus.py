@@ -20,11 +20,10 @@ from microfiche.nano.readout import LEFT, RIGHT, SQUARES, centres, places_at
 from microfiche.page import TOKEN_SIDE
 from microfiche.sources import decoded
 from microfiche.typesetting.alphabet import END, N_FULL, N_HALF, NO_GLYPH, glyphs
-from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import break_lines, expand
+from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DENSITIES, Density
-from microfiche.typesetting.draw import draw
 from microfiche.typesetting.shrink import as_jpeg, shrink_picture
+from microfiche.typesetting.typesetter import break_lines, expand
 
 SUFFIXES = (".txt", ".txt.xz", ".md", ".py")
 _N_HANZI = 6763

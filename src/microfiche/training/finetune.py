@@ -23,12 +23,12 @@ from microfiche.devices import fast_autocast
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
 from microfiche.pixel import checkpoint as pretrained
+from microfiche.pixel.checkpoint import load_tuned, save_tuned
 from microfiche.pixel.examples import differences, labels
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import SMALL, PixelEncoder
 from microfiche.pixel.tasks import TASKS
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
-from microfiche.pixel.tuned_checkpoint import load, save
 from microfiche.training import parallel
 from microfiche.training.loop import Loss, Plan, recipe_file, run
 from microfiche.training.optimisers import muon_and_adamw
@@ -116,7 +116,7 @@ def tune(
     out: Path,
     progress: Callable[[dict[str, Any]], None],
     stop: Callable[[int], bool] = lambda step: False,
-    keep: Keep = save,
+    keep: Keep = save_tuned,
 ) -> Result:
     """Tunes a model, on its device, on examples of its task; `keep` is given the best so far and where to save it."""
     chosen = batches(recipe.seed, len(examples), recipe.batch)
@@ -152,7 +152,7 @@ class _Best:
         self.scores: dict[str, float] = {}
         self.step = 0
         if self.path.exists() and (out / "state.safetensors").exists():
-            self.scores = load(self.path)[1]
+            self.scores = load_tuned(self.path)[1]
             self.step = int(self.scores.pop("step"))
 
     @torch.no_grad()
@@ -189,7 +189,7 @@ def optimisers(model: Tuned, weight_decay: float) -> list[torch.optim.Optimizer]
 @torch.no_grad()
 def evaluate(path: Path, data: Path, device: str = "cpu") -> dict[str, float]:
     """The scores of a tuned model on an annotated file."""
-    model, _ = load(path, device)
+    model, _ = load_tuned(path, device)
     task = task_of(model)
     examples = task.read(data)
     return task.scores(examples, task.predict(model, examples))
@@ -198,7 +198,7 @@ def evaluate(path: Path, data: Path, device: str = "cpu") -> dict[str, float]:
 @torch.no_grad()
 def predictions(path: Path, data: Path, device: str = "cpu") -> Iterator[str]:
     """What a tuned model finds for the texts of a file, each in the task's format."""
-    model, _ = load(path, device)
+    model, _ = load_tuned(path, device)
     task = task_of(model)
     examples = task.plain(data)
     for i in range(0, len(examples), 256):

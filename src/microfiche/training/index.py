@@ -31,9 +31,8 @@ from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.loop import Loss, Plan, run
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import ids_to_text
 from microfiche.typesetting.density import DENSITIES, MODES, Density
-from microfiche.typesetting.typesetter import Typesetter
+from microfiche.typesetting.typesetter import Typesetter, ids_to_text
 
 ENCODED = 16  #: pages that are encoded at a time
 CODE = np.array(list(string.ascii_uppercase + string.digits + "-"))

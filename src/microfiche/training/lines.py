@@ -30,9 +30,8 @@ from microfiche.training.experts import Use
 from microfiche.training.loop import Loss, Schedule, run, unknown
 from microfiche.training.optimisers import muon_and_adamw
 from microfiche.typesetting.alphabet import N_HALF
-from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DENSITIES, Density
-from microfiche.typesetting.draw import draw
 
 
 class Recipe(Schedule):

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from microfiche.devices import fast_autocast
 from microfiche.pixel.checkpoint import save
-from microfiche.pixel.masking import masked_count
 from microfiche.pixel.model import Pixel
+from microfiche.pixel.painting import masked_count
 from microfiche.pixel.strips import StripRenderer
 from microfiche.training import sizes
 from microfiche.training.ahead import Ahead

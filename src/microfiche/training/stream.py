@@ -25,12 +25,11 @@ from microfiche.training.noise import some, worn
 from microfiche.training.set_pages import Prints
 from microfiche.training.tasks import NAMES, Name, Task, task
 from microfiche.typesetting.alphabet import END
-from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import boxes, break_lines, expand, ids_to_text, text_cells
+from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DENSITIES, Density
-from microfiche.typesetting.draw import draw
 from microfiche.typesetting.fonts import Typeface
 from microfiche.typesetting.print import LARGEST, Line, Print, Region
+from microfiche.typesetting.typesetter import boxes, break_lines, expand, ids_to_text, text_cells
 
 T = TypeVar("T")
 EVEN = dict.fromkeys(NAMES, 1.0)

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from microfiche.errors import InputError
-from microfiche.pixel.masking import spans
 from microfiche.pixel.model import patches_of
+from microfiche.pixel.painting import spans
 from microfiche.pixel.strips import PATCH, Strip
 from microfiche.training.corpus import FEWEST, SUFFIXES, documents, held_out, text_files
 

@@ -1,4 +1,4 @@
-"""Text → pages. Its parts are imported when they are first asked for, since the command line needs only `density`."""
+"""Text → pages. Parts are imported when they are first used, because the command line starts with `density` alone."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Which characters can stand on a page, and the number each one has.
+"""The characters that a page of cells can hold, and the number of each.
 
-A page is a grid of half-width cells, and every cell holds one *glyph id* (uint16):
+A page is a grid of half-width cells, and every cell has one *glyph id* (uint16):
 
     0                      the blank cell, which is the space character
-    1, 2                   END (the text is over) and FILL (a line's last cell, too narrow for what follows)
-    3 … N_HALF-1           half-width characters, among them the line end, tab, … which are drawn as marks
+    1, 2                   END (the text ends here) and FILL (the last cell of a line, too narrow for what follows)
+    3 … N_HALF-1           half-width characters; line end, tab and other control characters are drawn as marks
     N_HALF + 2k, + 2k + 1  the left and right half of full-width character k
 
 This module knows nothing of fonts or pages.
@@ -37,7 +37,7 @@ def _gb2312(first_row: int, last_row: int) -> str:
 
 _GREEK_CYRILLIC = _gb2312(6, 7)
 
-#: Half-width characters; `HALF[i]` has glyph id `i`. END and FILL stand as U+0000, which no text may hold.
+#: Half-width characters; `HALF[i]` has glyph id `i`. In the places of END and FILL is U+0000, which no text may have.
 HALF = " \0\0" + CONTROLS + _ASCII + _LATIN_1 + _TYPOGRAPHIC + _GREEK_CYRILLIC
 N_HALF = len(HALF)
 
@@ -68,11 +68,11 @@ CODE_POINT_OF_GLYPH = _code_point_of_glyph()
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """(T,) code points of `text`; a lone surrogate counts as itself."""
+    """(T,) uint32 code points of `text`; a lone surrogate is kept as it is."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def glyphs(text: str) -> NDArray[np.uint16]:
-    """(T,) glyph id of each character: the left half's for a full-width one, NO_GLYPH where there is none."""
+    """(T,) glyph ids of the characters of `text`: of the left half for a full-width one, NO_GLYPH if there is none."""
     points = code_points(text)
     return np.where(points < 0x10000, GLYPH_OF_CODE_POINT[np.minimum(points, 0xFFFF)], np.uint16(NO_GLYPH))

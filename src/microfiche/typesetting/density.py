@@ -1,7 +1,7 @@
-"""How close text stands (densities) and how large a page is (modes).
+"""How closely text is set (densities) and how large a page is (modes).
 
-A density is a cell size with the font that fills it; a mode is the side of a page in pixels and so, at one
-vision token for 64×64 px, the tokens a full page costs (DeepSeek-OCR, Table 1: Tiny, Small, Base, Large).
+A density is the size of a cell and the font that is drawn in it. A mode is the side of a page in pixels and so, with a
+vision token for every 64×64 px, the number of tokens that a full page costs (DeepSeek-OCR, Table 1).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from microfiche.errors import UsageError
 
 @dataclass(frozen=True)
 class Density:
-    """A half-width cell of `width` × `height` px; `wide` where full-width characters are drawn too."""
+    """A half-width cell of `width` × `height` px; `wide` if full-width characters are drawn too."""
 
     name: str
     width: int
@@ -23,20 +23,24 @@ class Density:
 
 @dataclass(frozen=True)
 class Mode:
-    """A page `side` px wide and at most as high; `side` is a multiple of 64."""
+    """A page is `side` px wide and at most as high; `side` is a multiple of 64.
+
+    With a `tile` a reader sees the page once at `side` and again in squares of `tile` px (Gundam in the paper).
+    """
 
     name: str
     side: int
+    tile: int | None = None
 
     @property
     def tokens(self) -> int:
-        """Vision tokens of a full page."""
+        """How many vision tokens a full page has, tiles not counted."""
         from microfiche.page import TOKEN_SIDE  # which needs NumPy, and the names here are asked for without
 
         return (self.side // TOKEN_SIDE) ** 2
 
 
-#: In a fixed order, which checkpoints rely on: density i has index i.
+#: In a fixed order on which checkpoints rely: density i has index i.
 DENSITIES = {
     d.name: d
     for d in (
@@ -49,12 +53,13 @@ DENSITIES = {
         Density("12x12", 6, 12, wide=True),
     )
 }
-DEFAULT_DENSITY = "5x8"  #: what nano reads best for its ratio (docs/nano.md)
+DEFAULT_DENSITY = "5x8"  #: the best compromise of ratio and precision for nano (docs/nano.md)
+#: Sizes of pages that can be typeset.
 MODES = {m.name: m for m in (Mode("tiny", 512), Mode("small", 640), Mode("base", 1024), Mode("large", 1280))}
 
 
 def density(name: str) -> Density:
-    """The density called `name`, for example "7x13" or "7×13"; UsageError if there is none."""
+    """The density called `name`, for example "7x13" or "7×13". Raises UsageError if there is none."""
     found = DENSITIES.get(name.replace("×", "x"))
     if found is None:
         raise UsageError(f"no density {name!r}; there are {', '.join(DENSITIES)}")
@@ -62,7 +67,7 @@ def density(name: str) -> Density:
 
 
 def mode(name: str) -> Mode:
-    """The page mode called `name`; UsageError if there is none."""
+    """The mode called `name`. Raises UsageError if there is none."""
     found = MODES.get(name.lower())
     if found is None:
         raise UsageError(f"no mode {name!r}; there are {', '.join(MODES)}")

@@ -1,7 +1,7 @@
-"""Blocks of Markdown → galleys: text broken into rows of a column's width, not yet placed on a page.
+"""Blocks of Markdown → galleys: text broken into rows as wide as a column, but not yet placed on a page.
 
-Knows of faces only how wide their letters are. Offsets count from the beginning of the block's part (item, row, line),
-so that a block can be cut where a page ends.
+All that matters here of a face is how wide its letters are. Offsets count from the beginning of a part of a block (an
+item, row or line), so that a block can be cut at the end of a page.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Rules = Literal["none", "rows", "grid"]
 
 @dataclass(frozen=True)
 class Look:
-    """How a page looks. Sizes of type and margins (left, top, right, bottom) and `gutter` are in px; `leading` from
-    line to line, `indent` of first lines and `gap` between blocks are in em of the body.
+    """How a page looks. `size`, `margins` (left, top, right, bottom) and `gutter` are in px; `leading` (from line to
+    line), `indent` (of first lines) and `gap` (between blocks) are in em of the body.
 
-    `rules` are a table's; `shade` is how much darker than paper the ground of code is. `head` and `foot` are lines
-    above and below the columns, `number` stands below, at the right end where there is a foot.
+    `rules` are the lines of tables; `shade` says how much darker than paper the ground of code is. `head` and `foot`
+    are lines of text above and below the columns; the page's `number` is below them, to the right if there is a foot.
     """
 
     typeface: Typeface
@@ -54,28 +54,29 @@ class Look:
     number: str = ""
 
     def face(self, style: Style = "regular", scale: float = 1.0) -> Face:
-        """The face of the body, or of a heading `scale` times as large."""
+        """The face of the body, or of a heading that is `scale` times as large."""
         return face(file(self.typeface, style), round(self.size * scale), self.hinted)
 
     def pitch(self, scale: float = 1.0) -> int:
-        """px from line to line."""
+        """Px from line to line."""
         return round(round(self.size * scale) * self.leading)
 
 
 @cache
 def file(typeface: Typeface, style: Style) -> Path:
-    """The font file of a style, looked up once."""
+    """The font file of a style, which is looked up once. Raises InputError if it is missing."""
     return typeface.file(style)
 
 
 @dataclass(frozen=True)
 class Galley:
-    """A block in rows: `text` (T,), px from each character to the next in `advances` (T,), its face in `faces` (T,)
-    as an index of `fonts`. `lines` (L, 3) are start, stop and row; `lefts` (L,) px from the column's edge.
+    """A block in rows. Each of the T characters of `text` has px to the next one in `advances` (T,), and its face, an
+    index of `fonts`, in `faces` (T,). `lines` (L, 3) are (start, stop, row), `lefts` (L,) their px from the column's
+    edge.
 
-    Row r is `heights[r]` px high and its baseline `drop` px (for its first line) below its top; further lines of a
-    cell stand in `downs` (L,) px below that. `cuts[r]` is (part, offset) of its first character. A table has the px
-    of its column borders in `borders`.
+    Row r is `heights[r]` px high, and the baseline of its first line is `drop` px below its top; further lines in a
+    cell are `downs` (L,) px lower. `cuts[r]` is the (part, offset) of its first character. `borders` are the px of a
+    table's column borders.
     """
 
     kind: Kind
@@ -93,17 +94,18 @@ class Galley:
 
 
 def code_size(size: int) -> int:
-    """px an em of code between prose of `size`: a tenth smaller, but not below 8 px where prose is not."""
+    """Px an em of code beside prose of `size` px: a tenth smaller, but no less than 8 px unless the prose is
+    smaller."""
     return max(round(0.9 * size), min(size, 8))
 
 
 def drop(pitch: int, size: int) -> int:
-    """px from the top of a row to its baseline."""
+    """Px from the top of a row to its baseline."""
     return round((pitch - size) / 2 + 0.8 * size)
 
 
 def galley(block: Block, look: Look, width: int) -> Galley:
-    """A block set `width` px wide."""
+    """Sets a block `width` px wide."""
     if isinstance(block, Heading):
         scale = SCALES[block.level]
         font = look.face("bold", scale)
@@ -141,7 +143,7 @@ def _running(
     indent: float = 0.0,
     justified: bool = False,
 ) -> Galley:
-    """Lines of one text that fill the width; a heading's are centred where the look says so."""
+    """Sets a text in lines that fill the width; headings are centred if the look says so."""
     advances = _advances(text, faces, fonts)
     advances[:1] += indent
     bounds = np.array(break_lines(text, advances, width), np.int64).reshape(-1, 2)
@@ -197,7 +199,7 @@ def _items(block: Items, look: Look, width: int) -> Galley:
 
 
 def _code(block: Code, look: Look, width: int) -> Galley:
-    """Lines as they are; one that is too long goes on at the beginning of the next row."""
+    """Sets lines as they are; one that is too long goes on at the beginning of the next row."""
     typeface = look.code or look.typeface
     font = face(file(typeface, "regular"), code_size(look.size), look.hinted)
     advances = _advances(block.text, np.empty(0, np.int64), (font,))
@@ -221,7 +223,7 @@ def _code(block: Code, look: Look, width: int) -> Galley:
 
 
 def _table(block: Table, look: Look, width: int) -> Galley:
-    """Columns as wide as their cells, or narrower in proportion with lines broken where that is too wide."""
+    """Sets a table with columns as wide as their cells or, if that is too wide, narrower and with broken lines."""
     fonts = (look.face(), look.face("bold"))
     text = "\n".join(" ".join(row) for row in block.rows)
     faces = np.zeros(len(text), np.int64)
@@ -273,7 +275,7 @@ def _plain_galley(
     pitch: int,
     cuts: list[tuple[int, int]],
 ) -> Galley:
-    """A galley in one face whose rows are one line each."""
+    """A galley in one face, with one line in each row."""
     return Galley(
         kind, text, advances, np.zeros(len(text), np.int64), (font,), np.array(lines, np.int64).reshape(-1, 3),
         np.array(lefts), np.zeros(len(lines), np.int64), [pitch] * len(lines), drop(pitch, font.size), cuts,

@@ -1,8 +1,8 @@
 r"""A small strict Markdown: headings of three levels, paragraphs with bold and italic words, lists, tables, code.
 
-Blocks are plain data, `parse` reads them and `written` writes them. A backslash before a sign makes it a letter; where
-a paragraph could be taken for another block, `written` puts one. Knows nothing of pages. After CommonMark 0.31, with
-its nesting, links and pictures left out.
+Blocks are plain data; `parse` reads them and `written` writes them. A backslash before a sign makes it an ordinary
+character, and `written` puts one where a paragraph could be mistaken for another block. After CommonMark 0.31, without
+nesting, links and pictures. This module knows nothing of pages.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Running text; `continued` where its beginning stands elsewhere."""
+    """Running text; `continued` if its beginning is elsewhere, on the page before."""
 
     text: str
     spans: tuple[Span, ...] = ()
@@ -36,7 +36,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Items:
-    """A list, bulleted, or numbered from `first`."""
+    """A list: numbered from `first`, or bulleted if that is None."""
 
     items: tuple[str, ...]
     first: int | None = None
@@ -51,7 +51,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines of code, parted by newlines."""
+    """Lines of code, separated by newlines."""
 
     text: str
 
@@ -70,7 +70,10 @@ _BLOCK_START = re.compile(r"([#\-]|\d+(?=\. ))")
 
 
 def parse(markdown: str) -> list[Block]:
-    """The blocks of a text; InputError where emphasis or a code block is not closed or a table's rows differ."""
+    """Reads the blocks of a Markdown text.
+
+    Raises InputError if emphasis or a code block is not closed, or the rows of a table differ in length.
+    """
     blocks: list[Block] = []
     lines = markdown.split("\n")
     i = 0
@@ -83,7 +86,7 @@ def parse(markdown: str) -> list[Block]:
             while end < len(lines) and lines[end].strip() != fence[1]:
                 end += 1
             if end == len(lines):
-                raise InputError(f"Markdown: the code block of line {i + 1} is not closed")
+                raise InputError(f"Markdown: the code block that begins in line {i + 1} is not closed")
             blocks.append(Code("\n".join(lines[i + 1 : end])))
             i = end + 1
         elif heading := _HEADING.fullmatch(line):
@@ -99,13 +102,11 @@ def parse(markdown: str) -> list[Block]:
 
 
 def _group(lines: list[str], at: int) -> Block:
-    """Lines without a blank one between → a table, a list or a paragraph."""
+    """Lines with no blank line between them → a table, a list or a paragraph."""
     if len(lines) > 1 and lines[0].startswith("|") and _RULE.fullmatch(lines[1]):
-        rows = tuple(
-            tuple(_plain(cell.strip()) for cell in _CELL.findall(line)) for line in [lines[0], *lines[2:]]
-        )
+        rows = tuple(tuple(_plain(cell.strip()) for cell in _CELL.findall(line)) for line in [lines[0], *lines[2:]])
         if any(len(row) != len(rows[0]) for row in rows):
-            raise InputError(f"Markdown: the rows of the table of line {at} have not equally many cells")
+            raise InputError(f"Markdown: the rows of the table in line {at} do not all have as many cells as its head")
         return Table(rows)
     for mark in (_BULLET, _NUMBER):
         if first := mark.fullmatch(lines[0]):
@@ -124,7 +125,7 @@ def _plain(text: str) -> str:
 
 
 def _styled(text: str) -> tuple[str, tuple[Span, ...]]:
-    """Text with signs → text and its spans."""
+    """Text with Markdown's signs → plain text and its spans."""
     plain, at, spans, opened = "", 0, [], {"*": -1, "**": -1}
     for sign in _SIGNS.finditer(text):
         plain += text[at : sign.start()] + (sign[1] or "")
@@ -136,12 +137,12 @@ def _styled(text: str) -> tuple[str, tuple[Span, ...]]:
                 spans.append((opened[sign[2]], len(plain), "bold" if sign[2] == "**" else "italic"))
                 opened[sign[2]] = -1
     if max(opened.values()) >= 0:
-        raise InputError(f"Markdown: emphasis that is not closed in {text[:40]!r}")
+        raise InputError(f"Markdown: emphasis is not closed in {text[:40]!r}")
     return plain + text[at:], tuple(spans)  # type: ignore[arg-type]
 
 
 def written(blocks: Iterable[Block]) -> str:
-    """The Markdown of blocks, one blank line between two."""
+    """Writes blocks as Markdown, with a blank line between two of them."""
     return "\n\n".join(map(_written, blocks))
 
 
@@ -177,13 +178,13 @@ def _mark(start: re.Match[str]) -> str:
 
 
 def between(block: Block, first: tuple[int, int] | None, last: tuple[int, int] | None) -> tuple[Block, ...]:
-    """What of a block stands between two (part, offset), or its ends where they are None; see `cut`."""
+    """The part of a block between two places (part, offset), or its beginning and end if None; see `cut`."""
     before = [block] if last is None else cut(block, *last)[0]
     return tuple(before if first is None else cut(before[0], *first)[1])
 
 
 def cut(block: Block, part: int, offset: int) -> tuple[list[Block], list[Block]]:
-    """What of a block stands before and what after character `offset` of its item, row or line `part`."""
+    """Cuts a block before character `offset` of its item, row or line `part`: what stands before, and what after."""
     if isinstance(block, Heading):
         return [Heading(block.text[:offset].rstrip(" "), block.level)], [Heading(block.text[offset:], block.level)]
     if isinstance(block, Paragraph):

@@ -1,7 +1,7 @@
-"""Markdown → a printed page in an outline typeface, with the truth of everything that stands on it.
+"""Markdown → a printed page in an outline typeface, and the truth about everything on it.
 
 Points are px from the page's upper left corner: pixel (i, j) covers i … i + 1 down and j … j + 1 to the right, and its
-centre is at (j + 0.5, i + 0.5). Knows nothing of where text comes from and nothing of noise.
+centre is at (j + 0.5, i + 0.5). This module knows nothing of sources of text or of noise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STAND_IN = {ord(sign): plain for sign, plain in {
 
 @dataclass(frozen=True)
 class Line:
-    """Characters `start` to `stop` of the page's text on one `baseline` (x0, y0, x1, y1) px, `size` px an em."""
+    """Characters `start` to `stop` of the page's text, on one `baseline` (x0, y0, x1, y1 px), `size` px an em."""
 
     start: int
     stop: int
@@ -41,8 +41,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Region:
-    """What of a block stands in one column: characters `start` to `stop` in a box (left, top, right, bottom) px, and
-    the same as `content`."""
+    """The part of a block in one column: characters `start` to `stop` of the page's text in a `box` (left, top, right,
+    bottom px), and the same as blocks in `content`."""
 
     kind: Kind
     box: tuple[int, int, int, int]
@@ -52,19 +52,19 @@ class Region:
 
     @property
     def markdown(self) -> str:
-        """The Markdown that stands in this region."""
+        """The text of this region as Markdown."""
         return written(self.content)
 
 
 @dataclass(frozen=True)
 class Print:
-    """A printed page, its lines and blocks in reading order.
+    """A printed page with its lines and blocks in reading order.
 
-    `page.text` has a space where words part, at line ends too unless a word goes on there, and a newline where blocks,
-    items, rows of tables, and lines of code part; between the cells of a row is a space. What does not stand on the
-    page itself (newlines, spaces at line ends and between cells) has an empty box. `content` is what stands on the
-    page without head, foot and number; `rest` is what did not fit and goes on the next page. In boxes of px (left, top,
-    right, bottom) that are `unknown` may stand what nothing is known of, as on real pages.
+    `page.text` has a space between words, also at line ends unless a word goes on there, and a newline between blocks,
+    items, rows of tables and lines of code; between the cells of a row is a space. What has no place on the page
+    itself (newlines, spaces at line ends and between cells) has an empty box. `content` are the blocks on the page,
+    without head, foot and number; `rest` is what did not fit and belongs on the next page. The `unknown` boxes (left,
+    top, right, bottom px) may hold things of which the truth is not known, as on pages of the world.
     """
 
     page: TypesetPage
@@ -76,13 +76,13 @@ class Print:
 
     @property
     def markdown(self) -> str:
-        """The Markdown that stands on this page."""
+        """The text of this page as Markdown."""
         return written(self.content)
 
 
 @cache
 def drawable(typeface: Typeface, among: str = " " + HALF + FULL) -> NDArray[np.bool_]:
-    """(65536,) which characters of `among` (all that alphabet.py has) the typeface draws, by code point."""
+    """(65536,) bool by code point: which characters of `among` (by default the whole alphabet) the typeface draws."""
     table = np.zeros(0x10000, bool)
     table[code_points(among)] = typeface.draws(among)
     table.flags.writeable = False
@@ -90,7 +90,10 @@ def drawable(typeface: Typeface, among: str = " " + HALF + FULL) -> NDArray[np.b
 
 
 def settable_text(text: str, table: NDArray[np.bool_]) -> str:
-    """`text` with what a `drawable` table lacks replaced by a plainer sign, or left out; newlines stay."""
+    """`text` without the characters that a `drawable` table lacks: each is replaced by plainer ones or left out.
+
+    Newlines stay.
+    """
     points = code_points(text)
     good = table[np.minimum(points, 0xFFFF)] & (points < 0x10000) | (points == 0x0A)
     if good.all():
@@ -100,10 +103,10 @@ def settable_text(text: str, table: NDArray[np.bool_]) -> str:
 
 
 def printed(blocks: str | Sequence[Block], look: Look, height: int, width: int) -> Print:
-    """As much of a Markdown text or of blocks as fits on a page of `height` × `width` px.
+    """Sets as much of a Markdown text, or of blocks, as fits on a page of `height` × `width` px.
 
-    UsageError for sizes that are impossible and where the page has no room. All characters must be drawn by the look's
-    typefaces (`settable_text`), blocks must not be empty, and texts do not begin or end in a space.
+    The look's typefaces must draw all characters (see `settable_text`), no block may be empty, and no text may begin or
+    end in a space. Raises UsageError for impossible sizes and if the page has no room.
     """
     _check(look, height, width)
     return _Sheet(look, height, width).set(parse(blocks) if isinstance(blocks, str) else list(blocks))
@@ -132,7 +135,7 @@ class _Column:
 
 
 class _Sheet:
-    """A page while it is set: galleys with places for their rows, and then one drawing for each face."""
+    """A page in the making: galleys and the places of their rows; at the end each face draws once."""
 
     def __init__(self, look: Look, height: int, width: int) -> None:
         self.look = look
@@ -169,7 +172,7 @@ class _Sheet:
         return self._drawn(tuple(content), tuple(rest))
 
     def _flow(self, blocks: list[Block], columns: list[_Column], content: list[Block]) -> list[Block]:
-        """Sets blocks into columns until they are full; appends what stands to `content` and gives the rest."""
+        """Sets blocks into columns until they are full; appends what fits to `content` and returns the rest."""
         number, y = 0, columns[0].top
         for i, block in enumerate(blocks):
             piece = galley(block, self.look, columns[0].width)
@@ -206,7 +209,7 @@ class _Sheet:
     def _place(
         self, piece: Galley, first: int, last: int, column: _Column, top: int, content: tuple[Block, ...]
     ) -> int:
-        """Puts rows of a galley below `top`; the rows of one galley come in order. Gives the y where they end."""
+        """Puts rows of a galley below `top`, in order; returns the y at which they end."""
         rows = piece.lines[:, 2]
         chosen = slice(int(np.searchsorted(rows, first)), int(np.searchsorted(rows, last)))
         if not self.galleys or self.galleys[-1] is not piece:
@@ -229,7 +232,7 @@ class _Sheet:
         return int(tops[-1])
 
     def _rule(self, piece: Galley, first: int, left: int, tops: NDArray[np.int64]) -> None:
-        """The lines of a table around all cells, or above it, below its head and below it."""
+        """Draws the lines of a table: around all cells, or above it, below its head and below it."""
         height, width = self.image.shape
         if self.look.rules == "grid":
             across = list(range(len(tops)))
@@ -241,7 +244,7 @@ class _Sheet:
         self.image[y, left + piece.borders[0] : left + piece.borders[-1] + 1] = INK
 
     def _margin_line(self, kind: Kind, text: str, left: int, top: int, share: float = 0.0) -> int:
-        """One line above or below the columns, `share` of the way to the right; words that do not fit are left out."""
+        """Sets a line above or below the columns, `share` of the way to the right, without words that do not fit."""
         look, pitch = self.look, self.look.pitch()
         font = look.face("italic" if kind == "header" else "regular")
         room = self.image.shape[1] - look.margins[0] - look.margins[2]

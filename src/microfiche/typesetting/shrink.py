@@ -1,4 +1,4 @@
-"""A page made smaller: its picture, by area, so that no pixel of it counts for more than another."""
+"""Shrinks pages by area, so that every pixel of a page has the same weight in the smaller picture."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ P = TypeVar("P", bound=Page)
 
 
 def shrink(page: P, side: int) -> P:
-    """The page `side` px wide, a multiple of 64, and padded with paper to a multiple of 64 px in height.
+    """The page shrunk to a width of `side` px and padded with paper to a multiple of 64 px in height.
 
-    Each pixel is the mean of the area that it covers, so nothing shows that was not there before. A page is best
-    shrunk once, from its first size. UsageError where `side` is no such width or larger than the page's.
+    Each pixel is the mean of the area that it covers. Shrink a page once, from its first size: twice blurs it. Raises
+    UsageError if `side` is no multiple of 64 or larger than the page is wide.
     """
     height, width = page.image.shape[:2]
     if side % TOKEN_SIDE or not 0 < side <= width:
@@ -40,22 +40,22 @@ def shrink(page: P, side: int) -> P:
 
 
 def as_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, 3) uint8 as it is after it was saved as a JPEG of `quality` 1 to 95."""
+    """What an (H, W) or (H, W, 3) uint8 picture becomes when it is saved as a JPEG of `quality` 1 to 95 and opened."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=quality)
     return np.asarray(Image.open(file))
 
 
 def shrink_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """(H, W) or (H, W, 3) uint8 → the same at (height, width), each pixel the mean of the area it covers."""
+    """Scales an (H, W) or (H, W, 3) uint8 picture to (height, width); each pixel is the mean of the area it covers."""
     lower = _means(image.astype(np.float32), height)
     return np.rint(_means(lower.swapaxes(0, 1), width).swapaxes(0, 1)).astype(np.uint8)
 
 
 def _means(values: NDArray[np.float32], n: int) -> NDArray[np.float32]:
-    """The means of `n` equal stretches along the first axis, whose borders may lie within a value.
+    """The means of `n` equal stretches of the first axis; their borders may lie within a value.
 
-    Borders and values fall together `gcd` times, and the weights are the same from each such place to the next.
+    Borders and values coincide `gcd` times, and the weights repeat between two such places.
     """
     groups = gcd(len(values), n)
     grouped = np.ascontiguousarray(values).reshape(groups, len(values) // groups, -1)
@@ -63,7 +63,7 @@ def _means(values: NDArray[np.float32], n: int) -> NDArray[np.float32]:
 
 
 def _weights(m: int, n: int) -> NDArray[np.float32]:
-    """(n, m) share that each of m values has in each of n equal stretches."""
+    """(n, m) share of each of m values in each of n equal stretches."""
     borders, at = np.arange(n + 1) * (m / n), np.arange(m)
     covered = np.minimum(borders[1:, None], at + 1) - np.maximum(borders[:-1, None], at)
     return (covered.clip(min=0) * (n / m)).astype(np.float32)

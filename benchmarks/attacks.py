@@ -1,8 +1,8 @@
-"""Text as people misspell or disguise it: orthographic attacks, each at a rate, the same for the same seed.
+"""Orthographic attacks for benchmarks/pixel.py: text as people misspell or disguise it, the same for the same seed.
 
-It knows nothing of models. Kinds after Zeroé (Eger and Benz 2020, arXiv 2010.05648), with which arXiv 2207.06991
-(section 4.2) tries PIXEL; look-alikes are of Unicode's confusables.txt (UTS 39), those of Latin, Greek, Cyrillic and
-Armenian that DejaVu Sans draws.
+The kinds are those of Zeroé (Eger and Benz 2020, arXiv 2010.05648), with which arXiv 2207.06991 (section 4.2) tests
+PIXEL. Look-alikes come from Unicode's confusables.txt (UTS 39): Latin, Greek, Cyrillic and Armenian letters that DejaVu
+Sans has.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ CONFUSABLES = {
 
 
 def attacked(text: str, kind: Attack, rate: float, rng: np.random.Generator) -> str:
-    """The text with `kind` done at every place where it can be, each with the probability `rate`: a letter replaced by
-    a look-alike (`confusables`) or a digit (`leet`), swapped with the next letter, left out, or followed by another
-    letter of the text; or a space left out. UsageError for another kind or rate."""
+    """The text with an attack at every possible place, each with the probability `rate`: a letter is replaced by a
+    look-alike (`confusables`) or a digit (`leet`), swapped with the next letter, left out, or followed by another
+    letter of the text; or a space is left out. Raises UsageError for an unknown kind or an impossible rate."""
     if kind not in ATTACKS:
         raise UsageError(f"no attack {kind!r}; there are {', '.join(ATTACKS)}")
     if not 0 <= rate <= 1:
-        raise UsageError(f"the rate of an attack is from 0 to 1, not {rate:g}")
+        raise UsageError(f"the rate of an attack must be from 0 to 1, not {rate:g}")
     hit = rng.random(len(text)) < rate
     letters = [char for char in text if char.isalpha()]
     out: list[str] = []
@@ -58,7 +58,7 @@ def attacked(text: str, kind: Attack, rate: float, rng: np.random.Generator) -> 
 
 
 def attacked_words(words: Sequence[str], kind: Attack, rate: float, rng: np.random.Generator) -> tuple[str, ...]:
-    """As many words, attacked one by one; one that would be empty keeps its first letter. UsageError for `spaces`."""
+    """Attacks words one by one; one that would become empty keeps its first letter. Raises UsageError for `spaces`."""
     if kind == "spaces":
         raise UsageError("words that are given one by one have no spaces to leave out")
     return tuple(attacked(word, kind, rate, rng) or word[:1] for word in words)
