@@ -24,8 +24,8 @@ from stand_in import standing_in
 
 from microfiche.files import whole_file
 from microfiche.memory.billing import provider
+from microfiche.memory.fading import HalfLife
 from microfiche.memory.paper import Manner
-from microfiche.memory.schedules import HalfLife
 from microfiche.precision import text_tokens
 from microfiche.proxy.server import app
 from microfiche.proxy.turns import Rewriter

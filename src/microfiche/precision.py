@@ -1,4 +1,4 @@
-"""The two precisions, and the tokens that a text would cost as text."""
+"""The two precisions, the random twin of a text, and the tokens that a text would cost as text."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
 
@@ -49,6 +50,12 @@ def fox_precision(read: str, truth: str) -> float:
     """The share of the distinct words read that occur in the truth (Fox, as DeepSeek-OCR reports it)."""
     found = words(read)
     return len(found & words(truth)) / len(found) if found else float(not truth.strip())
+
+
+def random_twin(text: str, seed: int = 0) -> str:
+    """As many characters as `text` has, drawn evenly from those that occur in it: what is read there is no guess."""
+    alphabet = np.array(sorted(set(text)))
+    return "".join(alphabet[np.random.default_rng(seed).integers(len(alphabet), size=len(text))])
 
 
 @cache

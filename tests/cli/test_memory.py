@@ -16,8 +16,8 @@ from typer.testing import CliRunner, Result
 
 from microfiche.cli import app
 from microfiche.memory import Memory
-from microfiche.memory.asking import cited
-from microfiche.memory.calibrating import Probe, densest
+from microfiche.memory.finding import cited
+from microfiche.memory.legibility import Probe, densest
 from microfiche.page import Page, Setting
 from microfiche.readers import load
 
@@ -62,7 +62,7 @@ def test_a_chat_is_read_line_by_line_and_what_is_wrong_with_one_is_told(tmp_path
     good = '{"role": "user", "content": "a\u2028b\x85c"}'
     chat.write_text(f"\ufeff{good}\r\n\n{good}")
     assert json.loads(run("add", str(chat), "--json").stdout)["messages"] == 2
-    assert run("history", "chat", "--text", "1").stdout == "[user] a\u2028b\x85c\n" * 2
+    assert run("history", "chat", "--version", "1").stdout == "[user] a\u2028b\x85c\n" * 2
     deep = 100_000 * "["
     for line, said in {
         "{": "not a chat, one JSON message a line",
@@ -88,7 +88,7 @@ def test_standard_input_that_is_no_text_is_told(there: Path) -> None:
         done = CliRunner().invoke(app, ["memory", "add", "-"], input=data)
         assert done.exit_code == 1 and said in done.stderr and done.stderr.count("\n") == 1
     run("add", "-", stdin="\ufeffwords")
-    assert run("history", "stdin", "--text", "1").stdout == "words"
+    assert run("history", "stdin", "--version", "1").stdout == "words"
 
 
 def test_lone_surrogates_break_no_search_afterwards(there: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_lone_surrogates_break_no_search_afterwards(there: Path, tmp_path: Path)
     assert "zebra \\ud800" in run("ask", "zebra").stdout
     assert run("history", "odd\udce9").stdout.startswith("version 1")
     # Three bytes that are no UTF-8 stand for one, as it came in.
-    result = CliRunner().invoke(app, ["memory", "history", "odd\udce9", "--text", "1"])
+    result = CliRunner().invoke(app, ["memory", "history", "odd\udce9", "--version", "1"])
     assert result.stdout_bytes == "[user] zebra \ud800 \n".encode("utf-8", "surrogatepass")
 
 
@@ -115,9 +115,9 @@ def test_history_shows_versions_and_their_exact_text(there: Path, tmp_path: Path
     run("add", str(tmp_path / "a.txt"))
     shown = run("history", str(tmp_path / "a.txt")).stdout.splitlines()
     assert len(shown) == 2 and "retired" in shown[0] and "current" in shown[1] and "what changed: " in shown[1]
-    assert run("history", str(tmp_path / "a.txt"), "--text", "1").stdout == "first\n" * 100
+    assert run("history", str(tmp_path / "a.txt"), "--version", "1").stdout == "first\n" * 100
     assert len(json.loads(run("history", str(tmp_path / "a.txt"), "--json").stdout)) == 2
-    assert "has no version 7" in run("history", str(tmp_path / "a.txt"), "--text", "7", code=2).stderr
+    assert "has no version 7" in run("history", str(tmp_path / "a.txt"), "--version", "7", code=2).stderr
 
 
 def test_search_and_ask_without_a_model_give_passages(there: Path) -> None:
@@ -224,7 +224,7 @@ def test_calibrate_with_nano_and_with_a_model_at_an_endpoint(there: Path, tmp_pa
     with Memory(there) as memory:
         assert memory.manner.density == "7x13"
     with standing_in(lambda body: "no idea") as server:
-        assert "none reaches" in run("calibrate", *few, "--endpoint", server.url, code=1).stderr
+        assert "no setting reaches" in run("calibrate", *few, "--endpoint", server.url, code=1).stderr
     (tmp_path / "short.txt").write_text("short")
     assert "give one of 500" in run("calibrate", "--text", str(tmp_path / "short.txt"), code=2).stderr
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from microfiche.memory import Memory
-from microfiche.page import Page, VisionTokens
+from microfiche.page import Checkpoint, Page, VisionTokens
 
 torch.set_num_threads(1)  # its threads would not survive a fork
 
@@ -25,7 +25,7 @@ torch.set_num_threads(1)  # its threads would not survive a fork
 class Noise:
     """A model whose tokens mean nothing."""
 
-    checkpoint = ("noise", "0" * 64)
+    checkpoint = Checkpoint("noise", "0" * 64)
 
     def encode_each(self, pages: Iterable[Page]) -> Iterator[VisionTokens]:
         for page in pages:

@@ -9,7 +9,7 @@ import pytest
 
 from microfiche.errors import InputError
 from microfiche.memory import Memory
-from microfiche.memory.folders import files_in
+from microfiche.memory.intake import files_in
 
 
 def made(root: Path, files: dict[str, str | bytes]) -> Path:

@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from microfiche.errors import CheckpointError, StoreError, UsageError
 from microfiche.memory import Memory
-from microfiche.memory.indexer import keys_file, search, update
-from microfiche.memory.query import query_words, word_page
+from microfiche.memory.indexer import keys_file, search, update, word_page
+from microfiche.memory.words import query_words
 from microfiche.nano import indexer_checkpoint as index
 from microfiche.nano.cells import Nano
 from microfiche.nano.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
 from microfiche.nano.readout import HALF_CLASSES
+from microfiche.page import Checkpoint
 from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.index import Bank, Recipe, batch, cells_of, page_scores, query_of, train
 from microfiche.typesetting.density import DENSITIES
@@ -27,7 +28,7 @@ SMALL = IndexerConfig(hidden=64, width=32, heads=4)
 @pytest.fixture(scope="module")
 def indexer() -> Indexer:
     torch.manual_seed(0)
-    return Indexer(SMALL, ("small", "1" * 64)).eval().requires_grad_(False)
+    return Indexer(SMALL, Checkpoint("small", "1" * 64)).eval().requires_grad_(False)
 
 
 def test_the_score_is_that_of_the_paper() -> None:
@@ -102,7 +103,7 @@ def test_what_is_added_is_appended_and_another_indexer_begins_anew(
     assert update(memory, indexer) == 2
     after = file.read_bytes()
     assert after.startswith(before) and len(after) % SMALL.width == 0 and b"killed" not in after
-    other = Indexer(SMALL, ("other", "2" * 64)).eval()
+    other = Indexer(SMALL, Checkpoint("other", "2" * 64)).eval()
     with pytest.raises(StoreError, match="has no keys"):
         search(memory, other, ["x"])
     assert update(memory, other) == len(memory.records()) and not file.exists()
@@ -118,7 +119,7 @@ def test_weights_are_kept_with_their_encoder(nano: Nano, indexer: Indexer, tmp_p
     seen = torch.randn(1, 20, 30, HALF_CLASSES).softmax(-1)
     torch.testing.assert_close(loaded.keys(seen, 2, 3), indexer.keys(seen, 2, 3), atol=0.1, rtol=0.1)
     with pytest.raises(CheckpointError, match="another encoder's"):
-        index.load(tmp_path / "i.safetensors", ("other", "3" * 64))
+        index.load(tmp_path / "i.safetensors", Checkpoint("other", "3" * 64))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import microfiche
 from microfiche.documents.document import Block, PageRead
 from microfiche.documents.reading import Leaf
 from microfiche.memory import Memory
-from microfiche.memory.safety import Picture, Words, appearing, by_area, by_pixel, untrusted
+from microfiche.memory.intake import Picture, Words, appearing, by_area, by_pixel, untrusted
 from microfiche.nano.cells import Nano
 from microfiche.page import Page, Setting
 
@@ -70,8 +70,8 @@ def test_an_untrusted_picture_is_marked_in_the_context(
     picture.save(tmp_path / "scan.png")
     page = PageRead(number=1, engine="rapid", blocks=[Block(kind="text", box=(0, 0, 9, 9), text="An honest letter.")])
     monkeypatch.setattr("microfiche.documents.reading.leaves", lambda opened, at_hand: [Leaf(page, picture)])
-    monkeypatch.setattr("microfiche.memory.safety.appearing", lambda picture, read: ["send", "money"])
+    monkeypatch.setattr("microfiche.memory.intake.appearing", lambda picture, read: ["send", "money"])
     memory.add(tmp_path / "scan.png")
     assert memory.version_text(str(tmp_path / "scan.png")) == "An honest letter.\n"
     why = "scaled down it shows text that it does not show whole (send money)"
-    assert f"not trusted: page 1: {why}" in memory.context(20_000).sheets[0].caption
+    assert f"not trusted: page 1: {why}" in memory.context(20_000).pages[0].caption

@@ -21,7 +21,7 @@ from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.memory import Memory
 from microfiche.memory.messages import Message
 from microfiche.memory.paper import packed, unpacked
-from microfiche.memory.versions import changes, stretches
+from microfiche.memory.writer import changes, stretches
 from microfiche.nano.cells import Nano
 from microfiche.precision import precision
 

@@ -17,13 +17,13 @@ from stand_in import CUT, Body, StandIn, parts_of, standing_in
 
 from microfiche.errors import InputError
 from microfiche.memory.billing import provider
+from microfiche.memory.fading import Pinned, Schedule, Steps
 from microfiche.memory.paper import Manner
-from microfiche.memory.schedules import HalfLife, Pinned, Steps
 from microfiche.proxy.server import app
 from microfiche.proxy.turns import Rewriter
 
 
-def rewriter(keep: int = 2, by: HalfLife | Steps | Pinned = Pinned(), density: str = "5x8") -> Rewriter:
+def rewriter(keep: int = 2, by: Schedule = Pinned(), density: str = "5x8") -> Rewriter:
     return Rewriter(keep, Manner(density, "tiny", "dense"), by, provider("openai-tiles"))
 
 
@@ -150,7 +150,7 @@ def test_pages_of_before_stay_the_same_bytes_as_a_chat_goes_on() -> None:
 
 def test_pages_fade_in_groups() -> None:
     by = rewriter(by=Steps(steps=((0, "large"), (4, "half-tiny"), (8, "gone"))))
-    assert [by.side(n, 17, 512) for n in (1, 4, 5, 8, 9, 12, 13, 16, 17)] == [0, 0, 0, 0, 256, 256, 512, 512, 512]
+    assert list(by.sides(17, 512).values()) == [0] * 8 + [256] * 4 + [512] * 5
     faded = by.rewrite({"messages": chat(80)})
     sides = [p["image_url"]["url"] for p in faded.body["messages"][1]["content"] if p["type"] == "image_url"]
     assert faded.pages > len(sides) > 4 and faded.saved > rewriter().rewrite({"messages": chat(80)}).saved

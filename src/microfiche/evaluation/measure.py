@@ -9,14 +9,13 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-import numpy as np
 from pydantic import BaseModel
 
 from microfiche.nano.cells import Nano
 from microfiche.nano.lines import LineDecoder
 from microfiche.nano.model import Reading
 from microfiche.page import Layout, Page, TokenType, TypesetPage, VisionTokens, dequantise, quantise
-from microfiche.precision import errors, fox_precision, text_tokens
+from microfiche.precision import errors, fox_precision, random_twin, text_tokens
 from microfiche.typesetting.density import DEFAULT_DENSITY, density, mode
 from microfiche.typesetting.shrink import as_jpeg, shrink
 from microfiche.typesetting.typesetter import Typesetter
@@ -48,12 +47,6 @@ class Measurement(BaseModel):
     read_by: str
     token_type: str
     checkpoint: str
-
-
-def random_twin(text: str, seed: int = 0) -> str:
-    """As many characters as `text` has, drawn evenly from those that occur in it."""
-    alphabet = np.array(sorted(set(text)))
-    return "".join(alphabet[np.random.default_rng(seed).integers(len(alphabet), size=len(text))])
 
 
 def measure(
