@@ -16,7 +16,6 @@ from typer.testing import CliRunner, Result
 
 from microfiche.cli import app
 from microfiche.memory import Memory
-from microfiche.memory.finding import cited
 from microfiche.memory.legibility import Probe, densest
 from microfiche.page import Page, Setting
 from microfiche.readers import load
@@ -153,10 +152,6 @@ def test_pages_that_an_answer_cites_are_recalled(there: Path) -> None:
         assert [r.since_page for r in memory.records()] == [4, 2, 3, 4]
 
 
-def test_citations_are_read_as_they_are_written() -> None:
-    assert cited("So [page 3]. And [pages 4, 7 and 3] or [page 12: notes]; not [3].") == [3, 4, 7, 12]
-
-
 def test_show_and_its_costs(there: Path, tmp_path: Path) -> None:
     assert json.loads(run("show", "--json").stdout)["pages"] == 3
     assert "of a context's prefix from call to call" in run("show").stdout
@@ -183,6 +178,15 @@ def held(memory: Path) -> list[str]:
     """All that a memory holds."""
     with closing(sqlite3.connect(memory)) as connection:
         return list(connection.iterdump())
+
+
+def test_plotting_keeps_no_schedule(there: Path, tmp_path: Path) -> None:
+    """In a memory that has none of its own, so that a kept one would be used by the next fading."""
+    before = held(there)
+    shown = run("fade", "--half-life", "64", "--plot", str(tmp_path / "curve.png"))
+    assert held(there) == before and shown.stderr.count("tokens") == 6
+    with Memory(there) as memory:
+        assert memory.setting("schedule") is None
 
 
 def test_fade_by_a_schedule_that_is_kept(there: Path, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_an_untrusted_picture_is_marked_in_the_context(
     picture = Image.new("RGB", (300, 200), "white")
     picture.save(tmp_path / "scan.png")
     page = PageRead(number=1, engine="rapid", blocks=[Block(kind="text", box=(0, 0, 9, 9), text="An honest letter.")])
-    monkeypatch.setattr("microfiche.documents.reading.leaves", lambda opened, at_hand: [Leaf(page, picture)])
+    monkeypatch.setattr("microfiche.memory.intake.leaves", lambda opened, at_hand: [Leaf(page, picture)])
     monkeypatch.setattr("microfiche.memory.intake.appearing", lambda picture, read: ["send", "money"])
     memory.add(tmp_path / "scan.png")
     assert memory.version_text(str(tmp_path / "scan.png")) == "An honest letter.\n"

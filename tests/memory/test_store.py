@@ -208,6 +208,22 @@ def test_a_folder_of_code(opened: Opened, tmp_path: Path, alice: str) -> None:
             memory.add(path)
 
 
+def test_a_file_is_known_by_every_path_to_it(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("words")
+    memory.add(tmp_path / "a.txt")
+    memory.add("another text", name="b.txt")
+    (tmp_path / "b.txt").write_text("not added")
+    monkeypatch.chdir(tmp_path)
+    assert memory.version_text("a.txt") == "words"
+    assert memory.history("./a.txt") == memory.history(str(tmp_path / "a.txt"))
+    assert memory.version_text("b.txt") == "another text"
+    for name in ("none", "x" * 5000, "\0"):
+        with pytest.raises(UsageError, match="holds nothing named"):
+            memory.history(name)
+
+
 def test_a_pdf_is_read_once(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     paper = Path(__file__).parent.parent.parent / "examples/paper.pdf"
     memory.add(paper)

@@ -151,6 +151,8 @@ def test_pages_of_before_stay_the_same_bytes_as_a_chat_goes_on() -> None:
 def test_pages_fade_in_groups() -> None:
     by = rewriter(by=Steps(steps=((0, "large"), (4, "half-tiny"), (8, "gone"))))
     assert list(by.sides(17, 512).values()) == [0] * 8 + [256] * 4 + [512] * 5
+    hours = rewriter(by=by.schedule.model_copy(update={"unit": "hours"}))
+    assert hours.sides(17, 512) == by.sides(17, 512), "ages are pages in any unit"
     faded = by.rewrite({"messages": chat(80)})
     sides = [p["image_url"]["url"] for p in faded.body["messages"][1]["content"] if p["type"] == "image_url"]
     assert faded.pages > len(sides) > 4 and faded.saved > rewriter().rewrite({"messages": chat(80)}).saved

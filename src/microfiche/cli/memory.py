@@ -124,7 +124,7 @@ def ask(
 
     with reported(), opened_memory(memory) as opened:
         if not endpoint:
-            _print_hits(opened.search(question, count, by.value, index), json)
+            _print_hits(finding.passages(opened, question, count, by.value, index), json)
             return
         answer = finding.ask(opened, question, server_at(endpoint), endpoint_model, budget, provider)
         if answer.cited and not opened.read_only:
@@ -197,13 +197,13 @@ def server_at(url: str) -> Endpoint:
 
 def _taken(one: str, name: str | None) -> tuple[str | Path | list[Message], str | None]:
     """What an argument stands for, and the name under which it is added."""
+    from microfiche.memory.messages import chat_in
+
     if one == "-":
         return decoded("-", standard_input().read()), name or "stdin"
     path = named(one)
     if path.suffix != ".jsonl":
         return path, None
-    from microfiche.memory.messages import chat_in
-
     return chat_in(path), name or path.stem
 
 

@@ -27,6 +27,7 @@ from microfiche.cli.memory import (
 from microfiche.errors import InputError, UsageError
 from microfiche.files import whole_file
 from microfiche.sources import sources
+from microfiche.typesetting.density import MODES
 
 if TYPE_CHECKING:
     from microfiche.memory import Memory
@@ -124,7 +125,6 @@ def calibrate(
     Without --endpoint the model is nano.
     """
     from microfiche.memory import Memory, legibility
-    from microfiche.typesetting.density import MODES
 
     with reported(), Memory(memory) as opened:
         read = (legibility.at_endpoint(server_at(endpoint), endpoint_model) if endpoint

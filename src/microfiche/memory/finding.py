@@ -116,6 +116,12 @@ def search(archive: Archive, query: str, count: int = 10, by: By = "text", index
     return hits[:count]
 
 
+def passages(archive: Archive, question: str, count: int = 5, by: By = "text", index: Path | None = None) -> list[Hit]:
+    """The best passages for a question, as `search` finds them, each in one line."""
+    hits = search(archive, question, count, by, index)
+    return [replace(hit, text=" ".join(hit.text.split())) for hit in hits]
+
+
 def _hit(archive: Archive, record: PageRecord, query: str, score: float) -> Hit:
     """The passage on a page that speaks of the query, as nano reads it there."""
     text = archive.text(record)

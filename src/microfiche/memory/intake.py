@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +20,14 @@ from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 from PIL import Image
 from rapidfuzz import fuzz, process
 
+from microfiche.documents.engines.rapid import RapidEngine
+from microfiche.documents.opening import open_document
+from microfiche.documents.reading import document_of, engines, leaves
+from microfiche.documents.sheet import Sheet
 from microfiche.errors import InputError, MicroficheError
 from microfiche.files import Found, files_below
 from microfiche.sources import DOCUMENTS
 from microfiche.typesetting.shrink import shrink_picture
-
-if TYPE_CHECKING:
-    from microfiche.documents.engines.rapid import RapidEngine
 
 NEVER = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}  #: folders that hold nothing written by hand
 LARGEST = 64 << 20  #: bytes of a text file that is taken
@@ -134,9 +134,6 @@ def read_document(path: Path) -> tuple[str, str]:
     Pages whose text comes from a picture are read again scaled down. InputError for a file that cannot be read or holds
     no text.
     """
-    from microfiche.documents.opening import open_document
-    from microfiche.documents.reading import document_of, engines, leaves
-
     warnings = []
     try:
         with open_document(path, str(path)) as opened:
@@ -156,8 +153,6 @@ def read_document(path: Path) -> tuple[str, str]:
 
 def words_of_picture(picture: Picture) -> Words:
     """The lines that RapidOCR reads in a picture, and how sure it is of each."""
-    from microfiche.documents.sheet import Sheet
-
     (page,) = _rapid().read([Sheet(1, Image.fromarray(picture).convert("RGB"))])
     return [(block.text, 1.0 if block.confidence is None else block.confidence) for block in page.blocks if block.text]
 
@@ -206,6 +201,4 @@ def _words(read: Words, sure: float) -> list[str]:
 
 @cache
 def _rapid() -> RapidEngine:
-    from microfiche.documents.engines.rapid import RapidEngine
-
     return RapidEngine()
