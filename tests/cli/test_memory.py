@@ -16,7 +16,6 @@ from typer.testing import CliRunner, Result
 
 from microfiche.cli import app
 from microfiche.memory import Memory
-from microfiche.memory.legibility import Probe, densest
 from microfiche.page import Page, Setting
 from microfiche.readers import load
 
@@ -231,10 +230,3 @@ def test_calibrate_with_nano_and_with_a_model_at_an_endpoint(there: Path, tmp_pa
         assert "no setting reaches" in run("calibrate", *few, "--endpoint", server.url, code=1).stderr
     (tmp_path / "short.txt").write_text("short")
     assert "give one of 500" in run("calibrate", "--text", str(tmp_path / "short.txt"), code=2).stderr
-
-
-def test_the_densest_is_that_with_the_most_text_a_token_above_what_is_wanted() -> None:
-    tried = [Probe("5x8", "tiny", 0.99, 0.5, 64, 20.0), Probe("7x13", "tiny", 0.98, 0.97, 64, 10.0),
-             Probe("6x10", "tiny", 1.0, 0.99, 64, 15.0), Probe("4x6", "tiny", 1.0, 1.0, 64, 40.0, "failed")]
-    best = densest(tried, 0.97)
-    assert best is not None and best.density == "6x10" and densest(tried, 0.995) is None

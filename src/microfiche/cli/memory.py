@@ -78,7 +78,7 @@ def add(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Remembers texts; of one that changed, only the changes, and a page that shows them."""
+    """Remembers texts. Of one that changed only the changes are added, with a page that shows them."""
     from microfiche.memory import Memory
     from microfiche.memory.writer import Added
 
