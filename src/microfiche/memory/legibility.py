@@ -87,7 +87,8 @@ def measure_levels(
             text = page.text
             if side:
                 (values,) = model.encode([faded(page, side)])
-                read = model.read(replace(values, values=dequantise(quantise(values.values, "int8"))))
+                stored = replace(values, values=dequantise(quantise(values.values, "int8")))
+                read = next(model.read_each([stored])).text
                 tokens += len(values)
             else:
                 read = ""
@@ -165,7 +166,7 @@ def at_endpoint(server: Endpoint, model: str) -> _Read:
 
 def by_nano(model: Nano) -> _Read:
     """A function that has nano read a page."""
-    return lambda page: model.read(model.encode([page]))
+    return lambda page: next(model.read_each(model.encode([page]))).text
 
 
 def probes(
