@@ -24,7 +24,7 @@ import numpy as np
 from microfiche.memory import Memory
 from microfiche.memory.finding import rank, search
 from microfiche.memory.indexer import update
-from microfiche.nano import indexer_checkpoint as index_checkpoint
+from microfiche.nano.indexer import load_indexer
 from microfiche.precision import text_tokens
 from microfiche.training.corpus import documents
 from microfiche.typesetting import unreadable
@@ -169,7 +169,7 @@ def main() -> None:
         figures |= {"seconds to add a change of 1 %": round(again, 2), "share of the first": round(again / seconds, 4)}
         kinds = ["text"]
         try:
-            indexer = index_checkpoint.load(given.index, memory.model.checkpoint)
+            indexer = load_indexer(given.index, memory.model.checkpoint)
             start = time.perf_counter()
             update(memory, indexer)
             figures["seconds to index"] = round(time.perf_counter() - start, 1)

@@ -1,10 +1,10 @@
-"""Plays a chat of 300 turns through the proxy and draws the tokens that each turn cost, as text and with pages.
+"""Plays a chat of 300 turns through the proxy and draws what each turn cost in tokens, as text and with pages.
 
     python examples/chat/run.py -o saved.png             against the stand-in beside this file
     python examples/chat/run.py --proxy http://127.0.0.1:8765/v1 --model NAME -o saved.png
 
-The second takes a proxy that runs already (microfiche serve --proxy …). What the model answers is not used: each turn
-sends the chat as it stands in chat.jsonl up to there.
+The second uses a proxy that is running (microfiche serve --proxy …). The model's answers are not used: each turn sends
+the chat as it stands in chat.jsonl up to that turn.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from stand_in import standing_in
 
 from microfiche.files import whole_file
 from microfiche.memory.billing import provider
+from microfiche.memory.fading import HalfLife
 from microfiche.memory.paper import Manner
-from microfiche.memory.schedules import HalfLife
 from microfiche.precision import text_tokens
 from microfiche.proxy.server import app
 from microfiche.proxy.turns import Rewriter
@@ -34,18 +34,16 @@ CHAT = Path(__file__).parent / "chat.jsonl"
 
 
 @contextmanager
-def own_proxy(keep: int, density: str, half_life: float) -> Iterator[str]:
-    """A proxy before a stand-in, both in this process."""
-    by = Rewriter(keep, Manner(density, "tiny", "dense"), HalfLife(half_life=half_life), provider("openai-tiles"))
-    with standing_in() as upstream:
-        server = uvicorn.Server(uvicorn.Config(app(upstream.url, by), port=0, log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-        server.should_exit = True
-        thread.join()
+def proxying(upstream: str, rewriter: Rewriter) -> Iterator[str]:
+    """Runs the proxy before the server at `upstream` in this process, and gives its address up to /v1."""
+    server = uvicorn.Server(uvicorn.Config(app(upstream, rewriter), port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+    server.should_exit = True
+    thread.join()
 
 
 def play(url: str, model: str, turns: int, every: int = 1) -> list[tuple[int, int, int]]:
@@ -101,7 +99,9 @@ def main(arguments: list[str] | None = None) -> list[tuple[int, int, int]]:
     if given.proxy:
         course = play(given.proxy, given.model, given.turns, given.every)
     else:
-        with own_proxy(given.keep, given.density, given.half_life) as url:
+        manner, schedule = Manner(given.density, "tiny", "dense"), HalfLife(half_life=given.half_life)
+        rewriter = Rewriter(given.keep, manner, schedule, provider("openai-tiles"))
+        with standing_in() as upstream, proxying(upstream.url, rewriter) as url:
             course = play(url, given.model, given.turns, given.every)
     with whole_file(given.output) as beside:
         draw(course, beside)

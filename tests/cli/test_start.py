@@ -28,7 +28,9 @@ def modules(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["measure"], ["read"], ["train", "codec"], ["pixel", "fill"]]
+    "command",
+    [[], ["measure"], ["read"], ["train", "codec"], ["pixel", "fill"], ["memory"],
+     ["memory", "fade"], ["serve"]],
 )
 def test_help_imports_neither_torch_nor_numpy_nor_matplotlib(command: list[str]) -> None:
     assert not modules(*command, "--help") & {"torch", "numpy", "matplotlib", "PIL"}

@@ -11,13 +11,13 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from microfiche.memory import Memory
-from microfiche.page import Page, VisionTokens
+from microfiche.page import Checkpoint, Page, VisionTokens
 
 torch.set_num_threads(1)  # its threads would not survive a fork
 
@@ -25,12 +25,15 @@ torch.set_num_threads(1)  # its threads would not survive a fork
 class Noise:
     """A model whose tokens mean nothing."""
 
-    checkpoint = ("noise", "0" * 64)
+    checkpoint = Checkpoint("noise", "0" * 64)
 
-    def encode_each(self, pages: Iterable[Page]) -> Iterator[VisionTokens]:
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        tokens = []
         for page in pages:
             height, width = page.image.shape[0] // 64, page.image.shape[1] // 64
-            yield VisionTokens(torch.randn(height * width, 64), height, width, page.setting, self.checkpoint)
+            values = torch.randn(height * width, 64)
+            tokens.append(VisionTokens(values, height, width, page.setting, self.checkpoint))
+        return tokens
 
 
 def opened(path: Path) -> Memory:

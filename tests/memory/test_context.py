@@ -17,10 +17,9 @@ from PIL import Image
 from microfiche.errors import UsageError
 from microfiche.memory import Memory
 from microfiche.memory.billing import PROVIDERS
-from microfiche.memory.context import context
+from microfiche.memory.context import FASTER, Candidate, block, context, plan, shared
+from microfiche.memory.fading import Steps
 from microfiche.memory.messages import Message
-from microfiche.memory.plan import FASTER, Candidate, block, plan, shared
-from microfiche.memory.schedules import Steps
 
 costs = st.lists(st.integers(1, 900), min_size=5, max_size=5).map(lambda c: (*sorted(c, reverse=True), 0))
 levels = st.lists(st.integers(0, 5), min_size=1, max_size=FASTER).map(lambda v: tuple(sorted(v)))
@@ -90,16 +89,16 @@ def images(messages: list[dict[str, Any]]) -> list[Image.Image]:
     return found
 
 
-@pytest.mark.parametrize("model", PROVIDERS)
-def test_what_is_sent_costs_what_is_said_at_every_provider(memory: Memory, alice: str, model: str) -> None:
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_is_sent_costs_what_is_said_at_every_provider(memory: Memory, alice: str, provider: str) -> None:
     memory.add(alice, name="alice")
     memory.add([Message("user", "Who fell down the hole?")])
-    made = memory.context(200_000, "rabbit", model)
-    assert made.text_tokens > 2000 and len(made.sheets) == len(memory.records()) + 1
-    cost = PROVIDERS[model].cost
-    assert made.tokens > sum(cost(sheet.side, sheet.height).tokens for sheet in made.sheets)
-    if PROVIDERS[model].shape == "openai":
-        assert [i.size for i in images(made.messages)] == [(s.side, s.height) for s in made.sheets]
+    made = memory.context(200_000, "rabbit", provider)
+    assert made.text_tokens > 2000 and len(made.pages) == len(memory.records()) + 1
+    cost = PROVIDERS[provider].cost
+    assert made.tokens > sum(cost(sheet.side, sheet.height).tokens for sheet in made.pages)
+    if PROVIDERS[provider].shape == "openai":
+        assert [i.size for i in images(made.messages)] == [(s.side, s.height) for s in made.pages]
         assert made.messages[0]["content"][-1] == {"type": "text", "text": "rabbit"}
     else:
         marked = [part for part in made.messages[0]["content"] if "cache_control" in part]
@@ -109,21 +108,21 @@ def test_what_is_sent_costs_what_is_said_at_every_provider(memory: Memory, alice
 def test_budgets_on_a_real_memory(memory: Memory, alice: str) -> None:
     memory.add(alice * 4, name="alice")
     memory.add([Message("user", "short")])
-    for model in ("nano", "anthropic", "openai-tiles"):
+    for provider in ("nano", "anthropic", "openai-tiles"):
         for budget in (20, 60, 90, 150, 400, 900, 5000):
-            made = context(memory, budget, "rabbit", model)
+            made = context(memory, budget, "rabbit", provider)
             assert made.tokens <= budget
-        assert (len(made.sheets) > 3 and "newest" in made.sheets[-1].caption) or made.sheets[-1].page
-    assert any("do not go in" in note for note in context(memory, 60, model="nano").notes)
+        assert (len(made.pages) > 3 and "newest" in made.pages[-1].caption) or made.pages[-1].page
+    assert any("do not go in" in note for note in context(memory, 60, provider="nano").notes)
     with pytest.raises(UsageError, match="does not hold the question"):
         memory.context(5)
     with pytest.raises(UsageError, match="no provider"):
-        memory.context(5000, model="abacus")
+        memory.context(5000, provider="abacus")
 
 
 def test_an_empty_memory_gives_a_context_too(memory: Memory) -> None:
     made = memory.context(100, "hello?")
-    assert made.sheets == [] and len(made.messages[0]["content"]) == 2
+    assert made.pages == [] and len(made.messages[0]["content"]) == 2
 
 
 def test_the_prefix_stays_while_a_chat_goes_on(memory: Memory) -> None:
@@ -131,7 +130,7 @@ def test_the_prefix_stays_while_a_chat_goes_on(memory: Memory) -> None:
     kept = []
     for turn in range(80):
         memory.add([Message("user", f"turn {turn} " + "and more words of it " * 20)])
-        made = memory.context(2000, model="nano")
+        made = memory.context(2000, provider="nano")
         assert made.tokens <= 2000
         if before:
             kept.append(shared(before.layout[: before.stable], made.layout[: before.stable]))
@@ -146,14 +145,14 @@ def test_a_faded_page_that_is_asked_for_comes_again_sharp(memory: Memory, alice:
     memory.fade(Steps(steps=((0, "large"), (1, "half-tiny"))))
     assert memory.record(1).level == 256
     made = memory.context(4000, "What is the password of the lighthouse?", "nano")
-    assert [(s.page, s.side) for s in made.sheets if s.page == 1] == [(1, 256), (1, 512)]
-    assert made.sheets[-1].side == 512, "at the end, where it breaks no prefix"
+    assert [(s.page, s.side) for s in made.pages if s.page == 1] == [(1, 256), (1, 512)]
+    assert made.pages[-1].side == 512, "at the end, where it breaks no prefix"
 
 
 def test_what_cannot_be_drawn_stands_in_the_caption(memory: Memory) -> None:
     memory.add("It is \U0001f600 and \U0001f680, but costs 5 ¤. " * 2, name="faces")
     memory.add([Message("user", "\U0001f407 hops")])
-    captions = [sheet.caption for sheet in memory.context(9000).sheets]
+    captions = [page.caption for page in memory.context(9000).pages]
     assert captions == [
         "[page 1: faces, page 1 of 1; ¤ stands for \U0001f600 \U0001f680 ¤ \U0001f600 \U0001f680 ¤]",
         "[chat, page 1, the newest; ¤ stands for \U0001f407]",
@@ -162,18 +161,18 @@ def test_what_cannot_be_drawn_stands_in_the_caption(memory: Memory) -> None:
 
 def test_a_changed_text_leaves_the_prefix_and_appends(memory: Memory, alice: str) -> None:
     memory.add(alice, name="alice")
-    before = memory.context(100_000, model="nano")
+    before = memory.context(100_000, provider="nano")
     memory.add(alice[:5000] + " NEW " + alice[5000:], name="alice")
-    after = memory.context(100_000, model="nano")
+    after = memory.context(100_000, provider="nano")
     assert after.layout[: len(before.layout)] == before.layout
-    assert "what changed in version 2" in after.sheets[-1].caption
+    assert "what changed in version 2" in after.pages[-1].caption
 
 
 def test_a_corrupt_page_is_named_and_the_others_are_sent(memory: Memory, alice: str) -> None:
     memory.add(alice, name="alice")
     memory.connection.execute("UPDATE picture SET png = x'00' WHERE page = 2")
     made = memory.context(100_000)
-    assert [sheet.page for sheet in made.sheets] == [1, 3] and "page 2: its picture" in made.notes[0]
+    assert [sheet.page for sheet in made.pages] == [1, 3] and "page 2: its picture" in made.notes[0]
 
 
 def test_the_same_state_gives_the_same_bytes(opened: Callable[..., Memory], alice: str, tmp_path: Path) -> None:

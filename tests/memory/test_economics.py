@@ -10,8 +10,8 @@ from microfiche.errors import UsageError
 from microfiche.memory import Memory
 from microfiche.memory.billing import PROVIDERS
 from microfiche.memory.economics import Price, fidelity, overview, prices, ways
+from microfiche.memory.fading import Steps
 from microfiche.memory.messages import Message
-from microfiche.memory.schedules import Steps
 
 
 def test_every_provider_has_a_price() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,18 +10,25 @@ from hypothesis import strategies as st
 
 from microfiche.errors import UsageError
 from microfiche.memory import Memory
-from microfiche.memory.fading import due, fade, tokens_at
-from microfiche.memory.forgetting import measure, plot, sample
-from microfiche.memory.records import Clock, PageRecord
-from microfiche.memory.schedules import LEVELS, SCHEDULES, SIDES, TOKENS, HalfLife, Steps, schedule
-from microfiche.nano.cells import Nano
+from microfiche.memory.fading import (
+    SCHEDULES,
+    TOKENS,
+    HalfLife,
+    Schedule,
+    Steps,
+    due,
+    fade,
+    schedule,
+    tokens_at,
+)
+from microfiche.memory.records import Ageing, Clock
 
-PAGE = PageRecord(1, "", "7x13", "dense", 1280, 1280, 1, 1, 0, 1, 1, 0.0, 1.0, 0, 1280, None)
+PAGE = Ageing(1, side=1280, level=1280, since_page=1, since_turn=1, since_time=0.0)
 
 
 @pytest.mark.parametrize("by", SCHEDULES.values(), ids=list(SCHEDULES))
 @given(ages=st.lists(st.floats(0, 1e9), min_size=2, max_size=9))
-def test_a_page_never_gets_sharper_by_ageing(by: HalfLife, ages: list[float]) -> None:
+def test_a_page_never_gets_sharper_by_ageing(by: Schedule, ages: list[float]) -> None:
     levels = [by.level(age) for age in sorted(ages)]
     assert levels == sorted(levels) and by.level(0) == 0
 
@@ -95,19 +101,3 @@ def test_pages_fade_keep_their_text_and_sharpen_when_recalled(memory: Memory, al
     assert next(r.id for r in memory.records() if r.level) == 5
     with pytest.raises(UsageError, match="no page 99999"):
         memory.pin([99999])
-
-
-@pytest.mark.parametrize("density", ["7x13", "5x8"])
-def test_the_forgetting_curve_falls_at_every_level(density: str, nano: Nano, alice: str, tmp_path: Path) -> None:
-    with Memory(tmp_path / "large.memory", density_name=density, model=nano) as large:
-        large.add(alice, name="alice")
-        levels = measure(sample(large, 1), nano)
-    assert [level.name for level in levels] == list(LEVELS) and [level.side for level in levels] == list(SIDES)
-    kept = [level.kept for level in levels]
-    assert kept == sorted(kept, reverse=True) and kept[0] > 0.99 and kept[1] > 0.9 and kept[-2] < 0.05
-    assert all(level.chance < 0.25 for level in levels) and levels[-1].precision == 0
-    plot(levels, SCHEDULES["half-life"], 1280, tmp_path / "curve.png")
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    for by in SCHEDULES.values():
-        course = [levels[by.level(age)].kept for age in range(0, 600)]
-        assert course == sorted(course, reverse=True)

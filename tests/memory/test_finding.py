@@ -9,15 +9,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microfiche.errors import UsageError
+from microfiche.errors import StoreError, UsageError
 from microfiche.memory import Memory
-from microfiche.memory.finding import boxes_of, rank, read_rows
+from microfiche.memory.finding import boxes_of, cited, rank, read_rows
 from microfiche.memory.indexer import update
 from microfiche.memory.messages import Message
 from microfiche.memory.words import passage, words_of
-from microfiche.nano import indexer_checkpoint as index
-from microfiche.nano.indexer import Indexer, IndexerConfig
+from microfiche.nano.indexer import INDEX, Indexer, IndexerConfig, load_indexer
 from microfiche.typesetting.density import DENSITIES
+from microfiche.weights import stored
 
 NEEDLE = "The keeper of the northern lighthouse hides his key beneath the blue xylophone."
 
@@ -91,8 +91,8 @@ def test_odd_queries(hidden: Memory) -> None:
 def test_pixels_and_both(hidden: Memory, tmp_path_factory: pytest.TempPathFactory) -> None:
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("index") / "index.safetensors"
-    index.save(Indexer(IndexerConfig(hidden=32, width=16, heads=2)), hidden.model.checkpoint, file)
-    update(hidden, index.load(file, hidden.model.checkpoint))
+    stored.save(INDEX, Indexer(IndexerConfig(hidden=32, width=16, heads=2)), file, hidden.model.checkpoint)
+    update(hidden, load_indexer(file, hidden.model.checkpoint))
     for by in ("pixels", "both"):
         hits = hidden.search("northern lighthouse", 3, by, file)  # type: ignore[arg-type]
         assert len(hits) == 3 and [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
@@ -105,3 +105,15 @@ def test_a_passage_lies_in_its_text(text: str, query: str, width: int) -> None:
     assert 0 <= start <= end <= len(text)
     if words_of(query) and end and len(text.lower()) == len(text):
         assert any(word in text[start:end].lower() for word in words_of(query))
+
+
+def test_a_page_of_a_size_that_no_mode_has_is_passed_over(hidden: Memory) -> None:
+    assert boxes_of(hidden.records()[0], "words").shape == (5, 4)
+    hidden.connection.execute("UPDATE page SET side = 500")
+    with pytest.raises(StoreError, match="500 px wide"):
+        boxes_of(hidden.records()[0], "words")
+    assert hidden.search("xylophone") == []
+
+
+def test_citations_are_read_as_they_are_written() -> None:
+    assert cited("So [page 3]. And [pages 4, 7 and 3] or [page 12: notes]; not [3].") == [3, 4, 7, 12]

@@ -11,15 +11,16 @@ from torch.nn import functional as F
 
 from microfiche.errors import CheckpointError, StoreError, UsageError
 from microfiche.memory import Memory
-from microfiche.memory.indexer import keys_file, search, update
-from microfiche.memory.query import query_words, word_page
-from microfiche.nano import indexer_checkpoint as index
+from microfiche.memory.indexer import keys_file, search, update, word_page
+from microfiche.memory.words import query_words
 from microfiche.nano.cells import Nano
-from microfiche.nano.indexer import KEY_STEP, Indexer, IndexerConfig, scores, to_int8
+from microfiche.nano.indexer import INDEX, KEY_STEP, Indexer, IndexerConfig, load_indexer, scores, to_int8
 from microfiche.nano.readout import HALF_CLASSES
+from microfiche.page import Checkpoint
 from microfiche.training.corpus import Corpus, Pages
 from microfiche.training.index import Bank, Recipe, batch, cells_of, page_scores, query_of, train
 from microfiche.typesetting.density import DENSITIES
+from microfiche.weights import stored
 
 SMALL = IndexerConfig(hidden=64, width=32, heads=4)
 
@@ -27,7 +28,7 @@ SMALL = IndexerConfig(hidden=64, width=32, heads=4)
 @pytest.fixture(scope="module")
 def indexer() -> Indexer:
     torch.manual_seed(0)
-    return Indexer(SMALL, ("small", "1" * 64)).eval().requires_grad_(False)
+    return Indexer(SMALL, Checkpoint("small", "1" * 64)).eval().requires_grad_(False)
 
 
 def test_the_score_is_that_of_the_paper() -> None:
@@ -102,7 +103,7 @@ def test_what_is_added_is_appended_and_another_indexer_begins_anew(
     assert update(memory, indexer) == 2
     after = file.read_bytes()
     assert after.startswith(before) and len(after) % SMALL.width == 0 and b"killed" not in after
-    other = Indexer(SMALL, ("other", "2" * 64)).eval()
+    other = Indexer(SMALL, Checkpoint("other", "2" * 64)).eval()
     with pytest.raises(StoreError, match="has no keys"):
         search(memory, other, ["x"])
     assert update(memory, other) == len(memory.records()) and not file.exists()
@@ -113,12 +114,12 @@ def test_what_is_added_is_appended_and_another_indexer_begins_anew(
 
 
 def test_weights_are_kept_with_their_encoder(nano: Nano, indexer: Indexer, tmp_path: Path) -> None:
-    index.save(indexer, nano.checkpoint, tmp_path / "i.safetensors")
-    loaded = index.load(tmp_path / "i.safetensors", nano.checkpoint)
+    stored.save(INDEX, indexer, tmp_path / "i.safetensors", nano.checkpoint)
+    loaded = load_indexer(tmp_path / "i.safetensors", nano.checkpoint)
     seen = torch.randn(1, 20, 30, HALF_CLASSES).softmax(-1)
     torch.testing.assert_close(loaded.keys(seen, 2, 3), indexer.keys(seen, 2, 3), atol=0.1, rtol=0.1)
     with pytest.raises(CheckpointError, match="another encoder's"):
-        index.load(tmp_path / "i.safetensors", ("other", "3" * 64))
+        load_indexer(tmp_path / "i.safetensors", Checkpoint("other", "3" * 64))
 
 
 @pytest.fixture
@@ -187,15 +188,17 @@ def test_a_training_ends_in_weights(nano: Nano, corpus: Path, tmp_path: Path) ->
     (tmp_path / "recipe.toml").write_text(RECIPE)
     seen: list[dict[str, object]] = []
     assert train(tmp_path / "recipe.toml", corpus, tmp_path / "out", torch.device("cpu"), seen.append) == 2
-    assert index.load(tmp_path / "out/model.safetensors", nano.checkpoint).config == SMALL
+    assert load_indexer(tmp_path / "out/model.safetensors", nano.checkpoint).config == SMALL
     assert seen[-1]["held_out"].keys() == {"7x13, first of 6"}  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="fewest come first"):
         (tmp_path / "recipe.toml").write_text("steps = 1\ndecay_steps = 0\nwords = [3, 2]\n[densities]\n7x13 = 1")
         Recipe.read(tmp_path / "recipe.toml")
 
 
-def test_the_weights_that_ship_are_for_the_encoder_that_ships(nano: Nano, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert index.load(None, nano.checkpoint).config.width == 128
-    monkeypatch.setattr(index, "SHIPPED", "gone.safetensors")
+def test_the_weights_that_ship_are_for_the_encoder_that_ships(
+    nano: Nano, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert load_indexer(None, nano.checkpoint).config.width == 128
+    monkeypatch.setattr("microfiche.weights.__file__", str(tmp_path / "__init__.py"))
     with pytest.raises(CheckpointError, match="microfiche train index"):
-        index.load(None, nano.checkpoint)
+        load_indexer(None, nano.checkpoint)

@@ -21,7 +21,7 @@ from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.memory import Memory
 from microfiche.memory.messages import Message
 from microfiche.memory.paper import packed, unpacked
-from microfiche.memory.versions import changes, stretches
+from microfiche.memory.writer import changes, stretches
 from microfiche.nano.cells import Nano
 from microfiche.precision import precision
 
@@ -43,7 +43,7 @@ def test_a_text_comes_back_exactly_and_is_read_from_its_tokens(memory: Memory, a
 
 def test_what_stands_there_is_not_set_again(memory: Memory, alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.add(alice, name="alice")
-    monkeypatch.setattr(Nano, "encode_each", lambda *a: pytest.fail("encoded again"))
+    monkeypatch.setattr(Nano, "encode", lambda *a: pytest.fail("encoded again"))
     again = memory.add(alice, name="alice")
     elsewhere = memory.add(alice, name="a copy")
     assert (again.unchanged, again.pages_set, elsewhere.new, elsewhere.pages_set) == (1, 0, 1, 0)
@@ -206,6 +206,22 @@ def test_a_folder_of_code(opened: Opened, tmp_path: Path, alice: str) -> None:
     for path in (tmp_path / "bare", tmp_path / "none", code / "binary.dat", code / "latin.txt", code / "empty.txt"):
         with pytest.raises(InputError):
             memory.add(path)
+
+
+def test_a_file_is_known_by_every_path_to_it(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("words")
+    memory.add(tmp_path / "a.txt")
+    memory.add("another text", name="b.txt")
+    (tmp_path / "b.txt").write_text("not added")
+    monkeypatch.chdir(tmp_path)
+    assert memory.version_text("a.txt") == "words"
+    assert memory.history("./a.txt") == memory.history(str(tmp_path / "a.txt"))
+    assert memory.version_text("b.txt") == "another text"
+    for name in ("none", "x" * 5000, "\0"):
+        with pytest.raises(UsageError, match="holds nothing named"):
+            memory.history(name)
 
 
 def test_a_pdf_is_read_once(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import uvicorn
+from run import proxying
 from stand_in import CUT, Body, StandIn, parts_of, standing_in
 
 from microfiche.errors import InputError
 from microfiche.memory.billing import provider
+from microfiche.memory.fading import Pinned, Schedule, Steps
 from microfiche.memory.paper import Manner
-from microfiche.memory.schedules import HalfLife, Pinned, Steps
-from microfiche.proxy.server import app
 from microfiche.proxy.turns import Rewriter
 
 
-def rewriter(keep: int = 2, by: HalfLife | Steps | Pinned = Pinned(), density: str = "5x8") -> Rewriter:
+def rewriter(keep: int = 2, by: Schedule = Pinned(), density: str = "5x8") -> Rewriter:
     return Rewriter(keep, Manner(density, "tiny", "dense"), by, provider("openai-tiles"))
 
 
@@ -35,18 +31,6 @@ def chat(turns: int, words: int = 120) -> list[Body]:
     return [*messages, {"role": "user", "content": "the last question"}]
 
 
-@contextmanager
-def serving(upstream: str, by: Rewriter) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app(upstream, by), port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
-
-
 @pytest.fixture(scope="module")
 def stand_in() -> Iterator[StandIn]:
     with standing_in() as server:
@@ -55,14 +39,14 @@ def stand_in() -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def proxy(stand_in: StandIn) -> Iterator[str]:
-    with serving(stand_in.url, rewriter()) as url:
+    with proxying(stand_in.url, rewriter()) as url:
         yield url
 
 
 def post(url: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, bytes, Any]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     every = {"Content-Type": "application/json", **(headers or {})}
-    request = urllib.request.Request(f"{url}/v1/chat/completions", data, every)
+    request = urllib.request.Request(f"{url}/chat/completions", data, every)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return answer.status, answer.read(), answer.headers
@@ -111,7 +95,7 @@ def test_a_stream_passes_through_with_usage(proxy: str) -> None:
 
 
 def test_a_stream_that_breaks_off_says_so() -> None:
-    with standing_in(lambda body: f"It begins {CUT}") as server, serving(server.url, rewriter()) as url:
+    with standing_in(lambda body: f"It begins {CUT}") as server, proxying(server.url, rewriter()) as url:
         status, data, _ = post(url, {"messages": chat(10), "stream": True})
     assert status == 200 and b"[DONE]" not in data and b'{"choi\n' not in data
     last = json.loads(data.decode().strip().split("\n\n")[-1].removeprefix("data: "))
@@ -124,15 +108,15 @@ def test_errors_of_the_server_and_of_the_client(stand_in: StandIn, proxy: str) -
                       (b'{"messages": [3]}', "a list of messages"), (b"[" * 100_000, "not JSON")):
         status, data, _ = post(proxy, body)
         assert status == 400 and why in json.loads(data)["error"]["message"]
-    with serving("http://127.0.0.1:9/v1", rewriter()) as url:
+    with proxying("http://127.0.0.1:9/v1", rewriter()) as url:
         status, data, _ = post(url, {"messages": chat(0)})
         assert status == 502 and "cannot be reached" in json.loads(data)["error"]["message"]
 
 
 def test_everything_else_is_passed_on(proxy: str) -> None:
-    with urllib.request.urlopen(f"{proxy}/v1/models", timeout=20) as answer:
+    with urllib.request.urlopen(f"{proxy}/models", timeout=20) as answer:
         assert json.load(answer)["data"][0]["id"] == "stand-in"
-    with urllib.request.urlopen(f"{proxy}/healthz", timeout=20) as answer:
+    with urllib.request.urlopen(f"{proxy.removesuffix('/v1')}/healthz", timeout=20) as answer:
         assert json.load(answer) == {"status": "ok"}
 
 
@@ -150,7 +134,9 @@ def test_pages_of_before_stay_the_same_bytes_as_a_chat_goes_on() -> None:
 
 def test_pages_fade_in_groups() -> None:
     by = rewriter(by=Steps(steps=((0, "large"), (4, "half-tiny"), (8, "gone"))))
-    assert [by.side(n, 17, 512) for n in (1, 4, 5, 8, 9, 12, 13, 16, 17)] == [0, 0, 0, 0, 256, 256, 512, 512, 512]
+    assert list(by.sides(17, 512).values()) == [0] * 8 + [256] * 4 + [512] * 5
+    hours = rewriter(by=by.schedule.model_copy(update={"unit": "hours"}))
+    assert hours.sides(17, 512) == by.sides(17, 512), "ages are pages in any unit"
     faded = by.rewrite({"messages": chat(80)})
     sides = [p["image_url"]["url"] for p in faded.body["messages"][1]["content"] if p["type"] == "image_url"]
     assert faded.pages > len(sides) > 4 and faded.saved > rewriter().rewrite({"messages": chat(80)}).saved

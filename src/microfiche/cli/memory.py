@@ -1,29 +1,34 @@
-"""memory add, ask, search, index, history; what they share with the commands in memory_tuning."""
+"""memory add, ask, search, index, history, and the options that they share with the commands in memory_tuning."""
 
 from __future__ import annotations
 
-import dataclasses
 import json as jsons
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from microfiche.cli.codec import DensityName, JsonOption, LayoutName, ModeName
 from microfiche.cli.console import err, progress, reported
+from microfiche.endpoint import Endpoint
 from microfiche.errors import InputError
-from microfiche.files import bytes_of, plain
+from microfiche.files import plain
 from microfiche.sources import decoded, named, standard_input
 
 if TYPE_CHECKING:
     from microfiche.memory import Memory
+    from microfiche.memory.finding import CitingAnswer, Hit
     from microfiche.memory.messages import Message
+    from microfiche.memory.records import Version
+    from microfiche.memory.writer import Added
 
-app = typer.Typer(no_args_is_help=True, help="The optical memory: texts kept as pages that fade.")
+app = typer.Typer(no_args_is_help=True, help="The optical memory, which keeps texts as pages that fade.")
 
 
 class By(StrEnum):
@@ -34,67 +39,68 @@ class By(StrEnum):
     both = "both"
 
 
-MemoryOption = Annotated[
-    Path, typer.Option("--memory", "-m", envvar="MICROFICHE_MEMORY", help="The memory's file; made if it is not there.")
-]
-BudgetOption = Annotated[int, typer.Option("--budget", min=1, help="Tokens that a context may take.")]
-ModelOption = Annotated[
-    str, typer.Option("--billing", help="Whose formula counts a picture's tokens: openai-tiles, anthropic, gemini, …")
+MemoryOption = Annotated[Path, typer.Option("--memory", "-m", envvar="MICROFICHE_MEMORY", help="The memory's file.")]
+BudgetOption = Annotated[int, typer.Option("--budget", min=1, help="The most tokens that a context may take.")]
+ProviderOption = Annotated[
+    str,
+    typer.Option("--billing", help="The provider whose formula counts a picture: openai-tiles, anthropic, gemini, …"),
 ]
 EndpointOption = Annotated[
-    str | None, typer.Option("--endpoint", envvar="MICROFICHE_ENDPOINT", help="OpenAI-compatible server, up to /v1.")
+    str | None,
+    typer.Option("--endpoint", envvar="MICROFICHE_ENDPOINT", help="An OpenAI-compatible server, up to /v1."),
 ]
-EndpointModelOption = Annotated[str, typer.Option("--endpoint-model", help="The model's name there.")]
-ByOption = Annotated[By, typer.Option("--by", help="Words (BM25), pixels (the lightning indexer), or both.")]
+EndpointModelOption = Annotated[str, typer.Option("--endpoint-model", help="The name of the model at that server.")]
+ByOption = Annotated[
+    By, typer.Option("--by", help="Find pages by their words (BM25), their pixels (the lightning indexer) or both.")
+]
 IndexOption = Annotated[
-    Path | None, typer.Option("--index", envvar="MICROFICHE_INDEX", help="Weights of the indexer, if none ship.")
+    Path | None,
+    typer.Option("--index", envvar="MICROFICHE_INDEX", help="Weights of the indexer, instead of those that ship."),
 ]
-CountOption = Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="How many passages.")]
+CountOption = Annotated[int, typer.Option("--count", "-n", min=1, max=10_000, help="The most passages to show.")]
 DEFAULT = Path("microfiche.memory")
 
 
 @app.command()
 def add(
     what: Annotated[
-        list[str], typer.Argument(help="Files, folders, PDF, a chat as .jsonl (role, content, time), or - for text.")
+        list[str],
+        typer.Argument(help="Files, folders, PDF, pictures, chats as .jsonl (role, content, time), or - for stdin."),
     ],
     memory: MemoryOption = DEFAULT,
-    name: Annotated[str | None, typer.Option("--name", help="Of the text on stdin, or of the chat.")] = None,
-    density: Annotated[DensityName | None, typer.Option("--density", help="How close text stands from now on.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The name of the chat, or of the text on stdin.")] = None,
+    density: Annotated[
+        DensityName | None, typer.Option("--density", help="How densely pages are set from now on.")
+    ] = None,
     mode: Annotated[ModeName | None, typer.Option("--mode", help="How large pages are from now on.")] = None,
-    layout: Annotated[LayoutName | None, typer.Option("--layout", help="dense or lines, from now on.")] = None,
+    layout: Annotated[
+        LayoutName | None, typer.Option("--layout", help="How lines are broken on pages from now on.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Remembers texts; what is unchanged is left alone, what changed is appended with a page that shows it."""
+    """Remembers texts. Of one that changed only the changes are added, with a page that shows them."""
     from microfiche.memory import Memory
     from microfiche.memory.writer import Added
 
     with reported():
         total = Added()
         with (
-            Memory(memory, density_name=density, mode_name=mode,
-                   layout="lines" if layout is LayoutName.lines else "dense" if layout else None) as opened,
+            Memory(memory, density_name=density, mode_name=mode, layout=layout.value if layout else None) as opened,
             progress("pages") as done,
-        ):  # fmt: skip
+        ):
+
+            def say(added: Added) -> None:
+                done(total.pages_set + added.pages_set)
+
             for one in what:
                 taken, called = _taken(one, name)
-                added = opened.add(taken, called, lambda a: done(total.pages_set + a.pages_set))
-                for field in dataclasses.fields(Added):
-                    setattr(total, field.name, getattr(total, field.name) + getattr(added, field.name))
+                total += opened.add(taken, called, say)
         for where, why in total.left_out:
             err.print(f"{where}: left out: {why}", markup=False)
         if json:
-            print(jsons.dumps(dataclasses.asdict(total)))
-            return
-        told = {"new": total.new, "changed": total.changed, "unchanged": total.unchanged, "gone": total.gone,
-                "messages": total.messages}
-        err.print(
-            f"{memory}: " + (", ".join(f"{n} {what}" for what, n in told.items() if n) or "nothing")
-            + f"; {total.pages_set} pages set, {total.pages_kept} kept, {total.text_tokens:,} text tokens as "
-            f"{total.vision_tokens:,} vision tokens"
-            + (f"; {total.undrawn} characters kept as text only" if total.undrawn else ""),
-            markup=False,
-        )
+            print(jsons.dumps(asdict(total)))
+        else:
+            err.print(f"{memory}: {_summary(total)}", markup=False)
 
 
 @app.command()
@@ -104,149 +110,151 @@ def ask(
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = "default",
     budget: BudgetOption = 16_000,
-    billing: ModelOption = "openai-tiles",
+    provider: ProviderOption = "openai-tiles",
     by: ByOption = By.text,
     index: IndexOption = None,
     count: CountOption = 3,
     json: JsonOption = False,
 ) -> None:
-    """Answers from what is remembered, citing pages; without --endpoint, shows the passages that speak of it.
+    """Answers from what is remembered and cites pages; without --endpoint, shows the passages that speak of it.
 
-    The key for an endpoint comes from MICROFICHE_ENDPOINT_KEY.
+    The key for the endpoint is taken from MICROFICHE_ENDPOINT_KEY.
     """
-    from microfiche.memory.asking import ask as asked
-    from microfiche.memory.asking import passages
+    from microfiche.memory import finding
 
     with reported(), opened_memory(memory) as opened:
         if not endpoint:
-            hits = passages(opened, question, count, by.value, index)
-            _hits([dataclasses.asdict(hit) for hit in hits], json)
+            _print_hits(finding.passages(opened, question, count, by.value, index), json)
             return
-        server = server_at(endpoint)
-        answer = asked(opened, question, server, endpoint_model, budget, billing)
-        for note in answer.context.notes:
-            err.print(note, markup=False)
+        answer = finding.ask(opened, question, server_at(endpoint), endpoint_model, budget, provider)
         if answer.cited and not opened.read_only:
             opened.recall(answer.cited)
-        cited = {page: f"{place.source}, page {place.number}" for page, place in answer.cited.items()}
-        if json:
-            print(jsons.dumps({"answer": answer.text, "cut": answer.cut, "cited": cited, "unknown": answer.unknown,
-                               "tokens": answer.context.tokens, "text_tokens": answer.context.text_tokens}))
-            return
-        print(plain(answer.text))
-        for page, where in cited.items():
-            print(f"[page {page}] {where}")
-        if answer.unknown:
-            err.print(f"it cites pages that it was not shown: {', '.join(map(str, answer.unknown))}", markup=False)
-        err.print(f"{answer.context.tokens:,} tokens, {answer.context.text_tokens:,} as text", markup=False)
+        _print_answer(answer, json)
 
 
 @app.command()
 def search(
-    query: Annotated[str, typer.Argument(help="Words to look for.")],
+    query: Annotated[str, typer.Argument(help="The words to look for.")],
     memory: MemoryOption = DEFAULT,
     by: ByOption = By.text,
     index: IndexOption = None,
     count: CountOption = 10,
     json: JsonOption = False,
 ) -> None:
-    """Passages, as they are read from the vision tokens, with page and line."""
+    """Shows passages as they are read from the vision tokens, with page and line."""
     with reported(), opened_memory(memory) as opened:
-        _hits([dataclasses.asdict(hit) for hit in opened.search(query, count, by.value, index)], json)
+        _print_hits(opened.search(query, count, by.value, index), json)
 
 
 @app.command("index")
 def make_index(memory: MemoryOption = DEFAULT, index: IndexOption = None) -> None:
     """Makes the keys by which pages are found by their pixels."""
     from microfiche.memory.indexer import keys_file, update
-    from microfiche.nano.indexer_checkpoint import load
+    from microfiche.nano.indexer import load_indexer
 
-    with reported(), opened_memory(memory, read_only=False) as opened, progress("pages") as done:
-        indexer = load(index, opened.model.checkpoint)
+    with reported(), opened_memory(memory) as opened, progress("pages") as done:
+        indexer = load_indexer(index, opened.model.checkpoint)
         pages = update(opened, indexer, lambda n, of: done(n))
         err.print(f"{keys_file(opened, indexer)}: keys of {pages} pages made", markup=False)
 
 
 @app.command()
 def history(
-    name: Annotated[str | None, typer.Argument(help="A text's name or a file's path; all names if not given.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The name of a text or the path of a file; without it, all names are listed.")
+    ] = None,
     memory: MemoryOption = DEFAULT,
-    version: Annotated[int | None, typer.Option("--text", help="Print the exact text of this version.")] = None,
+    version: Annotated[int | None, typer.Option("--version", help="Print the exact text of this version.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """The versions of a text, and the pages each is on."""
+    """Shows the versions of a text and the pages on which each stands."""
     with reported(), opened_memory(memory) as opened:
         if name is None:
             for one, kind in opened.names():
                 print(f"{kind}\t{one}")
-            return
-        known = {one for one, _ in opened.names()}
-        name = name if name in known or not Path(name).exists() else str(Path(name).resolve())
-        if version is not None:
+        elif version is not None:
             sys.stdout.buffer.write(opened.version_text(name, version).encode("utf-8", "surrogatepass"))
-            return
-        versions = opened.history(name)
-        if json:
-            print(jsons.dumps([dataclasses.asdict(v) for v in versions]))
-            return
-        for v in versions:
-            since = datetime.fromtimestamp(v.added).isoformat(" ", "seconds")
-            until = f"retired {datetime.fromtimestamp(v.retired).isoformat(' ', 'seconds')}" if v.retired else "current"
-            pages = ", ".join(map(str, v.pages))
-            shown = f"; what changed: {', '.join(map(str, v.diff))}" if v.diff else ""
-            print(f"version {v.number}, {since}, {until}: {v.characters:,} characters on pages {pages}{shown}")
+        elif json:
+            print(jsons.dumps([asdict(v) for v in opened.history(name)]))
+        else:
+            for one_version in opened.history(name):
+                print(_version_line(one_version))
 
 
-def opened_memory(path: Path, read_only: bool = True) -> Memory:
-    """A memory that is there."""
+def opened_memory(path: Path) -> Memory:
+    """The memory at `path`; InputError if there is none."""
     from microfiche.memory import Memory
 
     if not path.exists():
-        raise InputError(f"{path}: no memory there; microfiche memory add makes one")
-    return Memory(path, read_only=read_only and not os.access(path, os.W_OK))
+        raise InputError(f"{path}: there is no memory there; microfiche memory add makes one")
+    return Memory(path)
 
 
-def server_at(url: str) -> Any:
-    from microfiche.endpoint import Endpoint
-
+def server_at(url: str) -> Endpoint:
+    """The server at `url`, with the key that the environment holds for it."""
     return Endpoint(url, os.environ.get("MICROFICHE_ENDPOINT_KEY"))
 
 
-def _taken(one: str, name: str | None) -> tuple[Any, str | None]:
-    """What an argument means, and under which name it is added."""
+def _taken(one: str, name: str | None) -> tuple[str | Path | list[Message], str | None]:
+    """What an argument stands for, and the name under which it is added."""
+    from microfiche.memory.messages import chat_in
+
     if one == "-":
         return decoded("-", standard_input().read()), name or "stdin"
     path = named(one)
     if path.suffix != ".jsonl":
         return path, None
-    from microfiche.memory.store import LARGEST
-
-    lines = decoded(one, bytes_of(path, LARGEST)).split("\n")
-    messages = [_message(line, f"{one}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
-    return messages, name or path.stem
+    return chat_in(path), name or path.stem
 
 
-def _message(line: str, where: str) -> Message:
-    from microfiche.memory.messages import message_of
+def _summary(added: Added) -> str:
+    counts = {"new": added.new, "changed": added.changed, "unchanged": added.unchanged, "gone": added.gone,
+              "messages": added.messages}
+    parts = [
+        ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing",
+        f"{added.pages_set} pages set, {added.pages_kept} kept, {added.text_tokens:,} text tokens as "
+        f"{added.vision_tokens:,} vision tokens",
+    ]
+    if added.undrawn:
+        parts.append(f"{added.undrawn} characters cannot be drawn and are kept as text only")
+    return "; ".join(parts)
 
-    try:
-        return message_of(jsons.loads(line))
-    except RecursionError as error:
-        raise InputError(f"{where}: nested too deeply") from error
-    except ValueError as error:
-        raise InputError(f"{where}: not a chat, one JSON message a line ({error})") from error
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
+
+def _version_line(version: Version) -> str:
+    since = datetime.fromtimestamp(version.added).isoformat(" ", "seconds")
+    until = "current"
+    if version.retired:
+        until = f"retired {datetime.fromtimestamp(version.retired).isoformat(' ', 'seconds')}"
+    changed = f"; what changed: {', '.join(map(str, version.diff))}" if version.diff else ""
+    pages = ", ".join(map(str, version.pages))
+    return f"version {version.number}, {since}, {until}: {version.characters:,} characters on pages {pages}{changed}"
 
 
-def _hits(hits: list[dict[str, Any]], json: bool) -> None:
+def _print_answer(answer: CitingAnswer, json: bool) -> None:
+    sent = answer.context
+    for note in sent.notes:
+        err.print(note, markup=False)
+    cited = {page: f"{place.source}, page {place.number}" for page, place in answer.cited.items()}
     if json:
-        print(jsons.dumps(hits))
+        print(jsons.dumps({"answer": answer.text, "cut": answer.cut, "cited": cited, "unknown": answer.unknown,
+                           "tokens": sent.tokens, "text_tokens": sent.text_tokens}))
+        return
+    print(plain(answer.text))
+    for page, where in cited.items():
+        print(f"[page {page}] {where}")
+    if answer.unknown:
+        err.print(f"it cites pages that it was not shown: {', '.join(map(str, answer.unknown))}", markup=False)
+    err.print(f"{sent.tokens:,} tokens; as text it would be {sent.text_tokens:,}", markup=False)
+
+
+def _print_hits(hits: Sequence[Hit], json: bool) -> None:
+    if json:
+        print(jsons.dumps([asdict(hit) for hit in hits]))
         return
     for hit in hits:
-        where = f"page {hit['page']}: " if hit["page"] else ""
-        sure = "" if hit["exact"] else "  (read with errors)"
-        print(f"{where}{hit['source']}, page {hit['number']}, line {hit['line']}{sure}")
-        print(f"    {plain(' '.join(hit['text'].split()))}")
+        where = f"page {hit.page}: " if hit.page else ""
+        sure = "" if hit.exact else "  (read with errors)"
+        print(f"{where}{hit.source}, page {hit.number}, line {hit.line}{sure}")
+        print(f"    {plain(' '.join(hit.text.split()))}")
     if not hits:
         err.print("nothing found", markup=False)

@@ -1,7 +1,7 @@
-"""A memory's file opened: its pages read, each checked; transactions; the model that encodes and reads.
+"""An open memory: its transactions, its pages, each checked as it is read, and the model that encodes and reads them.
 
-What is asked for and not stored (a page at another size, tokens of another checkpoint) is made of the page's own
-picture. It knows nothing of fading or budgets.
+What is asked for and not stored (a page at another size, the tokens of another checkpoint) is made from the page's own
+picture. This module knows nothing of schedules or budgets.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 import sqlite3
 import sys
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from microfiche.errors import StoreError, UsageError
-from microfiche.memory.database import connect, told, transaction
-from microfiche.memory.paper import Manner, SetPage, decoded, faded, faded_height, picture, png, set_pages
+from microfiche.memory.captioned import Pictures
+from microfiche.memory.database import connect, explained, meta, set_meta, transaction
+from microfiche.memory.paper import Manner, SetPage, faded, from_bytes, picture, set_pages
 from microfiche.memory.records import (
     Clock,
     PageRecord,
@@ -31,21 +31,18 @@ from microfiche.memory.records import (
     text_of,
     tokens_of,
 )
-from microfiche.memory.writer import meta, set_meta
 from microfiche.page import Layout, Page, VisionTokens
 from microfiche.typesetting import density
 from microfiche.typesetting.density import DEFAULT_DENSITY, mode
 
 if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
-    from microfiche.nano.model import Reading
-
-CACHED = 64 << 20  #: bytes of faded pictures that are kept at hand
+    from microfiche.page import Reading
 
 
 @dataclass(frozen=True)
 class OpenPage:
-    """The last page of a chat, which may yet grow: its `text` begins at character `start` of the chat's."""
+    """The last page of a chat, which may still grow; its `text` begins at character `start` of the chat's."""
 
     source: str
     number: int
@@ -54,7 +51,8 @@ class OpenPage:
 
 
 class Archive:
-    """An open memory. StoreError, naming the file, for what is wrong with it; a damaged page is named."""
+    """An open memory. Whatever is wrong with its file is a StoreError that names the file and, if it is one, the page.
+    """
 
     def __init__(
         self,
@@ -68,16 +66,16 @@ class Archive:
         timeout: float = 30.0,
     ) -> None:
         self.path, self.timeout, self._model = Path(path), timeout, model
-        self._cache: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._held = 0
+        self._pictures = Pictures()
         self.connection, self.read_only = connect(self.path, timeout, read_only)
-        kept = meta(self.connection, "manner") or {"density": DEFAULT_DENSITY, "mode": "large", "layout": "dense"}
-        assert isinstance(kept, dict)
+        kept = meta(self.connection, "manner")
         given = {"density": density_name, "mode": mode_name, "layout": layout}
-        wanted = {**kept, **{k: v for k, v in given.items() if v is not None}}
+        wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "dense"}
+        wanted |= kept if isinstance(kept, dict) else {}
+        wanted |= {key: value for key, value in given.items() if value is not None}
         self.manner = Manner(density.density(wanted["density"]).name, mode(wanted["mode"]).name, wanted["layout"])
         self.manner.typesetter("")
-        if wanted != meta(self.connection, "manner") and not self.read_only:
+        if wanted != kept and not self.read_only:
             self.keep("manner", wanted)
 
     @property
@@ -91,20 +89,20 @@ class Archive:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The file as it stands now, and stays so within, whoever writes."""
-        with told(self.path, self.timeout), transaction(self.connection, write=False):
+        """A transaction that reads; within it the memory stays as it is, whoever writes to it."""
+        with explained(self.path, self.timeout), transaction(self.connection, write=False):
             yield self.connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that writes; one process at a time may."""
+        """A transaction that writes, which one process at a time may do."""
         if self.read_only:
             raise StoreError(f"{self.path}: cannot be written to: it is read-only")
-        with told(self.path, self.timeout), transaction(self.connection):
+        with explained(self.path, self.timeout), transaction(self.connection):
             yield self.connection
 
     def setting(self, key: str) -> object:
-        """What `keep` kept under a name, None if nothing."""
+        """The value that `keep` kept under a name, or None."""
         with self.reading() as connection:
             return meta(connection, key)
 
@@ -122,8 +120,8 @@ class Archive:
             return Clock(pages, turns, time.time())
 
     def records(self, retired_after: int | None = None) -> list[PageRecord]:
-        """The pages that make up what is remembered now, in the order they came; also those that were retired when
-        there were more than `retired_after` pages."""
+        """The pages that make up what is remembered now, in the order in which they came, and with them those that
+        were retired when there were more than `retired_after` pages."""
         after = sys.maxsize if retired_after is None else retired_after
         with self.reading() as connection:
             return page_records(
@@ -146,13 +144,13 @@ class Archive:
     def open_pages(self) -> list[OpenPage]:
         """The open pages of all chats."""
         with self.reading() as connection:
-            return [OpenPage(name, number, start, decoded(text)) for name, number, start, text in connection.execute(
+            return [OpenPage(name, number, start, from_bytes(text)) for name, number, start, text in connection.execute(
                 "SELECT name, (SELECT count(*) FROM place JOIN version ON version.id = place.version"
                 " WHERE version.source = source.id) + 1, start, text FROM open JOIN source ON source.id = open.source"
                 " WHERE length(text) ORDER BY source.id")]
 
     def set_open(self, page: OpenPage) -> SetPage:
-        """An open page, set as it stands."""
+        """An open page, typeset as it stands now."""
         return next(set_pages(page.text, self.manner.typesetter(page.text)))
 
     def text(self, page: PageRecord | int) -> str:
@@ -162,30 +160,23 @@ class Archive:
             return text_of(connection, record)
 
     def png(self, page: PageRecord | int, side: int | None = None) -> bytes:
-        """The picture of a page at `side` px of width (as it was set, if None), always the same bytes."""
+        """A page as PNG at `side` px of width, or as it was set if None; the bytes are always the same."""
         record = self._record(page)
         side = min(side or record.side, record.side)
         with self._named(record):
             stored = self._picture(record, side)
             if stored is not None:
                 return stored
-            key = (record.digest, side)
-            if key not in self._cache:
-                data = png(self._faded(record, side).image)
-                self._cache[key] = data
-                self._held += len(data)
-                while self._held > CACHED:
-                    self._held -= len(self._cache.popitem(last=False)[1])
-            return self._cache[key]
+            return self._pictures.png(record.digest, side, lambda: self._whole(record))
 
     def page(self, page: PageRecord | int, side: int | None = None) -> Page:
         """The page at `side` px of width."""
         record = self._record(page)
         with self._named(record):
-            return self._faded(record, min(side or record.side, record.side))
+            return faded(self._whole(record), side or record.side)
 
     def tokens(self, page: PageRecord | int, side: int | None = None) -> VisionTokens:
-        """The vision tokens of a page at `side` px of width; made now if none of this checkpoint are stored."""
+        """The vision tokens of a page at `side` px of width, made now if none of this checkpoint are stored."""
         record = self._record(page)
         side = min(side or record.side, record.side)
         checkpoint = self.model.checkpoint
@@ -196,16 +187,16 @@ class Archive:
                 (record.id, side, checkpoint.sha256),
             ).fetchone()
             if row is None:
-                (made,) = self.model.encode([self._faded(record, side)])
+                (made,) = self.model.encode([faded(self._whole(record), side)])
                 return made
             height, width, digest, data = row
-            if (height, width) != grid_of(faded_height(record.height, record.side, side), side):
+            if (height, width) != grid_of(record, side):
                 raise StoreError("its tokens are damaged (of another size)")
             return tokens_of(checked(data, digest, "tokens"), height, width, setting, checkpoint)
 
     def read(self, page: PageRecord | int, side: int | None = None) -> Reading:
-        """What nano reads of a page from its tokens."""
-        return next(self.model.read_each([self.tokens(page, side)]))
+        """What the model reads of a page from its tokens at `side` px of width."""
+        return self.model.read([self.tokens(page, side)])[0]
 
     def close(self) -> None:
         """Closes the file."""
@@ -229,15 +220,15 @@ class Archive:
             ).fetchone()
             return checked(row[1], row[0], "picture") if row else None
 
-    def _faded(self, record: PageRecord, side: int) -> Page:
-        whole = self._picture(record, record.side)
-        if whole is None:
+    def _whole(self, record: PageRecord) -> Page:
+        data = self._picture(record, record.side)
+        if data is None:
             raise StoreError("its picture is missing")
-        return faded(picture(whole, record.setting, record.side), side)
+        return picture(data, record.setting, record.side)
 
     @contextmanager
     def _named(self, record: PageRecord) -> Iterator[None]:
-        """Says which page a fault is in."""
+        """Adds the file and the page to the StoreErrors raised within."""
         try:
             yield
         except StoreError as error:

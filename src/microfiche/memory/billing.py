@@ -1,6 +1,7 @@
-"""What a picture costs in tokens, by each provider's published formula, and at which size the model sees it.
+"""What a picture costs in tokens by each provider's published formula, and at which size the provider's model sees it.
 
-Prices are elsewhere (economics); a formula changes with a model, so each states its source and the models it is for.
+A formula may change from model to model, so each names its source and the models for which it holds. Prices stand in
+economics.py.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ Shape = Literal["openai", "anthropic"]
 
 @dataclass(frozen=True)
 class Cost:
-    """`tokens` that a picture costs, and the `width` × `height` px at which the model sees it."""
+    """The tokens that a picture costs, and the `width` × `height` px at which the model sees it."""
 
     tokens: int
     width: int
@@ -28,9 +29,10 @@ Formula = Callable[[int, int], Cost]
 
 
 def openai_tiles(base: int, tile: int) -> Formula:
-    """OpenAI, models that see tiles, detail high: fit into 2048 × 2048, then the shortest side to 768 if it is longer,
-    then `base` + `tile` for every 512-px square begun. 85 + 170 for gpt-4o, gpt-4.1 and gpt-4.5; 2833 + 5667 for
-    gpt-4o-mini; 75 + 150 for o1 and o3; 70 + 140 for gpt-5.
+    """OpenAI's models that see tiles, in high detail: a picture is fitted into 2048 × 2048 px, then its shorter side is
+    brought to 768 px if it is longer, and it costs `base` and, for every 512-px square begun, `tile` tokens. Those are
+    85 and 170 for gpt-4o, gpt-4.1 and gpt-4.5; 2833 and 5667 for gpt-4o-mini; 75 and 150 for o1 and o3; 70 and 140 for
+    gpt-5.
 
     Source: OpenAI API documentation, guide "Images and vision", section "Calculating costs". Its examples: 1024 × 1024
     costs 765, 2048 × 4096 costs 1105 (gpt-4o).
@@ -47,9 +49,9 @@ def openai_tiles(base: int, tile: int) -> Formula:
 
 
 def openai_patches(factor: float, most: int = 1536) -> Formula:
-    """OpenAI, models that see patches: one token for every 32-px square begun, at most `most`; a picture with more is
-    shrunk so that it fits, and its sides to whole patches; times `factor`: 1.62 for gpt-4.1-mini and gpt-5-mini, 2.46
-    for gpt-4.1-nano and gpt-5-nano, 1.72 for o4-mini.
+    """OpenAI's models that see patches: a token for every 32-px square begun, times `factor`; a picture with more than
+    `most` patches is shrunk until it has no more, and to whole patches. The factor is 1.62 for gpt-4.1-mini and
+    gpt-5-mini, 2.46 for gpt-4.1-nano and gpt-5-nano, 1.72 for o4-mini.
 
     Source: OpenAI API documentation, guide "Images and vision", section "Calculating costs". Its examples, before the
     factor: 1024 × 1024 is 1024 patches, 1800 × 2400 is shrunk to 1056 × 1408 and 1452 patches.
@@ -70,8 +72,8 @@ def openai_patches(factor: float, most: int = 1536) -> Formula:
 
 
 def anthropic(width: int, height: int) -> Cost:
-    """Anthropic, Claude: width · height / 750, after the longest side was brought to 1568 px and the whole to about
-    1,600 tokens if it is more.
+    """Anthropic's Claude: width · height / 750 tokens, after the longer side was brought to 1568 px, and the whole to
+    about 1,600 tokens, where they are more.
 
     Source: Anthropic documentation, "Vision", sections "Evaluate image size" and "Calculate image costs". Its examples:
     200 × 200 is about 54 tokens, 1000 × 1000 about 1334, 1092 × 1092 about 1590.
@@ -84,8 +86,8 @@ def anthropic(width: int, height: int) -> Cost:
 
 
 def gemini(width: int, height: int) -> Cost:
-    """Google, Gemini 2.0 and 2.5: 258 tokens if both sides are at most 384 px; a larger picture is cut into tiles, each
-    scaled to 768 × 768 and 258 tokens. A tile is the shorter side / 1.5 wide, at least 256 and at most 768 px.
+    """Google's Gemini 2.0 and 2.5: 258 tokens where both sides are at most 384 px; a larger picture is cut into tiles,
+    each scaled to 768 × 768 px, of 258 tokens. A tile is the shorter side / 1.5 wide, at least 256 and at most 768 px.
 
     Source: Gemini API documentation, "Image understanding", section on token counts, and Vertex AI, "Understand token
     counts for images". Their example: 960 × 540 is cut into six tiles of 360 px, 1548 tokens.
@@ -98,8 +100,8 @@ def gemini(width: int, height: int) -> Cost:
 
 
 def qwen(factor: int, least: int, most: int) -> Formula:
-    """Qwen-VL: sides rounded to multiples of `factor` px, and the whole scaled to between `least` and `most` px; one
-    token for every square of `factor` px, and two that mark the picture's begin and end.
+    """Qwen-VL: sides are rounded to multiples of `factor` px and the whole is scaled to between `least` and `most` px;
+    every square of `factor` px is a token, and two more mark where the picture begins and ends.
 
     Qwen2-VL and Qwen2.5-VL: 28, 56 · 56, 28 · 28 · 1280; Qwen3-VL: 32. Source: `smart_resize` in Qwen's
     qwen-vl-utils, and Alibaba Cloud's documentation of Qwen-VL ("each 28 × 28 px are one token, at least 4 tokens").
@@ -119,8 +121,9 @@ def qwen(factor: int, least: int, most: int) -> Formula:
 
 
 def deepseek_ocr(width: int, height: int) -> Cost:
-    """DeepSeek-OCR, the smallest native mode that a picture fits in: 64 tokens at 512, 100 at 640, 256 at 1024, 400 at
-    1280 px; with the newline at each row's end and the separator that the published code adds: 73, 111, 273, 421.
+    """DeepSeek-OCR in the smallest native mode into which a picture fits: 64 tokens at 512 px, 100 at 640, 256 at 1024
+    and 400 at 1280; with the newline at each row's end and the separator that the published code adds, these are 73,
+    111, 273 and 421.
 
     Source: DeepSeek-OCR (arXiv 2510.18234), Table 1, and `modeling_deepseekocr.py` of its checkpoint.
     """
@@ -131,13 +134,13 @@ def deepseek_ocr(width: int, height: int) -> Cost:
 
 
 def nano(width: int, height: int) -> Cost:
-    """Microfiche's own model: a token for every 64 × 64 px."""
+    """Microfiche's own model: a token for every square of 64 × 64 px begun."""
     return Cost(math.ceil(width / 64) * math.ceil(height / 64), width, height)
 
 
 @dataclass(frozen=True)
 class Provider:
-    """How a provider takes and charges pictures: the `shape` of its messages, its `cost` formula."""
+    """How a provider takes and charges pictures: the `shape` of its messages and its formula for the `cost`."""
 
     name: str
     shape: Shape
@@ -170,6 +173,6 @@ def provider(name: str) -> Provider:
 
 
 def _within(width: float, height: float, most: float) -> tuple[float, float]:
-    """Sides scaled down so that the longer is at most `most`."""
+    """The sides scaled down so that the longer one is at most `most`."""
     scale = min(1.0, most / max(width, height))
     return width * scale, height * scale

@@ -1,93 +1,112 @@
-"""A context out of a memory: messages ready to send, pages as PNG, what they cost, within a budget.
+"""A context out of a memory: messages that are ready to send, with pages as PNG, within a budget of tokens.
 
-Order: the history, pages since the last block, then what changes from call to call: open pages, pages that the
-question needs sharp, the question. What stands before does not change when something is appended.
+First comes the history, then the pages since the last block, and then what differs from call to call: open pages, pages
+that the question needs sharp, and the question. What stands before does not change when something is appended: the
+history, older than the last block of pages, is planned by itself and so stays the same, byte for byte, until the next
+block is full, and a provider's cached prefix holds. Where it is too long, time runs faster for it until it fits.
 """
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from microfiche.endpoint import image_part
 from microfiche.errors import StoreError, UsageError
 from microfiche.files import plain
+from microfiche.memory import billing
 from microfiche.memory.archive import Archive, OpenPage
-from microfiche.memory.billing import Provider, Shape, provider
-from microfiche.memory.paper import UNDRAWN, SetPage, faded, faded_height, png, undrawn
-from microfiche.memory.plan import FASTER, Candidate, Plan, block, plan
+from microfiche.memory.billing import Provider, Shape
+from microfiche.memory.captioned import CaptionedPage, cost_at, message_parts, undrawn_note
+from microfiche.memory.fading import SIDES, Schedule, schedule_of, side_at
+from microfiche.memory.paper import SetPage, faded, faded_height, png
 from microfiche.memory.records import Clock, PageRecord, Place
-from microfiche.memory.schedules import SCHEDULES, SIDES, HalfLife, Pinned, Steps, schedule, side_at
 from microfiche.memory.words import find
 from microfiche.precision import text_tokens
 
 INTRODUCTION = "What is remembered follows as pictures of pages, each after its caption, oldest first."
-LISTED = 40  #: characters that could not be drawn that a caption lists
 WANTED = 8  #: pages that a question may ask for sharp
+FASTER = 25  #: steps by which time may run faster; each is a factor of √2
+HISTORY, SHARP = 0.5, 0.25  #: shares: of the budget for the history; of the rest for pages that are wanted sharp
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A page as it goes into a context: its number in the log (None: open), `caption`, picture of `side` × `height` px,
-    and the `tokens` of both; `text_tokens` that its text would cost."""
+class ContextPage(CaptionedPage):
+    """A page in a context; `text_tokens` is what its text would cost."""
 
-    page: int | None
-    caption: str
-    png: bytes
-    side: int
-    height: int
-    tokens: int
     text_tokens: int
 
 
 @dataclass(frozen=True)
 class Context:
-    """`messages` in the provider's shape; `tokens` of all: pictures as the provider counts them, text in DeepSeek's
-    vocabulary; `text_tokens` that the same pages would cost as text; the `sheets`, of which the first `stable` are the
-    finished pages, to which the next call appends until a block is full; how many steps `faster` time ran; notes on
-    what is not in it."""
+    """`messages` in the provider's shape, and the `tokens` of all: pictures as the provider counts them, text in
+    DeepSeek's vocabulary; `text_tokens` is what the same pages would cost as text.
+
+    The first `stable` of the `pages` are finished ones, to which the next call appends until a block is full. `faster`
+    is how many steps faster time ran for the history, and `notes` say what is missing from the context.
+    """
 
     messages: list[dict[str, Any]]
     tokens: int
     text_tokens: int
-    sheets: list[Sheet]
+    pages: list[ContextPage]
     stable: int
     faster: int
     notes: list[str]
 
     @property
     def layout(self) -> list[tuple[object, int]]:
-        """What stands there and its tokens, as `plan.shared` compares them."""
-        return [((sheet.caption, sheet.png), sheet.tokens) for sheet in self.sheets]
+        """What stands in the context, each with its tokens, as `shared` compares it."""
+        return [((page.caption, page.png), page.tokens) for page in self.pages]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A page that may go in: its `costs` in tokens at each level, from its own size to 0 where it is gone, and its
+    `levels`: first the one that it has now, then those that it has as time runs faster and faster."""
+
+    id: int
+    costs: tuple[int, ...]
+    levels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The `levels` of all pages by their number, and the pages that come once more at the end, `sharp`.
+
+    `faster` is how many steps faster time ran for the history, and `tokens` is what all of it costs.
+    """
+
+    levels: dict[int, int]
+    sharp: tuple[int, ...]
+    faster: int
+    tokens: int
 
 
 @dataclass(frozen=True)
 class _Page:
-    """What may go in: a page of the log or an open one, its caption, what it costs."""
+    """What may go in: a page of the log, or an open one as it is set now, with its caption and its costs."""
 
     candidate: Candidate
     caption: str
     text_tokens: int
-    record: PageRecord | None = None
-    opened: SetPage | None = None
+    source: PageRecord | SetPage
 
 
 def context(
     archive: Archive,
     budget: int,
     query: str = "",
-    model: str = "openai-tiles",
+    provider: str = "openai-tiles",
     shape: Shape | None = None,
     instruction: str = "",
 ) -> Context:
-    """The context for a question, of at most `budget` tokens. `model` is a provider of `billing`; an `instruction`
-    stands before the question.
+    """The context for a question, of at most `budget` tokens as a `provider` of `billing` counts them.
 
-    UsageError where the budget does not even hold the question. A damaged page is left out and named in the notes.
+    The messages have the provider's shape unless another `shape` is given; an `instruction` stands before the question.
+    A damaged page is left out and named in the notes. UsageError where the budget does not even hold the question.
     """
-    by = provider(model)
+    by = billing.provider(provider)
     words = text_tokens(INTRODUCTION) + text_tokens(plain(instruction + query))
     if budget < words:
         raise UsageError(f"a budget of {budget} tokens does not hold the question, which takes {words}")
@@ -95,32 +114,30 @@ def context(
     with archive.reading():
         pages, chosen = _chosen(archive, by, budget, budget - words, query, archive.clock(), notes)
         shown = [(i, level) for i, level in chosen.levels.items() if SIDES[level]]
-        sheets = [_sheet(archive, by, pages[i], level, notes) for i, level in [*shown, *((i, 0) for i in chosen.sharp)]]
-    whole = [sheet for sheet in sheets if sheet is not None]
-    stable = sum(i > 0 and sheet is not None for (i, _), sheet in zip(shown, sheets, strict=False))
+        order = [*shown, *((i, 0) for i in chosen.sharp)]
+        captioned = [_captioned(archive, pages[i], level, notes) for i, level in order]
+    sent = [page for page in captioned if page is not None]
+    stable = sum(i > 0 and page is not None for (i, _), page in zip(shown, captioned, strict=False))
     missing = len(pages) - len({i for i, _ in shown} | set(chosen.sharp))
     if missing:
         notes.append(f"{missing} of {len(pages)} pages do not go in: the budget is {budget}")
+    parts = message_parts(INTRODUCTION, sent, shape or by.shape, stable)
+    if instruction + query:
+        parts.append({"type": "text", "text": plain(instruction + query)})
     return Context(
-        messages=messages_of(whole, instruction + query, shape or by.shape, stable),
-        tokens=words + sum(sheet.tokens for sheet in whole),
-        text_tokens=words + sum({sheet.caption: sheet.text_tokens for sheet in whole}.values()),
-        sheets=whole,
+        messages=[{"role": "user", "content": parts}],
+        tokens=words + sum(page.tokens for page in sent),
+        text_tokens=words + sum({page.caption: page.text_tokens for page in sent}.values()),
+        pages=sent,
         stable=stable,
         faster=chosen.faster,
         notes=notes,
     )
 
 
-def schedule_of(archive: Archive) -> HalfLife | Steps | Pinned:
-    """The memory's own schedule, or the one that ships."""
-    kept = archive.setting("schedule")
-    return schedule(kept) if kept else SCHEDULES["half-life"]
-
-
-def layout_at(archive: Archive, budget: int, model: str, pages: int) -> list[tuple[object, int]]:
-    """What a context without a question held when there were so many pages in the log, and the tokens of each part."""
-    by, now = provider(model), archive.clock()
+def layout_at(archive: Archive, budget: int, provider: str, pages: int) -> list[tuple[object, int]]:
+    """What a context without a question held when there were `pages` pages in the log, each part with its tokens."""
+    by, now = billing.provider(provider), archive.clock()
     with archive.reading():
         then = Clock(min(pages, now.pages), now.turns, now.seconds)
         found, chosen = _chosen(archive, by, budget, budget - text_tokens(INTRODUCTION), "", then, [])
@@ -128,7 +145,7 @@ def layout_at(archive: Archive, budget: int, model: str, pages: int) -> list[tup
 
 
 def _boundary(archive: Archive, by: Provider, budget: int, now: Clock) -> int:
-    """The last page of the history: the end of the last full block."""
+    """The last page of the history, which is the end of the last full block."""
     side = archive.manner.typesetter("").mode.side
     pages = block(by.cost(side, side).tokens, budget)
     return now.pages // pages * pages
@@ -139,7 +156,7 @@ def _chosen(
 ) -> tuple[dict[int, _Page], Plan]:
     """Every page that may go in by its number (open ones below 0), and the plan."""
     boundary = _boundary(archive, by, budget, now)
-    # A page retired since the last block stays until the next, so that what stands before it does.
+    # A page that was retired since the last block stays until the next, so that the prefix does not change.
     records = [r for r in archive.records(retired_after=boundary) if r.id <= now.pages]
     last = max((r for r in records if r.id <= boundary), key=lambda r: r.id, default=None)
     then = Clock(boundary, last.since_turn, last.since_time) if last else now
@@ -152,10 +169,9 @@ def _chosen(
         except StoreError as error:
             notes.append(str(error))
             continue
-        words = _words(caption)
-        costs = [_cost(by, record, i) + words for i in range(len(SIDES) - 1)]
-        candidate = Candidate(record.id, (*costs, 0), _levels(record, by_age, then))
-        pages[record.id] = _Page(candidate, caption, record.text_tokens, record=record)
+        costs = _costs(by, (record.height, record.side), caption)
+        candidate = Candidate(record.id, costs, _levels(record, by_age, then))
+        pages[record.id] = _Page(candidate, caption, record.text_tokens, record)
     for number, opened in enumerate(archive.open_pages() if now.pages == archive.clock().pages else (), 1):
         pages[-number] = _open(archive, by, opened, -number)
     found = [i for i, _ in find(archive.connection, query, WANTED) if i in pages] if query else []
@@ -164,55 +180,42 @@ def _chosen(
     return pages, plan(history, recent, [pages[i].candidate for i in found], left)
 
 
-def _levels(record: PageRecord, by: HalfLife | Steps | Pinned, then: Clock) -> tuple[int, ...]:
-    """A page's level as it is stored, then as time runs faster and faster; 0 for its own size."""
+def _levels(record: PageRecord, by: Schedule, then: Clock) -> tuple[int, ...]:
+    """A page's level as it is stored, then those as time runs faster and faster; 0 stands for its own size."""
     stored = SIDES.index(record.level)
     age = by.age(record, then)
     courses = [stored if record.pinned else max(stored, by.level(age * 2 ** (step / 2))) for step in range(1, FASTER)]
     return tuple(0 if side_at(record, level) == record.side else level for level in (stored, *courses))
 
 
-@lru_cache(1 << 16)
-def _words(caption: str) -> int:
-    return text_tokens(plain(caption))
-
-
-def _cost(by: Provider, record: PageRecord, level: int) -> int:
-    side = side_at(record, level)
-    return by.cost(side, faded_height(record.height, record.side, side)).tokens
+def _costs(by: Provider, size: tuple[int, int], caption: str) -> tuple[int, ...]:
+    """What a page of `size` (height, width) in px costs at every level."""
+    return (*(cost_at(by, size, min(size[1], side), caption) for side in SIDES[:-1]), 0)
 
 
 def _open(archive: Archive, by: Provider, opened: OpenPage, number: int) -> _Page:
-    made = archive.set_open(opened)
-    height, width = made.page.image.shape[:2]
-    caption = f"[{opened.source}, page {opened.number}, the newest{_undrawn(made.text, _density(made))}]"
-    words = _words(caption)
-    sides = [min(width, side) for side in SIDES[:-1]]
-    costs = [by.cost(side, faded_height(height, width, side)).tokens + words for side in sides]
-    return _Page(Candidate(number, (*costs, 0), (0,)), caption, text_tokens(plain(made.text)), opened=made)
+    page = archive.set_open(opened)
+    height, width = page.page.image.shape[:2]
+    caption = f"[{opened.source}, page {opened.number}, the newest{undrawn_note(page.text, page.setting.density)}]"
+    candidate = Candidate(number, _costs(by, (height, width), caption), (0,))
+    return _Page(candidate, caption, text_tokens(plain(page.text)), page)
 
 
-def _density(made: SetPage) -> str:
-    assert made.page.setting is not None
-    return made.page.setting.density
-
-
-def _sheet(archive: Archive, by: Provider, page: _Page, level: int, notes: list[str]) -> Sheet | None:
-    """The page's picture at a level; None, with a note, if it is damaged."""
-    tokens = page.candidate.costs[level]
-    if page.opened:
-        picture = faded(page.opened.page, SIDES[level])
-        height, side = picture.image.shape[:2]
-        return Sheet(None, page.caption, png(picture.image), side, height, tokens, page.text_tokens)
-    assert page.record is not None
-    side = side_at(page.record, level)
+def _captioned(archive: Archive, page: _Page, level: int, notes: list[str]) -> ContextPage | None:
+    """The page with its picture at a level; None, with a note, if it is damaged."""
+    source, tokens = page.source, page.candidate.costs[level]
+    if isinstance(source, SetPage):
+        picture = faded(source.page, SIDES[level]).image
+        height, side = picture.shape[:2]
+        return ContextPage(None, page.caption, png(picture), side, height, tokens, page.text_tokens)
+    side = side_at(source, level)
     try:
-        data = archive.png(page.record, side)
+        data = archive.png(source, side)
     except StoreError as error:
         notes.append(str(error))
         return None
-    height = faded_height(page.record.height, page.record.side, side)
-    return Sheet(page.record.id, page.caption, data, side, height, tokens, page.text_tokens)
+    height = faded_height(source.height, source.side, side)
+    return ContextPage(source.id, page.caption, data, side, height, tokens, page.text_tokens)
 
 
 def _caption(record: PageRecord, place: Place, text: str) -> str:
@@ -220,30 +223,75 @@ def _caption(record: PageRecord, place: Place, text: str) -> str:
     if place.part == "text" and place.kind != "chat":
         what += f" of {place.of}" + (f", version {place.version}" if place.version > 1 else "")
     warning = f"; not trusted: {place.untrusted}" if place.untrusted else ""
-    return f"[page {record.id}: {place.source}, {what}{_undrawn(text, record.density)}{warning}]"
+    return f"[page {record.id}: {place.source}, {what}{undrawn_note(text, record.density)}{warning}]"
 
 
-def _undrawn(text: str, at: str) -> str:
-    """What stands for the UNDRAWN marks of a text at a density, in their order; nothing if there are none."""
-    found = undrawn(text, at)
-    if not found:
-        return ""
-    return f"; {UNDRAWN} stands for {plain(' '.join(found[:LISTED]))}" + (" …" if len(found) > LISTED else "")
+def plan(
+    history: Sequence[Candidate],
+    recent: Sequence[Candidate],
+    wanted: Sequence[Candidate],
+    budget: int,
+) -> Plan:
+    """Decides which page goes in at which size; what it takes is never more than `budget`.
+
+    `history` and `recent` are in their order, oldest first, and `wanted` in the order of their worth. The history gets
+    at most HISTORY of the budget; of the rest, wanted pages get SHARP and recent ones, the newest first, what is left.
+    Each comes at the sharpest of its levels that fits.
+    """
+    levels, faster, used = _history(history, int(budget * HISTORY))
+    left = budget - used
+    kept: dict[int, int] = {}
+    sharp: list[int] = []
+    share = int(left * SHARP)
+    for page in wanted:
+        if page.costs[0] <= share:
+            sharp.append(page.id)
+            share -= page.costs[0]
+            left -= page.costs[0]
+    for page in reversed(recent):
+        level = next(i for i in range(page.levels[0], len(page.costs)) if page.costs[i] <= left)
+        kept[page.id] = level
+        left -= page.costs[level]
+    # A page that goes in at its own size need not come again.
+    again = [page for page in wanted if page.id in sharp and {**levels, **kept}.get(page.id, -1) == 0]
+    left += sum(page.costs[0] for page in again)
+    doubled = {page.id for page in again}
+    shown = {**levels, **{page.id: kept[page.id] for page in recent}}
+    return Plan(shown, tuple(i for i in sharp if i not in doubled), faster, budget - left)
 
 
-def messages_of(sheets: list[Sheet], query: str, shape: Shape, stable: int) -> list[dict[str, Any]]:
-    """One user message: the introduction, each page after its caption, the question. In Anthropic's shape the stable
-    part ends with a mark that lets it be cached; OpenAI's servers cache by themselves."""
-    parts: list[dict[str, Any]] = [{"type": "text", "text": INTRODUCTION}]
-    for number, sheet in enumerate(sheets, 1):
-        parts.append({"type": "text", "text": plain(sheet.caption)})
-        if shape == "anthropic":
-            data = base64.b64encode(sheet.png).decode()
-            source = {"type": "base64", "media_type": "image/png", "data": data}
-            mark = {"cache_control": {"type": "ephemeral"}} if number == stable else {}
-            parts.append({"type": "image", "source": source, **mark})
-        else:
-            parts.append(image_part(sheet.png))
-    if query:
-        parts.append({"type": "text", "text": plain(query)})
-    return [{"role": "user", "content": parts}]
+def _history(pages: Sequence[Candidate], budget: int) -> tuple[dict[int, int], int, int]:
+    """The levels, how many steps faster time runs, and the tokens; the oldest pages are left out if none is enough."""
+    for faster in range(FASTER):
+        levels = {page.id: page.levels[min(faster, len(page.levels) - 1)] for page in pages}
+        used = sum(page.costs[levels[page.id]] for page in pages)
+        if used <= budget:
+            return levels, faster, used
+    left = budget
+    for page in reversed(pages):
+        if page.costs[levels[page.id]] > left:
+            levels[page.id] = len(page.costs) - 1
+        left -= page.costs[levels[page.id]]
+    return levels, FASTER, budget - left
+
+
+def block(page_cost: int, budget: int) -> int:
+    """The pages of a block: the largest power of two that, at full size, take a quarter of the budget at most."""
+    pages = 1
+    while 2 * pages * page_cost <= budget // 4 and pages < 4096:
+        pages *= 2
+    return pages
+
+
+def shared(before: Sequence[tuple[object, int]], after: Sequence[tuple[object, int]]) -> float:
+    """The share of the tokens of `after`, a list of (what stands there, its tokens), that a cache of `before` holds.
+
+    Those are the tokens up to the first difference; the share is 1 where there are no tokens.
+    """
+    same = 0
+    for old, new in zip(before, after, strict=False):
+        if old != new:
+            break
+        same += new[1]
+    total = sum(tokens for _, tokens in after)
+    return same / total if total else 1.0

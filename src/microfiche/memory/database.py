@@ -1,10 +1,12 @@
-"""The memory's one file: SQLite in WAL mode, its tables, and its errors in a line.
+"""A memory's one file: SQLite in WAL mode, its tables, its settings, and what SQLite says as errors of one line.
 
-Many processes read while one writes; a commit is on the disk before it returns. It knows nothing of pages.
+Many processes may read while one writes, and a commit is on the disk before it returns. This module knows nothing of
+what a page is.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,8 +17,9 @@ from microfiche.errors import StoreError
 
 FORMAT = 1
 APPLICATION = 0x4D464D31
-#: `page` is a log: rows are added at the end and their content never changes. `place` says which pages, in order, make
-#: up a version of a source (part "text"), or show what changed in it (part "diff"). An open page's text is in `open`.
+#: `page` is a log: rows are added at its end, and their content never changes. `place` says which pages, in which
+#: order, make up a version of a source (part "text") or show what changed in it (part "diff"). `open` holds the text
+#: of the pages that may still grow.
 TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE source(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, kind TEXT NOT NULL);
@@ -52,16 +55,16 @@ CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize="unicode61 remo
 
 
 def connect(path: Path, timeout: float, read_only: bool) -> tuple[sqlite3.Connection, bool]:
-    """The open file, made if it is not there, and whether it can only be read; StoreError if it is none of ours."""
+    """Opens a memory's file, or makes it, and says whether it can only be read; StoreError if it is no memory."""
     if path.is_dir():
-        raise StoreError(f"{path}: a folder; a memory is one file")
+        raise StoreError(f"{path}: is a folder, and a memory is one file")
     if path.exists() and not path.is_file():
-        raise StoreError(f"{path}: a device or a pipe; a memory is a file")
+        raise StoreError(f"{path}: is a device or a pipe, and a memory is a file")
     new = not path.exists()
     if new and read_only:
-        raise StoreError(f"{path}: no memory there")
+        raise StoreError(f"{path}: there is no memory there")
     read_only = read_only or not (new or os.access(path, os.W_OK))
-    with told(path, timeout):
+    with explained(path, timeout):
         connection, read_only = _open(path, timeout, read_only)
         try:
             if new or (not read_only and _empty(connection)):
@@ -79,13 +82,13 @@ def _open(path: Path, timeout: float, read_only: bool) -> tuple[sqlite3.Connecti
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             raise
-        # The folder cannot be written to, where SQLite puts a file beside the one that it reads: it is read as it
-        # stands, if all of it stands there.
+        # SQLite puts a file beside the one that it reads, and this folder cannot be written to. The memory can be read
+        # as it stands if nothing of it is still in its write-ahead log.
         wal = path.with_name(f"{path.name}-wal")
         if wal.exists() and wal.stat().st_size:
             raise StoreError(
-                f"{path}: what was added last is in {wal.name}, and its folder cannot be written to, which it takes to "
-                "read both; copy both to one that can"
+                f"{path}: what was added last is in {wal.name}, and reading both takes a folder that can be written "
+                "to; copy both files to one"
             ) from error
         return _connection(path, timeout, "mode=ro&immutable=1"), True
 
@@ -112,7 +115,7 @@ def _make(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     with transaction(connection):
         if not _empty(connection):
-            return  # another process was quicker
+            return  # another process made the tables first
         for statement in TABLES.split(";\n"):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
@@ -121,11 +124,11 @@ def _make(connection: sqlite3.Connection) -> None:
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     if _pragma(connection, "application_id") != APPLICATION:
-        raise StoreError(f"{path}: not a memory of Microfiche")
+        raise StoreError(f"{path}: is not a memory of Microfiche")
     version = _pragma(connection, "user_version")
     if version > FORMAT:
         raise StoreError(
-            f"{path}: made by a newer Microfiche (format {version}, this one knows {FORMAT}); install a newer one"
+            f"{path}: was made by a newer Microfiche (format {version}; this one knows {FORMAT}); install that"
         )
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -137,7 +140,10 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, write: bool = True) -> Iterator[None]:
-    """All of it or nothing; a reading one sees the file as it stood when it began. One within another is part of it."""
+    """A transaction: all of it is kept or nothing; one that only reads sees the file as it stood when it began.
+
+    Within another transaction it is a part of that.
+    """
     if connection.in_transaction:
         yield
         return
@@ -151,20 +157,31 @@ def transaction(connection: sqlite3.Connection, write: bool = True) -> Iterator[
 
 
 @contextmanager
-def told(path: Path, timeout: float) -> Iterator[None]:
-    """Turns what SQLite says into a StoreError of one line."""
+def explained(path: Path, timeout: float) -> Iterator[None]:
+    """Turns an error of SQLite into a StoreError that says in one line what happened to the file at `path`."""
     try:
         yield
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         what = {
-            sqlite3.SQLITE_BUSY: f"another process is writing to it; waited {timeout:g} s",
+            sqlite3.SQLITE_BUSY: f"another process is writing to it; waited {timeout:g} s for it to end",
             sqlite3.SQLITE_LOCKED: "another process is writing to it",
             sqlite3.SQLITE_READONLY: "cannot be written to: it is read-only",
             sqlite3.SQLITE_FULL: "the disk is full; nothing of the last batch was kept",
             sqlite3.SQLITE_IOERR: f"cannot be read or written ({error}); nothing of the last batch was kept",
-            sqlite3.SQLITE_NOTADB: "not a memory of Microfiche",
-            sqlite3.SQLITE_CORRUPT: "damaged; what stands before the damage can be saved with sqlite3 FILE .recover",
+            sqlite3.SQLITE_NOTADB: "is not a memory of Microfiche",
+            sqlite3.SQLITE_CORRUPT: "is damaged; sqlite3 FILE .recover saves what stands before the damage",
             sqlite3.SQLITE_CANTOPEN: "cannot be opened; is its folder there, and may it be written to?",
         }.get(code, f"{error}")
         raise StoreError(f"{path}: {what}") from error
+
+
+def meta(connection: sqlite3.Connection, key: str) -> object:
+    """The value (JSON) that `set_meta` kept under `key`, or None."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def set_meta(connection: sqlite3.Connection, key: str, value: object) -> None:
+    """Keeps a value (JSON) under `key`."""
+    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))

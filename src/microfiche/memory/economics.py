@@ -1,7 +1,7 @@
-"""What one call with the whole history costs: as text, cached, cut, retrieved, as pages, cached and faded.
+"""What one call with the whole history costs: as text, cached, cut or retrieved, and as pages, cached or faded.
 
-A cached text prefix costs a tenth to a half and loses nothing: that is what pages must beat. Fidelity is measured with
-nano on the memory's own pages, and says nothing of another model: `calibrate` does.
+A cached text prefix costs a tenth to a half and loses nothing, which is what pages must beat. Fidelity is measured with
+nano on the memory's own pages and says nothing of any other model, for which there is `legibility.calibrate`.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from microfiche.errors import UsageError, first_of
 from microfiche.files import plain
+from microfiche.memory import billing
 from microfiche.memory.archive import Archive
-from microfiche.memory.billing import provider
-from microfiche.memory.context import context, layout_at
-from microfiche.memory.fading import tokens_at
-from microfiche.memory.forgetting import Fidelity, measure, sample
-from microfiche.memory.plan import shared
-from microfiche.memory.schedules import SIDES
+from microfiche.memory.context import context, layout_at, shared
+from microfiche.memory.fading import SIDES, tokens_at
+from microfiche.memory.legibility import Fidelity, measure_levels, sample
 from microfiche.precision import text_tokens
 
-LOOKED_BACK = 16  #: pages back for which it is asked how much of the prefix stayed
+LOOKED_BACK = 16  #: the newest pages, for which it is asked how much of the prefix stayed as each was added
 
 
 class Price(BaseModel):
-    """US dollars for a million tokens: `input`, `cached`, and `written` to a cache where that costs more."""
+    """US dollars for a million tokens of a model: `input`, read again from a cache (`cached`), and, where that costs
+    more, `written` to a cache."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,9 +40,12 @@ class Price(BaseModel):
 
 @dataclass(frozen=True)
 class Way:
-    """One way to give a model the history: `tokens` a call, of which `cached` are read from a cache from the second
-    call on; dollars of the `first` call and of each `next`; `fidelity`, the share of the history's characters that
-    come back right (None: not measured), and how that is known."""
+    """A way to give a model the history: the `tokens` of a call, of which `cached` come from a cache after the first
+    call, and the dollars that the `first` call and each of the `next` cost.
+
+    `fidelity` is the share of the history's characters that come back right, None where that was not measured, and
+    `known` says how it is known.
+    """
 
     name: str
     tokens: int
@@ -56,8 +58,11 @@ class Way:
 
 @dataclass(frozen=True)
 class Overview:
-    """What a memory holds; `sizes` is pages by their side in px, `stays` the share of the prefix that stays from call
-    to call while pages are added, `breaks` where fadings broke it: (pages there were, first page that changed)."""
+    """What a memory holds, in bytes, pages and tokens; `sizes` counts pages by their side in px.
+
+    `stays` is the share of a context's prefix that stays from call to call while pages are added. `breaks` are the
+    fadings that broke it: (how many pages there were, the first page that changed).
+    """
 
     pages: int
     retired: int
@@ -76,7 +81,7 @@ class Overview:
 
 
 def prices(path: Path | None = None) -> dict[str, Price]:
-    """The price table that ships, changed by that in a TOML file; UsageError, in a line, if it is none."""
+    """The price table that ships, with what a TOML file changes in it; UsageError, in one line, if that is none."""
     table = tomllib.loads((files(__package__) / "prices.toml").read_text())
     try:
         if path is not None:
@@ -89,31 +94,31 @@ def prices(path: Path | None = None) -> dict[str, Price]:
 
 
 def fidelity(archive: Archive) -> list[Fidelity]:
-    """What nano reads of the memory's pages at every level: measured once for a way of setting and a checkpoint."""
+    """What nano reads of the memory's pages at every level, measured once for a manner of setting and a checkpoint."""
     key = f"fidelity {archive.manner.density} {archive.manner.mode} {archive.model.checkpoint.sha256[:12]}"
     kept = archive.setting(key)
     if isinstance(kept, list):
         return [Fidelity(**row) for row in kept]
-    found = measure(sample(archive, 2), archive.model)
+    found = measure_levels(sample(archive, 2), archive.model)
     if not archive.read_only:
         archive.keep(key, [asdict(level) for level in found])
     return found
 
 
-def ways(archive: Archive, budget: int, model: str, price: Price) -> list[Way]:
-    """Every way beside the others, for one history and one provider."""
+def ways(archive: Archive, budget: int, provider: str, price: Price) -> list[Way]:
+    """All ways to give a model the history, for one provider and a context of at most `budget` tokens."""
     records, opened = archive.records(), archive.open_pages()
     text = sum(r.text_tokens for r in records) + sum(text_tokens(plain(page.text)) for page in opened)
-    by = provider(model)
+    by = billing.provider(provider)
     levels = fidelity(archive) if records else []
     read = {level.side: level.kept for level in levels}
     pages = sum(by.cost(r.side, r.height).tokens for r in records)
     pages += sum(by.cost(*archive.set_open(page).page.image.shape[::-1]).tokens for page in opened)
-    faded = context(archive, budget, model=model)
-    before = layout_at(archive, budget, model, archive.clock().pages - 1)
-    stays = shared(before, layout_at(archive, budget, model, archive.clock().pages))
+    faded = context(archive, budget, provider=provider)
+    before = layout_at(archive, budget, provider, archive.clock().pages - 1)
+    stays = shared(before, layout_at(archive, budget, provider, archive.clock().pages))
     characters = sum(r.characters for r in records) or 1
-    shown = {sheet.page: sheet.side for sheet in faded.sheets if sheet.page}
+    shown = {page.page: page.side for page in faded.pages if page.page}
     kept = sum(r.characters * read.get(_level(shown[r.id]), 0.0) for r in records if r.id in shown) / characters
     whole = max(read.values(), default=None)
     part = min(1.0, budget / text) if text else 1.0
@@ -135,13 +140,13 @@ def ways(archive: Archive, budget: int, model: str, price: Price) -> list[Way]:
     ]
 
 
-def overview(archive: Archive, budget: int, model: str) -> Overview:
-    """What a memory holds and how steady its contexts are."""
+def overview(archive: Archive, budget: int, provider: str) -> Overview:
+    """What a memory holds, and how steady its contexts of at most `budget` tokens are."""
     with archive.reading() as connection:
         records = archive.records()
         now = archive.clock()
         steps = range(max(2, now.pages - LOOKED_BACK + 1), now.pages + 1)
-        layouts = [layout_at(archive, budget, model, n) for n in range(steps.start - 1, steps.stop)]
+        layouts = [layout_at(archive, budget, provider, n) for n in range(steps.start - 1, steps.stop)]
         stays = [shared(a, b) for a, b in pairwise(layouts)]
         (size,) = connection.execute(
             "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
@@ -163,5 +168,5 @@ def overview(archive: Archive, budget: int, model: str) -> Overview:
 
 
 def _level(side: int) -> int:
-    """The level's side that a page of `side` px stands at."""
+    """The side of the level at which a page of `side` px stands."""
     return min((s for s in SIDES if s >= side), default=SIDES[0])

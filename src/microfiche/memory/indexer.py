@@ -1,6 +1,9 @@
-"""The index of a memory's pages by their pixels: int8 keys in a file beside it, mapped, searched exactly in batches.
+"""The index of a memory's pages by their pixels: int8 keys in a file beside the memory, which is mapped and searched in
+batches, every key of it.
 
-Keys are appended and synced before the memory says that they are there, so a kill costs at most what was not said.
+Keys are appended and synced before the memory says that they are there, so a kill loses at most the last batch. A query
+is looked for as pictures, too: each of its words on a square of its own, at another place on every line. A page's token
+shows a word on one line and at one place of its square; the query's token shows it at all of them.
 """
 
 from __future__ import annotations
@@ -17,11 +20,17 @@ from numpy.typing import NDArray
 
 from microfiche.errors import StoreError
 from microfiche.memory.archive import Archive
-from microfiche.memory.query import query_words, word_page
-from microfiche.memory.writer import meta, set_meta
+from microfiche.memory.database import meta, set_meta
+from microfiche.memory.paper import UNDRAWN
+from microfiche.memory.words import query_words
 from microfiche.nano.indexer import KEY_STEP, Indexer, scores, to_int8
-from microfiche.page import VisionTokens
+from microfiche.page import TOKEN_SIDE, Page, Setting, VisionTokens
 from microfiche.typesetting import density
+from microfiche.typesetting.alphabet import NO_GLYPH
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.cells import expand
+from microfiche.typesetting.density import Density
+from microfiche.typesetting.draw import draw
 
 SCORES = 1 << 23  #: products of a key and a query that are held at a time
 PAGES = 64  #: pages of a commit
@@ -29,7 +38,7 @@ PAGES = 64  #: pages of a commit
 
 @dataclass(frozen=True)
 class Match:
-    """A page, its score, and its token (row by row) that spoke loudest."""
+    """A page that was found, its score, and which of its tokens, counted row by row, matched best."""
 
     page: int
     score: float
@@ -37,13 +46,16 @@ class Match:
 
 
 def keys_file(archive: Archive, indexer: Indexer) -> Path:
-    """Where an indexer's keys lie: each has a file of its own, so that none is overwritten that somebody has mapped."""
+    """The file with an indexer's keys; each indexer has its own, so that no file is overwritten while it is mapped."""
     return archive.path.with_name(f"{archive.path.name}.{indexer.checkpoint.sha256[:8]}.keys")
 
 
 @torch.inference_mode()
 def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], None] = lambda done, of: None) -> int:
-    """Makes the keys of the pages that have none; of all, if they are of another indexer. Returns how many pages."""
+    """Makes the keys of the pages that have none, or of all pages if the keys are another indexer's.
+
+    Returns how many pages that were; `progress` is called with how many are done, and of how many.
+    """
     width = indexer.config.width
     name = [indexer.checkpoint.sha256, archive.model.checkpoint.sha256, width]
     with archive.writing() as connection:
@@ -56,7 +68,10 @@ def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], No
     missing = [record for record in archive.records() if record.id not in have]
     for at in range(0, len(missing), PAGES):
         batch = missing[at : at + PAGES]
-        made = [to_int8(_keys(archive, indexer, archive.tokens(record))).numpy() for record in batch]
+        made = [
+            to_int8(_keys(archive, indexer, archive.tokens(record), density.density(record.density))).numpy()
+            for record in batch
+        ]
         with archive.writing() as connection:
             (first,) = connection.execute("SELECT coalesce(max(first + count), 0) FROM index_keys").fetchone()
             _append(keys_file(archive, indexer), first * width, made)
@@ -68,7 +83,7 @@ def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], No
 
 
 def _append(path: Path, at: int, blocks: Sequence[NDArray[np.int8]]) -> None:
-    """Writes at byte `at`, over what a killed writer left there."""
+    """Writes the blocks from byte `at` on, in the place of what a killed writer left there."""
     try:
         with path.open("r+b" if path.exists() else "w+b") as file:
             file.seek(at)
@@ -83,14 +98,14 @@ def _append(path: Path, at: int, blocks: Sequence[NDArray[np.int8]]) -> None:
 
 @torch.inference_mode()
 def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: int = 10) -> list[list[Match]]:
-    """For each query the best pages that are current, best first. Every key is looked at.
+    """The best `count` pages for each query of those that are remembered now, best first.
 
-    StoreError where the memory has no keys of this indexer, or their file is damaged.
+    StoreError where the memory has no keys of this indexer or their file is damaged.
     """
     with archive.reading() as connection:
         width = indexer.config.width
         if meta(connection, "index") != [indexer.checkpoint.sha256, archive.model.checkpoint.sha256, width]:
-            raise StoreError(f"{archive.path}: has no keys of this indexer; make them with microfiche memory index")
+            raise StoreError(f"{archive.path}: has no keys of this indexer; microfiche memory index makes them")
         where = np.array(connection.execute(
             "SELECT index_keys.page, first, count FROM index_keys JOIN page ON page.id = index_keys.page"
             " WHERE retired IS NULL AND EXISTS (SELECT 1 FROM place WHERE place.page = page.id) ORDER BY first"
@@ -130,10 +145,8 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
     return results
 
 
-def _keys(archive: Archive, indexer: Indexer, tokens: VisionTokens) -> torch.Tensor:
-    """(N, d) the keys of a page's tokens."""
-    assert tokens.setting is not None
-    at = density.density(tokens.setting.density)
+def _keys(archive: Archive, indexer: Indexer, tokens: VisionTokens, at: Density) -> torch.Tensor:
+    """(N, d) the keys of the N tokens of a page that was set at a density."""
     cells = archive.model.likely(tokens.values[None], tokens.height, tokens.width, at)
     return indexer.keys(cells, tokens.height, tokens.width)
 
@@ -141,7 +154,7 @@ def _keys(archive: Archive, indexer: Indexer, tokens: VisionTokens) -> torch.Ten
 def _queries(
     archive: Archive, indexer: Indexer, queries: Sequence[str]
 ) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
-    """Of all words: which query each belongs to, (S, heads, d) queries and (S, heads) weights."""
+    """Of all S words together: (S,) to which query each belongs, (S, heads, d) queries and (S, heads) weights."""
     owners: list[int] = []
     q: list[torch.Tensor] = []
     w: list[torch.Tensor] = []
@@ -149,7 +162,7 @@ def _queries(
         words = query_words(query)
         if not words:
             continue
-        at = density.density(archive.manner.typesetter(query).density.name)
+        at = archive.manner.typesetter(query).density
         tokens = torch.stack([made.values for made in archive.model.encode([word_page(word, at) for word in words])])
         asked, weights = indexer.queries(archive.model.likely(tokens, 1, 1, at))
         owners += [number] * len(words)
@@ -158,3 +171,22 @@ def _queries(
     if not owners:
         return np.empty(0, np.int64), torch.empty(0), torch.empty(0)
     return np.array(owners), torch.cat(q), torch.cat(w)
+
+
+def word_page(word: str, density: Density) -> Page:
+    """A square of 64×64 px with a word on every line, at another place on each, or another part of a long one."""
+    at = atlas(density)
+    ids = at.glyphs(word)
+    cells = expand(np.where(ids == NO_GLYPH, at.glyphs(UNDRAWN)[0], ids))
+    rows, columns = TOKEN_SIDE // density.height, TOKEN_SIDE // density.width
+    grid = np.zeros((rows, columns), np.uint16)
+    for row in range(rows):
+        share = row / max(1, rows - 1)
+        if len(cells) <= columns:
+            left = round(share * (columns - len(cells)))
+            grid[row, left : left + len(cells)] = cells
+        else:
+            first = round(share * (len(cells) - columns))
+            grid[row] = cells[first : first + columns]
+    pictures = np.where(at.cells == 1, np.uint8(0), np.uint8(255))
+    return Page(draw(grid, pictures, TOKEN_SIDE, TOKEN_SIDE), Setting(density.name))

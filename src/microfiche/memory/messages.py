@@ -1,6 +1,6 @@
-"""Chat messages as a memory takes them: role, time, text; and how they stand on a page.
+"""Chat messages as a memory takes them, with role, time and text, and how they stand on a page.
 
-What an OpenAI or Anthropic message holds besides text (pictures, tool calls and results) is named where it stood.
+What an OpenAI or Anthropic message holds besides text (pictures, tool calls and results) is named in its place.
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from microfiche.errors import InputError
+from microfiche.files import bytes_of
+from microfiche.sources import decoded
+
+LARGEST = 1 << 30  #: bytes of a chat's file
 
 
 @dataclass(frozen=True)
 class Message:
-    """Who said what, and when (seconds since 1970), if that is known."""
+    """Who said what, and when, in seconds since 1970, if that is known."""
 
     role: str
     text: str
@@ -30,8 +35,25 @@ def written(message: Message) -> str:
     return f"[{message.role}{when}] {message.text}\n"
 
 
+def chat_in(path: Path) -> list[Message]:
+    """The messages in a .jsonl file, one a line; InputError, naming file and line, where one is none."""
+    lines = decoded(str(path), bytes_of(path, LARGEST)).split("\n")
+    return [_in_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def _in_line(line: str, where: str) -> Message:
+    try:
+        return message_of(json.loads(line))
+    except RecursionError as error:
+        raise InputError(f"{where}: nested too deeply") from error
+    except ValueError as error:
+        raise InputError(f"{where}: not a chat, one JSON message a line ({error})") from error
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
 def message_of(given: Message | Mapping[str, Any]) -> Message:
-    """A message from a dict with role, content and perhaps time; InputError if it is none."""
+    """The message in a dict with role, content and perhaps time; InputError, in one line, if it is none."""
     if isinstance(given, Message):
         return Message(given.role, given.text, moment(given.time))
     if not isinstance(given, Mapping) or not isinstance(given.get("role"), str):
@@ -46,7 +68,7 @@ def message_of(given: Message | Mapping[str, Any]) -> Message:
 
 
 def text_of_content(given: Mapping[str, Any]) -> str:
-    """The text of a message's content and tool calls; a picture is named as one."""
+    """The text of a message's content and tool calls, in which a picture is named as one."""
     content = given.get("content")
     parts = [content] if isinstance(content, str) else []
     for part in content if isinstance(content, list) else ():
@@ -74,7 +96,7 @@ def _part(part: Mapping[str, Any]) -> str:
 
 
 def moment(given: object) -> float | None:
-    """Seconds since 1970 of a number or an ISO date, in the years 1 to 9999; InputError if it is neither."""
+    """Seconds since 1970, from a number or an ISO date of the years 1 to 9999; InputError if it is neither."""
     if given is None:
         return None
     try:
@@ -92,5 +114,5 @@ def moment(given: object) -> float | None:
 
 
 def _short(value: object) -> str:
-    """The beginning of a value that may be long or nested without end."""
+    """The beginning of a value that may be very long or nested very deeply."""
     return reprlib.repr(value)[:60]

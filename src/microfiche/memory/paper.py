@@ -1,7 +1,7 @@
-"""From a text to the pages that a memory keeps: how it is set, what cannot be drawn, the picture's bytes, the name.
+"""From a text to the pages that a memory keeps: how they are set, what their pictures and texts are as bytes.
 
-A page is named by the SHA-256 of its text and how it is set. Characters that a density cannot draw are kept in the
-text and drawn as UNDRAWN. It knows nothing of databases or models.
+A page is named by the SHA-256 of its text and its setting. A character that the density cannot draw is kept in the
+text and drawn as UNDRAWN. This module knows nothing of databases or models.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from microfiche.page import TOKEN_SIDE, Layout, Page, Setting, TypesetPage
 from microfiche.typesetting import Typesetter, density
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, Density, mode
+from microfiche.typesetting.density import DENSITIES, MODES, Density, mode
 from microfiche.typesetting.shrink import shrink
 
 UNDRAWN = "¤"
-WIDE = "16x16"  #: the density for a text that the memory's own cannot draw
-MUCH = 0.02  #: more of a text than this undrawn calls for WIDE
-CHUNK = 1 << 16
+WIDE = "16x16"  #: the density for a text of which the memory's own cannot draw much
+MUCH = 0.02  #: the share of a text that, where it cannot be drawn, calls for WIDE
+CHUNK = 1 << 16  #: characters that are looked up at a time
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Manner:
     layout: Layout
 
     def typesetter(self, text: str) -> Typesetter:
-        """The typesetter for a text: at WIDE where the density leaves much of it undrawn and WIDE less."""
+        """The typesetter for `text`; it takes WIDE where the density cannot draw much of it and WIDE can draw more."""
         own, wide = density.density(self.density), DENSITIES[WIDE]
         missing = _undrawn(text, own)
         if missing > MUCH * len(text) and _undrawn(text, wide) < missing:
@@ -50,16 +50,20 @@ class Manner:
 
 @dataclass(frozen=True)
 class SetPage:
-    """A `page` with the exact `text` that it stands for, of which `undrawn` characters are shown as UNDRAWN."""
+    """A `page` and the exact `text` that it stands for, of which `undrawn` characters are drawn as UNDRAWN.
+
+    `setting` is the page's, and `digest` names the page.
+    """
 
     page: TypesetPage
+    setting: Setting
     text: str
     undrawn: int
     digest: str
 
 
 def set_pages(text: str, typesetter: Typesetter) -> Iterator[SetPage]:
-    """The pages of `text`, one after another."""
+    """Sets `text` and gives its pages one after another."""
     glyphs = atlas(typesetter.density).glyphs
 
     def drawable() -> Iterator[str]:
@@ -68,47 +72,53 @@ def set_pages(text: str, typesetter: Typesetter) -> Iterator[SetPage]:
             missing = set(np.flatnonzero(glyphs(chunk) == NO_GLYPH).tolist())
             yield "".join(UNDRAWN if i in missing else c for i, c in enumerate(chunk)) if missing else chunk
 
-    done = 0
+    done, setting = 0, typesetter.setting
     for page in typesetter.pages(drawable()):
-        assert page.text is not None and page.setting is not None
         own = text[done : done + len(page.text)]
         done += len(own)
-        undrawn = page.text.count(UNDRAWN)
-        yield SetPage(page, own, undrawn, digest(own, page.setting, typesetter.mode.side))
+        yield SetPage(page, setting, own, page.text.count(UNDRAWN), digest(own, setting, typesetter.mode.side))
 
 
-def undrawn(text: str, at: str) -> list[str]:
-    """The characters of a text for which UNDRAWN stands at the density `at`, in order; UNDRAWN itself among them."""
-    ids = atlas(density.density(at)).glyphs(text)
+def typesetter_of(setting: Setting, side: int) -> Typesetter:
+    """The typesetter that sets pages of `side` px by `setting`; StoreError where no mode has pages of that size."""
+    found = next((mode for mode in MODES.values() if mode.side == side), None)
+    if found is None:
+        raise StoreError(f"it is {side} px wide, and no mode has such pages")
+    return Typesetter(density.density(setting.density), found, setting.layout)
+
+
+def undrawn_characters(text: str, density_name: str) -> list[str]:
+    """The characters of `text` that are drawn as UNDRAWN at a density, in their order, UNDRAWN itself among them."""
+    ids = atlas(density.density(density_name)).glyphs(text)
     return [c for c, missing in zip(text, ids == NO_GLYPH, strict=True) if missing or c == UNDRAWN]
 
 
 def digest(text: str, setting: Setting, side: int) -> str:
-    """The name of a page."""
+    """The SHA-256 that names the page of `side` px on which `text` stands by `setting`."""
     head = json.dumps([setting.density, setting.layout, side])
-    return hashlib.sha256(head.encode() + b"\0" + encoded(text)).hexdigest()
+    return hashlib.sha256(head.encode() + b"\0" + to_bytes(text)).hexdigest()
 
 
-def encoded(text: str) -> bytes:
-    """UTF-8, lone surrogates too: what came in comes out."""
+def to_bytes(text: str) -> bytes:
+    """UTF-8, which keeps lone surrogates as well, so that `from_bytes` gives back exactly what came in."""
     return text.encode("utf-8", "surrogatepass")
 
 
-def decoded(data: bytes) -> str:
-    """What `encoded` encoded."""
+def from_bytes(data: bytes) -> str:
+    """The text of which `to_bytes` made `data`."""
     return data.decode("utf-8", "surrogatepass")
 
 
 def packed(text: str) -> bytes:
-    """The text compressed."""
-    return zlib.compress(encoded(text), 6)
+    """The text compressed by zlib."""
+    return zlib.compress(to_bytes(text), 6)
 
 
 def unpacked(data: bytes, characters: int) -> str:
-    """The text of `packed`, of so many characters; StoreError if it is none."""
+    """The text that `packed` compressed; StoreError if `data` is damaged or holds another number of characters."""
     try:
         unpacker = zlib.decompressobj()
-        text = decoded(unpacker.decompress(data, 4 * characters + 8))
+        text = from_bytes(unpacker.decompress(data, 4 * characters + 8))
     except (zlib.error, UnicodeDecodeError) as error:
         raise StoreError(f"its text is damaged ({error})") from error
     if len(text) != characters:
@@ -117,7 +127,10 @@ def unpacked(data: bytes, characters: int) -> str:
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
-    """The picture as PNG, of one bit where it is black and white only; the same picture gives the same bytes."""
+    """An (H, W) or (H, W, 3) uint8 picture as PNG, with one bit a pixel where all are black or white.
+
+    The same picture always gives the same bytes.
+    """
     file = io.BytesIO()
     picture = Image.fromarray(image)
     if image.ndim == 2 and not ((image > 0) & (image < 255)).any():
@@ -127,7 +140,7 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 
 def picture(data: bytes, setting: Setting, most: int) -> Page:
-    """The page in a PNG of at most `most` px a side; StoreError if it is none."""
+    """The page whose picture is the PNG `data`; StoreError if it is none, or has more than `most` px on a side."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             if max(image.size) > most or image.width % TOKEN_SIDE or image.height % TOKEN_SIDE:
@@ -138,12 +151,12 @@ def picture(data: bytes, setting: Setting, most: int) -> Page:
 
 
 def faded(page: Page, side: int) -> Page:
-    """The page at `side` px of width, shrunk by area; as it is where it is no wider."""
+    """The page shrunk by area to `side` px of width, or unchanged where it is no wider than that."""
     return page if side >= page.image.shape[1] else shrink(page, side)
 
 
 def faded_height(height: int, side: int, to: int) -> int:
-    """Pixels that a page of `side` × `height` px has in height once it is `to` px wide."""
+    """The height in px of a page of `side` × `height` px once it has been shrunk to `to` px of width."""
     if to >= side:
         return height
     return -(-max(1, round(height * to / side)) // TOKEN_SIDE) * TOKEN_SIDE

@@ -1,22 +1,24 @@
-"""What the tables of a memory say, as Python: pages, versions, clocks; and their blobs, each checked as it is read."""
+"""The rows of a memory's tables as Python: pages, places, versions; pictures and tokens, each checked as it is read."""
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from microfiche.errors import StoreError
-from microfiche.memory.paper import digest, unpacked
-from microfiche.page import TOKEN_SIDE, Checkpoint, Layout, Setting, VisionTokens
+from microfiche.memory.paper import digest, faded_height, png, unpacked
+from microfiche.page import TOKEN_SIDE, Checkpoint, Layout, Page, Setting, VisionTokens, dequantise, quantise
+
+AT_ONCE = 10_000  #: values of one statement
 
 
 @dataclass(frozen=True)
 class Clock:
-    """A moment: pages and turns in the memory, and seconds since 1970."""
+    """A moment: how many pages and turns there are in the memory, and the seconds since 1970."""
 
     pages: int
     turns: int
@@ -24,25 +26,37 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class PageRecord:
-    """A page of the log. `side` and `height` px as it was set, `level` px of width it has faded to (0: gone); it ages
-    from `since_…` on; `retired` is how many pages there were when the last version that it belongs to was replaced."""
+class Ageing:
+    """What decides how far page `id` has faded: its `side` in px as it was set, and since when it ages (the page, the
+    turn and the second); it ages `importance` times as slowly as others, and not at all where it is `pinned`.
+
+    `level` is the width in px to which it has faded, 0 where it is gone.
+    """
 
     id: int
+    side: int
+    level: int
+    since_page: int
+    since_turn: int
+    since_time: float
+    importance: float = 1.0
+    pinned: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageRecord(Ageing):
+    """A page of the log; `height` is in px as it was set, and `undrawn` counts the characters that it cannot show.
+
+    `retired` is how many pages there were when the last version that this page belongs to was replaced.
+    """
+
     digest: str
     density: str
     layout: Layout
-    side: int
     height: int
     characters: int
     text_tokens: int
     undrawn: int
-    since_page: int
-    since_turn: int
-    since_time: float
-    importance: float
-    pinned: int
-    level: int
     retired: int | None
 
     @property
@@ -51,13 +65,16 @@ class PageRecord:
         return Setting(self.density, self.layout)
 
 
-COLUMNS = ", ".join(f"page.{field.name}" for field in fields(PageRecord))
+_FIELDS = [field.name for field in fields(PageRecord)]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a page stands: in which source and version, as which page of how many, from which character on; `part` is
-    "text", or "diff" for a page that shows what a version changed. `untrusted` says why the source is not trusted."""
+    """Where a page stands: in which source and version, as which page of how many, and at which character it begins.
+
+    `part` is "text", or "diff" for a page that shows what a version changed. `untrusted` says why the source is not
+    trusted, and is empty where it is.
+    """
 
     page: int
     source: str
@@ -72,7 +89,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Version:
-    """A version of a source: its pages, those of its diff to the one before; retired when there is a newer."""
+    """A version of a source: its pages, and those that show what it changed; it is retired when a newer one follows."""
 
     source: str
     number: int
@@ -84,23 +101,18 @@ class Version:
 
 
 def page_records(connection: sqlite3.Connection, where: str = "", values: Sequence[object] = ()) -> list[PageRecord]:
-    """The pages `where` …, in the order of the log."""
-    rows = connection.execute(f"SELECT {COLUMNS} FROM page {where} ORDER BY page.id", values)
-    return [PageRecord(*row) for row in rows]
-
-
-def chunked(ids: Iterable[int]) -> Iterator[tuple[str, list[int]]]:
-    """Ids in lists that a statement can take, each with its "(?, ?, …)"."""
-    every = list(ids)
-    for at in range(0, len(every), 10_000):
-        part = every[at : at + 10_000]
-        yield f"({', '.join('?' * len(part))})", part
+    """The pages that a WHERE clause with its values picks out (all, if it is empty), in the order of the log."""
+    columns = ", ".join(f"page.{name}" for name in _FIELDS)
+    rows = connection.execute(f"SELECT {columns} FROM page {where} ORDER BY page.id", values)
+    return [PageRecord(**dict(zip(_FIELDS, row, strict=True))) for row in rows]
 
 
 def places(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Place]:
-    """Where each page stands: in the version that it was set for, so that this never changes."""
-    found: dict[int, Place] = {}
-    for marks, part in chunked(ids):
+    """Where each page stands, which is in the version that it was set for, so that this never changes."""
+    every, found = list(ids), dict[int, Place]()
+    for at in range(0, len(every), AT_ONCE):
+        part = every[at : at + AT_ONCE]
+        marks = f"({', '.join('?' * len(part))})"
         rows = connection.execute(
             "SELECT place.page, source.name, source.kind, version.number, place.part, place.number, (SELECT count(*)"
             " FROM place AS p WHERE p.version = version.id AND p.part = place.part), place.start, version.untrusted"
@@ -113,7 +125,7 @@ def places(connection: sqlite3.Connection, ids: Iterable[int]) -> dict[int, Plac
 
 
 def text_of(connection: sqlite3.Connection, record: PageRecord) -> str:
-    """A page's exact text; StoreError if it is damaged."""
+    """The exact text of a page; StoreError if it is damaged."""
     (data,) = connection.execute("SELECT text FROM page WHERE id = ?", (record.id,)).fetchone()
     text = unpacked(data, record.characters)
     if digest(text, record.setting, record.side) != record.digest:
@@ -122,25 +134,32 @@ def text_of(connection: sqlite3.Connection, record: PageRecord) -> str:
 
 
 def checked(data: bytes, sha256: str, what: str) -> bytes:
-    """`data`; StoreError if it is not what its SHA-256 says."""
+    """Gives `data` back; StoreError, naming `what` it is, where its SHA-256 differs."""
     if hashlib.sha256(data).hexdigest() != sha256:
         raise StoreError(f"its {what} is not what was stored (its SHA-256 differs)")
     return data
 
 
-def tokens_blob(tokens: VisionTokens) -> bytes:
-    """Tokens as they are stored: int8 values, then an fp16 scale for each."""
-    from microfiche.page import quantise
+def store_picture(connection: sqlite3.Connection, page: int, side: int, picture: Page) -> None:
+    """Keeps the picture of a page at `side` px of width as PNG."""
+    data = png(picture.image)
+    row = (page, side, hashlib.sha256(data).hexdigest(), data)
+    connection.execute("INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?)", row)
 
+
+def store_tokens(connection: sqlite3.Connection, page: int, side: int, tokens: VisionTokens) -> None:
+    """Keeps the tokens of a page at `side` px of width: their int8 values, then a float16 scale for each token."""
     stored = quantise(tokens.values, "int8")
-    return stored["tokens"].numpy().tobytes() + stored["scale"].numpy().tobytes()
+    data = stored["tokens"].numpy().tobytes() + stored["scale"].numpy().tobytes()
+    connection.execute(
+        "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (page, side, tokens.checkpoint.sha256, tokens.height, tokens.width, hashlib.sha256(data).hexdigest(), data),
+    )
 
 
 def tokens_of(data: bytes, height: int, width: int, setting: Setting, checkpoint: Checkpoint) -> VisionTokens:
-    """The tokens in a blob; StoreError if it is of no such size."""
-    import torch
-
-    from microfiche.page import dequantise
+    """The tokens that `store_tokens` kept as `data`; StoreError if that is not of the length for `height` × `width`."""
+    import torch  # here, because a memory can be opened and searched without it
 
     n = height * width
     if not 0 < n <= 4096 or len(data) % n or len(data) // n <= 2:
@@ -151,6 +170,6 @@ def tokens_of(data: bytes, height: int, width: int, setting: Setting, checkpoint
     return VisionTokens(dequantise(stored), height, width, setting, checkpoint)
 
 
-def grid_of(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of tokens on a page of so many pixels."""
-    return height // TOKEN_SIDE, width // TOKEN_SIDE
+def grid_of(record: PageRecord, side: int) -> tuple[int, int]:
+    """The rows and columns of a page's tokens once it has faded to `side` px of width."""
+    return faded_height(record.height, record.side, side) // TOKEN_SIDE, side // TOKEN_SIDE

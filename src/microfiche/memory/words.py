@@ -1,4 +1,7 @@
-"""Finding pages by their words: SQLite's FTS5 with BM25, the baseline that pixels stand beside. Knows no pictures."""
+"""The words of texts and queries: pages found by them with SQLite's FTS5 and BM25, and passages that speak of a query.
+
+This module knows nothing of pictures.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,33 @@ from collections.abc import Iterable
 _HAN = re.compile("([\u3400-\u9fff\uf900-\ufaff])")
 _WORD = re.compile(r"\w+")
 LONGEST_WORD = 24
-MOST = 64  #: words of a query that are looked for
+MOST = 64  #: words of a query that are looked for in texts
+MOST_SEEN = 24  #: words of a query that are looked for in pictures
 _COMMON = """a an and are as at be by did do does for from had has have how in is it its of on or that the their there
 they this to was were what when where which who whom whose why will with you your"""
 COMMON = frozenset(_COMMON.split())
 
 
 def index_words(connection: sqlite3.Connection, page: int, text: str) -> None:
-    """Makes a page findable."""
+    """Adds a page to the index, to be found by the words of `text`."""
     connection.execute("INSERT INTO words(rowid, text) VALUES (?, ?)", (page, _spaced(text)))
 
 
 def words_of(query: str) -> list[str]:
-    """The words of a query that say something, in small letters, each once."""
+    """The words of a query, each once and in small letters, without common ones where there are others."""
     found = [w.lower() for w in _WORD.findall(_spaced(query)) if w.strip("_")]
     return list(dict.fromkeys([w for w in found if w not in COMMON] or found))[:MOST]
 
 
+def query_words(query: str) -> list[str]:
+    """The words of a query as they are written, each once, without common ones where there are others."""
+    found = [word.strip(".,;:!?\"'()[]{}«»“”‘’") for word in re.findall(r"\S+", query)]
+    found = list(dict.fromkeys(word for word in found if word))
+    return ([word for word in found if word.lower() not in COMMON] or found)[:MOST_SEEN]
+
+
 def find(connection: sqlite3.Connection, query: str, count: int) -> list[tuple[int, float]]:
-    """The best pages of what is remembered now, by BM25, with their scores, best first."""
+    """The best `count` of the pages that are remembered now, by BM25, best first, each with its score."""
     words = words_of(query)
     if not words:
         return []
@@ -43,8 +54,10 @@ def find(connection: sqlite3.Connection, query: str, count: int) -> list[tuple[i
 
 
 def passage(text: str, query: str, width: int = 240) -> tuple[int, int]:
-    """The stretch of `text`, about `width` characters and to whole words, that says most of the query's words, the
-    rarer the more; (0, 0) if it has none."""
+    """Where the passage of `text` that says most of the query begins and ends; rare words count more than common ones.
+
+    It has about `width` characters and ends at whole words; (0, 0) where `text` has none of the query's words.
+    """
     words = words_of(query)
     low = text.lower()
     hits = [(m.start(), m.end(), w) for w in words for m in re.finditer(re.escape(w), low)]
@@ -62,7 +75,7 @@ def passage(text: str, query: str, width: int = 240) -> tuple[int, int]:
             best, found = score, (hits[first][0], end)
     spare = max(0, width - (found[1] - found[0])) // 2
     start, end = max(0, found[0] - spare), min(len(text), found[1] + spare)
-    # To the nearest space within a word's length: Chinese has none.
+    # Ends are moved to the nearest space, if there is one within a word's length; Chinese has none.
     for at in range(start, min(start + LONGEST_WORD, found[0])):
         if at == 0 or text[at - 1].isspace():
             start = at
@@ -81,5 +94,5 @@ def score_of(text: str, words: Iterable[str]) -> float:
 
 
 def _spaced(text: str) -> str:
-    """Text with Chinese characters apart, so that each is a word."""
+    """The text with spaces around Chinese characters, so that each is a word."""
     return _HAN.sub(r" \1 ", text)

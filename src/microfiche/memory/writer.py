@@ -1,39 +1,43 @@
-"""Writes a memory: pages into the log, versions of texts, chats whose last page is open.
+"""Writes into a memory: pages into its log, versions of texts, chats whose last page is open.
 
-Everything is done within the caller's transaction, which is committed whenever enough pages have gathered, so that a
-kill loses nothing that was acknowledged and what was set before it is found again. Knows nothing of files.
+Everything happens within the caller's transaction, which is committed whenever enough pages have gathered, so that a
+kill loses nothing that was acknowledged, and pages that were set before it are found again. Of a text that changed,
+pages that still stand in it unchanged and in order are used again; only what lies between them is set, and a page shows
+the difference. This module knows nothing of files.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from difflib import unified_diff
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from microfiche.errors import UsageError
 from microfiche.files import plain
 from microfiche.memory.messages import Message, written
-from microfiche.memory.paper import Manner, SetPage, decoded, encoded, packed, png, set_pages
-from microfiche.memory.records import page_records, text_of, tokens_blob
-from microfiche.memory.versions import changes, stretches
+from microfiche.memory.paper import Manner, SetPage, from_bytes, packed, set_pages, to_bytes
+from microfiche.memory.records import page_records, store_picture, store_tokens, text_of
 from microfiche.memory.words import index_words
-from microfiche.page import Page, VisionTokens
+from microfiche.page import VisionTokens
 from microfiche.precision import text_tokens
 
 if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
 
 AT_ONCE = 32  #: pages of a commit
+SHORTEST = 256  #: characters that a page must have to be looked for further on; a shorter one is kept only in its place
+NEAR = 1 << 20  #: characters further on that a page is looked for, and twice those of the pages that were not found
+LINES = 4000  #: lines of a changed stretch that are compared one by one
 
 
 @dataclass
 class Added:
-    """What an `add` did: texts new, changed, as they were, gone, and left out with the reason; pages set and pages
-    that stood there already; and what the new ones hold."""
+    """What an `add` did: how many texts are new, changed, unchanged and gone, and which were `left_out` and why; how
+    many pages were set and how many stood there already; and what the new pages hold."""
 
     new: int = 0
     changed: int = 0
@@ -48,9 +52,13 @@ class Added:
     undrawn: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
 
+    def __add__(self, other: Added) -> Added:
+        """What two adds did together."""
+        return Added(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(Added)})
+
 
 class Writer:
-    """One `add`; `model` is called for when the first new page is to be encoded."""
+    """Does one `add`; `model` is called when the first new page is to be encoded."""
 
     def __init__(
         self,
@@ -65,9 +73,11 @@ class Writer:
         self._begin()
 
     def text(self, name: str, kind: str, digest: str, read: Callable[[], tuple[str, str]]) -> None:
-        """Adds a text, `digest` being that of what it is made from: as it stands, or as a new version where another
-        of that name stands, which is retired and its changes shown on pages of their own. `read` gives the text, and
-        why it is not trusted, if so."""
+        """Adds a text as a version of its own; `digest` is that of what the text is made from.
+
+        A version that stands under that name is retired, and pages of their own show what changed. `read` gives the
+        text and why it is not trusted, which is empty where it is; it is not called where `digest` did not change.
+        """
         source = self._source(name, kind)
         last = self._last(source)
         if last and last[2] == digest and last[3] is None:
@@ -108,7 +118,7 @@ class Writer:
         self._revive(version)
 
     def chat(self, name: str, messages: Iterable[Message]) -> None:
-        """Adds messages to the end of a chat: pages that they fill are finished for ever, the last stays open."""
+        """Adds messages to the end of a chat; pages that they fill are finished for ever, and the last stays open."""
         source = self._source(name, "chat")
         found = self._one("SELECT id FROM version WHERE source = ?", source)
         version = found[0] if found else self._version(source, 1, "", 0, "")
@@ -126,7 +136,7 @@ class Writer:
 
     def _append(self, source: int, version: int, messages: Sequence[Message]) -> None:
         start, before = self._one("SELECT start, text FROM open WHERE source = ?", source) or (0, b"")
-        text = decoded(before)
+        text = from_bytes(before)
         (number,) = self._one("SELECT count(*) FROM place WHERE version = ? AND part = 'text'", version)
         lines = [written(message) for message in messages]
         at = start + len(text)
@@ -149,12 +159,12 @@ class Writer:
                 )
                 done += characters
             start, text = start + done, text[done:]
-        self._connection.execute("INSERT OR REPLACE INTO open VALUES (?, ?, ?)", (source, start, encoded(text)))
+        self._connection.execute("INSERT OR REPLACE INTO open VALUES (?, ?, ?)", (source, start, to_bytes(text)))
         self._connection.execute("UPDATE version SET characters = ? WHERE id = ?", (start + len(text), version))
         self.commit_if_much()
 
     def retire(self, name: str) -> None:
-        """A text that is no longer there: its version is retired, with none to follow."""
+        """Retires the version of a text that is no longer there."""
         version = self._one(
             "SELECT version.id FROM version JOIN source ON source.id = source WHERE name = ? AND retired IS NULL", name
         )
@@ -163,7 +173,7 @@ class Writer:
             self.added.gone += 1
 
     def commit_if_much(self) -> None:
-        """Ends the transaction and begins the next if pages have gathered."""
+        """Commits the transaction and begins the next if enough pages have gathered."""
         self._progress(self.added)
         if self._waiting >= AT_ONCE:
             self._connection.execute("COMMIT")
@@ -178,9 +188,9 @@ class Writer:
     def _pages_of(
         self, text: str, all_but_last: bool = False, within: bool = False
     ) -> Iterator[tuple[int, int]]:
-        """The pages of a text, each with its number of characters: those that stand in the log, the others set now.
+        """The pages of a text, each with its number of characters; those that do not stand in the log are set now.
 
-        The transaction may end in between, unless this is to stay `within` it.
+        The transaction may be committed in between, unless this is to stay `within` it.
         """
         typesetter = self._manner.typesetter(text)
         gathered: list[SetPage] = []
@@ -207,21 +217,19 @@ class Writer:
             else:
                 fresh.setdefault(page.digest, page)
         if fresh:
-            encoded = self._model().encode_each(page.page for page in fresh.values())
-            for page, tokens in zip(fresh.values(), encoded, strict=True):
+            made = self._model().encode([page.page for page in fresh.values()])
+            for page, tokens in zip(fresh.values(), made, strict=True):
                 known[page.digest] = self._insert(page, side, tokens)
             if not within:
                 self.commit_if_much()
         return [(known[page.digest], len(page.text)) for page in pages]
 
     def _insert(self, page: SetPage, side: int, tokens: VisionTokens) -> int:
-        setting = page.page.setting
-        assert setting is not None
         self._pages += 1
         cost = text_tokens(plain(page.text))
         self._connection.execute(
             "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, NULL)",
-            (self._pages, page.digest, setting.density, setting.layout, side, page.page.image.shape[0],
+            (self._pages, page.digest, page.setting.density, page.setting.layout, side, page.page.image.shape[0],
              len(page.text), cost, page.undrawn, packed(page.text), self._pages, self._turns, self._now, side),
         )  # fmt: skip
         store_picture(self._connection, self._pages, side, page.page)
@@ -241,16 +249,16 @@ class Writer:
         self._connection.execute("INSERT OR IGNORE INTO source(name, kind) VALUES (?, ?)", (name, kind))
         number, stands = self._one("SELECT id, kind FROM source WHERE name = ?", name)
         if (kind == "chat") != (stands == "chat"):
-            raise UsageError(f"{name!r} is a {stands}: give this {kind} another name")
+            raise UsageError(f"{name!r} is a {stands}; give this {kind} another name")
         return int(number)
 
     def _version(self, source: int, number: int, digest: str, characters: int, untrusted: str) -> int:
-        row = self._connection.execute(
+        self._connection.execute(
             "INSERT INTO version(source, number, digest, added, characters, untrusted) VALUES (?, ?, ?, ?, ?, ?)",
             (source, number, digest, self._now, characters, untrusted),
         )
-        assert row.lastrowid is not None
-        return row.lastrowid
+        (version,) = self._one("SELECT last_insert_rowid()")
+        return int(version)
 
     def _last(self, source: int) -> tuple:  # type: ignore[type-arg]
         return self._one(
@@ -274,7 +282,7 @@ class Writer:
         )
 
     def _revive(self, version: int) -> None:
-        """Pages of before that a new version uses again are current and fresh again if they were not."""
+        """Makes the retired pages that a new version uses again current and as fresh as new ones."""
         self._connection.execute(
             "UPDATE page SET retired = NULL, level = side, since_page = ?, since_turn = ?, since_time = ?"
             " WHERE retired IS NOT NULL"
@@ -286,28 +294,58 @@ class Writer:
         return self._connection.execute(statement, values).fetchone()
 
 
-def store_picture(connection: sqlite3.Connection, page: int, side: int, picture: Page) -> None:
-    """Keeps the picture of a page at `side` px of width."""
-    data = png(picture.image)
-    digest = hashlib.sha256(data).hexdigest()
-    connection.execute("INSERT OR REPLACE INTO picture VALUES (?, ?, ?, ?)", (page, side, digest, data))
+@dataclass(frozen=True)
+class Stretch:
+    """Characters `start` to `end` of the new text, which are the old page `kept` or, where that is None, new."""
+
+    start: int
+    end: int
+    kept: int | None = None
 
 
-def store_tokens(connection: sqlite3.Connection, page: int, side: int, tokens: VisionTokens) -> None:
-    """Keeps the tokens of a page at `side` px of width."""
-    data = tokens_blob(tokens)
-    connection.execute(
-        "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (page, side, tokens.checkpoint.sha256, tokens.height, tokens.width, hashlib.sha256(data).hexdigest(), data),
-    )
+def stretches(new: str, old: Sequence[tuple[int, str]]) -> list[Stretch]:
+    """Cuts the new text where `old` pages (number, text) stand in it, in their order."""
+    found: list[Stretch] = []
+    at = lost = 0
+    for page, text in old:
+        until = at + len(text) + NEAR + 2 * lost
+        where = at if new.startswith(text, at) else new.find(text, at, until) if len(text) >= SHORTEST else -1
+        if where < 0 or not text:
+            lost += len(text)
+            continue
+        if where > at:
+            found.append(Stretch(at, where))
+        found.append(Stretch(where, where + len(text), page))
+        at, lost = where + len(text), 0
+    if at < len(new) or not found:
+        found.append(Stretch(at, len(new)))
+    return found
 
 
-def meta(connection: sqlite3.Connection, key: str) -> object:
-    """A setting of the memory, None if it has none of that name."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return json.loads(row[0]) if row else None
+def changes(new: str, old: Sequence[tuple[int, str]], cut: Sequence[Stretch], title: str) -> str:
+    """What changed, as a unified diff of what lies between the pages that stayed."""
+    texts = dict(old)
+    order = [page for page, _ in old]
+    parts = [f"{title}\n"]
+    gone: list[str] = []
+    fresh: list[str] = []
+    at = 0
+    for stretch in [*cut, None]:
+        if stretch is not None and stretch.kept is None:
+            fresh.append(new[stretch.start : stretch.end])
+            continue
+        until = len(order) if stretch is None else order.index(stretch.kept or 0, at)
+        gone += [texts[page] for page in order[at:until]]
+        at = until + 1
+        if gone or fresh:
+            parts.append(_compared("".join(gone), "".join(fresh)))
+        gone, fresh = [], []
+    return "".join(parts)
 
 
-def set_meta(connection: sqlite3.Connection, key: str, value: object) -> None:
-    """Keeps a setting."""
-    connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+def _compared(old: str, new: str) -> str:
+    before, after = old.splitlines(), new.splitlines()
+    if max(len(before), len(after)) > LINES:
+        return f"@@ {len(before)} lines replaced by {len(after)} lines @@\n"
+    lines = islice(unified_diff(before, after, n=1, lineterm=""), 2, None)
+    return "".join(f"{line}\n" for line in lines)

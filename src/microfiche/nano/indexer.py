@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int8
@@ -17,7 +18,7 @@ from torch.nn import functional as F
 
 from microfiche.nano.readout import HALF_CLASSES
 from microfiche.page import UNTRAINED, Checkpoint
-from microfiche.weights.stored import Kind
+from microfiche.weights.stored import Kind, load
 
 KEY_STEP = 1 / 32  #: of an int8 key; keys are normalised, so nearly all lie within ±127 of them
 
@@ -91,6 +92,12 @@ def scores(
 def to_int8(keys: Float[Tensor, "n d"]) -> Int8[Tensor, "n d"]:
     """Keys as they are stored."""
     return (keys / KEY_STEP).round().clamp(-127, 127).to(torch.int8)
+
+
+def load_indexer(path: str | Path | None, encoder: Checkpoint) -> Indexer:
+    """The indexer in a file, or the one that ships, in float32; CheckpointError if it is damaged or was not trained on
+    the tokens of `encoder`."""
+    return load(INDEX, path or "nano-index", "cpu", torch.float32, encoder)
 
 
 INDEX = Kind(

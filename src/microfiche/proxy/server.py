@@ -1,6 +1,7 @@
-"""The drop-in proxy: OpenAI's /v1/chat/completions in front of any server that has it, old turns as faded pages.
+"""The proxy as a server: OpenAI's /v1/chat/completions before any server that has it, with old turns as faded pages.
 
-Everything else below /v1 is passed on as it is. Nothing is kept: the chat is with the client, who sends it each time.
+Everything else below /v1 is passed on as it is. Nothing is stored: the client keeps the chat and sends all of it each
+time.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SAVED = "X-Microfiche-Saved-Tokens"
 
 
 def app(upstream: str, rewriter: Rewriter) -> FastAPI:
-    """The proxy before the server at `upstream`, its address up to and with /v1."""
+    """The proxy before the server at `upstream`, which is its address up to /v1 and with that."""
     made = FastAPI(title="Microfiche proxy", docs_url=None, redoc_url=None, openapi_url=None)
     upstream = upstream.rstrip("/")
 
@@ -64,7 +65,7 @@ def app(upstream: str, rewriter: Rewriter) -> FastAPI:
 
 
 async def _body(request: Request) -> bytes | None:
-    """The request's bytes; None if there are too many."""
+    """The bytes of a request, or None if there are too many."""
     parts, length = [], 0
     async for chunk in request.stream():
         length += len(chunk)
@@ -80,7 +81,7 @@ def _request(url: str, method: str, request: Request, data: bytes | None) -> url
 
 
 def _answered(ask: urllib.request.Request, stream: bool, rewritten: Rewritten | None) -> Response:
-    """The server's answer, whatever it is; 502 if there is none."""
+    """The server's answer, whatever it is, or a 502 if there is none."""
     try:
         answer = urllib.request.urlopen(ask, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -105,7 +106,7 @@ def _answered(ask: urllib.request.Request, stream: bool, rewritten: Rewritten | 
 
 
 def _events(answer: Any, rewritten: Rewritten) -> Iterator[bytes]:
-    """A stream's lines as they come; one that breaks off ends in an event that says so."""
+    """The lines of a stream as they come; where it breaks off, a last event says so."""
     done = False
     with answer:
         try:
@@ -124,7 +125,7 @@ def _events(answer: Any, rewritten: Rewritten) -> Iterator[bytes]:
 
 
 def _with_usage(data: bytes, rewritten: Rewritten) -> bytes:
-    """An answer whose usage block, if it has one, says what was saved."""
+    """The answer, whose usage block, if it has one, now says what was saved."""
     try:
         found = json.loads(data)
     except ValueError:

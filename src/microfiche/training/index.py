@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from microfiche.devices import fast_autocast
 from microfiche.errors import TrainingError
-from microfiche.memory.query import query_words, word_page
+from microfiche.memory.indexer import word_page
+from microfiche.memory.words import query_words
 from microfiche.nano.cells import Nano
 from microfiche.nano.indexer import Indexer, IndexerConfig, scores
 from microfiche.nano.indexer_checkpoint import save

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from microfiche.errors import CheckpointError
 
-#: The name of each file that ships, without its suffix, and what its weights do.
+
+class Weights(NamedTuple):
+    """What a file of weights does, and the command that trained it."""
+
+    does: str
+    command: str
+
+
+#: By the name of the file, without its suffix.
 SHIPPED = {
-    "nano": "encodes and reads pages that Microfiche typeset",
-    "nano-lines": "checks what nano reads, line by line",
-    "nano-index": "finds pages by the pixels of a query's words",
-    "nano-print": "encodes and reads printed pages",
-    "pixel-small": "paints what is masked in a strip of text",
+    "nano": Weights("encodes and reads pages that Microfiche typeset", "microfiche train codec"),
+    "nano-lines": Weights("checks what nano reads, line by line", "microfiche train lines"),
+    "nano-index": Weights("finds pages by the pixels of a query's words", "microfiche train index"),
+    "nano-print": Weights("encodes and reads printed pages", "microfiche train print"),
+    "pixel-small": Weights("paints what is masked in a strip of text", "microfiche train pixel"),
 }
 
 
 def shipped(name: str) -> Path:
-    """The file of weights that ship under `name`; CheckpointError if this installation has none."""
-    path = Path(__file__).parent / f"{name}.safetensors"
+    """The file of the weights that ship under `name`; CheckpointError if this installation has none."""
     if name not in SHIPPED:
         raise CheckpointError(f"no weights {name!r} ship; there are {', '.join(SHIPPED)}")
+    path = Path(__file__).parent / f"{name}.safetensors"
     if not path.is_file():
-        raise CheckpointError(f"weights {name!r} are not installed; train them (docs/training.md) and give the file")
+        raise CheckpointError(f"{path}: not there; train it with `{SHIPPED[name].command}` and name your file")
     return path
