@@ -27,10 +27,9 @@ from microfiche.nano.indexer import KEY_STEP, Indexer, scores, to_int8
 from microfiche.page import TOKEN_SIDE, Page, Setting, VisionTokens
 from microfiche.typesetting import density
 from microfiche.typesetting.alphabet import NO_GLYPH
-from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.cells import expand
+from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import Density
-from microfiche.typesetting.draw import draw
+from microfiche.typesetting.typesetter import expand
 
 SCORES = 1 << 23  #: products of a key and a query that are held at a time
 PAGES = 64  #: pages of a commit
