@@ -16,10 +16,10 @@ from PIL import Image
 
 import microfiche
 from microfiche.documents.document import PageRead
-from microfiche.documents.engines.rapid import RapidEngine, tilt
-from microfiche.documents.engines.text import unsound
+from microfiche.documents.engines import Engines, engines, unsound
 from microfiche.documents.opening import open_document
-from microfiche.documents.reading import Engines, engines, leaves
+from microfiche.documents.rapid import RapidEngine, tilt
+from microfiche.documents.reading import read_pages
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.errors import UsageError
 from microfiche.precision import precision
@@ -84,7 +84,7 @@ def tiff(pages: int) -> bytes:
 def test_pages_pass_in_batches_and_one_that_fails_costs_no_other() -> None:
     echo = Echo(fails=[4])
     with open_document(tiff(7), "x.tif") as opened:
-        pages = [leaf.page for leaf in leaves(opened, Engines(echo, None, forced=True))]
+        pages = [page for page, _ in read_pages(opened, Engines(echo, None, forced=True))]
     assert [p.number for p in pages] == list(range(1, 8))
     assert echo.calls == [[1, 2, 3], [4, 5, 6], [4], [5], [6], [7]]
     assert [p.status for p in pages] == ["ok"] * 3 + ["failed"] + ["ok"] * 3
@@ -96,8 +96,9 @@ import sys
 from resource import RUSAGE_SELF, getrusage
 from pathlib import Path
 from microfiche.documents.document import PageRead
+from microfiche.documents.engines import Engines
 from microfiche.documents.opening import open_document
-from microfiche.documents.reading import Engines, leaves
+from microfiche.documents.reading import read_pages
 
 class Echo:
     name, batch = "echo", 4
@@ -105,7 +106,7 @@ class Echo:
         return [PageRead(number=s.number, engine="echo") for s in sheets]
 
 with open_document(Path(sys.argv[1]), "x") as opened:
-    stream = leaves(opened, Engines(Echo(), None, forced=True))
+    stream = read_pages(opened, Engines(Echo(), None, forced=True))
     for _ in range(20):
         next(stream)
     before = getrusage(RUSAGE_SELF).ru_maxrss
@@ -126,8 +127,8 @@ def test_a_blank_page_gives_no_text_and_asks_no_engine() -> None:
     Image.new("L", (300, 300), 250).save(out, "PNG")
     echo = Echo()
     with open_document(out.getvalue(), "x.png") as opened:
-        (leaf,) = leaves(opened, Engines(echo, None))
-    assert (leaf.page.status, leaf.page.blocks, leaf.page.chosen, echo.calls) == ("ok", [], "a blank page", [])
+        ((page, _),) = read_pages(opened, Engines(echo, None))
+    assert (page.status, page.blocks, page.chosen, echo.calls) == ("ok", [], "a blank page", [])
 
 
 def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
@@ -135,7 +136,7 @@ def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
         def sheets(self, numbers: object) -> list[Sheet]:
             return [Sheet(1, None, error="damaged"), Sheet(2, Image.effect_noise((50, 50), 90).convert("RGB"))]
 
-    pages = [leaf.page for leaf in leaves(Broken(), Engines(Echo(), None))]  # type: ignore[arg-type]
+    pages = [page for page, _ in read_pages(Broken(), Engines(Echo(), None))]  # type: ignore[arg-type]
     assert [(p.status, p.reason) for p in pages] == [("failed", "damaged"), ("ok", "")]
 
 
@@ -146,7 +147,7 @@ def test_a_text_layer_that_is_asked_for_though_unsound_is_no_success() -> None:
             garbled = layer(WORDS.translate(str.maketrans("aeiouy", "bcdfgh")))
             return [Sheet(1, noise), Sheet(2, noise, garbled), Sheet(3, PICTURE)]
 
-    pages = [leaf.page for leaf in leaves(Shown(), engines("text"))]  # type: ignore[arg-type]
+    pages = [page for page, _ in read_pages(Shown(), engines("text"))]  # type: ignore[arg-type]
     assert [(p.status, p.reason) for p in pages] == [
         ("failed", "no text layer"), ("partial", "its text is garbled"), ("ok", ""),
     ]
@@ -160,8 +161,10 @@ def test_engines_are_chosen_page_by_page_or_forced() -> None:
     assert free.choose(scan)[1] == "no text layer"
     assert engines("text").choose(scan)[0].name == "text"
     assert engines("echo", echo).choose(sound)[0].name == "echo"
-    with pytest.raises(UsageError, match="no engine 'tea' here; there are text, rapid"):
+    with pytest.raises(UsageError, match="no engine 'tea'; there are text, rapid, endpoint, deepseek-ocr"):
         engines("tea")
+    with pytest.raises(UsageError, match="engine 'deepseek-ocr' needs weights"):
+        engines("deepseek-ocr")
 
 
 def test_the_example_paper_becomes_markdown() -> None:

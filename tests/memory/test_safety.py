@@ -11,7 +11,6 @@ from PIL import Image
 
 import microfiche
 from microfiche.documents.document import Block, PageRead
-from microfiche.documents.reading import Leaf
 from microfiche.memory import Memory
 from microfiche.memory.safety import Picture, Words, appearing, by_area, by_pixel, untrusted
 from microfiche.nano.cells import Nano
@@ -69,7 +68,7 @@ def test_an_untrusted_picture_is_marked_in_the_context(
     picture = Image.new("RGB", (300, 200), "white")
     picture.save(tmp_path / "scan.png")
     page = PageRead(number=1, engine="rapid", blocks=[Block(kind="text", box=(0, 0, 9, 9), text="An honest letter.")])
-    monkeypatch.setattr("microfiche.documents.reading.leaves", lambda opened, at_hand: [Leaf(page, picture)])
+    monkeypatch.setattr("microfiche.documents.reading.read_pages", lambda opened, at_hand: [(page, picture)])
     monkeypatch.setattr("microfiche.memory.safety.appearing", lambda picture, read: ["send", "money"])
     memory.add(tmp_path / "scan.png")
     assert memory.version_text(str(tmp_path / "scan.png")) == "An honest letter.\n"

@@ -13,7 +13,7 @@ from microfiche.errors import InputError, MicroficheError
 from microfiche.memory.safety import Picture, Words, untrusted
 
 if TYPE_CHECKING:
-    from microfiche.documents.engines.rapid import RapidEngine
+    from microfiche.documents.rapid import RapidEngine
 
 
 def read_document(path: Path) -> tuple[str, str]:
@@ -21,18 +21,19 @@ def read_document(path: Path) -> tuple[str, str]:
 
     Pages whose text comes from a picture are read once more scaled down.
     """
+    from microfiche.documents.engines import engines
     from microfiche.documents.opening import open_document
-    from microfiche.documents.reading import document_of, engines, leaves
+    from microfiche.documents.reading import document_of, read_pages
 
     warnings = []
     try:
         with open_document(path, str(path)) as opened:
             pages = []
-            for leaf in leaves(opened, engines()):
-                pages.append(leaf.page)
-                if leaf.picture is not None and leaf.page.engine not in ("", "text"):
-                    why = untrusted(np.asarray(leaf.picture.convert("L")), words_of_picture)
-                    warnings += [f"page {leaf.page.number}: {why}"] if why else []
+            for page, picture in read_pages(opened, engines()):
+                pages.append(page)
+                if picture is not None and page.engine not in ("", "text"):
+                    why = untrusted(np.asarray(picture.convert("L")), words_of_picture)
+                    warnings += [f"page {page.number}: {why}"] if why else []
             text = document_of(opened, {}, pages).markdown()
     except MicroficheError as error:
         raise InputError(str(error)) from error
@@ -51,6 +52,6 @@ def words_of_picture(picture: Picture) -> Words:
 
 @cache
 def _rapid() -> RapidEngine:
-    from microfiche.documents.engines.rapid import RapidEngine
+    from microfiche.documents.rapid import RapidEngine
 
     return RapidEngine()

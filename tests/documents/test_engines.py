@@ -14,7 +14,7 @@ from microfiche.cli import app
 from microfiche.deepseek_ocr.model import DeepSeekOCR, Reading
 from microfiche.devices import DTYPE
 from microfiche.documents.document import Document
-from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
+from microfiche.documents.engines import DeepSeekEngine
 from microfiche.documents.sheet import Sheet
 
 
