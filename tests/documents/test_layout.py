@@ -12,7 +12,7 @@ from microfiche.documents.boxes import columns
 from microfiche.documents.document import Block, Document, PageRead, finish
 from microfiche.documents.layout import blocks
 from microfiche.documents.lines import Region, TextLine, with_markers
-from microfiche.documents.tables import Cell, merged, ruled, table, written
+from microfiche.documents.tables import Cell, merged, ruled, table, table_text
 
 PAGE = Image.new("RGB", (1000, 1400), "white")
 SIZE, PITCH = 20.0, 25.0
@@ -208,7 +208,7 @@ def test_a_drawing_of_thousands_of_lines_is_no_table_and_costs_no_time() -> None
 
 
 def test_bars_in_cells_are_escaped() -> None:
-    assert written([Cell(0, 0, 1, "a|b"), Cell(0, 1, 1, "c")], 2).splitlines()[0] == "| a\\|b | c |"
+    assert table_text([Cell(0, 0, 1, "a|b"), Cell(0, 1, 1, "c")], 2).splitlines()[0] == "| a\\|b | c |"
 
 
 def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:

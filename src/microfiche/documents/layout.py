@@ -1,4 +1,4 @@
-"""Lines on a page → blocks in reading order: columns, paragraphs, headings, lists, tables, figures, formulas.
+"""From the lines on a page to blocks in reading order: columns, paragraphs, headings, lists, tables, figures, formulas.
 
 The same for a PDF's own text and for what OCR found. Regions are hints; without them the shapes of lines decide.
 """
@@ -23,10 +23,10 @@ from microfiche.page import Box
 PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\s*\d{1,4})?[\W_]*$", re.IGNORECASE)
 LEADER = re.compile(r"(\.\s?){5,}")
 FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
-WIDEST_SPACE = 2.2  #: ems between two words of a justified line
+WIDEST_SPACE = 2.2  #: ems between two words of a justified line, at most
 GUTTER = 0.5  #: ems between two columns, at least
-FEW = 3  #: steps from line to line, with fewer of which a column does not tell how far apart its lines stand
-MARGIN = 0.08  #: of the page's height: where a number alone is the page's
+FEW = 3  #: a column with fewer steps from line to line does not show how far apart its lines stand
+MARGIN = 0.08  #: of the page's height, in which a number alone is the page's
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def blocks(
     images: Sequence[Box] = (),
 ) -> list[Block]:
     """The blocks of a page that looks like `picture` and on which `lines` stand."""
-    lines = _whole_rows(_parted(lines, regions), regions)
+    lines = _whole_rows(_divided(lines, regions), regions)
     body, size = _body_size(lines), picture.size
     solid = solids(lines, regions, rules, images, picture, body)
     items = _items(lines, solid, regions, rules, size, body)
@@ -59,9 +59,9 @@ def blocks(
     return [*heads, *_lists(out), *(b for b in furniture if b.kind == "footer")]
 
 
-def _parted(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:
-    """The lines, those taken apart that reach from one region of text into another beside it, as OCR may read over a
-    gutter: at the space nearest to it."""
+def _divided(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:
+    """The lines, with each that reaches from one region of text into another beside it, as OCR may across a gutter,
+    divided at the space nearest to the gutter."""
     out = []
     texts = [r.box for r in regions if r.kind == "text"]
     for line in lines:
@@ -79,7 +79,7 @@ def _parted(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLi
 
 
 def _whole_rows(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:
-    """The lines, those put together that only wide spaces part: pieces of one row in one region of running text."""
+    """The lines, with pieces of one row joined where only wide spaces lie between them in a region of running text."""
     out = list(lines)
     for region in regions:
         if region.kind in ("table", "figure", "formula"):
@@ -137,11 +137,11 @@ def _items(
         if kind == "table" and not inside:
             kind = "figure"
         items.append(_Item(around, kind, tuple(inside)))
-    return [_set(item, rules) for item in items]
+    return [_arranged(item, rules) for item in items]
 
 
-def _set(item: _Item, rules: Sequence[Box]) -> _Item:
-    """The same, the pieces of a table put into one, those of a formula where they belong."""
+def _arranged(item: _Item, rules: Sequence[Box]) -> _Item:
+    """The item with its lines in place: those of a table made into one text, those of a formula put in order."""
     match item.kind:
         case "table":
             text = table(item.lines, rules, item.box)
@@ -202,7 +202,7 @@ def _paragraphs(column: Sequence[_Item], body: float) -> list[Block]:
 
 
 def _rows(column: Sequence[_Item]) -> list[_Item]:
-    """The items from the top, those of one row from the left."""
+    """The items from the top down, and within a row from the left."""
     rows: list[list[_Item]] = []
     for item in sorted(column, key=lambda item: item.box[1] + item.box[3]):
         last = rows[-1][-1].box if rows else None
@@ -260,7 +260,7 @@ def _confidence(lines: Sequence[TextLine]) -> float:
 
 
 def _lists(found: Sequence[Block]) -> list[Block]:
-    """The blocks, items that follow each other made into one list."""
+    """The blocks, with list items that follow each other joined into one list."""
     out: list[Block] = []
     for block in found:
         match = MARKER.match(block.text) if block.kind == "text" else None
@@ -280,5 +280,5 @@ def _lists(found: Sequence[Block]) -> list[Block]:
 
 
 def joined(lines: Sequence[str]) -> str:
-    """Lines as running text."""
+    """The lines as running text."""
     return reduce(continued, lines, "").replace("\u00ad", "")

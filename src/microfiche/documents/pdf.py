@@ -62,7 +62,7 @@ class Affine:
 
 
 class PdfFile:
-    """An open PDF; `pages` is how many it says it has, `repaired` that its table of objects was damaged."""
+    """An open PDF; `pages` is how many it says it has, `repaired` whether its table of objects was damaged."""
 
     def __init__(self, source: Path | bytes, password: str | None, limits: Limits) -> None:
         """Raises InputError, without the file's name: encrypted, damaged, no pages, too many pages."""
@@ -155,7 +155,7 @@ def _draw(page: Any, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def page_to_picture(page: Any, width: float, height: float) -> Affine:
-    """The map from an open page's own space to a picture of it of that size, in px from its upper left corner."""
+    """The map from an open page's own space to a picture of it of this size, in px from its upper left corner."""
     box = pdfium.FS_RECTF()
     pdfium.FPDF_GetPageBoundingBox(page, byref(box))
     quarter_turns = pdfium.FPDFPage_GetRotation(page)
@@ -187,7 +187,7 @@ def text_layer(page: Any, to_picture: Affine) -> TextLayer:
 
 @dataclass(frozen=True)
 class _Style:
-    """What all characters of a text object share; what stands here is for those that no object drew."""
+    """What all characters of a text object share; the defaults are for characters that no object drew."""
 
     size: float = 0.0
     angle: float = 0.0
@@ -249,7 +249,7 @@ def _styles(textpage: Any, every: range, to_picture: Affine, fonts: dict[Font, i
 
 
 def _boxes(textpage: Any, every: range, to_picture: Affine) -> NDArray[np.float32]:
-    """(T, 4): what holds both the ink and the height of the line, which PDFium knows for upright text alone."""
+    """(T, 4) the boxes that hold the ink and, for upright text (where PDFium knows it), the height of the line."""
     left, bottom, right, top = c_double(), c_double(), c_double(), c_double()
     pointers = byref(left), byref(right), byref(bottom), byref(top)
     tight = np.zeros((len(every), 4))
@@ -279,7 +279,7 @@ def _character(code: int) -> str:
 def image_boxes_and_rules(
     page: Any, to_picture: Affine, scale: float, size: tuple[int, int]
 ) -> tuple[list[Box], list[Box]]:
-    """The boxes of raster images, cut to the picture of `size` px at `scale` px a point, and the rules."""
+    """The boxes of raster images, clipped to a picture of `size` px at `scale` px a point, and the rules."""
     image_boxes: list[Box] = []
     rules: list[Box] = []
     for obj, kind, matrix in _walk(page, to_picture):
@@ -293,7 +293,7 @@ def image_boxes_and_rules(
 
 
 def _walk(page: Any, to_picture: Affine) -> Iterator[tuple[Any, int, Affine]]:
-    """Every image and path with its own matrix to the picture, those inside forms too."""
+    """Every image and path, with its kind and the matrix that maps it to the picture; those inside forms too."""
     count, get = pdfium.FPDFPage_CountObjects, pdfium.FPDFPage_GetObject
     holders = [(page, to_picture, count, get, 0)]
     while holders:

@@ -1,4 +1,4 @@
-"""What is one block on a page whatever stands in it: tables, figures and formulas; and a table's cells.
+"""Tables, figures and formulas: what is one block on a page, whatever stands in it; and the cells of tables.
 
 Rules decide where a table's cells are; where there are none, the empty strips between columns do.
 """
@@ -47,12 +47,12 @@ def solids(
         held = [line for line in lines if share(line.box, box) > 0.5]
         if kind == "figure" and held and not _drawn(picture, box, lines):
             kind = "table"
-        if kind == "table" and width(held, box) == 1:  # its other columns may not have been seen
+        if kind == "table" and column_count(held, box) == 1:  # its other columns may not have been seen
             others = [r.box for r in regions if r is not region]
             free = [line for line in lines if not any(share(line.box, other) > 0.5 for other in others)]
             rows = [line for line in free if any(abs(line.middle - x.middle) < 0.4 * x.size for x in held)]
             box = union([box, *(line.box for line in rows)])
-            if width(rows, box) == 1:
+            if column_count(rows, box) == 1:
                 continue
         inside = [f for f in found if share(f[1], box) > 0.8]
         found = [f for f in found if f not in inside] + [(kind, union([box, *(b for _, b in inside)]))]
@@ -60,7 +60,7 @@ def solids(
 
 
 def _with_labels(box: Box, lines: Sequence[TextLine], body: float) -> Box:
-    """A figure's box, grown by the lines of small type that stand between it and its caption."""
+    """A figure's box, extended to the lines of small type that stand between it and its caption."""
     under = [x for x in lines if box[3] < x.middle < box[3] + 4 * body and box[0] < x.box[2] and x.box[0] < box[2]]
     captions = [x.middle for x in under if CAPTION.match(x.text)]
     labels = [x.box for x in under if captions and x.middle < min(captions) and x.size < SMALL * body]
@@ -68,7 +68,7 @@ def _with_labels(box: Box, lines: Sequence[TextLine], body: float) -> Box:
 
 
 def _drawn(picture: Image.Image, box: Box, lines: Sequence[TextLine]) -> bool:
-    """Whether something stands in `box` beside `lines` and the rules between them."""
+    """Whether anything but `lines` and the rules between them is drawn in `box`."""
     left, top, right, bottom = map(round, box)
     grey = np.asarray(picture.convert("L").crop((left, top, right, bottom))) < 200
     whole = int(grey.sum())
@@ -80,13 +80,13 @@ def _drawn(picture: Image.Image, box: Box, lines: Sequence[TextLine]) -> bool:
 
 
 def _thin(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(n,) the same without runs of more than THICK marks."""
+    """(n,) `marks` without runs of more than THICK of them."""
     runs = [list(run) for _, run in groupby(marks.tolist())]
     return np.array([mark and len(run) <= THICK for run in runs for mark in run], np.bool_)
 
 
 def with_fractions(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[TextLine]:
-    """A formula's pieces from the left, what stands over and under a bar written as (over)/(under)."""
+    """A formula's pieces from the left; what stands over and under a bar becomes (over)/(under)."""
     lines = list(lines)
     for left, y, right, below in rules:
         along = [x for x in lines if left - x.size < x.box[0] and x.box[2] < right + x.size]
@@ -106,7 +106,7 @@ def _bracketed(text: str) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell from `row` and `column`, both from 0, over so many columns to the right and rows down."""
+    """A cell that begins in `row` and `column`, both from 0, and goes over `across` columns and `down` rows."""
 
     row: int
     column: int
@@ -116,7 +116,7 @@ class Cell:
 
 
 def merged(rules: Sequence[Box]) -> list[Box]:
-    """The rules, those put together that lie in one line and touch, as the borders of cells drawn one by one do."""
+    """The rules, with those joined that lie in one line and touch, as borders of cells drawn one by one do."""
     out: list[Box] = []
     for axis in (0, 1):  # upright ones, by x; level ones, by y
         along = sorted((r for r in rules if r[axis] == r[axis + 2]), key=lambda r: r[axis])
@@ -135,8 +135,8 @@ def merged(rules: Sequence[Box]) -> list[Box]:
 
 
 def ruled(rules: Sequence[Box]) -> list[Box]:
-    """The boxes of the grids that rules draw: two rows and two columns at least. A page of more than MOST rules is a
-    drawing, not tables."""
+    """The boxes of the grids that rules draw, of two rows and two columns at least; none on a page of more than MOST
+    rules, which is a drawing."""
     rules = merged(rules)
     if len(rules) > MOST:
         return []
@@ -158,7 +158,7 @@ def table(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> str:
     columns = _positions(inside, 0)
     rows = _positions(inside, 1)
     if len(columns) >= 3 and len(rows) >= 3 and len(inside) <= MOST and not _crowded(lines, rows):
-        return written(_ruled_cells(lines, inside, columns, rows), len(columns) - 1)
+        return table_text(_ruled_cells(lines, inside, columns, rows), len(columns) - 1)
     if len(columns) < 3:
         columns = _gaps(lines, box)
     if len(rows) < 3 or _crowded(lines, rows):
@@ -167,16 +167,16 @@ def table(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> str:
     for line in lines:
         first, last = _at(line.box[0] + 0.3 * line.size, columns), _at(line.box[2] - 0.3 * line.size, columns)
         cells.setdefault((_at(line.middle, rows), first, max(1, last - first + 1)), []).append(line)
-    return written([Cell(*key, text=_text(held)) for key, held in sorted(cells.items())], len(columns) - 1)
+    return table_text([Cell(*key, text=_text(held)) for key, held in sorted(cells.items())], len(columns) - 1)
 
 
 def _ruled_cells(
     lines: Sequence[TextLine], rules: Sequence[Box], columns: Sequence[float], rows: Sequence[float]
 ) -> list[Cell]:
-    """The cells of a grid of rules; where the rule between two is missing, they are one."""
+    """The cells of a grid of rules; two with no rule between them are one."""
 
     def parted(row: int, column: int, axis: int) -> bool:
-        """Whether a rule parts a place from the next to the right (axis 0) or below it (axis 1)."""
+        """Whether a rule lies between a place and the next one to its right (axis 0) or below it (axis 1)."""
         border = columns[column + 1] if axis == 0 else rows[row + 1]
         middle = (rows[row] + rows[row + 1]) / 2 if axis == 0 else (columns[column] + columns[column + 1]) / 2
         return any(
@@ -206,12 +206,12 @@ def _ruled_cells(
     return cells
 
 
-def width(lines: Sequence[TextLine], box: Box) -> int:
+def column_count(lines: Sequence[TextLine], box: Box) -> int:
     """How many columns the gaps between `lines` make in `box`."""
     return len(_gaps(lines, box)) - 1
 
 
-def written(cells: Sequence[Cell], columns: int) -> str:
+def table_text(cells: Sequence[Cell], columns: int) -> str:
     """Cells as a Markdown table, or as HTML where one spans columns or rows."""
     numbers = sorted({cell.row for cell in cells})
     if any(cell.across > 1 or cell.down > 1 for cell in cells):
@@ -246,13 +246,13 @@ def _text(lines: Sequence[TextLine]) -> str:
 
 
 def _positions(rules: Sequence[Box], axis: int) -> list[float]:
-    """Where rules across the axis (0: upright ones, by x; 1: level ones, by y) stand, rising."""
+    """The places of the rules across an axis (0: upright ones, by x; 1: level ones, by y), in rising order."""
     at = sorted((r[axis] + r[axis + 2]) / 2 for r in rules if r[axis + 2] - r[axis] <= JOIN)
     return [x for i, x in enumerate(at) if i == 0 or x - at[i - 1] > JOIN]
 
 
 def _gaps(lines: Sequence[TextLine], box: Box) -> list[float]:
-    """Borders between columns: strips that no line crosses, or few (a heading over several columns)."""
+    """Borders between columns: strips that no line crosses, or only few do (a heading over several columns)."""
     allowed = (len(_bands(lines, box)) - 1) // 4
     edges = sorted([(line.box[0], 1) for line in lines] + [(line.box[2], -1) for line in lines])
     borders, strips, depth = [], [], 0  # strips: (lines crossing, -width, middle), of one gap
@@ -281,7 +281,7 @@ def _bands(lines: Sequence[TextLine], box: Box) -> list[float]:
 
 
 def _crowded(lines: Sequence[TextLine], rows: Sequence[float]) -> bool:
-    """Whether rules part so few rows (only head and foot, say) that most of the table would fall into one."""
+    """Whether rules separate so few rows (only head and foot, say) that most of the table would fall into one."""
     held = [0] * len(rows)
     for line in lines:
         held[_at(line.middle, rows)] += 1

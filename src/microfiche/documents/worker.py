@@ -39,7 +39,7 @@ class Workers:
     """Up to `count` processes that have `source` open; `pages` and `repaired` are what they found."""
 
     def __init__(self, source: Path | bytes, dpi: float, password: str | None, limits: Limits, count: int) -> None:
-        """Starts one of them; InputError, without the file's name, where the PDF cannot be opened."""
+        """Starts one of them; raises InputError, without the file's name, where the PDF cannot be opened."""
         self._job = {"path": None, "dpi": dpi, "password": password, "limits": asdict(limits)}
         self._body: list[NDArray[Any]] = []
         if isinstance(source, bytes):
@@ -57,7 +57,7 @@ class Workers:
         self.repaired: bool = head["repaired"]
 
     def sheets(self, numbers: Sequence[int]) -> Iterator[Sheet]:
-        """The pages `numbers` in that order. No more than one page for each process, and one more, are ahead."""
+        """The pages `numbers` in that order; at most one page for each process, and one more, is drawn ahead."""
         threads = min(self._count, 1 + len(numbers) // WORTH)
         pool = ThreadPoolExecutor(threads)
         ahead: deque[Future[Sheet]] = deque()
@@ -139,7 +139,7 @@ class _Process:
     def ask(
         self, head: dict[str, Any], body: list[NDArray[Any]], seconds: float
     ) -> tuple[dict[str, Any], list[NDArray[Any]]]:
-        """The reply; InputError, and the process has ended, where there is none within `seconds`."""
+        """The reply to a message; where there is none within `seconds`, the process is ended, and InputError raised."""
         process, late = self._process, threading.Event()
         assert process.stdin is not None and process.stdout is not None
 
