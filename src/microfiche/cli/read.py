@@ -136,7 +136,10 @@ def read(
                 sys.stdout.write(written(outcome.document, form))
             _show(outcome)
 
-        request = Request(engine, pictures, task, model, pages, dpi, password, limits, device)
+        request = Request(
+            engine, pictures, task=task, model=model, pages=pages, dpi=dpi, password=password, limits=limits,
+            device=device,
+        )  # fmt: skip
         failures = read_to(
             output, sources, request, form=form, overlays=overlay, resume=resume, each=each, progress=progress
         )

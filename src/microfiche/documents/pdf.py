@@ -47,6 +47,7 @@ class Affine:
     f: float
 
     def __call__(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The point that the point (x, y) becomes; both may be arrays."""
         return self.a * x + self.c * y + self.e, self.b * x + self.d * y + self.f
 
     def direction(self, x: float, y: float) -> tuple[float, float]:

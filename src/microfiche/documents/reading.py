@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -25,7 +25,6 @@ from microfiche.limits import Limits
 
 BLANK = 12  #: a page whose lightest and darkest pixels (0 to 255, shrunk) are nearer than this holds nothing
 LISTED = 20  #: numbers of failed pages that are listed
-DEFAULT_LIMITS = Limits()
 
 #: Begins the progress of a document, by its name and how many pages there are; what it gives is told how many are done
 #: and how fast.
@@ -135,7 +134,7 @@ class Request:
     pages: str | None = None
     dpi: float = 144
     password: str | None = None
-    limits: Limits = DEFAULT_LIMITS
+    limits: Limits = field(default_factory=Limits)
     device: str = "cpu"
 
     def at_hand(self) -> Engines:
