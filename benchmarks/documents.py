@@ -47,7 +47,7 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph, Spacer, Table, TableStyle
 
 import microfiche
-from microfiche.documents.wheels import from_wheel
+from microfiche.documents.rapid import from_wheel
 from microfiche.training.corpus import documents, held_out
 
 FILES = ("en-wiki", "en-novels", "de-novels", "fr-novels", "es-novels")

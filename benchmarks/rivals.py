@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from microfiche.documents.wheels import from_wheel
+from microfiche.documents.rapid import from_wheel
 
 _BESIDE = 1.5  #: heights of type between two boxes of a line, at most
 

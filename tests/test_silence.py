@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from microfiche.documents.wheels import from_wheel
+from microfiche.documents.rapid import from_wheel
 from microfiche.errors import InputError
 
 SEALED = Path(__file__).parent / "sealed.py"

@@ -17,7 +17,6 @@ from typer.testing import CliRunner, Result
 
 from microfiche.cli import app, console
 from microfiche.documents.document import Block, Document, PageRead
-from microfiche.documents.reading import Leaf
 from microfiche.documents.writing import Shelf, names_for
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -106,7 +105,7 @@ def test_a_run_that_broke_off_goes_on_after_its_last_page(tmp_path: Path) -> Non
     picture = Image.new("RGB", (100, 100), "white")
     pages = [PageRead(number=n, blocks=[Block(kind="figure", box=(10, 10, 50, 50))]) for n in (1, 2, 3)]
     pages[1] = pages[1].model_copy(update={"status": "failed", "reason": "a power cut"})
-    kept = shelf.kept((Leaf(page, picture) for page in pages), {})
+    kept = shelf.kept(((page, picture) for page in pages), {})
     for _ in range(3):
         next(kept)
     kept.close()

@@ -12,7 +12,8 @@ import pikepdf
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from microfiche.documents.opening import Sheet, open_document
+from microfiche.documents.opening import open_document
+from microfiche.documents.sheet import Sheet
 
 SMALL = (200.0, 100.0)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from microfiche.cli import app
-from microfiche.documents.engines.endpoint import EndpointEngine
+from microfiche.documents.engines import EndpointEngine
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import UsageError
 

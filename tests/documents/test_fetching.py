@@ -14,8 +14,7 @@ from typer.testing import CliRunner
 
 import microfiche
 from microfiche.cli import app
-from microfiche.documents.fetching import fetched, is_url
-from microfiche.documents.opening import documents_in, open_document
+from microfiche.documents.opening import documents_in, fetched, is_url, open_document
 from microfiche.documents.writing import names_for
 from microfiche.errors import InputError
 from microfiche.limits import Limits

@@ -18,7 +18,7 @@ import pytest
 from makers import drawn, encrypted_pdf, one_page, pixels, raw_pdf, sheets, text_pdf
 from reportlab.pdfgen.canvas import Canvas
 
-from microfiche.documents import workers
+from microfiche.documents import worker
 from microfiche.documents.opening import open_document
 from microfiche.errors import InputError
 from microfiche.limits import Limits
@@ -96,13 +96,13 @@ def test_a_page_with_a_senseless_box_is_drawn_or_refused(box: bytes) -> None:
 
 
 def test_a_page_that_hangs_costs_that_page_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    ask = workers._Process.ask
+    ask = worker._Process.ask
 
     def sooner(process: Any, head: dict[str, Any], body: Any, seconds: float) -> Any:
         assert seconds == 600
         return ask(process, head, body, 0.5 if head.get("page") == 2 else seconds)  # that one alone, on a busy machine
 
-    monkeypatch.setattr(workers._Process, "ask", sooner)
+    monkeypatch.setattr(worker._Process, "ask", sooner)
     found = sheets(makers.endless_second_page(), limits=Limits(seconds=600), workers=1)
     assert [sheet.number for sheet in found] == [1, 2, 3]
     assert [sheet.error for sheet in found] == [None, "took longer than 0.5 seconds, which is the limit seconds", None]

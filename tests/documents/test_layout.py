@@ -8,19 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from microfiche.documents.document import Block, Document, PageRead
-from microfiche.documents.finishing import finish
+from microfiche.documents.boxes import columns
+from microfiche.documents.document import Block, Document, PageRead, finish
 from microfiche.documents.layout import blocks
-from microfiche.documents.lines import Line, with_markers
-from microfiche.documents.order import reading_order
-from microfiche.documents.regions import Region
-from microfiche.documents.tables import Cell, merged, ruled, table, written
+from microfiche.documents.lines import Region, TextLine, with_markers
+from microfiche.documents.tables import Cell, merged, ruled, table, table_text
 
 PAGE = Image.new("RGB", (1000, 1400), "white")
 SIZE, PITCH = 20.0, 25.0
 
 
-def paragraph(text: str, x: float, y: float, width: float = 380, **options: object) -> list[Line]:
+def paragraph(text: str, x: float, y: float, width: float = 380, **options: object) -> list[TextLine]:
     """Lines of full width but the last, from the top left corner x, y."""
     words, rows = text.split(), [""]
     for word in words:
@@ -29,7 +27,7 @@ def paragraph(text: str, x: float, y: float, width: float = 380, **options: obje
         else:
             rows[-1] = f"{rows[-1]} {word}".strip()
     return [
-        Line(row, (x, y + PITCH * i, x + (width if i < len(rows) - 1 else 10 * len(row)), y + PITCH * i + 22), SIZE,
+        TextLine(row, (x, y + PITCH * i, x + (width if i < len(rows) - 1 else 10 * len(row)), y + PITCH * i + 22), SIZE,
              **options)  # type: ignore[arg-type]
         for i, row in enumerate(rows)
     ]
@@ -67,7 +65,7 @@ def test_the_order_of_lines_in_the_file_does_not_matter(order: list[int]) -> Non
 @given(st.lists(st.tuples(*[st.floats(0, 900)] * 2, *[st.floats(1, 300)] * 2), max_size=30), st.floats(1, 50))
 def test_every_box_is_read_once(shapes: list[tuple[float, float, float, float]], gutter: float) -> None:
     boxes = [(x, y, x + w, y + h) for x, y, w, h in shapes]
-    assert sorted(reading_order(boxes, gutter)) == list(range(len(boxes)))
+    assert sorted(i for column in columns(boxes, gutter) for i in column) == list(range(len(boxes)))
 
 
 def test_paragraphs_end_at_gaps_indents_and_short_lines() -> None:
@@ -80,20 +78,20 @@ def test_paragraphs_end_at_gaps_indents_and_short_lines() -> None:
 
 def test_words_divided_at_line_ends_are_put_together() -> None:
     lines = ["the micro-", "scope and the micro\u00ad", "fiche of well-", "Known makers"]
-    rows = [Line(t, (100, 100 + PITCH * i, 300, 122 + PITCH * i), SIZE) for i, t in enumerate(lines)]
+    rows = [TextLine(t, (100, 100 + PITCH * i, 300, 122 + PITCH * i), SIZE) for i, t in enumerate(lines)]
     assert texts(blocks(rows, [], PAGE)) == ["the microscope and the microfiche of well- Known makers"]
 
 
 def test_chinese_lines_are_joined_without_spaces() -> None:
     lines = ["微缩胶片把", "文字存成图像"]
-    rows = [Line(t, (100, 100 + PITCH * i, 300, 122 + PITCH * i), SIZE) for i, t in enumerate(lines)]
+    rows = [TextLine(t, (100, 100 + PITCH * i, 300, 122 + PITCH * i), SIZE) for i, t in enumerate(lines)]
     assert texts(blocks(rows, [], PAGE)) == ["微缩胶片把文字存成图像"]
 
 
 def test_headings_are_known_by_size_and_levelled_over_the_document() -> None:
     pages = []
     for number, (size, words) in enumerate([(40.0, "The Whole"), (28.0, "2 A Part"), (28.0, "2.1 A Smaller Part")], 1):
-        head = Line(words, (100, 100, 400, 140), size)
+        head = TextLine(words, (100, 100, 400, 140), size)
         pages.append(PageRead(number=number, height=1400, blocks=blocks([head, *paragraph(FIRST, 100, 300)], [], PAGE)))
     titles = [page.blocks[0] for page in finish(pages)]
     assert [(t.kind, t.level) for t in titles] == [("title", 1), ("title", 2), ("title", 3)]
@@ -101,11 +99,11 @@ def test_headings_are_known_by_size_and_levelled_over_the_document() -> None:
 
 
 def test_lists_keep_their_items() -> None:
-    marks = [Line(m, (100, y, 108, y + 20), SIZE) for m, y in (("•", 100), ("•", 150))]
+    marks = [TextLine(m, (100, y, 108, y + 20), SIZE) for m, y in (("•", 100), ("•", 150))]
     items = [
-        Line("the first item, which goes on", (130, 100, 480, 122), SIZE),
-        Line("over two lines", (130, 125, 300, 147), SIZE),
-        Line("the second", (130, 150, 260, 172), SIZE),
+        TextLine("the first item, which goes on", (130, 100, 480, 122), SIZE),
+        TextLine("over two lines", (130, 125, 300, 147), SIZE),
+        TextLine("the second", (130, 150, 260, 172), SIZE),
     ]
     (block,) = blocks(with_markers(marks + items), [], PAGE)
     assert block.kind == "list"
@@ -115,8 +113,8 @@ def test_lists_keep_their_items() -> None:
 def test_page_numbers_and_running_heads_stay_out_of_the_markdown() -> None:
     pages = []
     for number in (1, 2, 3):
-        lines = [Line(f"A Running Head {number}", (100, 100, 400, 120), SIZE), *paragraph(FIRST, 100, 300)]
-        lines.append(Line(f"- {number} -", (480, 1340, 520, 1360), SIZE))
+        lines = [TextLine(f"A Running Head {number}", (100, 100, 400, 120), SIZE), *paragraph(FIRST, 100, 300)]
+        lines.append(TextLine(f"- {number} -", (480, 1340, 520, 1360), SIZE))
         pages.append(PageRead(number=number, width=1000, height=1400, blocks=blocks(lines, [], PAGE)))
     done = finish(pages)
     assert [b.kind for b in done[0].blocks] == ["header", "text", "footer"]
@@ -133,9 +131,9 @@ def test_a_paragraph_goes_on_over_a_figure_and_a_page() -> None:
     assert text == "It broke off in the middle of a word.\n\n![](x.png)\n"
 
 
-def grid(rows: list[list[str]], x: float = 100, y: float = 100) -> list[Line]:
+def grid(rows: list[list[str]], x: float = 100, y: float = 100) -> list[TextLine]:
     return [
-        Line(cell, (x + 200 * j, y + 40 * i, x + 200 * j + 10 * len(cell), y + 40 * i + 22), SIZE)
+        TextLine(cell, (x + 200 * j, y + 40 * i, x + 200 * j + 10 * len(cell), y + 40 * i + 22), SIZE)
         for i, row in enumerate(rows) for j, cell in enumerate(row) if cell
     ]
 
@@ -163,7 +161,7 @@ def test_rules_make_a_table_of_text_on_several_lines() -> None:
 
 
 def test_a_cell_over_several_columns_makes_the_table_html() -> None:
-    wide = Line("over both columns of it", (310, 60, 640, 82), SIZE)
+    wide = TextLine("over both columns of it", (310, 60, 640, 82), SIZE)
     found = table([wide, *grid(CELLS)], [], (90, 50, 700, 260))
     assert '<td colspan="2">over both columns of it</td>' in found
     assert found.startswith("<table><tr><td></td>") and found.count("<tr>") == 5
@@ -174,7 +172,7 @@ def test_missing_rules_make_cells_over_columns_and_rows() -> None:
     level = [(x[0], v, x[3], v) for v in (y[0], y[1], y[3])] + [(x[1], y[2], x[3], y[2])]
     upright = [(v, y[0], v, y[3]) for v in (x[0], x[1], x[3])] + [(x[2], y[1], x[2], y[3])]
     rows = grid([["", "b", "c"], ["", "d", "e"]], y=140)
-    both, every = Line("Both", (460, 100, 500, 122), SIZE), Line("all", (100, 160, 130, 182), SIZE)
+    both, every = TextLine("Both", (460, 100, 500, 122), SIZE), TextLine("all", (100, 160, 130, 182), SIZE)
     lines = [*grid([["Kind"]]), both, every, *rows]
     assert table(lines, level + upright, (90, 90, 690, 210)) == (
         '<table><tr><td>Kind</td><td colspan="2">Both</td></tr>'
@@ -210,7 +208,7 @@ def test_a_drawing_of_thousands_of_lines_is_no_table_and_costs_no_time() -> None
 
 
 def test_bars_in_cells_are_escaped() -> None:
-    assert written([Cell(0, 0, 1, "a|b"), Cell(0, 1, 1, "c")], 2).splitlines()[0] == "| a\\|b | c |"
+    assert table_text([Cell(0, 0, 1, "a|b"), Cell(0, 1, 1, "c")], 2).splitlines()[0] == "| a\\|b | c |"
 
 
 def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:
@@ -230,8 +228,8 @@ def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:
 
 def test_small_words_between_a_figure_and_its_caption_are_the_figures() -> None:
     region = Region("figure", (100, 100, 500, 300), 0.9)
-    label = Line("generation", (250, 305, 350, 320), 14.0)
-    caption = Line("Figure 1. How letters fade.", (100, 330, 420, 350), SIZE)
+    label = TextLine("generation", (250, 305, 350, 320), 14.0)
+    caption = TextLine("Figure 1. How letters fade.", (100, 330, 420, 350), SIZE)
     picture = PAGE.copy()
     ImageDraw.Draw(picture).ellipse((120, 120, 480, 280), fill="black")
     text = paragraph(FIRST, 100, 500)
@@ -242,7 +240,7 @@ def test_small_words_between_a_figure_and_its_caption_are_the_figures() -> None:
 
 def test_a_fraction_is_written_on_one_line() -> None:
     pieces = {"m": (100, 120), "=": (140, 120), "r h": (180, 105), "q": (195, 140), "(1)": (400, 120)}
-    lines = [Line(text, (x, y, x + 12 * len(text), y + 22), SIZE) for text, (x, y) in pieces.items()]
+    lines = [TextLine(text, (x, y, x + 12 * len(text), y + 22), SIZE) for text, (x, y) in pieces.items()]
     region = Region("formula", (90, 95, 440, 170), 0.9)
     (formula,) = blocks(lines, [region], PAGE, rules=[(175, 133, 225, 133)])
     assert (formula.kind, formula.text) == ("formula", "m = (r h)/q (1)")
@@ -251,7 +249,8 @@ def test_a_fraction_is_written_on_one_line() -> None:
 
 
 def test_two_lines_far_apart_are_two_paragraphs_though_no_third_tells_the_pitch() -> None:
-    lines = [Line("The author of it all", (300, 100, 500, 120), SIZE), Line("What it is", (350, 138, 450, 158), SIZE)]
+    author = TextLine("The author of it all", (300, 100, 500, 120), SIZE)
+    lines = [author, TextLine("What it is", (350, 138, 450, 158), SIZE)]
     assert len(blocks(lines, [], PAGE)) == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from makers import encoded, png_header, text_pdf
 from PIL import Image
 
-from microfiche.documents.opening import Given, Opened, documents_in, open_document, page_numbers
+from microfiche.documents.opening import DocumentSource, OpenFile, documents_in, open_document, page_numbers
 from microfiche.errors import InputError, UsageError
 from microfiche.limits import Limits
 
@@ -93,7 +93,7 @@ def test_a_dash_is_standard_input_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
 
     type_in(b"%PDF-")
-    assert documents_in(["-"]) == [Given("-", b"%PDF-")]
+    assert documents_in(["-"]) == [DocumentSource("-", b"%PDF-")]
     with pytest.raises(UsageError):
         documents_in(["-", "-"])
     type_in(bytes(11))
@@ -145,6 +145,6 @@ def test_page_numbers_that_are_not_there_are_usage_errors(spec: str, message: st
 
 def test_opened_documents_close_twice_without_harm() -> None:
     for data in (text_pdf(), encoded(Image.new("L", (5, 5)), "PNG")):
-        document: Opened = open_document(data, "x")
+        document: OpenFile = open_document(data, "x")
         document.close()
         document.close()

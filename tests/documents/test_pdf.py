@@ -16,7 +16,7 @@ from makers import drawn, encoded, pixels, raw_pdf, sheets, stream, text_pdf, tu
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from microfiche.documents import workers
+from microfiche.documents import worker
 from microfiche.documents.opening import open_document
 
 DPI = 144
@@ -75,13 +75,13 @@ def test_no_more_pages_are_drawn_than_will_soon_be_taken() -> None:
 
 def test_a_thousand_pages_open_without_being_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = []
-    ask = workers._Process.ask
+    ask = worker._Process.ask
 
     def told(process: Any, head: dict[str, Any], *rest: Any) -> Any:
         asked.append(head)
         return ask(process, head, *rest)
 
-    monkeypatch.setattr(workers._Process, "ask", told)
+    monkeypatch.setattr(worker._Process, "ask", told)
     file = io.BytesIO()
     with pikepdf.open(io.BytesIO(text_pdf(["x"]))) as pdf:
         for _ in range(999):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from PIL import Image
 
 import microfiche
 from microfiche.documents.document import PageRead
-from microfiche.documents.engines.rapid import RapidEngine, tilt
-from microfiche.documents.engines.text import unsound
-from microfiche.documents.opening import open_document
-from microfiche.documents.reading import Engines, engines, leaves
+from microfiche.documents.engines import Engines, engines, unsound
+from microfiche.documents.opening import documents_in, open_document
+from microfiche.documents.rapid import RapidEngine, tilt
+from microfiche.documents.reading import Outcome, Request, read_pages, read_to
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.errors import UsageError
 from microfiche.precision import precision
@@ -84,7 +85,7 @@ def tiff(pages: int) -> bytes:
 def test_pages_pass_in_batches_and_one_that_fails_costs_no_other() -> None:
     echo = Echo(fails=[4])
     with open_document(tiff(7), "x.tif") as opened:
-        pages = [leaf.page for leaf in leaves(opened, Engines(echo, None, forced=True))]
+        pages = [page for page, _ in read_pages(opened, Engines(echo, None, forced=True))]
     assert [p.number for p in pages] == list(range(1, 8))
     assert echo.calls == [[1, 2, 3], [4, 5, 6], [4], [5], [6], [7]]
     assert [p.status for p in pages] == ["ok"] * 3 + ["failed"] + ["ok"] * 3
@@ -96,8 +97,9 @@ import sys
 from resource import RUSAGE_SELF, getrusage
 from pathlib import Path
 from microfiche.documents.document import PageRead
+from microfiche.documents.engines import Engines
 from microfiche.documents.opening import open_document
-from microfiche.documents.reading import Engines, leaves
+from microfiche.documents.reading import read_pages
 
 class Echo:
     name, batch = "echo", 4
@@ -105,7 +107,7 @@ class Echo:
         return [PageRead(number=s.number, engine="echo") for s in sheets]
 
 with open_document(Path(sys.argv[1]), "x") as opened:
-    stream = leaves(opened, Engines(Echo(), None, forced=True))
+    stream = read_pages(opened, Engines(Echo(), None, forced=True))
     for _ in range(20):
         next(stream)
     before = getrusage(RUSAGE_SELF).ru_maxrss
@@ -126,8 +128,8 @@ def test_a_blank_page_gives_no_text_and_asks_no_engine() -> None:
     Image.new("L", (300, 300), 250).save(out, "PNG")
     echo = Echo()
     with open_document(out.getvalue(), "x.png") as opened:
-        (leaf,) = leaves(opened, Engines(echo, None))
-    assert (leaf.page.status, leaf.page.blocks, leaf.page.chosen, echo.calls) == ("ok", [], "a blank page", [])
+        ((page, _),) = read_pages(opened, Engines(echo, None))
+    assert (page.status, page.blocks, page.chosen, echo.calls) == ("ok", [], "a blank page", [])
 
 
 def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
@@ -135,7 +137,7 @@ def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
         def sheets(self, numbers: object) -> list[Sheet]:
             return [Sheet(1, None, error="damaged"), Sheet(2, Image.effect_noise((50, 50), 90).convert("RGB"))]
 
-    pages = [leaf.page for leaf in leaves(Broken(), Engines(Echo(), None))]  # type: ignore[arg-type]
+    pages = [page for page, _ in read_pages(Broken(), Engines(Echo(), None))]  # type: ignore[arg-type]
     assert [(p.status, p.reason) for p in pages] == [("failed", "damaged"), ("ok", "")]
 
 
@@ -146,7 +148,7 @@ def test_a_text_layer_that_is_asked_for_though_unsound_is_no_success() -> None:
             garbled = layer(WORDS.translate(str.maketrans("aeiouy", "bcdfgh")))
             return [Sheet(1, noise), Sheet(2, noise, garbled), Sheet(3, PICTURE)]
 
-    pages = [leaf.page for leaf in leaves(Shown(), engines("text"))]  # type: ignore[arg-type]
+    pages = [page for page, _ in read_pages(Shown(), engines("text"))]  # type: ignore[arg-type]
     assert [(p.status, p.reason) for p in pages] == [
         ("failed", "no text layer"), ("partial", "its text is garbled"), ("ok", ""),
     ]
@@ -160,8 +162,10 @@ def test_engines_are_chosen_page_by_page_or_forced() -> None:
     assert free.choose(scan)[1] == "no text layer"
     assert engines("text").choose(scan)[0].name == "text"
     assert engines("echo", echo).choose(sound)[0].name == "echo"
-    with pytest.raises(UsageError, match="no engine 'tea' here; there are text, rapid"):
+    with pytest.raises(UsageError, match="no engine 'tea'; there are text, rapid, endpoint, deepseek-ocr"):
         engines("tea")
+    with pytest.raises(UsageError, match="engine 'deepseek-ocr' needs weights"):
+        engines("deepseek-ocr")
 
 
 def test_the_example_paper_becomes_markdown() -> None:
@@ -218,3 +222,57 @@ def test_boxes_of_a_tilted_page_lie_on_the_page_as_it_was() -> None:
         boxes.append(next(b.box for b in page.blocks if b.text == "Notes on Small Pages" and b.kind == "title"))
     assert abs((boxes[0][0] + boxes[0][2]) - (boxes[1][0] + boxes[1][2])) < 12
     assert boxes[1][3] - boxes[1][1] > boxes[0][3] - boxes[0][1]
+
+
+def test_documents_are_read_to_a_folder_and_failures_gathered(tmp_path: Path) -> None:
+    for name, data in {"a.tif": tiff(3), "b.png": b"no picture", "c.tif": tiff(2)}.items():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(data)
+    sources = documents_in([str(tmp_path / "in")])
+    seen: list[Outcome] = []
+    shown: list[object] = []
+
+    @contextmanager
+    def progress(name: str, pages: int) -> Iterator[Callable[[int, str], None]]:
+        shown.append((name, pages))
+        yield lambda done, rate: shown.append(done)
+
+    request = Request("echo", Echo(fails=[3]))
+    failures = read_to(tmp_path / "out", sources, request, form="text", each=seen.append, progress=progress)
+    assert [Path(outcome.name).name for outcome in seen] == ["a.tif", "b.png", "c.tif"]
+    a, b, c = seen
+    assert failures == [a, b]
+    assert a.document is not None and c.document is not None and c.failure == ""
+    assert [page.status for page in a.document.pages] == ["ok", "ok", "failed"] and a.failure == f"{a.name} (page 3)"
+    assert b.document is None and b.failure == b.name and "not a PDF, PNG" in str(b.error)
+    assert shown == [("a.tif", 3), 1, 2, 3, ("c.tif", 2), 1, 2]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.json", "a.txt", "c.json", "c.txt"]
+    assert a.document.settings == {
+        "engine": "echo", "pages": "", "dpi": "144", "task": "markdown", "pictures": "echo",
+        "microfiche": microfiche.__version__,
+    }
+
+
+def test_a_later_run_reads_only_what_an_earlier_one_did_not(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(3))
+    sources = documents_in([str(tmp_path / "a.tif")])
+    seen: list[Outcome] = []
+    (failure,) = read_to(tmp_path, sources, Request("echo", Echo(fails=[2])))
+    assert failure.failure.endswith("(page 2)")
+    sound = Echo()
+    for _ in range(2):
+        assert read_to(tmp_path, sources, Request("echo", sound), resume=True, each=seen.append) == []
+    assert sound.calls == [[2]] and [outcome.before for outcome in seen] == [False, True]
+    read_to(tmp_path, sources, Request("echo", sound, dpi=72), resume=True)
+    assert sound.calls == [[2], [1, 2, 3]]
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.tif").write_bytes(tiff(1))
+    seen: list[Outcome] = []
+    echo = Echo()
+    assert read_to(None, documents_in(["a.tif"]), Request(pictures=echo, task="ocr"), each=seen.append) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+    (page,) = seen[0].document.pages if seen[0].document else ()
+    assert (page.engine, page.chosen) == ("echo", "asked for")

@@ -12,7 +12,6 @@ from PIL import Image
 
 import microfiche
 from microfiche.documents.document import Block, PageRead
-from microfiche.documents.reading import Leaf
 from microfiche.errors import InputError
 from microfiche.memory import Memory
 from microfiche.memory.intake import Picture, Words, appearing, by_area, by_pixel, files_in, untrusted
@@ -165,7 +164,7 @@ def test_an_untrusted_picture_is_marked_in_the_context(
     picture = Image.new("RGB", (300, 200), "white")
     picture.save(tmp_path / "scan.png")
     page = PageRead(number=1, engine="rapid", blocks=[Block(kind="text", box=(0, 0, 9, 9), text="An honest letter.")])
-    monkeypatch.setattr("microfiche.memory.intake.leaves", lambda opened, at_hand: [Leaf(page, picture)])
+    monkeypatch.setattr("microfiche.memory.intake.read_pages", lambda opened, at_hand: [(page, picture)])
     monkeypatch.setattr("microfiche.memory.intake.appearing", lambda picture, read: ["send", "money"])
     memory.add(tmp_path / "scan.png")
     assert memory.version_text(str(tmp_path / "scan.png")) == "An honest letter.\n"

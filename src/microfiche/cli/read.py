@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections import Counter
 from dataclasses import asdict
 from enum import StrEnum
@@ -15,34 +14,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from microfiche.cli.console import err, fail, progress, reported
-from microfiche.errors import InputError, UsageError
-from microfiche.files import whole_file
+from microfiche.errors import UsageError
 
 if TYPE_CHECKING:
     from microfiche.documents.document import Document
-    from microfiche.documents.reading import Engine
+    from microfiche.documents.engines import Engine
+    from microfiche.documents.reading import Outcome
     from microfiche.limits import Limits
 
 
 class Format(StrEnum):
-    """What is written."""
+    """The forms in which a document is written."""
 
     md = "md"
     json = "json"
     text = "text"
 
 
-class EngineName(StrEnum):
-    """The engines."""
-
-    text = "text"
-    rapid = "rapid"
-    deepseek = "deepseek-ocr"
-    endpoint = "endpoint"
-
-
 class DType(StrEnum):
-    """How weights can be held."""
+    """The precisions in which weights can be held."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -50,128 +40,134 @@ class DType(StrEnum):
 
 
 def read(
-    files: Annotated[list[str], typer.Argument(help="PDF, PNG, JPEG, TIFF or WebP, folders or URLs of them, or -.")],
+    files: Annotated[
+        list[str],
+        typer.Argument(help="PDF, PNG, JPEG, TIFF or WebP files, folders or URLs of them, or - for standard input."),
+    ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for NAME.md, NAME.json, NAME/figures/.")
+        Path | None, typer.Option("--output", "-o", help="Folder for NAME.md, NAME.json and NAME/figures/.")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="json is always written to the folder too.")] = Format.md,
+    form: Annotated[
+        Format, typer.Option("--format", help="What to write; a folder always gets NAME.json too.")
+    ] = Format.md,
     engine: Annotated[
-        EngineName | None, typer.Option("--engine", help="Read every page with it; chosen page by page if not given.")
+        str | None,
+        typer.Option(
+            "--engine",
+            help="Who reads every page: text, rapid, endpoint, deepseek-ocr or a model that ships, such as nano-print "
+            "(default: chosen page by page).",
+        ),
     ] = None,
-    pages: Annotated[str | None, typer.Option("--pages", help="Pages from 1: 1-3,7 or 5-.")] = None,
-    dpi: Annotated[float, typer.Option("--dpi", min=18, max=1200, help="Pixels an inch at which PDF is drawn.")] = 144,
+    pages: Annotated[str | None, typer.Option("--pages", help="Pages to read, from 1: 1-3,7 or 5-.")] = None,
+    dpi: Annotated[
+        float, typer.Option("--dpi", min=18, max=1200, help="Pixels an inch at which PDF pages are drawn.")
+    ] = 144,
     password: Annotated[
-        str | None, typer.Option("--password", envvar="MICROFICHE_PASSWORD", help="Of an encrypted PDF.")
+        str | None, typer.Option("--password", envvar="MICROFICHE_PASSWORD", help="Password of an encrypted PDF.")
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", help="For models: markdown, ocr, free, figure, describe, locate:WORDS.")
+        str,
+        typer.Option(
+            "--task", help="What --weights or --endpoint is asked: markdown, ocr, free, figure, describe, locate:WORDS."
+        ),
     ] = "markdown",
     weights: Annotated[
         str | None,
-        typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="DeepSeek-OCR's folder, or its name on the hub."),
+        typer.Option(
+            "--weights", envvar="MICROFICHE_WEIGHTS",
+            help="Published weights of DeepSeek-OCR that read scans: their folder, or their name on the hub.",
+        ),
     ] = None,
     adapter: Annotated[
-        Path | None, typer.Option("--adapter", help="For --weights: folder of what `train deepseek-ocr` learned.")
+        Path | None, typer.Option("--adapter", help="With --weights: the folder that `train deepseek-ocr` wrote.")
     ] = None,
-    device: Annotated[str, typer.Option("--device", help="For --weights: cpu, cuda or mps.")] = "cpu",
+    device: Annotated[
+        str, typer.Option("--device", help="Where --weights or the model of --engine runs: cpu, cuda or mps.")
+    ] = "cpu",
     dtype: Annotated[
-        DType | None, typer.Option("--dtype", help="For --weights: how they are held; what the device is fast in.")
+        DType | None,
+        typer.Option("--dtype", help="With --weights: weight precision (default: fastest on this device)."),
     ] = None,
-    mode: Annotated[str, typer.Option("--mode", help="For --weights: tiny, small, base, large, gundam.")] = "gundam",
+    mode: Annotated[
+        str, typer.Option("--mode", help="With --weights: the size of pages, tiny, small, base, large or gundam.")
+    ] = "gundam",
     endpoint: Annotated[
         str | None,
-        typer.Option("--endpoint", envvar="MICROFICHE_ENDPOINT", help="OpenAI-compatible server, up to /v1."),
+        typer.Option(
+            "--endpoint", envvar="MICROFICHE_ENDPOINT",
+            help="Address of an OpenAI-compatible server that reads scans, up to /v1.",
+        ),
     ] = None,
     endpoint_model: Annotated[
-        str, typer.Option("--endpoint-model", help="The model's name there.")
+        str, typer.Option("--endpoint-model", help="Name of the model on that server.")
     ] = "deepseek-ai/DeepSeek-OCR",
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write each page with its blocks drawn on it.")
     ] = False,
     limit: Annotated[
-        list[str], typer.Option("--limit", help="Raise a limit that an error names: pixels=200000000, pages, bytes, …")
+        list[str],
+        typer.Option("--limit", help="Raise a limit that an error message names, as in pixels=200000000."),
     ] = [],  # noqa: B006
     resume: Annotated[
         bool, typer.Option("--resume", help="Skip what an earlier run has read of the same files.")
     ] = False,
 ) -> None:
-    """Reads documents to Markdown, each page by the best engine at hand.
+    """Reads documents to Markdown, each page by the engine that suits it best.
 
-    A digital PDF's own text is used where it is sound; scans are read by the endpoint or the weights if they are
-    given, else by RapidOCR. The key for an endpoint comes from MICROFICHE_ENDPOINT_KEY.
+    A digital PDF's own text is used where it is sound. Scans are read by --endpoint or --weights if one of them is
+    given, and by RapidOCR otherwise. The key for an endpoint is taken from MICROFICHE_ENDPOINT_KEY.
     """
-    from microfiche import __version__
-    from microfiche.documents.opening import documents_in, open_document, page_numbers
-    from microfiche.documents.overlay import overlay as drawn
-    from microfiche.documents.reading import document_of, engines, leaves
-    from microfiche.documents.writing import Shelf, names_for, written
+    from microfiche.documents.opening import documents_in
+    from microfiche.documents.reading import Request, read_to
+    from microfiche.documents.writing import written
 
     with reported():
         limits = _limits(limit)
-        given = documents_in(files, limits)
-        if output is None and (len(given) > 1 or overlay or resume):
+        sources = documents_in(files, limits)
+        if output is None and (len(sources) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
-        pictures = _model(engine, weights, adapter, device, dtype, mode, endpoint, endpoint_model, task)
-        at_hand = engines(engine or (pictures.name if pictures and task != "markdown" else None), pictures)
-        settings = {"engine": engine or "", "pages": pages or "", "dpi": f"{dpi:g}", "task": task,
-                    "pictures": at_hand.pictures.name, "microfiche": __version__}
-        if pictures:
-            settings["model"] = f"{weights} {mode}" if pictures.name == "deepseek-ocr" else endpoint_model
-        failures: list[str] = []
-        for one, name in zip(given, names_for([g.name for g in given]), strict=True):
-            try:
-                if one.error:
-                    raise InputError(f"{one.name}: {one.error}")
-                with open_document(one.origin, one.name, dpi=dpi, password=password, limits=limits) as opened:
-                    shelf = Shelf(output, name, opened.sha256, settings) if output else None
-                    if shelf and resume and (before := shelf.finished()):
-                        if not shelf.file(form).is_file():
-                            shelf.write(before, form)
-                        err.print(f"{one.name}: read before", markup=False)
-                        continue
-                    numbers = page_numbers(pages, opened.pages) if pages else range(1, opened.pages + 1)
-                    begun = shelf.begun() if shelf and resume else {}
-                    found = [begun[n] for n in numbers if n in begun]
-                    read_now = leaves(opened, at_hand, [n for n in numbers if n not in begun])
-                    start = time.perf_counter()
-                    with progress(Path(one.name).name, len(numbers)) as done:
-                        for leaf in shelf.kept(read_now, begun) if shelf else read_now:
-                            found.append(leaf.page)
-                            if output and overlay and leaf.picture:
-                                file = output / name / f"overlay-{leaf.page.number:04d}.png"
-                                with whole_file(file) as beside:
-                                    drawn(leaf.picture, leaf.page).save(beside, "PNG")
-                            fresh = len(found) - len(begun)
-                            done(len(found), f"{fresh / (time.perf_counter() - start):.3g} pages/s")
-                    document = document_of(opened, settings, found)
-                if shelf:
-                    shelf.write(document, form)
-                else:
-                    sys.stdout.write(written(document, form))
-            except (InputError, UsageError, OSError) as error:
-                if len(given) == 1:
-                    raise
-                failures.append(one.name)
-                told = f"{one.name}: {error.strerror or error}" if isinstance(error, OSError) else error
-                err.print(f"microfiche: {told}", markup=False)
-                continue
-            if document.failed:
-                listed = ", ".join(str(page.number) for page in document.failed[:20])
-                more = ", …" if len(document.failed) > 20 else ""
-                failures.append(f"{one.name} (page{'s' * (len(document.failed) > 1)} {listed}{more})")
-            for note in document.notes:
-                err.print(f"{one.name}: {note}", markup=False)
-            for page in document.pages:
-                if page.status != "ok":
-                    err.print(f"{one.name}: page {page.number} {page.status}: {page.reason}", markup=False)
-            err.print(_summary(document, time.perf_counter() - start), markup=False)
+        pictures = _pictures(engine, weights, adapter, device, dtype, mode, endpoint, endpoint_model, task)
+        model = "" if pictures is None else f"{weights} {mode}" if pictures.name == "deepseek-ocr" else endpoint_model
+
+        def each(outcome: Outcome) -> None:
+            if outcome.error and len(sources) == 1:
+                raise outcome.error
+            if outcome.document and not output:
+                sys.stdout.write(written(outcome.document, form))
+            _show(outcome)
+
+        request = Request(
+            engine, pictures, task=task, model=model, pages=pages, dpi=dpi, password=password, limits=limits,
+            device=device,
+        )  # fmt: skip
+        failures = read_to(
+            output, sources, request, form=form, overlays=overlay, resume=resume, each=each, progress=progress
+        )
         if failures:
-            documents = f"{len(given)} documents were" if len(given) > 1 else "1 document was"
-            fail(f"{len(failures)} of {documents} not read whole: {', '.join(failures)}", 1)
+            documents = f"{len(sources)} documents were" if len(sources) > 1 else "1 document was"
+            listed = ", ".join(outcome.failure for outcome in failures)
+            fail(f"{len(failures)} of {documents} not read whole: {listed}", 1)
 
 
-def _model(
-    engine: EngineName | None,
+def _show(outcome: Outcome) -> None:
+    """What is said on stderr about a document that was read, or could not be."""
+    name, document, error = outcome.name, outcome.document, outcome.error
+    if error is not None:
+        said = f"{name}: {error.strerror or error}" if isinstance(error, OSError) else error
+        err.print(f"microfiche: {said}", markup=False)
+    if outcome.before:
+        err.print(f"{name}: read before", markup=False)
+    elif document is not None:
+        for note in document.notes:
+            err.print(f"{name}: {note}", markup=False)
+        for page in document.pages:
+            if page.status != "ok":
+                err.print(f"{name}: page {page.number} {page.status}: {page.reason}", markup=False)
+        err.print(_summary(document, outcome.seconds), markup=False)
+
+
+def _pictures(
+    engine: str | None,
     weights: str | None,
     adapter: Path | None,
     device: str,
@@ -181,10 +177,10 @@ def _model(
     endpoint_model: str,
     task: str,
 ) -> Engine | None:
-    """The engine of the model that is asked for or configured, if any; the endpoint before the weights."""
-    from microfiche.documents.engines.endpoint import EndpointEngine
+    """The engine of the endpoint or else of the published weights, where one of them is configured."""
+    from microfiche.documents.engines import CONFIGURED, EndpointEngine
 
-    if endpoint and engine != EngineName.deepseek:
+    if endpoint and engine != "deepseek-ocr":
         return EndpointEngine(endpoint, endpoint_model, os.environ.get("MICROFICHE_ENDPOINT_KEY"), task)
     if weights:
         import torch
@@ -193,7 +189,7 @@ def _model(
         from microfiche.deepseek_ocr import views
         from microfiche.deepseek_ocr.checkpoint import memory
         from microfiche.devices import device_named, fast_dtype
-        from microfiche.documents.engines.deepseek_ocr import DeepSeekEngine
+        from microfiche.documents.engines import deepseek_engine
         from microfiche.readers import load
 
         prompt(task)
@@ -202,17 +198,19 @@ def _model(
         held: torch.dtype = getattr(torch, dtype) if dtype else fast_dtype(device)
         needed = memory(dtype=held, device=device) / 1e9
         err.print(f"deepseek-ocr: {needed:.1f} GB of weights on {device}", markup=False)
-        return DeepSeekEngine(load("deepseek-ocr", device, held, weights, adapter), mode, task)
-    if adapter or device != "cpu":
-        raise UsageError(f"--{'adapter' if adapter else 'device'} goes with --weights")
-    if engine in (EngineName.endpoint, EngineName.deepseek) or task != "markdown":
-        what = f"--engine {engine}" if engine else f"--task {task}"
+        return deepseek_engine(load("deepseek-ocr", device, held, weights, adapter), mode, task)
+    if adapter:
+        raise UsageError("--adapter needs --weights")
+    if device != "cpu" and engine in (None, "text", "rapid", *CONFIGURED):
+        raise UsageError("--device needs --weights, or a model that ships as --engine")
+    if engine in CONFIGURED or task != "markdown":
+        what = f"--engine {engine}" if engine in CONFIGURED else f"--task {task}"
         raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")
     return None
 
 
 def _limits(given: list[str]) -> Limits:
-    """The limits, those changed that are `given` as NAME=NUMBER."""
+    """The limits, with those replaced that are `given` as NAME=NUMBER."""
     from microfiche.limits import Limits
 
     defaults = asdict(Limits())

@@ -1,36 +1,41 @@
 """Document: what was read from a file, page by page and block by block, and its Markdown.
 
-Knows nothing of where pages come from or who read them.
+Here too is what only all pages together show: running heads, and the levels of titles. It knows nothing of where pages
+come from or who read them.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from microfiche.documents.boxes import WholeBox
+
 Kind = Literal[
     "title", "text", "list", "table", "figure", "formula", "caption", "footnote", "header", "footer"
 ]
-Status = Literal["ok", "partial", "failed"]
 FLOATS = ("figure", "table", "caption", "footnote")  #: kinds that may stand within a paragraph
 CJK = re.compile(r"[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]")
 FURNITURE = ("header", "footer")  #: kinds that stand in the JSON and not in the Markdown
+NUMBERED = re.compile(r"^(\d+(?:\.\d+)*)\.?\s+\S")
 
 
 class Block(BaseModel):
     """One piece of a page, in reading order.
 
-    `box` is left, top, right, bottom in pixels of the page. `text` is Markdown: of a table the whole table (HTML
-    where it has spans), of a title its words without the #s that `level` stands for. `figure` is the file of a
-    picture cut from the page, relative to the Markdown file. `size` is a title's type size over that of the text.
+    `box` is left, top, right, bottom in pixels of the page. `text` is Markdown: for a table the whole table (HTML where
+    cells span rows or columns), for a title its words without the #s, whose number `level` is. `figure` is the file of
+    a picture cut from the page, relative to the Markdown file. `size` is a title's type size over that of the text.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Kind
-    box: tuple[int, int, int, int]
+    box: WholeBox
     text: str = ""
     confidence: float | None = None
     size: float | None = None
@@ -44,7 +49,7 @@ class Block(BaseModel):
                 return f"{'#' * (self.level or 2)} {self.text}"
             case "figure" | "formula" if self.figure:
                 return f"![{_alternative(self.text)}]({self.figure})"
-            case "figure":  # not cut out, as nobody gave a folder for it
+            case "figure":  # not cut out, as there was no folder to put it in
                 return f"![{_alternative(self.text)}]()" if self.text else ""
             case "caption":
                 return f"*{self.text}*" if self.text else ""
@@ -55,8 +60,8 @@ class Block(BaseModel):
 class PageRead(BaseModel):
     """One page: what was read from it, by which engine, and how that ended.
 
-    `reason` says why a page is not "ok": truncated, looped, low confidence, or the error it failed with.
-    `chosen` says why the engine was chosen.
+    `reason` says why a page is not "ok": truncated, looped, of low confidence, or the error that it failed with.
+    `chosen` says why this engine read it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -66,14 +71,14 @@ class PageRead(BaseModel):
     height: int = 0
     engine: str = ""
     chosen: str = ""
-    status: Status = "ok"
+    status: Literal["ok", "partial", "failed"] = "ok"
     reason: str = ""
     blocks: list[Block] = []
 
 
 class Document(BaseModel):
-    """The pages of one file, whose SHA-256 is `sha256`, read with `settings`; `notes` are what is wrong with
-    the file as a whole."""
+    """The pages of one file, whose SHA-256 is `sha256`, as they were read with `settings`; `notes` say what is wrong
+    with the file as a whole."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -89,8 +94,11 @@ class Document(BaseModel):
         return [page for page in self.pages if page.status == "failed"]
 
     def markdown(self) -> str:
-        """All pages as one Markdown text, without running heads and page numbers; a page that is not whole leaves a
-        comment that says so. A paragraph that a column's or a page's end breaks is put together again."""
+        """All pages as one Markdown text, without running heads and page numbers.
+
+        A comment marks each page that was not read whole. A paragraph that goes on in the next column or on the next
+        page becomes one again.
+        """
         parts: list[str] = []
         paragraph: int | None = None  # where the last paragraph stands in parts, if it may go on
         for page in self.pages:
@@ -111,7 +119,7 @@ class Document(BaseModel):
         return "\n\n".join(parts) + "\n"
 
     def plain(self) -> str:
-        """The text without Markdown's marks."""
+        """The text of all pages without Markdown's marks for titles, captions and figures."""
         shown = (b.text for page in self.pages for b in page.blocks if b.kind not in FURNITURE and b.text)
         return "\n\n".join(shown) + "\n"
 
@@ -122,7 +130,7 @@ def goes_on(before: str, after: str) -> bool:
 
 
 def continued(before: str, after: str) -> str:
-    """Two pieces of running text as one: a divided word put together, no space within Chinese."""
+    """Two pieces of running text as one: a divided word joined, no space between Chinese characters."""
     if before.endswith("\u00ad") or (before.endswith("-") and before[-2:-1].isalpha() and after[:1].islower()):
         return before[:-1] + after
     if not before or (CJK.match(before[-1]) and CJK.match(after[:1])):
@@ -132,3 +140,54 @@ def continued(before: str, after: str) -> str:
 
 def _alternative(text: str) -> str:
     return re.sub(r"[\[\]\s]+", " ", text).strip()
+
+
+def finish(pages: Sequence[PageRead]) -> list[PageRead]:
+    """All pages of a document, with running heads marked as such and each title given its level."""
+    return _with_levels(_with_running_heads(pages))
+
+
+def _with_running_heads(pages: Sequence[PageRead]) -> list[PageRead]:
+    def key(block: Block, height: int) -> str | None:
+        top, bottom = block.box[1] < 0.12 * height, block.box[3] > 0.88 * height
+        if block.kind in ("text", "title") and (top or bottom) and len(block.text) < 120:
+            return ("top " if top else "bottom ") + re.sub(r"\d+", "0", block.text)
+        return None
+
+    seen = Counter(k for page in pages for k in {key(b, page.height) for b in page.blocks} if k)
+    out = []
+    for page in pages:
+        found = []
+        for block in page.blocks:
+            k = key(block, page.height)
+            if k and seen[k] >= 3:
+                block = block.model_copy(update={"kind": "header" if k.startswith("top") else "footer"})
+            found.append(block)
+        out.append(page.model_copy(update={"blocks": found}))
+    return out
+
+
+def _with_levels(pages: Sequence[PageRead]) -> list[PageRead]:
+    """The pages with a level for each title: the largest type is level 1, type a tenth smaller the next; a number such
+    as 2.1 gives the level itself."""
+    sizes = sorted({b.size for p in pages for b in p.blocks if b.kind == "title" and b.size}, reverse=True)
+    ranks: dict[float, int] = {}
+    rank, start = 0, 0.0
+    for size in sizes:
+        if size < 0.9 * start or not rank:
+            rank, start = rank + 1, size
+        ranks[size] = rank
+
+    def level(block: Block) -> int:
+        numbered = NUMBERED.match(block.text)
+        if numbered and rank > 1:
+            return min(6, 2 + numbered[1].count("."))
+        return min(6, ranks.get(block.size or 0, 2))
+
+    return [
+        page.model_copy(update={"blocks": [
+            b.model_copy(update={"level": level(b)}) if b.kind == "title" and b.level is None else b
+            for b in page.blocks
+        ]})
+        for page in pages
+    ]

@@ -1,4 +1,4 @@
-"""What the DeepSeek-OCR model writes with <|grounding|>, parsed by a strict grammar; nothing in it is evaluated.
+"""A parser for what DeepSeek-OCR writes with <|grounding|>: a strict grammar; nothing in the text is evaluated.
 
     <|ref|>LABEL<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|> content, to the next <|ref|>
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 
+from microfiche.documents.boxes import WholeBox, rounded, scaled, union
 from microfiche.documents.document import Block, Kind
 
 MARK = re.compile(
@@ -39,15 +40,15 @@ LABELS: dict[str, tuple[Kind, int | None]] = {
     "page_number": ("footer", None),
 }
 FULL = 999
-REPEATS, LEAST, REACH = 4, 400, 16384  #: of a loop: repetitions, characters, and how far back it is looked for
+REPEATS, LEAST, REACH = 4, 400, 16384  #: of a loop: repetitions, characters, and how many of the last are searched
 
 
 def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
-    """The blocks of a page of `width` × `height` px that a model's output describes, and what was wrong with it.
+    """The blocks of a page of `width` × `height` px that a model's `output` describes, and what is wrong with it ("" if
+    nothing is).
 
-    Text outside all marks becomes blocks over the whole page. A mark with several boxes gives one figure for each
-    box, or one block around all of them. What is wrong ("" if nothing) are marks that do not follow the grammar:
-    they are taken out and their text is kept.
+    Text outside all marks becomes blocks over the whole page. A mark with several boxes gives a figure for each box, or
+    one block around all of them. Marks that do not follow the grammar are taken out, and their text is kept.
     """
     blocks: list[Block] = []
     page = (0, 0, width, height)
@@ -77,7 +78,7 @@ def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
             if text:
                 blocks.append(Block(kind="text", box=good[0] if good else page, text=text))
             continue
-        around = _around(good) if good else page
+        around = rounded(union(good)) if good else page
         if kind == "title":
             text = text.lstrip("#").strip()
         blocks.append(Block(kind=kind, box=around, text=text, level=level))
@@ -85,8 +86,8 @@ def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
 
 
 def loop(output: str) -> int | None:
-    """Where to cut an output that ends by repeating a block of any length REPEATS times or more, over LEAST
-    characters: behind the block's first occurrence. None if it does not."""
+    """Where to cut an output that ends by repeating a block of any length at least REPEATS times, over at least LEAST
+    characters: after the block's first occurrence. None if it does not end so."""
     backwards = output[: -REACH - 1 : -1]
     matched = [0] * len(backwards)  # the prefix function: how much of the start each position ends with
     found, k = None, 0
@@ -107,14 +108,8 @@ def tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-def _pixels(box: tuple[str, ...], width: int, height: int) -> tuple[int, int, int, int] | None:
-    left, top, right, bottom = map(int, box)
+def _pixels(numbers: tuple[str, ...], width: int, height: int) -> WholeBox | None:
+    left, top, right, bottom = map(int, numbers)
     if not (left <= right <= FULL and top <= bottom <= FULL):
         return None
-    x, y = width / FULL, height / FULL
-    return round(left * x), round(top * y), round(right * x), round(bottom * y)
-
-
-def _around(boxes: list[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
-    left, top, right, bottom = zip(*boxes, strict=True)
-    return min(left), min(top), max(right), max(bottom)
+    return rounded(scaled((left, top, right, bottom), width / FULL, height / FULL))

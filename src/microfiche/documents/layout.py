@@ -1,4 +1,4 @@
-"""Lines on a page → blocks in reading order: columns, paragraphs, headings, lists, tables, figures, formulas.
+"""From the lines on a page to blocks in reading order: columns, paragraphs, headings, lists, tables, figures, formulas.
 
 The same for a PDF's own text and for what OCR found. Regions are hints; without them the shapes of lines decide.
 """
@@ -14,21 +14,19 @@ from statistics import median
 
 from PIL import Image
 
+from microfiche.documents.boxes import columns, rounded, share, union
 from microfiche.documents.document import FURNITURE, Block, Kind, continued
-from microfiche.documents.lines import BULLETS, MARKER, Line, part, union
-from microfiche.documents.order import columns
-from microfiche.documents.regions import Region
-from microfiche.documents.sheet import Box
-from microfiche.documents.solids import CAPTION, solids, with_fractions
-from microfiche.documents.tables import table
+from microfiche.documents.lines import BULLETS, MARKER, Region, TextLine
+from microfiche.documents.tables import CAPTION, solids, table, with_fractions
+from microfiche.page import Box
 
 PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\s*\d{1,4})?[\W_]*$", re.IGNORECASE)
 LEADER = re.compile(r"(\.\s?){5,}")
 FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
-WIDEST_SPACE = 2.2  #: ems between two words of a justified line
+WIDEST_SPACE = 2.2  #: ems between two words of a justified line, at most
 GUTTER = 0.5  #: ems between two columns, at least
-FEW = 3  #: steps from line to line, with fewer of which a column does not tell how far apart its lines stand
-MARGIN = 0.08  #: of the page's height: where a number alone is the page's
+FEW = 3  #: a column with fewer steps from line to line does not show how far apart its lines stand
+MARGIN = 0.08  #: of the page's height, in which a number alone is the page's
 
 
 @dataclass(frozen=True)
@@ -37,18 +35,18 @@ class _Item:
 
     box: Box
     kind: Kind
-    lines: tuple[Line, ...]
+    lines: tuple[TextLine, ...]
 
 
 def blocks(
-    lines: Sequence[Line],
+    lines: Sequence[TextLine],
     regions: Sequence[Region],
     picture: Image.Image,
     rules: Sequence[Box] = (),
     images: Sequence[Box] = (),
 ) -> list[Block]:
     """The blocks of a page that looks like `picture` and on which `lines` stand."""
-    lines = _whole_rows(_parted(lines, regions), regions)
+    lines = _whole_rows(_divided(lines, regions), regions)
     body, size = _body_size(lines), picture.size
     solid = solids(lines, regions, rules, images, picture, body)
     items = _items(lines, solid, regions, rules, size, body)
@@ -61,18 +59,18 @@ def blocks(
     return [*heads, *_lists(out), *(b for b in furniture if b.kind == "footer")]
 
 
-def _parted(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
-    """The lines, those taken apart that reach from one region of text into another beside it, as OCR may read over a
-    gutter: at the space nearest to it."""
+def _divided(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:
+    """The lines, with each that reaches from one region of text into another beside it, as OCR may across a gutter,
+    divided at the space nearest to the gutter."""
     out = []
     texts = [r.box for r in regions if r.kind == "text"]
     for line in lines:
-        over = sorted(box for box in texts if part(line.box, box) > 0.15 and box[1] < line.middle < box[3])
+        over = sorted(box for box in texts if share(line.box, box) > 0.15 and box[1] < line.middle < box[3])
         spaces = [m.start() for m in re.finditer(" ", line.text)]
         if len(over) == 2 and over[0][2] < over[1][0] and spaces:
             left, top, right, bottom = line.box
-            share = ((over[0][2] + over[1][0]) / 2 - left) / (right - left)
-            at = min(spaces, key=lambda i: abs(i / len(line.text) - share))
+            middle = ((over[0][2] + over[1][0]) / 2 - left) / (right - left)
+            at = min(spaces, key=lambda i: abs(i / len(line.text) - middle))
             out.append(replace(line, text=line.text[:at], box=(left, top, over[0][2], bottom)))
             out.append(replace(line, text=line.text[at + 1 :], box=(over[1][0], top, right, bottom)))
         else:
@@ -80,13 +78,13 @@ def _parted(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
     return out
 
 
-def _whole_rows(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
-    """The lines, those put together that only wide spaces part: pieces of one row in one region of running text."""
+def _whole_rows(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:
+    """The lines, with pieces of one row joined where only wide spaces lie between them in a region of running text."""
     out = list(lines)
     for region in regions:
         if region.kind in ("table", "figure", "formula"):
             continue
-        inside = sorted((line for line in out if part(line.box, region.box) > 0.5), key=lambda line: line.box[0])
+        inside = sorted((line for line in out if share(line.box, region.box) > 0.5), key=lambda line: line.box[0])
         for line in inside:
             before = [
                 x for x in out
@@ -103,7 +101,7 @@ def _whole_rows(lines: Sequence[Line], regions: Sequence[Region]) -> list[Line]:
     return out
 
 
-def _body_size(lines: Sequence[Line]) -> float:
+def _body_size(lines: Sequence[TextLine]) -> float:
     """The size that most characters have."""
     sizes = sorted((line.size, len(line.text)) for line in lines)
     half = sum(n for _, n in sizes) / 2
@@ -115,17 +113,17 @@ def _body_size(lines: Sequence[Line]) -> float:
 
 
 def _items(
-    lines: Sequence[Line],
+    lines: Sequence[TextLine],
     solid: Sequence[tuple[Kind, Box]],
     regions: Sequence[Region],
     rules: Sequence[Box],
     size: tuple[int, int],
     body: float,
 ) -> list[_Item]:
-    held: list[list[Line]] = [[] for _ in solid]
+    held: list[list[TextLine]] = [[] for _ in solid]
     items: list[_Item] = []
     for line in lines:
-        into = [k for k, (_, box) in enumerate(solid) if part(line.box, box) > 0.5]
+        into = [k for k, (_, box) in enumerate(solid) if share(line.box, box) > 0.5]
         beside = [
             k for k, (kind, box) in enumerate(solid)
             if kind == "formula" and FORMULA_NUMBER.match(line.text) and box[1] < line.middle < box[3]
@@ -139,15 +137,15 @@ def _items(
         if kind == "table" and not inside:
             kind = "figure"
         items.append(_Item(around, kind, tuple(inside)))
-    return [_set(item, rules) for item in items]
+    return [_arranged(item, rules) for item in items]
 
 
-def _set(item: _Item, rules: Sequence[Box]) -> _Item:
-    """The same, the pieces of a table put into one, those of a formula where they belong."""
+def _arranged(item: _Item, rules: Sequence[Box]) -> _Item:
+    """The item with its lines in place: those of a table made into one text, those of a formula put in order."""
     match item.kind:
         case "table":
             text = table(item.lines, rules, item.box)
-            whole = Line(text, item.box, item.lines[0].size, confidence=_confidence(item.lines))
+            whole = TextLine(text, item.box, item.lines[0].size, confidence=_confidence(item.lines))
             return replace(item, lines=(whole,))
         case "formula":
             return replace(item, lines=tuple(with_fractions(item.lines, rules)))
@@ -156,9 +154,9 @@ def _set(item: _Item, rules: Sequence[Box]) -> _Item:
 
 
 def _kind(
-    line: Line, regions: Sequence[Region], solid: Sequence[tuple[Kind, Box]], size: tuple[int, int], body: float
+    line: TextLine, regions: Sequence[Region], solid: Sequence[tuple[Kind, Box]], size: tuple[int, int], body: float
 ) -> Kind:
-    over = [r for r in regions if part(line.box, r.box) > 0.5]
+    over = [r for r in regions if share(line.box, r.box) > 0.5]
     said = max(over, key=lambda r: r.score).kind if over else "text"
     edge = line.box[3] < MARGIN * size[1] or line.box[1] > (1 - MARGIN) * size[1]
     outer = line.box[3] < 1.5 * MARGIN * size[1] or line.box[1] > (1 - 1.5 * MARGIN) * size[1]
@@ -204,7 +202,7 @@ def _paragraphs(column: Sequence[_Item], body: float) -> list[Block]:
 
 
 def _rows(column: Sequence[_Item]) -> list[_Item]:
-    """The items from the top, those of one row from the left."""
+    """The items from the top down, and within a row from the left."""
     rows: list[list[_Item]] = []
     for item in sorted(column, key=lambda item: item.box[1] + item.box[3]):
         last = rows[-1][-1].box if rows else None
@@ -244,26 +242,25 @@ def _breaks(group: Sequence[_Item], item: _Item, left: float, right: float, pitc
 
 def _block(group: Sequence[_Item], body: float) -> Block:
     kind, lines = group[0].kind, [line for item in group for line in item.lines]
-    left, top, right, bottom = union([item.box for item in group])
     text = joined([line.text for line in lines]) if kind != "table" else lines[0].text
     if kind == "text" and text[:1] in ("#", ">"):
         text = "\\" + text
     return Block(
         kind=kind,
-        box=(round(left), round(top), round(right), round(bottom)),
+        box=rounded(union(item.box for item in group)),
         text=text,
         confidence=round(_confidence(lines), 4) if lines else None,
         size=round(median(line.size for line in lines) / body, 3) if kind == "title" else None,
     )
 
 
-def _confidence(lines: Sequence[Line]) -> float:
+def _confidence(lines: Sequence[TextLine]) -> float:
     total = sum(len(line.text) for line in lines)
     return sum(line.confidence * len(line.text) for line in lines) / max(1, total)
 
 
 def _lists(found: Sequence[Block]) -> list[Block]:
-    """The blocks, items that follow each other made into one list."""
+    """The blocks, with list items that follow each other joined into one list."""
     out: list[Block] = []
     for block in found:
         match = MARKER.match(block.text) if block.kind == "text" else None
@@ -275,14 +272,13 @@ def _lists(found: Sequence[Block]) -> list[Block]:
         block = block.model_copy(update={"kind": "list", "text": item})
         if out and out[-1].kind == "list" and block.box[1] >= out[-1].box[1]:
             last = out[-1]
-            a, b = last.box, block.box
-            around = (min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3]))
-            out[-1] = last.model_copy(update={"text": f"{last.text}\n{item}", "box": around})
+            both = rounded(union([last.box, block.box]))
+            out[-1] = last.model_copy(update={"text": f"{last.text}\n{item}", "box": both})
         else:
             out.append(block)
     return out
 
 
 def joined(lines: Sequence[str]) -> str:
-    """Lines as running text."""
+    """The lines as running text."""
     return reduce(continued, lines, "").replace("\u00ad", "")

@@ -1,38 +1,32 @@
-"""From any file that users give to a bounded stream of Sheets. Knows nothing of what is read from them."""
+"""From any file, folder or address that users name to a bounded stream of Sheets.
+
+Knows nothing of what is read from the sheets. What an address holds is fetched within limits, by http and https alone.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import http.client
 import re
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+from urllib.parse import urlsplit
 
-from microfiche.documents.fetching import fetched, is_url
 from microfiche.documents.pictures import PictureFile
-from microfiche.documents.sheet import Box, Font, Sheet, TextLayer
-from microfiche.documents.workers import Workers
+from microfiche.documents.sheet import Sheet
+from microfiche.documents.worker import Workers
 from microfiche.errors import InputError, UsageError
 from microfiche.files import files_below, plain, shown
 from microfiche.limits import Limits
 from microfiche.sources import DOCUMENTS, named, standard_input
 
-__all__ = [
-    "Box",
-    "Font",
-    "Given",
-    "Limits",
-    "Opened",
-    "Sheet",
-    "TextLayer",
-    "documents_in",
-    "open_document",
-    "page_numbers",
-]
-
-HEAD = 1024  # bytes in which a PDF's mark must stand
+HEAD = 1024  #: bytes in which a PDF's mark must stand
 MARKS = (
     (b"\x89PNG\r\n\x1a\n", "png"),
     (b"\xff\xd8\xff", "jpeg"),
@@ -41,23 +35,27 @@ MARKS = (
     (b"II+\0", "tiff"),
     (b"MM\0+", "tiff"),
 )
+SCHEMES = ("http", "https")
+PIECE = 1 << 16  #: bytes that are taken from the network at a time
 
 
 @dataclass(frozen=True)
-class Given:
-    """A document to open: a file, bytes from standard input, or the URL of a file. `error` says why one that was found
-    is left out."""
+class DocumentSource:
+    """A document to open: a file, bytes from standard input, or the URL of a file.
+
+    `error` says why a file that was found in a folder is not to be opened.
+    """
 
     name: str
     origin: Path | bytes | str
     error: str | None = None
 
 
-class Opened:
+class OpenFile:
     """An open document; use it in a `with`.
 
-    `kind` is pdf, png, jpeg, tiff or webp, by content; `pages` how many there are; `sha256` of the file; `repaired`
-    that it is a PDF whose table of objects was damaged, so that some of it may be missing.
+    `kind` is pdf, png, jpeg, tiff or webp, by content; `pages` is how many there are; `sha256` is that of the file;
+    `repaired` says that it is a PDF whose table of objects was damaged, so that some of it may be missing.
     """
 
     def __init__(self, name: str, kind: str, sha256: str, file: Workers | PictureFile) -> None:
@@ -66,14 +64,14 @@ class Opened:
         self._file = file
 
     def sheets(self, numbers: Sequence[int] | None = None) -> Iterator[Sheet]:
-        """The pages of `numbers`, from 1, in that order (all, if None), as they are asked for."""
+        """The pages of these `numbers`, from 1, in that order (all, if None), each opened when it is asked for."""
         return self._file.sheets(range(1, self.pages + 1) if numbers is None else numbers)
 
     def close(self) -> None:
         """Closes the file."""
         self._file.close()
 
-    def __enter__(self) -> Opened:
+    def __enter__(self) -> OpenFile:
         return self
 
     def __exit__(
@@ -90,12 +88,13 @@ def open_document(
     password: str | None = None,
     limits: Limits = Limits(),
     workers: int = 2,
-) -> Opened:
-    """Opens a PDF, PNG, JPEG, TIFF or WebP, told by its content; a PDF is drawn at `dpi` by `workers` processes. A str
-    is the URL of one.
+) -> OpenFile:
+    """Opens a PDF, PNG, JPEG, TIFF or WebP file, whose kind its content decides; a str is the URL of one.
 
-    InputError, beginning with `name`, for what cannot be opened at all; a page that cannot be is a Sheet with its
-    error, and the pages after it come all the same.
+    A PDF is drawn at `dpi` by `workers` processes.
+
+    Raises InputError, beginning with `name`, where the file cannot be opened at all. A page that cannot be opened
+    becomes a Sheet with an error, and the pages after it come all the same.
     """
     if not (dpi > 0 and workers > 0):
         raise UsageError(f"{dpi:g} dpi, {workers} workers: both must be more than 0")
@@ -107,8 +106,8 @@ def open_document(
     kind, sha256 = _examine(source, name, limits)
     try:
         if kind == "pdf":
-            return Opened(name, kind, sha256, Workers(source, dpi, password, limits, workers))
-        return Opened(name, kind, sha256, PictureFile(source, kind, limits))
+            return OpenFile(name, kind, sha256, Workers(source, dpi, password, limits, workers))
+        return OpenFile(name, kind, sha256, PictureFile(source, kind, limits))
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
 
@@ -151,8 +150,11 @@ def _kind(head: bytes, name: str) -> str:
 
 
 def page_numbers(spec: str, count: int) -> list[int]:
-    """The pages that `spec` ("1-3,7", "5-" to the end) means, in rising order, each once: of a range, those that there
-    are; UsageError if a page, or the first of a range, is not among `count`."""
+    """The pages that `spec` means ("1-3,7"; "5-" goes to the end) in a document of `count`, in rising order, each once.
+
+    A range that goes past the last page ends there. Raises UsageError if `spec` is no list of pages and ranges, or if a
+    page, or the first page of a range, does not exist.
+    """
     numbers: set[int] = set()
     for part in spec.split(","):
         match = re.fullmatch(r"\s*(\d+)\s*(-\s*(\d*)\s*)?", part, re.ASCII)
@@ -168,28 +170,30 @@ def page_numbers(spec: str, count: int) -> list[int]:
     return sorted(numbers)
 
 
-def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Given]:
-    """The documents that `names` mean: files, folders (all below them with a known suffix, 2 before 10), URLs, "-".
+def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[DocumentSource]:
+    """The documents that `names` mean: files, URLs, folders (everything below them with a known suffix, 2 before 10),
+    and "-" for standard input.
 
-    What a folder holds is left out, with an `error`, if it is a link to somewhere outside the folder or no file; hidden
-    files and folders are passed over. InputError for what does not exist, or a folder without documents.
+    A link that leads out of its folder, and what is no regular file, comes with an `error`; hidden files and folders
+    are passed over. Raises InputError for what does not exist and for a folder without documents, UsageError where "-"
+    stands twice.
     """
-    found: list[Given] = []
+    found: list[DocumentSource] = []
     for name in names:
         path = named(name)
         if name == "-":
-            if any(isinstance(given.origin, bytes) for given in found):
-                raise UsageError("- stands there twice, but there is one standard input")
-            found.append(Given("-", _read_all(standard_input(), limits)))
+            if any(isinstance(one.origin, bytes) for one in found):
+                raise UsageError("- is given twice, but there is only one standard input")
+            found.append(DocumentSource("-", _read_all(standard_input(), limits)))
         elif is_url(name):
-            found.append(Given(name, name))
+            found.append(DocumentSource(name, name))
         elif path.is_dir():
             inside = _below(path)
             if not inside:
                 raise InputError(f"{name}: no PDF or pictures in this folder")
             found += inside
         elif path.exists():
-            found.append(Given(plain(name), path))
+            found.append(DocumentSource(plain(name), path))
         else:
             raise InputError(f"{name}: no such file")
     return found
@@ -202,13 +206,81 @@ def _read_all(file: IO[bytes], limits: Limits) -> bytes:
     return data
 
 
-def _below(folder: Path) -> list[Given]:
-    found: list[Given] = []
+def _below(folder: Path) -> list[DocumentSource]:
+    found: list[DocumentSource] = []
     for one in files_below(folder, lambda path, is_folder: path.name.startswith(".")):
         if one.path.suffix.lower() in DOCUMENTS or (one.left_out and one.is_folder):
-            found.append(Given(shown(one.path), one.path, f"{one.left_out}; left out" if one.left_out else None))
-    return sorted(found, key=lambda given: _natural(given.name))
+            why = f"{one.left_out}; left out" if one.left_out else None
+            found.append(DocumentSource(shown(one.path), one.path, why))
+    return sorted(found, key=lambda one: _natural(one.name))
 
 
 def _natural(name: str) -> list[tuple[str, int]]:
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+
+
+def is_url(name: str) -> bool:
+    """Whether `name` is an address that `fetched` takes."""
+    return name.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
+
+
+def fetched(url: str, limits: Limits = Limits()) -> bytes:
+    """The bytes at `url`; raises InputError, without the address, where they do not come whole and within `limits`."""
+    end = time.monotonic() + limits.seconds
+    try:
+        request = urllib.request.Request(url, headers={"User-Agent": "microfiche", "Accept-Encoding": "identity"})
+        with _opener().open(request, timeout=limits.seconds) as answer:
+            return _body(answer, limits, end)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise InputError(f"the server answered {error.code} {str(error.reason).splitlines()[0]}") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, TimeoutError):
+            raise InputError(_late(limits)) from error
+        raise InputError(f"cannot be fetched ({reason or type(reason).__name__})") from error
+
+
+def _body(answer: http.client.HTTPResponse, limits: Limits, end: float) -> bytes:
+    length = answer.headers.get("Content-Length", "")
+    announced = int(length) if length.isdecimal() else None
+    data = bytearray()
+    while True:
+        if max(announced or 0, len(data)) > limits.bytes:
+            raise InputError(f"more than {limits.bytes:,} bytes, which is the limit bytes")
+        if time.monotonic() > end:
+            raise InputError(_late(limits))
+        piece = answer.read1(PIECE)
+        if not piece:
+            break
+        data += piece
+    if announced is not None and len(data) < announced:
+        raise InputError(f"cut short: {len(data):,} of {announced:,} bytes came")
+    return bytes(data)
+
+
+def _late(limits: Limits) -> str:
+    return f"did not come within {limits.seconds:g} seconds, which is the limit seconds"
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Knows http and https alone: no files, no ftp, wherever it is sent on to."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, _Redirects,
+        urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPErrorProcessor, urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str,
+        headers: http.client.HTTPMessage, newurl: str,
+    ) -> urllib.request.Request | None:
+        before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if after not in SCHEMES or (before == "https" and after == "http"):
+            fp.close()
+            raise urllib.error.URLError(f"the server sends on from {before} to {after}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and WebP files as pages, by Pillow. Sizes are judged by the header before anything is decoded."""
+"""PNG, JPEG, TIFF and WebP files as pages, by Pillow. The header's size is checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class PictureFile:
             return number
 
     def sheets(self, numbers: Sequence[int]) -> Iterator[Sheet]:
-        """The pages `numbers`, from 1, in that order; a Sheet with its error where one cannot be decoded."""
+        """The pages `numbers`, from 1, in that order; a page that cannot be decoded is a Sheet with an error."""
         return map(self._sheet, numbers)
 
     def _sheet(self, number: int) -> Sheet:
@@ -81,7 +81,7 @@ class PictureFile:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Any picture as RGB of 8 bit: turned as its EXIF says, on white paper, 16 bit and more scaled to 8."""
+    """Any picture as RGB of 8 bit: turned as its EXIF data says, on white paper, scaled to 8 bit from 16 or more."""
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_eight_bit(image)).convert("RGB")

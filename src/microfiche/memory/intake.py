@@ -20,9 +20,10 @@ from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 from PIL import Image
 from rapidfuzz import fuzz, process
 
-from microfiche.documents.engines.rapid import RapidEngine
+from microfiche.documents.engines import engines
 from microfiche.documents.opening import open_document
-from microfiche.documents.reading import document_of, engines, leaves
+from microfiche.documents.rapid import RapidEngine
+from microfiche.documents.reading import document_of, read_pages
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import InputError, MicroficheError
 from microfiche.files import Found, files_below
@@ -138,11 +139,11 @@ def read_document(path: Path) -> tuple[str, str]:
     try:
         with open_document(path, str(path)) as opened:
             pages = []
-            for leaf in leaves(opened, engines()):
-                pages.append(leaf.page)
-                if leaf.picture is not None and leaf.page.engine not in ("", "text"):
-                    why = untrusted(np.asarray(leaf.picture.convert("L")), words_of_picture)
-                    warnings += [f"page {leaf.page.number}: {why}"] if why else []
+            for page, picture in read_pages(opened, engines()):
+                pages.append(page)
+                if picture is not None and page.engine not in ("", "text"):
+                    why = untrusted(np.asarray(picture.convert("L")), words_of_picture)
+                    warnings += [f"page {page.number}: {why}"] if why else []
             text = document_of(opened, {}, pages).markdown()
     except MicroficheError as error:
         raise InputError(str(error)) from error

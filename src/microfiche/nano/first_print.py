@@ -8,7 +8,7 @@ two pixels, a frame says which character has its centre there, if any. Its succe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from microfiche.nano.cells import NanoConfig, NanoModel
 from microfiche.nano.readout import OFFSETS, SQUARE, Squares, around_centres, square_at
 from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, reading_of, trace
-from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Reading, VisionTokens
+from microfiche.page import PAPER, TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights.stored import Kind
 
@@ -92,6 +92,10 @@ class NanoPrint(NanoModel):
         )
         super().__init__(config, readout, checkpoint)
 
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The vision tokens of each page, on the CPU; a page is followed by paper up to whole squares of 64 px."""
+        return super().encode([_whole(page) for page in pages])
+
     @torch.inference_mode()
     def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
         """What is read of each page, a line of text for each line of type, from the top down; CheckpointError for
@@ -103,6 +107,14 @@ class NanoPrint(NanoModel):
             for page, squares in zip(batch, self._squares(values), strict=False):
                 readings.append(reading_of(self.readout.read(squares, page.height, page.width)))
         return readings
+
+
+def _whole(page: Page) -> Page:
+    missing = [(0, -side % TOKEN_SIDE) for side in page.image.shape[:2]]
+    if not any(after for _, after in missing):
+        return page
+    sides = missing + [(0, 0)] * (page.image.ndim - 2)
+    return replace(page, image=np.pad(page.image, sides, constant_values=PAPER))
 
 
 NANO_PRINT = Kind(

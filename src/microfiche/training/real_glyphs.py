@@ -18,8 +18,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from microfiche.documents.pdf import page_to_picture
-from microfiche.documents.pdf_text import HYPHENS, INVISIBLE
+from microfiche.documents.pdf import HYPHENS, INVISIBLE, page_to_picture
 
 FEWEST, _MOST = 50, 40_000  #: characters of a page that is of use
 _TURNED = 0.0175  #: the tangent of 1°

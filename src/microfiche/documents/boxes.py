@@ -1,0 +1,141 @@
+"""Boxes on a page: their geometry, and the order in which they are read.
+
+Works on boxes alone: what stands in them is not its business. Coordinates are pixels from the page's top left corner.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from microfiche.page import Box
+
+WholeBox = tuple[int, int, int, int]  #: a Box whose coordinates are whole pixels
+
+
+def union(boxes: Iterable[Box]) -> Box:
+    """The smallest box around all of `boxes`, of which there is at least one."""
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def around(points: Iterable[tuple[float, float]]) -> Box:
+    """The smallest box around `points` (x, y), of which there is at least one."""
+    x, y = zip(*points, strict=True)
+    return min(x), min(y), max(x), max(y)
+
+
+def area(box: Box) -> float:
+    """The area of a box."""
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def share(a: Box, b: Box) -> float:
+    """The share of box `a`, from 0 to 1, that lies in box `b`."""
+    return _common(a, b) / max(1.0, area(a))
+
+
+def share_of_smaller(a: Box, b: Box) -> float:
+    """The share, from 0 to 1, of the smaller of two boxes that lies in the other."""
+    return _common(a, b) / max(1.0, min(area(a), area(b)))
+
+
+def _common(a: Box, b: Box) -> float:
+    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    return max(0.0, across) * max(0.0, down)
+
+
+def within(a: Box, b: Box, reach: float) -> bool:
+    """Whether box `a` lies in box `b` when `b` grows by `reach` on every side."""
+    return b[0] - reach <= a[0] and a[2] <= b[2] + reach and b[1] - reach <= a[1] and a[3] <= b[3] + reach
+
+
+def touch(a: Box, b: Box, reach: float) -> bool:
+    """Whether two boxes lie no more than `reach` apart, both across and down."""
+    return all(a[k] - reach <= b[k + 2] and b[k] - reach <= a[k + 2] for k in (0, 1))
+
+
+def clipped(box: Box, size: tuple[float, float]) -> Box:
+    """The part of a box that lies on a page of this width and height."""
+    width, height = size
+    return (
+        min(max(box[0], 0.0), width),
+        min(max(box[1], 0.0), height),
+        min(max(box[2], 0.0), width),
+        min(max(box[3], 0.0), height),
+    )
+
+
+def scaled(box: Box, x: float, y: float) -> Box:
+    """The box with its horizontal coordinates multiplied by `x` and its vertical ones by `y`."""
+    return box[0] * x, box[1] * y, box[2] * x, box[3] * y
+
+
+def rounded(box: Box) -> WholeBox:
+    """The box in whole pixels."""
+    return round(box[0]), round(box[1]), round(box[2]), round(box[3])
+
+
+def turned_back(box: WholeBox, degrees: float, size: tuple[int, int]) -> WholeBox:
+    """The box on a page of this width and height that surrounds what `box` shows after the page was turned
+    counter-clockwise about its centre by `degrees`."""
+    if not degrees:
+        return box
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x0, y0 = size[0] / 2, size[1] / 2
+    corners = [(x - x0, y - y0) for x in (box[0], box[2]) for y in (box[1], box[3])]
+    left, top, right, bottom = rounded(around((cos * x - sin * y + x0, sin * x + cos * y + y0) for x, y in corners))
+    return max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
+
+
+def columns(boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """The indices of `boxes` in reading order, in pieces: each a column, or a part of the page across all columns.
+
+    Columns are read from left to right, each from the top; an empty strip more than `gutter` px wide separates two of
+    them. Recursive XY-cut (Nagy and Seth, 1984).
+    """
+    return _cut(list(range(len(boxes))), boxes, gutter)
+
+
+def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    if len(chosen) < 2:
+        return [chosen] if chosen else []
+    pieces: list[list[int]] = []
+    run: list[int] = []
+    # Bands that one and the same gutter divides make a run; a band across all columns ends it.
+    for band in _divided(chosen, boxes, axis=1, gap=0):
+        if run and not _gutters(run + band, boxes, gutter):
+            if _gutters(run, boxes, gutter):
+                pieces += _columns(run, boxes, gutter)
+                run = []
+            elif _gutters(band, boxes, gutter):
+                pieces.append(run)
+                run = []
+        run = run + band
+    return pieces + _columns(run, boxes, gutter)
+
+
+def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    parts = _divided(run, boxes, axis=0, gap=gutter)
+    if len(parts) == 1 or len(parts) == len(run):
+        return [run]  # one column, or one row
+    return [piece for part in parts for piece in _cut(part, boxes, gutter)]
+
+
+def _gutters(run: list[int], boxes: Sequence[Box], gutter: float) -> bool:
+    return len(_divided(run, boxes, axis=0, gap=gutter)) > 1
+
+
+def _divided(chosen: list[int], boxes: Sequence[Box], axis: int, gap: float) -> list[list[int]]:
+    """`chosen` along an axis (0 across, 1 down) in groups, between which an empty strip of more than `gap` px lies."""
+    groups: list[list[int]] = []
+    end = float("-inf")
+    for i in sorted(chosen, key=lambda i: (boxes[i][axis], boxes[i][1 - axis])):
+        low, high = boxes[i][axis], boxes[i][axis + 2]
+        # Lines set closely overlap a little; an overlap of less than 0.3 of the next one still ends a band.
+        if groups and low - end <= (gap if axis == 0 else -0.3 * (high - low)):
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+        end = max(end, high)
+    return groups

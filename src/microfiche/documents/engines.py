@@ -1,0 +1,309 @@
+"""Who reads a page: an Engine gives the reading of sheets, and for each sheet one is chosen.
+
+`text` takes a PDF's own text layer where it is sound, `rapid` (rapid.py) reads scans, `endpoint` asks a server, and
+ReaderEngine makes an engine of any Reader. To add an engine, write a class with `name`, `batch` and `read`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import unicodedata
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from PIL import Image
+
+from microfiche.decoder.prompts import prompt
+from microfiche.documents.boxes import area
+from microfiche.documents.document import PageRead
+from microfiche.documents.grounding import loop, parse
+from microfiche.documents.layout import blocks
+from microfiche.documents.lines import lines_of, lines_read
+from microfiche.documents.rapid import RapidEngine, page_of_lines, regions
+from microfiche.documents.sheet import Sheet, TextLayer
+from microfiche.endpoint import Endpoint, image_part
+from microfiche.errors import CheckpointError, InputError, UsageError
+from microfiche.page import Page, Reading, Status
+
+if TYPE_CHECKING:
+    from microfiche.deepseek_ocr.model import DeepSeekOCR
+    from microfiche.readers import Reader
+
+WORD = re.compile(r"[A-Za-z]{4,}")
+VOWEL = re.compile(r"[aeiouyAEIOUY]")
+SOUND = "a sound text layer"
+CONFIGURED = {"endpoint": "the address of a server", "deepseek-ocr": "weights"}  #: engines, and what they need
+
+
+class Engine(Protocol):
+    """Reads sheets that have pictures, `batch` at a time at most."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in documents and by `--engine`."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """How many sheets it gains from having at once."""
+        ...
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        """The page that it reads on each sheet; a fault in one page is that page's status, not an error."""
+        ...
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The engines at hand: `text` for sound text layers, `pictures` for all else; if `forced`, one reads every page."""
+
+    pictures: Engine
+    text: Engine | None
+    forced: bool = False
+
+    def choose(self, sheet: Sheet) -> tuple[Engine, str]:
+        """The engine for a sheet that has a picture, and the reason for choosing it."""
+        if self.text is None or (self.forced and self.text is not self.pictures):
+            return self.pictures, "asked for"
+        wrong = unsound(sheet)
+        if self.forced:
+            return self.text, "asked for" + (f", though {wrong}" if wrong else "")
+        return (self.pictures, wrong) if wrong else (self.text, SOUND)
+
+
+def engines(name: str | None = None, pictures: Engine | None = None, device: str = "cpu") -> Engines:
+    """The engines to read with: all of them, chosen page by page, if `name` is None, otherwise that one alone.
+
+    `name` is "text", "rapid", the name of `pictures`, or a model that `microfiche.load` finds by its name, on `device`.
+    `pictures` reads scans in place of RapidOCR. Raises UsageError for another name.
+    """
+    text = TextEngine()
+    if name is None:
+        return Engines(pictures or RapidEngine(), text)
+    if name == text.name:
+        return Engines(text, text, forced=True)
+    if pictures is not None and name == pictures.name:
+        return Engines(pictures, None, forced=True)
+    return Engines(RapidEngine() if name == RapidEngine.name else reader_engine(name, device), None, forced=True)
+
+
+def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
+    """The engine of the model that `microfiche.load` finds by its `name`; UsageError where there is none."""
+    from microfiche.readers import load
+
+    known = f"there are text, rapid, {', '.join(CONFIGURED)} and the models that ship, such as nano-print"
+    if name in CONFIGURED:
+        raise UsageError(f"engine {name!r} needs {CONFIGURED[name]}; pass it as pictures=…")
+    try:
+        reader: Any = load(name, device)
+    except CheckpointError as error:
+        raise UsageError(f"no engine {name!r}; {known} ({error})") from error
+    return ReaderEngine(name, reader)
+
+
+def unsound(sheet: Sheet) -> str:
+    """Why the text layer of a sheet is not to be trusted; "" if it is."""
+    layer = sheet.text
+    if layer is None or sheet.picture is None:
+        return "no text layer"
+    drawn = np.array([not c.isspace() for c in layer.text], bool)
+    count = int(drawn.sum())
+    if count == 0:
+        return "no text in the text layer"
+    if layer.invisible[drawn].mean() > 0.5:
+        return "its text is hidden behind a scan"
+    page = sheet.picture.width * sheet.picture.height
+    scan = max(map(area, sheet.image_boxes), default=0.0) / page
+    if scan > 0.7 and count < 200:
+        return "a picture covers the page"
+    unmapped = 1 - layer.mapped[drawn].mean() + _strange(layer) / count
+    if unmapped > 0.03:
+        return f"{unmapped:.0%} of its characters have no Unicode value"
+    if _garbled(layer.text):
+        return "its text is garbled"
+    return ""
+
+
+def _strange(layer: TextLayer) -> int:
+    """How many characters are such as no text is written with: replacement, private use, unassigned, control."""
+    strange = ("Co", "Cn", "Cc", "Cs")
+    return sum(
+        c == "\ufffd" or unicodedata.category(c) in strange
+        for c, mapped in zip(layer.text, layer.mapped, strict=True)
+        if mapped and c not in "\n\r\t"
+    )
+
+
+def _garbled(text: str) -> bool:
+    """Whether what should be Latin words mostly lacks vowels, as happens where a font numbers its letters anew."""
+    words = WORD.findall(text)
+    latin = sum(map(len, words))
+    if len(words) < 20 or latin < 0.3 * len(text):
+        return False
+    return sum(not VOWEL.search(w) for w in words) > 0.25 * len(words)
+
+
+class TextEngine:
+    """Reads sheets by their text layer."""
+
+    name = "text"
+    batch = 4
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        """The blocks of each sheet, which has a picture; partial or failed where its text layer is unsound or empty."""
+        return [self._read(sheet) for sheet in sheets]
+
+    def _read(self, sheet: Sheet) -> PageRead:
+        assert sheet.picture is not None
+        size = sheet.picture.size
+        lines = lines_of(sheet.text, *size) if sheet.text else []
+        hints = regions(sheet.picture) if lines else []
+        found = blocks(lines, hints, sheet.picture, sheet.rules, sheet.image_boxes)
+        wrong = unsound(sheet)
+        return PageRead(
+            number=sheet.number,
+            width=size[0],
+            height=size[1],
+            engine=self.name,
+            status="failed" if wrong and not found else "partial" if wrong else "ok",
+            reason=wrong,
+            blocks=found,
+        )
+
+
+def _page_of_text(sheet: Sheet, engine: str, text: str, status: Status, reason: str) -> PageRead:
+    """The page that a model's `text` describes; partial where the reading ended early or marks in it are broken."""
+    assert sheet.picture is not None
+    width, height = sheet.picture.size
+    found, wrong = parse(text, width, height)
+    return PageRead(
+        number=sheet.number,
+        width=width,
+        height=height,
+        engine=engine,
+        status="ok" if status == "ok" and not wrong else "partial",
+        reason=reason or wrong,
+        blocks=found,
+    )
+
+
+@dataclass(frozen=True)
+class ReaderEngine:
+    """Reads sheets by `reader`, which may be any Reader.
+
+    A reading with boxes and confidence is laid out as RapidOCR's lines are; the text of one without is parsed as
+    Markdown with DeepSeek-OCR's marks. `again`, if there is one, is asked for pages whose first reading is not "ok".
+    The better of the two readings is kept (the first, if neither is "ok"), with a reason that tells of both; `again_in`
+    names the second mode there: "looped in gundam, read again in large".
+    """
+
+    name: str
+    reader: Reader
+    again: Reader | None = None
+    again_in: str = ""
+    batch: int = 16
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        """The blocks of each sheet; partial where the reading was cut, broke its grammar or is of low confidence."""
+        pages = [Page(np.asarray(sheet.picture)) for sheet in sheets]
+        readings = self.reader.read(self.reader.encode(pages))
+        failed = [i for i, reading in enumerate(readings) if reading.status != "ok"]
+        if self.again is not None and failed:
+            seconds = self.again.read(self.again.encode([pages[i] for i in failed]))
+            for i, second in zip(failed, seconds, strict=True):
+                readings[i] = self._better(readings[i], second)
+        return [self._page(sheet, reading) for sheet, reading in zip(sheets, readings, strict=True)]
+
+    def _better(self, first: Reading, second: Reading) -> Reading:
+        why = first.reason or first.status
+        if second.status == "ok":
+            return replace(second, reason=f"{why}, read again{f' in {self.again_in}' if self.again_in else ''}")
+        return replace(first, reason=f"{why}, {second.reason or second.status} as well")
+
+    def _page(self, sheet: Sheet, reading: Reading) -> PageRead:
+        if len(reading.boxes) != len(reading.text):
+            return _page_of_text(sheet, self.name, reading.text, reading.status, reading.reason)
+        assert sheet.picture is not None
+        page = page_of_lines(sheet.number, self.name, lines_read(reading), sheet.picture)
+        status = "ok" if reading.status == page.status == "ok" else "partial"
+        return page.model_copy(update={"status": status, "reason": reading.reason or page.reason})
+
+
+def deepseek_engine(model: DeepSeekOCR, mode: str = "gundam", task: str = "markdown") -> ReaderEngine:
+    """The engine of the published `model`, which sees pages in a mode (tiny, small, base, large, gundam) and is asked
+    to do a task; a page that loops or does not end is read again in another mode."""
+    from microfiche.decoder.generation import PDF
+    from microfiche.deepseek_ocr.model import SECOND_TRY
+
+    other = SECOND_TRY[mode]
+    return ReaderEngine("deepseek-ocr", model.asking(mode, task, PDF), model.asking(other, task, PDF), other)
+
+
+@dataclass(frozen=True)
+class EndpointEngine:
+    """Asks an OpenAI-compatible server that has DeepSeek-OCR (vLLM, for one) for each page, `batch` pages at a time.
+
+    `url` goes up to and includes /v1; a page is asked for `tries` times at most. Raises UsageError for an unknown task
+    and for a url that is no http or https address.
+    """
+
+    url: str
+    model: str = "deepseek-ai/DeepSeek-OCR"
+    key: str | None = None
+    task: str = "markdown"
+    batch: int = 8
+    timeout: float = 300.0  #: seconds for one answer
+    tries: int = 3
+    pause: float = 1.0  #: seconds before the second try; doubled before each further one
+    max_tokens: int = 8192 - 1200  #: what the model's context leaves free beside a Gundam page
+    name = "endpoint"
+
+    def __post_init__(self) -> None:
+        prompt(self.task)
+        Endpoint(self.url)
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        """What the server reads on each sheet; a page that it would not read is failed, with the reason."""
+        with ThreadPoolExecutor(max(1, min(self.batch, len(sheets)))) as pool:
+            return list(pool.map(self._read, sheets))
+
+    def _read(self, sheet: Sheet) -> PageRead:
+        assert sheet.picture is not None
+        width, height = sheet.picture.size
+        try:
+            text, cut = self._asked(sheet.picture)
+        except InputError as error:
+            return PageRead(
+                number=sheet.number, width=width, height=height, engine=self.name, status="failed", reason=str(error)
+            )
+        end = loop(text)
+        if end is not None:
+            reason = "looped: it repeated itself and was cut after the first time"
+            return _page_of_text(sheet, self.name, text[:end], "looped", reason)
+        if cut:
+            reason = "truncated: the server stopped before the end of the page"
+            return _page_of_text(sheet, self.name, text, "truncated", reason)
+        return _page_of_text(sheet, self.name, text, "ok", "")
+
+    def _asked(self, picture: Image.Image) -> tuple[str, bool]:
+        """The model's text for a picture, and whether it was cut short."""
+        png = io.BytesIO()
+        picture.save(png, "PNG", compress_level=1)
+        words = prompt(self.task).removeprefix("<image>\n")
+        body = {
+            "model": self.model,
+            "temperature": 0,
+            "max_tokens": self.max_tokens,
+            "skip_special_tokens": False,
+            "vllm_xargs": {"ngram_size": 30, "window_size": 90, "whitelist_token_ids": [128821, 128822]},
+            "messages": [{"role": "user", "content": [
+                image_part(png.getvalue()),
+                {"type": "text", "text": words},
+            ]}],
+        }
+        server = Endpoint(self.url, self.key, self.timeout, self.tries, self.pause)
+        return server.chat(body)
