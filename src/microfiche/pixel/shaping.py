@@ -197,7 +197,7 @@ def _missing(character: str) -> str:
     code, category = f"U+{ord(character):04X}", unicodedata.category(character)
     if category in ("Co", "Cn"):
         return f"{code} is {'private to some font' if category == 'Co' else 'no character of Unicode'}: remove it"
-    name = unicodedata.name(character)
+    name = unicodedata.name(character, "a character without a name")
     if name.startswith(_EASTERN):
         package = "fonts-wqy-microhei and fonts-arphic-uming"
     else:
