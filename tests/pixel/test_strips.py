@@ -237,7 +237,7 @@ def test_without_fetched_fonts_european_scripts_are_drawn_and_others_name_their_
         ("🩻", "fonts-noto-color-emoji"),
         ("𗀀", "fonts-noto-core"),  # Tangut, of which Python knows no names
     ):
-        with pytest.raises(InputError, match=rf"U\+{ord(text[0]):04X} .*run apt-get install {package}"):
+        with pytest.raises(InputError, match=rf"U\+{ord(text[0]):04X} .*apt-get install {package}"):
             renderer.line(text)
 
 

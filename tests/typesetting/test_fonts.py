@@ -61,10 +61,10 @@ def test_bundled_fonts_are_there_and_draw_what_they_say() -> None:
 def test_a_missing_font_is_named_with_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fonts, "FETCHED", tmp_path)
     monkeypatch.setattr(fonts, "INSTALLED", (tmp_path,))
-    with pytest.raises(InputError, match=r"^the font Lato is missing .*: run apt-get install fonts-lato, or") as error:
+    with pytest.raises(InputError, match=r"^the font Lato is missing .*: apt-get install fonts-lato, or") as error:
         TYPEFACES["Lato"].draws("a")
     assert "\n" not in str(error.value)
-    message = r"^the font Chivo is missing .*: run apt-get install texlive-fonts-extra, or .*fetch_fonts\.py --print"
+    message = r"^the font Chivo is missing .*: apt-get install texlive-fonts-extra, or .*fetch_fonts\.py --print"
     with pytest.raises(InputError, match=message):
         PRINT_TYPEFACES["Chivo"].file("bold")
     with pytest.raises(UsageError, match="no font 'Arial'"):

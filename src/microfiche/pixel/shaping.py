@@ -205,6 +205,6 @@ def _missing(character: str) -> str:
     if set(package.split(" and ")) <= {package for package, _ in strip_fonts()}:
         return f"no font in Microfiche's list draws {code} ({name}): remove it or write it differently"
     return (
-        f"no installed font draws {code} ({name}): run apt-get install {package.replace(' and', '')}, "
+        f"no installed font draws {code} ({name}): apt-get install {package.replace(' and', '')}, "
         "or python tools/fetch_fonts.py for all fonts"
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from microfiche.errors import UsageError
-from microfiche.page import TOKEN_SIDE
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,8 @@ class Mode:
     @property
     def tokens(self) -> int:
         """How many vision tokens a full page has, tiles not counted."""
+        from microfiche.page import TOKEN_SIDE  # imports numpy, which --help does without
+
         return (self.side // TOKEN_SIDE) ** 2
 
 
