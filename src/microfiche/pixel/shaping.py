@@ -197,7 +197,7 @@ def _missing(character: str) -> str:
     code, category = f"U+{ord(character):04X}", unicodedata.category(character)
     if category in ("Co", "Cn"):
         return f"{code} is {'private to some font' if category == 'Co' else 'no character of Unicode'}: remove it"
-    name = unicodedata.name(character)
+    name = unicodedata.name(character, "a character without a name")
     if name.startswith(_EASTERN):
         package = "fonts-wqy-microhei and fonts-arphic-uming"
     else:
@@ -205,6 +205,6 @@ def _missing(character: str) -> str:
     if set(package.split(" and ")) <= {package for package, _ in strip_fonts()}:
         return f"no font in Microfiche's list draws {code} ({name}): remove it or write it differently"
     return (
-        f"no installed font draws {code} ({name}): run apt-get install {package.replace(' and', '')}, "
+        f"no installed font draws {code} ({name}): apt-get install {package.replace(' and', '')}, "
         "or python tools/fetch_fonts.py for all fonts"
     )

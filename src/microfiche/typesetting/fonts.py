@@ -56,7 +56,7 @@ class Typeface:
         if (file := font_file(name, self.package)) is not None:
             return file
         raise InputError(
-            f"the font {self.name} is missing ({name}): run apt-get install {self.package}, or python "
+            f"the font {self.name} is missing ({name}): apt-get install {self.package}, or python "
             f"tools/fetch_fonts.py{' --print' if self.name in PRINT_TYPEFACES else ''} for all fonts"
         )
 
