@@ -36,9 +36,12 @@ from microfiche.nano.windows import PATCHES
 from microfiche.page import TOKEN_SIDE
 from microfiche.precision import errors
 from microfiche.readers import load
-from microfiche.training import codec, lines
-from microfiche.training.corpus import Corpus, Pages, documents, held_out
-from microfiche.training.loop import Loss, run
+from microfiche.training import lines, loop
+from microfiche.training.cell_pages import CellPages
+from microfiche.training.codec import CodecStage
+from microfiche.training.corpus import documents, held_out
+from microfiche.training.optimisers import decoder_optimisers
+from microfiche.training.stage import Loss, Stage
 from microfiche.typesetting import unreadable
 from microfiche.typesetting.alphabet import glyphs
 from microfiche.typesetting.atlas import atlas
@@ -162,7 +165,7 @@ def trained(variant: Variant, name: str, folder: Path, out: Path, steps: int) ->
         recipe.write_text(
             RECIPE.format(steps=steps, local=local, decay=steps // 2, random=variant.random, width=variant.width)
         )
-        codec.train(recipe, folder, out / name, torch.device("cpu"), lambda line: None)
+        loop.train(CodecStage, recipe, folder, out / name, torch.device("cpu"))
     return weights
 
 
@@ -193,43 +196,56 @@ class Sightless(nn.Module):
         return Lines(tokens[torch.from_numpy(rows)], torch.zeros(*cells.shape, 2), base)
 
 
-def without_readout(
-    name: str, encoder: NanoEncoder, folder: Path, out: Path, steps: int, text: str
-) -> tuple[float, float]:
-    """Trains a line decoder on vision tokens alone, and the encoder with it if that may learn, and gives its precision
-    on text and its twin."""
-    torch.manual_seed(0)
-    model = Sightless(encoder)
-    recipe_file = out / f"{name}.toml"
-    recipe_file.parent.mkdir(parents=True, exist_ok=True)
-    recipe_file.write_text(lines_recipe(steps, ""))
-    recipe = lines.Recipe.read(recipe_file)
-    pages = Pages(Corpus.load(folder, False), recipe.densities, 0.3)
+class SightlessStage(Stage[lines.Recipe, list[np.ndarray]]):
+    """A line decoder on vision tokens alone, and the encoder with it if that may learn."""
+
+    recipe_type = lines.Recipe
+    unit = "cell"
+    model: Sightless
     shape = tuple(n * TOKEN_SIDE // m for n, m in zip(AR_STRIP, (DENSITY.height, DENSITY.width), strict=True))
 
-    def loss(number: int) -> Loss:
+    def __init__(self, recipe: lines.Recipe, data: Path, device: torch.device, *, encoder: NanoEncoder) -> None:
+        self.recipe, self.device = recipe, device
+        torch.manual_seed(recipe.seed)
+        self.model = Sightless(encoder)
+        self.pages = CellPages(data, False, recipe.densities, recipe.random_share)
+        self.optimisers = [
+            torch.optim.AdamW([{"params": list(self.model.parameters()), "share": 0.4}], betas=(0.9, 0.98), fused=True)
+        ]
+        if not any(p.requires_grad for p in encoder.parameters()):
+            self.optimisers = decoder_optimisers(self.model.decoder, recipe.weight_decay)
+
+    def batch(self, number: int) -> list[np.ndarray]:
+        rng = np.random.default_rng([self.recipe.seed, number])
+        return [
+            self.pages.cells(rng, DENSITY, *self.shape, bool(rng.random() < self.recipe.random_share))
+            for _ in range(AR_STRIPS)
+        ]
+
+    def loss(self, number: int, batch: list[np.ndarray]) -> Loss:
         total, right, count = torch.zeros(()), 0, 0
-        rng = np.random.default_rng([0, number])
-        for _ in range(AR_STRIPS):
-            cells = pages.cells(rng, DENSITY, *shape, bool(rng.random() < 0.3))
+        for cells in batch:
             target = torch.from_numpy(lines.classes(cells))
             routings: list[Routing] = []
             with fast_autocast("cpu"):
-                logits = model.decoder(model.lines(cells), lines.shifted(target), routings)
+                logits = self.model.decoder(self.model.lines(cells), lines.shifted(target), routings)
             total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
-            total = total + 0.001 * target.numel() * balance_loss(routings)
+            total = total + self.recipe.balance * target.numel() * balance_loss(routings)
             right, count = right + int((logits.argmax(-1) == target).sum()), count + target.numel()
         return Loss(total, count, right, AR_STRIPS * AR_STRIP[0] * AR_STRIP[1])
 
-    learning: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW([{"params": list(model.parameters()), "share": 0.4}], betas=(0.9, 0.98), fused=True)
-    ]
-    if not any(p.requires_grad for p in encoder.parameters()):
-        learning = lines.optimisers(model.decoder, recipe.weight_decay)
-    run(recipe_file, recipe, out / name, model, learning, loss, lambda step: {}, lambda line: None,
-        lambda step: False)  # fmt: skip
-    model.eval()
-    return read_alone(model, text, shape), read_alone(model, random_twin(text), shape)
+
+def without_readout(
+    name: str, encoder: NanoEncoder, folder: Path, out: Path, steps: int, text: str
+) -> tuple[float, float]:
+    """Trains a line decoder on vision tokens alone, and gives its precision on text and its twin."""
+    recipe_file = out / f"{name}.toml"
+    recipe_file.parent.mkdir(parents=True, exist_ok=True)
+    recipe_file.write_text(lines_recipe(steps, ""))
+    stage = SightlessStage(lines.Recipe.read(recipe_file), folder, torch.device("cpu"), encoder=encoder)
+    loop.run(stage, recipe_file, out / name)
+    model = stage.model.eval()
+    return read_alone(model, text, stage.shape), read_alone(model, random_twin(text), stage.shape)
 
 
 def lines_recipe(steps: int, encoder: str) -> str:
@@ -247,7 +263,7 @@ def with_draft(base: Path, folder: Path, out: Path, steps: int, text: str) -> tu
     recipe_file.write_text(lines_recipe(steps, str(base)))
     weights = out / "draft" / "model.safetensors"
     if not weights.exists():
-        lines.train(recipe_file, folder, out / "draft", torch.device("cpu"), lambda line: None)
+        loop.train(lines.LinesStage, recipe_file, folder, out / "draft", torch.device("cpu"))
     model = load(base)
     return precisions(model, text, stored_lines.load(model, weights))
 

@@ -1,4 +1,4 @@
-"""What the loop promises to every stage, by a toy: exact resume, mean weights, parts of a step, processes, a plain log."""
+"""What the loop promises to every stage, shown by a toy: exact resume, mean weights, processes, a plain log."""
 
 from __future__ import annotations
 

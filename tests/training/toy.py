@@ -1,7 +1,7 @@
 """A stage that trains in a moment: a line fitted to numbers. It proves what the loop promises to every stage.
 
-As a program it is a process that torchrun starts, or that a test stops: `toy.py RECIPE OUT [NUMBER SIGNAL [RANK]]` sends
-itself a signal (as that of the processes that has this rank) when it draws the batch of that number.
+As a program it is a process that torchrun starts, or that a test stops: `toy.py RECIPE OUT [NUMBER SIGNAL [RANK]]`
+sends itself a signal (if it is the process of this rank) when it draws the batch of that number.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Toy(Stage[Recipe, Tensor]):
         return {"slope": round(self.head.weight[0, 2].item(), 5)}
 
     def write(self, out: Path) -> None:
-        save_file({name: value.contiguous() for name, value in self.model.state_dict().items()}, out / "model.safetensors")
+        weights = {name: value.contiguous() for name, value in self.model.state_dict().items()}
+        save_file(weights, out / "model.safetensors")
 
 
 if __name__ == "__main__":

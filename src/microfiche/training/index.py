@@ -8,7 +8,7 @@ encoder is frozen, pages are encoded once and asked for many times.
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from microfiche.memory.query import query_words, word_page
 from microfiche.nano.cells import Nano
 from microfiche.nano.indexer import Indexer, IndexerConfig, scores
 from microfiche.nano.indexer_checkpoint import save
-from microfiche.page import TOKEN_SIDE, Page, TypesetPage
+from microfiche.page import PAPER, TOKEN_SIDE, Page, TypesetPage
 from microfiche.readers import load
 from microfiche.training.cell_pages import CellPages
 from microfiche.training.recipe import Plan, Shares, check_names
@@ -105,7 +105,11 @@ class Bank:
             code = max(0, text.find(" ", int(rng.integers(max(1, len(text) - NEAR)))))
             letters = "".join(rng.choice(CODE, rng.integers(4, 11))).strip("-")
             text = f"{text[:code]} {letters} {text[code:]}"[:size]
-        return next(typesetter.pages([text])), code
+        page = next(typesetter.pages([text]))
+        height, width = page.image.shape  # those of a short text are lower
+        side = MODES[self.recipe.mode].side
+        image = np.pad(page.image, ((0, side - height), (0, side - width)), constant_values=PAPER)
+        return replace(page, image=image), code
 
 
 def query_of(rng: np.random.Generator, page: Held) -> list[str]:
