@@ -86,10 +86,10 @@ class Schedule(Plan):
 
 
 def _first(error: ValidationError, known: Iterable[str]) -> str:
-    """The first thing that is wrong, in words, with the key that was likely meant."""
-    found = error.errors()[0]
-    if found["type"] == "extra_forbidden":
-        return unknown(".".join(map(str, found["loc"])), known)
+    """What is wrong, in words: an unknown key, with the one that was likely meant, or else what was found first."""
+    for found in error.errors():
+        if found["type"] == "extra_forbidden":
+            return unknown(".".join(map(str, found["loc"])), known)
     return first_of(error)
 
 
