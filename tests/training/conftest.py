@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from microfiche.errors import UsageError
 from microfiche.training import loop
-from microfiche.training.stage import Stage
+from microfiche.training.recipe import Plan
+from microfiche.training.stage import Loss, Stage
 
 CPU = torch.device("cpu")
 Train = Callable[..., bytes]
@@ -56,6 +59,38 @@ def build(tmp_path: Path, text: Path) -> Build:
         return stage(stage.recipe_type.read(tmp_path / "built.toml"), data, CPU, **options)
 
     return stage_of
+
+
+@pytest.fixture
+def refused(tmp_path: Path) -> Callable[[type[Plan], str, str], None]:
+    """Asserts that the text of a recipe is refused, in one line that names its file and says a thing."""
+
+    def check(recipe_type: type[Plan], recipe: str, said: str) -> None:
+        file = tmp_path / "bad.toml"
+        file.write_text(recipe)
+        with pytest.raises(UsageError, match=re.escape(said)) as error:
+            recipe_type.read(file)
+        assert "\n" not in str(error.value) and str(error.value).startswith(f"{file}: not a recipe: ")
+
+    return check
+
+
+@pytest.fixture
+def descend() -> Callable[..., tuple[Loss, list[float]]]:
+    """Takes steps of AdamW on one batch; gives the last loss, and the mean of each."""
+
+    def steps(stage: Stage[Any, Any], batch: Any, count: int, rate: float = 1e-2) -> tuple[Loss, list[float]]:
+        optimiser, means = torch.optim.AdamW(stage.model.parameters(), rate), []
+        for number in range(count):
+            loss = stage.loss(number, batch)
+            mean = loss.total / loss.count
+            means.append(mean.item())
+            optimiser.zero_grad()
+            mean.backward()
+            optimiser.step()
+        return loss, means
+
+    return steps
 
 
 @pytest.fixture

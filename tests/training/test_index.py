@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from microfiche.errors import UsageError
 from microfiche.nano import indexer_checkpoint
 from microfiche.nano.indexer import IndexerConfig
 from microfiche.nano.readout import HALF_CLASSES
@@ -45,16 +43,10 @@ def test_a_batch_follows_from_its_number(build, same_batches, corpus: Path) -> N
     assert batch.pages.shape == (6, 39, 73, HALF_CLASSES) and all(2 <= len(words) <= 6 for words in batch.queries)
 
 
-def test_the_loss_falls_on_a_batch(build, corpus: Path) -> None:
+def test_the_loss_falls_on_a_batch(build, descend, corpus: Path) -> None:
     stage = build(IndexStage, RECIPE, data=corpus)
-    batch, found = stage.batch(0), []
-    optimiser = torch.optim.AdamW(stage.model.parameters(), 3e-3)
-    for _ in range(25):
-        loss = stage.loss(0, batch)
-        optimiser.zero_grad()
-        (loss.total / loss.count).backward()
-        optimiser.step()
-        found.append(loss.total.item() / loss.count)
+    batch = stage.batch(0)
+    loss, found = descend(stage, batch, 25, 3e-3)
     assert found[-1] < 0.5 * found[0] and loss.right > 3
     assert loss.count == 6 and loss.tokens == 6 * 64
 
@@ -103,7 +95,5 @@ def test_a_training_writes_weights_that_load(train, corpus: Path, tmp_path: Path
         ("1.0", "0", "densities: the shares"),
     ],
 )
-def test_bad_recipes_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
-    (tmp_path / "recipe.toml").write_text(RECIPE.replace(old, new, 1))
-    with pytest.raises(UsageError, match=re.escape(said)):
-        Recipe.read(tmp_path / "recipe.toml")
+def test_bad_recipes_are_named(refused, old: str, new: str, said: str) -> None:
+    refused(Recipe, RECIPE.replace(old, new, 1), said)

@@ -85,16 +85,10 @@ def test_a_batch_follows_from_its_number(build, same_batches, recipe: str) -> No
     assert all(len(one.batch(number)) == one.recipe.questions_per_batch == 2 for number in range(3))
 
 
-def test_the_loss_falls_and_experts_are_logged(build, recipe: str) -> None:
+def test_the_loss_falls_and_experts_are_logged(build, descend, recipe: str) -> None:
     stage = build(ReaderStage, recipe)
-    batch, found = stage.batch(0) + stage.batch(1), []
-    optimiser = torch.optim.AdamW(stage.model.parameters(), 1e-2)
-    for _ in range(8):
-        loss = stage.loss(0, batch)
-        found.append(loss.total.item() / loss.count)
-        optimiser.zero_grad()
-        (loss.total / loss.count).backward()
-        optimiser.step()
+    batch = stage.batch(0) + stage.batch(1)
+    loss, found = descend(stage, batch, 8, 1e-2)
     assert found[-1] < 0.85 * found[0]
     assert loss.count == sum(len(asked.answer) for asked in batch)
     assert loss.use.chosen.shape == (1, 4) and loss.use.line(torch.device("cpu"))["balance"] > 0.9
@@ -138,10 +132,8 @@ def test_questions_fit(build, recipe: str) -> None:
         ("longest = 256", "tasks = {translate = 1.0}", "tasks.translate"),
     ],
 )
-def test_bad_recipes_are_named(tmp_path: Path, old: str, new: str, said: str) -> None:
-    (tmp_path / "bad.toml").write_text(RECIPE.replace(old, new, 1))
-    with pytest.raises(UsageError, match=re.escape(said)):
-        Recipe.read(tmp_path / "bad.toml")
+def test_bad_recipes_are_named(refused, old: str, new: str, said: str) -> None:
+    refused(Recipe, RECIPE.replace(old, new, 1), said)
 
 
 @pytest.mark.parametrize("task", ["translate", "line:1,2,3", "box:1,2,3,1000", "describe", "locate:"])
