@@ -149,11 +149,13 @@ class CodecStage(Stage[Recipe, Batch]):
         self.sides = Choice.of(recipe.page_sides)
 
     def batch(self, number: int) -> Batch:
+        """Square pages of one side, which is drawn by the shares of the sides."""
         rng = np.random.default_rng([self.recipe.seed, number])
         side = self.sides.one(rng)
         return self.pages.batch(rng, self.recipe.pages_per_batch(side), side)
 
     def loss(self, number: int, batch: Batch) -> Loss:
+        """The loss of every supervised character; after the local steps the compressor is started and comes between."""
         recipe = self.recipe
         step, part = divmod(number, recipe.batches_per_step)
         if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
@@ -162,9 +164,11 @@ class CodecStage(Stage[Recipe, Batch]):
         return Loss(total, count, int(half.sum()) + int(full.sum()), batch.ink.size // TOKEN_SIDE**2)
 
     def validate(self, step: int) -> dict[str, float]:
+        """The share of characters read right on held-out pages; see `validate`."""
         return validate(self.model, self.held, self.device, step <= self.recipe.local_steps)
 
     def write(self, out: Path) -> None:
+        """Writes out/model.safetensors."""
         save(self.model, out / "model.safetensors")
 
 

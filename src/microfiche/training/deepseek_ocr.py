@@ -40,7 +40,7 @@ ADAPTER, CHECKPOINT = "adapter", "checkpoint"  #: folders, of a training's, for 
 class Recipe(Plan):
     """How the model is tuned; training/recipes/deepseek-ocr.toml says why so."""
 
-    mode: str = "gundam"  #: that pages are seen in, and should be read in later
+    mode: str = "gundam"  #: in which pages are shown, and should be read later
     pages_per_batch: int = Field(1, ge=1)  #: padded to the longest; a step has batches_per_step times as many
     held_out: float = Field(0.05, ge=0, lt=1)  #: share of the pages that are only measured on
     balance: float = Field(0.001, ge=0)  #: factor of the experts' balance loss
@@ -80,7 +80,7 @@ class Needs:
 def needs(
     config: DeepSeekOCRConfig, rank: int, processes: int = 1, mean: bool = False, bf16: bool = True
 ) -> Needs:
-    """What adapters of `rank`, or, if that is 0, the whole model, take to train on each of so many processes."""
+    """The memory that each of so many processes takes to train adapters of `rank`, or the whole model if that is 0."""
     model = deepseek_ocr.empty(config)
     everything = sum(p.numel() for p in model.parameters())
     if rank:
@@ -256,6 +256,7 @@ class DeepSeekStage(Stage[Recipe, list[TaughtPage]]):
         self.optimisers = [optimiser(self.model, recipe, recipe.adapter_share if rank else 1.0)]
 
     def batch(self, number: int) -> list[TaughtPage]:
+        """Pages in an order drawn anew for each time that all have come."""
         return pages.batch(self.taught, number, self.recipe.pages_per_batch, self.recipe.seed)
 
     def examples(self, some: Sequence[TaughtPage]) -> list[Example]:
@@ -263,6 +264,7 @@ class DeepSeekStage(Stage[Recipe, list[TaughtPage]]):
         return [example(self.model, page, views.views(page.picture(), self.mode)) for page in some]
 
     def loss(self, number: int, batch: list[TaughtPage]) -> Loss:
+        """The loss of every token of the answers, and of how unevenly the experts are used."""
         examples = self.examples(batch)
         total, right, balance = losses(self.model, examples, self.device, self.bf16)
         total = total + self.recipe.balance * len(right) * balance

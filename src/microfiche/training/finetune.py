@@ -153,9 +153,11 @@ class FinetuneStage(Stage[Recipe, list[Any]]):
             self.best = int(self.scores.pop("step"))
 
     def batch(self, number: int) -> list[Any]:
+        """Examples in an order drawn anew for each time that all have come."""
         return [self.examples[i] for i in self.chosen(number)]
 
     def loss(self, number: int, batch: list[Any]) -> Loss:
+        """The task's loss."""
         torch.manual_seed((self.recipe.seed << 32) + number)  # dropout depends on the number alone
         with fast_autocast(self.model.device):
             found = self.task.loss(self.model, batch, np.random.default_rng([self.recipe.seed, number]))

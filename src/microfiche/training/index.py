@@ -194,6 +194,7 @@ class IndexStage(Stage[Recipe, Batch]):
         self.held = Bank(self.nano, held, recipe.model_copy(update={"bank": recipe.queries}))
 
     def batch(self, number: int) -> Batch:
+        """Pages of one density, which is drawn by their shares, and a query for each."""
         rng = np.random.default_rng([self.recipe.seed, number])
         return batch_of(self.bank, number, rng, self.bank.pages.density(rng))
 
@@ -206,6 +207,7 @@ class IndexStage(Stage[Recipe, Batch]):
             return page_scores(self.model, batch.pages.float(), side, words, owners)
 
     def loss(self, number: int, batch: Batch) -> Loss:
+        """The loss of finding the right page for each query."""
         logits = self.logits(batch)
         target = torch.arange(len(logits), device=self.device)
         total = F.cross_entropy(logits, target, reduction="sum")
@@ -223,4 +225,5 @@ class IndexStage(Stage[Recipe, Batch]):
         return found
 
     def write(self, out: Path) -> None:
+        """Writes out/model.safetensors, which names the encoder."""
         save(self.model, self.nano.checkpoint, out / "model.safetensors")

@@ -90,6 +90,7 @@ class LinesStage(Stage[Recipe, list[Strip]]):
         self.pages, self.held = CellPages.both(data, recipe.densities, recipe.random_share)
 
     def batch(self, number: int) -> list[Strip]:
+        """Strips, each of a density drawn by their shares."""
         rng, size, drawn = np.random.default_rng([self.recipe.seed, number]), self.recipe.strip, []
         for _ in range(max(1, round(self.recipe.tokens_per_batch / (size[0] * size[1])))):
             density = self.pages.density(rng)
@@ -97,6 +98,7 @@ class LinesStage(Stage[Recipe, list[Strip]]):
         return drawn
 
     def loss(self, number: int, batch: list[Strip]) -> Loss:
+        """The loss of every cell's class, and of how unevenly the experts are used."""
         total, count, right = torch.zeros((), device=self.device), 0, 0
         use: Use | None = None
         size = self.recipe.strip
@@ -140,4 +142,5 @@ class LinesStage(Stage[Recipe, list[Strip]]):
         return scores
 
     def write(self, out: Path) -> None:
+        """Writes out/model.safetensors, which names the encoder."""
         save(self.model, self.nano.checkpoint, out / "model.safetensors")

@@ -157,6 +157,7 @@ class Ahead(Generic[T]):
         self._batches: Iterator[T] = iter(())
 
     def __call__(self, number: int) -> T:
+        """The batch of that number."""
         if not self._workers:
             return self._make(number)
         if next(self._numbers, None) != number:

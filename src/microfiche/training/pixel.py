@@ -163,11 +163,13 @@ class PixelStage(Stage[Recipe, Batch]):
         }
 
     def batch(self, number: int) -> Batch:
+        """Strips of one length, which is drawn by the shares of the lengths."""
         rng = np.random.default_rng([self.recipe.seed, number])
         patches = self.lengths.one(rng)
         return self.strips.batch(rng, max(1, round(self.recipe.tokens_per_batch / patches)), patches)
 
     def loss(self, number: int, batch: Batch) -> Loss:
+        """The error of the masked patches and, weighted by the recipe, of those that are not masked."""
         torch.manual_seed((self.recipe.seed << 32) + number)  # dropout, too, depends on the number alone
         hidden, seen = errors(self.model, batch, self.device)
         total = hidden.sum() + self.recipe.visible * len(hidden) * seen.mean()
@@ -182,4 +184,5 @@ class PixelStage(Stage[Recipe, Batch]):
         return {name: round(loss.item(), 5) for name, loss in found.items()}
 
     def write(self, out: Path) -> None:
+        """Writes out/model.safetensors."""
         save(self.model, out / "model.safetensors")

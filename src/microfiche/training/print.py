@@ -329,11 +329,13 @@ class PrintStage(Stage[Recipe, Batch]):
         self.sides = Choice.of(recipe.page_sides)
 
     def batch(self, number: int) -> Batch:
+        """Square pages of one side, which is drawn by the shares of the sides, with their truth."""
         rng = np.random.default_rng([self.recipe.seed, number])
         side = self.sides.one(rng)
         return batch_of([self.source.page(rng, side) for _ in range(self.recipe.pages_per_batch(side))], rng)
 
     def loss(self, number: int, batch: Batch) -> Loss:
+        """The three losses; after the local steps the folding is started, and comes between."""
         recipe = self.recipe
         step, part = divmod(number, recipe.batches_per_step)
         if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
@@ -346,9 +348,11 @@ class PrintStage(Stage[Recipe, Batch]):
         return Loss(total, count, int(right.sum()), batch.ink.size // TOKEN_SIDE**2)
 
     def validate(self, step: int) -> dict[str, float]:
+        """The share of characters read right on held-out pages; see `validate`."""
         return validate(self.model, self.held, self.device, step > self.recipe.local_steps)
 
     def write(self, out: Path) -> None:
+        """Writes out/model.safetensors."""
         checkpoint.save(self.model, out / "model.safetensors")
 
 

@@ -184,10 +184,12 @@ class ReaderStage(Stage[Recipe, list[Asked]]):
                 self.held.setdefault(name or asked.task, []).append(asked)
 
     def batch(self, number: int) -> list[Asked]:
+        """The stream's next questions, each about a page of its own."""
         size = self.recipe.questions_per_batch
         return [Asked.of(self.stream[i], self.recipe.longest) for i in range(number * size, (number + 1) * size)]
 
     def loss(self, number: int, batch: list[Asked]) -> Loss:
+        """The loss of every token of the answers, and of how unevenly the experts are used."""
         return losses(self.nano, self.model, batch, self.recipe.balance, self.device)
 
     @torch.no_grad()
@@ -208,4 +210,5 @@ class ReaderStage(Stage[Recipe, list[Asked]]):
         return scores
 
     def write(self, out: Path) -> None:
+        """Writes out/model.safetensors, which names the encoder."""
         save(self.model, self.nano.checkpoint, out / "model.safetensors")

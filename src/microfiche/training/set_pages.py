@@ -1,4 +1,4 @@
-"""Printed pages drawn by chance from folders of text: a typeface, a look, and prose with made-up structure.
+"""Printed pages drawn by chance from folders of text: a typeface, a look, and prose with invented structure.
 
 A share of pages holds random strings, so that reading is learned and not guessing. All chance comes from the caller's
 generator: the same state gives the same page, whatever was drawn before.
