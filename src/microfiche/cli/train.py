@@ -31,25 +31,25 @@ class Entry(NamedTuple):
     stage: str  #: the class, of the module named as the command
     recipe: str
     help: str
-    loss: str = "nats a character"
+    loss: str = ""  #: nats for each of the stage's units, if empty
     held_out: str = ""  #: the share of held-out characters read right, if empty
 
 
 STAGES = {
     "codec": Entry("CodecStage", "nano-codec", "Train nano's encoder and readout."),
     "lines": Entry("LinesStage", "nano-lines", "Train nano's line decoder on a finished encoder's tokens.",
-                   "nats a cell", "held-out cells read right"),
+                   held_out="held-out cells read right"),
     "print": Entry("PrintStage", "nano-print", "Train nano for printed pages."),
     "reader": Entry("ReaderStage", "nano-reader", "Train the prompted reader on a finished encoder's tokens.",
-                    "nats a token", "share right of held-out answers"),
+                    held_out="share right of held-out answers"),
     "index": Entry("IndexStage", "nano-index", "Train the memory's indexer on nano's tokens.",
-                   "nats a query", "held-out queries whose page comes first"),
+                   held_out="held-out queries whose page comes first"),
     "pixel": Entry("PixelStage", "pixel-small",
                    "Pretrain PIXEL to paint masked patches of strips of text. `right` is the share of masked patches "
                    "that are painted closer than plain grey.",
                    "of a masked patch's normalised pixels, squared", "the same on held-out text"),
     "deepseek-ocr": Entry("DeepSeekStage", "deepseek-ocr", "Tune DeepSeek-OCR on your own pages.",
-                          "nats a token", "share right of held-out answers"),
+                          held_out="share right of held-out answers"),
 }  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def _train(
         step_told(line, "tokens")
         if "held_out" in line:
             with contextlib.suppress(OSError):
-                curve(out / "log.jsonl", out / "curve.png", entry.loss, entry.held_out)
+                curve(out / "log.jsonl", out / "curve.png", entry.loss or f"nats a {stage.unit}", entry.held_out)
 
     with reported():
         with parallel.processes(device) as mine, interrupts() as interrupted:
