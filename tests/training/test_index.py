@@ -46,8 +46,8 @@ def test_a_batch_follows_from_its_number(build, same_batches, corpus: Path) -> N
 def test_the_loss_falls_on_a_batch(build, descend, corpus: Path) -> None:
     stage = build(IndexStage, RECIPE, data=corpus)
     batch = stage.batch(0)
-    loss, found = descend(stage, batch, 25, 3e-3)
-    assert found[-1] < 0.5 * found[0] and loss.right > 3
+    loss, found = descend(stage, batch, 12, 1e-3)
+    assert found[-1] < 0.3 < found[0] and loss.right == 6
     assert loss.count == 6 and loss.tokens == 6 * 64
 
 
