@@ -20,30 +20,32 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from microfiche.evaluation.measure import measure, random_twin
 from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from microfiche.codec import measure
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.devices import fast_autocast
-from microfiche.nano import lines_checkpoint as stored_lines
-from microfiche.nano.cells import Nano
-from microfiche.nano.encoder import NanoEncoder
+from microfiche.nano.cells import NANO, Nano, NanoLines, line_decoder
+from microfiche.nano.encoder import PATCHES, NanoEncoder
 from microfiche.nano.lines import LineDecoder, Lines
 from microfiche.nano.readout import HALF_CLASSES
-from microfiche.nano.windows import PATCHES
 from microfiche.page import TOKEN_SIDE
-from microfiche.precision import errors
-from microfiche.readers import load
-from microfiche.training import codec, lines
-from microfiche.training.corpus import Corpus, Pages, documents, held_out
-from microfiche.training.loop import Loss, run
+from microfiche.precision import errors, random_twin
+from microfiche.readers import Reader
+from microfiche.training import lines, loop
+from microfiche.training.cell_pages import CellPages
+from microfiche.training.codec import CodecStage
+from microfiche.training.corpus import documents, held_out
+from microfiche.training.optimisers import decoder_optimisers
+from microfiche.training.stage import Loss, Stage
 from microfiche.typesetting import unreadable
 from microfiche.typesetting.alphabet import glyphs
 from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DENSITIES
 from microfiche.typesetting.typesetter import break_lines, expand, ids_to_text
+from microfiche.weights.stored import load
 
 DENSITY = DENSITIES["7x13"]
 RECIPE = """
@@ -161,13 +163,13 @@ def trained(variant: Variant, name: str, folder: Path, out: Path, steps: int) ->
         recipe.write_text(
             RECIPE.format(steps=steps, local=local, decay=steps // 2, random=variant.random, width=variant.width)
         )
-        codec.train(recipe, folder, out / name, torch.device("cpu"), lambda line: None)
+        loop.train(CodecStage, recipe, folder, out / name, torch.device("cpu"))
     return weights
 
 
 def as_trained(folder: Path) -> Nano:
     """A variant with its weights in float32, as they were before they were stored in int8."""
-    stored = load(folder / "model.safetensors", dtype=torch.float32)
+    stored = load(NANO, folder / "model.safetensors", dtype=torch.float32)
     with safe_open(folder / "state.safetensors", "pt") as state, torch.no_grad():
         for name, parameter in stored.named_parameters():
             parameter.copy_(state.get_tensor(f"model/{name}"))
@@ -192,43 +194,56 @@ class Sightless(nn.Module):
         return Lines(tokens[torch.from_numpy(rows)], torch.zeros(*cells.shape, 2), base)
 
 
-def without_readout(
-    name: str, encoder: NanoEncoder, folder: Path, out: Path, steps: int, text: str
-) -> tuple[float, float]:
-    """Trains a line decoder on vision tokens alone, and the encoder with it if that may learn, and gives its precision
-    on text and its twin."""
-    torch.manual_seed(0)
-    model = Sightless(encoder)
-    recipe_file = out / f"{name}.toml"
-    recipe_file.parent.mkdir(parents=True, exist_ok=True)
-    recipe_file.write_text(lines_recipe(steps, ""))
-    recipe = lines.Recipe.read(recipe_file)
-    pages = Pages(Corpus.load(folder, False), recipe.densities, 0.3)
+class SightlessStage(Stage[lines.Recipe, list[np.ndarray]]):
+    """A line decoder on vision tokens alone, and the encoder with it if that may learn."""
+
+    recipe_type = lines.Recipe
+    unit = "cell"
+    model: Sightless
     shape = tuple(n * TOKEN_SIDE // m for n, m in zip(AR_STRIP, (DENSITY.height, DENSITY.width), strict=True))
 
-    def loss(number: int) -> Loss:
+    def __init__(self, recipe: lines.Recipe, data: Path, device: torch.device, *, encoder: NanoEncoder) -> None:
+        self.recipe, self.device = recipe, device
+        torch.manual_seed(recipe.seed)
+        self.model = Sightless(encoder)
+        self.pages = CellPages(data, False, recipe.densities, recipe.random_share)
+        self.optimisers = [
+            torch.optim.AdamW([{"params": list(self.model.parameters()), "share": 0.4}], betas=(0.9, 0.98), fused=True)
+        ]
+        if not any(p.requires_grad for p in encoder.parameters()):
+            self.optimisers = decoder_optimisers(self.model.decoder, recipe.weight_decay)
+
+    def batch(self, number: int) -> list[np.ndarray]:
+        rng = np.random.default_rng([self.recipe.seed, number])
+        return [
+            self.pages.cells(rng, DENSITY, *self.shape, bool(rng.random() < self.recipe.random_share))
+            for _ in range(AR_STRIPS)
+        ]
+
+    def loss(self, number: int, batch: list[np.ndarray]) -> Loss:
         total, right, count = torch.zeros(()), 0, 0
-        rng = np.random.default_rng([0, number])
-        for _ in range(AR_STRIPS):
-            cells = pages.cells(rng, DENSITY, *shape, bool(rng.random() < 0.3))
+        for cells in batch:
             target = torch.from_numpy(lines.classes(cells))
             routings: list[Routing] = []
             with fast_autocast("cpu"):
-                logits = model.decoder(model.lines(cells), lines.shifted(target), routings)
+                logits = self.model.decoder(self.model.lines(cells), lines.shifted(target), routings)
             total = total + F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="sum")
-            total = total + 0.001 * target.numel() * balance_loss(routings)
+            total = total + self.recipe.balance * target.numel() * balance_loss(routings)
             right, count = right + int((logits.argmax(-1) == target).sum()), count + target.numel()
         return Loss(total, count, right, AR_STRIPS * AR_STRIP[0] * AR_STRIP[1])
 
-    learning: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW([{"params": list(model.parameters()), "share": 0.4}], betas=(0.9, 0.98), fused=True)
-    ]
-    if not any(p.requires_grad for p in encoder.parameters()):
-        learning = lines.optimisers(model.decoder, recipe.weight_decay)
-    run(recipe_file, recipe, out / name, model, learning, loss, lambda step: {}, lambda line: None,
-        lambda step: False)  # fmt: skip
-    model.eval()
-    return read_alone(model, text, shape), read_alone(model, random_twin(text), shape)
+
+def without_readout(
+    name: str, encoder: NanoEncoder, folder: Path, out: Path, steps: int, text: str
+) -> tuple[float, float]:
+    """Trains a line decoder on vision tokens alone, and gives its precision on text and its twin."""
+    recipe_file = out / f"{name}.toml"
+    recipe_file.parent.mkdir(parents=True, exist_ok=True)
+    recipe_file.write_text(lines_recipe(steps, ""))
+    stage = SightlessStage(lines.Recipe.read(recipe_file), folder, torch.device("cpu"), encoder=encoder)
+    loop.run(stage, recipe_file, out / name)
+    model = stage.model.eval()
+    return read_alone(model, text, stage.shape), read_alone(model, random_twin(text), stage.shape)
 
 
 def lines_recipe(steps: int, encoder: str) -> str:
@@ -246,9 +261,9 @@ def with_draft(base: Path, folder: Path, out: Path, steps: int, text: str) -> tu
     recipe_file.write_text(lines_recipe(steps, str(base)))
     weights = out / "draft" / "model.safetensors"
     if not weights.exists():
-        lines.train(recipe_file, folder, out / "draft", torch.device("cpu"), lambda line: None)
-    model = load(base)
-    return precisions(model, text, stored_lines.load(model, weights))
+        loop.train(lines.LinesStage, recipe_file, folder, out / "draft", torch.device("cpu"))
+    model = load(NANO, base)
+    return precisions(NanoLines(model, line_decoder(model, weights)), text)
 
 
 @torch.inference_mode()
@@ -266,9 +281,9 @@ def read_alone(model: Sightless, text: str, shape: tuple[int, ...]) -> float:
     return 1 - wrong / length
 
 
-def precisions(model: Nano, text: str, decoder: LineDecoder | None = None) -> tuple[float, float]:
+def precisions(reader: Reader, text: str) -> tuple[float, float]:
     """Strict precision on a text and on its random twin."""
-    prose, random = (measure(text, model, "7x13", random=twin, decoder=decoder).precision for twin in (False, True))
+    prose, random = (measure(text, reader, "7x13", random=twin).precision for twin in (False, True))
     return prose, random
 
 
@@ -296,13 +311,13 @@ def main() -> None:
             if name == "draft":
                 scores = with_draft(base, args.folder, args.out, steps, text)
             else:
-                encoder = load(base, dtype=torch.float32).encoder
+                encoder = load(NANO, base, dtype=torch.float32).encoder
                 scores = without_readout(name, encoder, args.folder, args.out, steps, text)
         else:
             variant = VARIANTS[name]
             says = variant.says
             with variant.within():
-                model = load(trained(variant, name, args.folder, args.out, args.steps))
+                model = load(NANO, trained(variant, name, args.folder, args.out, args.steps))
                 scores = precisions(model, text)
         print(f"| {says} | {scores[0]:.4f} | {scores[1]:.4f} |", flush=True)
         if name == "base":

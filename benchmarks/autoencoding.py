@@ -20,23 +20,25 @@ from pathlib import Path
 import numpy as np
 import torch
 from ablations import DENSITY, VARIANTS, held_text, trained
-from microfiche.evaluation.bench import others_on
-from microfiche.evaluation.measure import measure, random_twin
+from codec import others_on
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from microfiche.codec import measure
 from microfiche.devices import fast_autocast
+from microfiche.nano.cells import NANO
 from microfiche.nano.readout import Readout, around_centres
 from microfiche.page import TOKEN_SIDE
-from microfiche.precision import errors
-from microfiche.readers import load
+from microfiche.precision import errors, random_twin
+from microfiche.training import loop
+from microfiche.training.cell_pages import CellPages
 from microfiche.training.codec import Recipe
-from microfiche.training.corpus import Corpus, Pages
-from microfiche.training.loop import Loss, run
 from microfiche.training.optimisers import muon_and_adamw
+from microfiche.training.stage import Loss, Stage
 from microfiche.typesetting import typeset
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.typesetter import ids_to_text
+from microfiche.weights.stored import load
 
 HELD = 45  #: characters of a token: 9 × 5 cells of 7×13 px
 WIDTH = 768
@@ -99,10 +101,46 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+class TextStage(Stage[Recipe, Tensor]):
+    """A text codec on running text and random strings."""
+
+    recipe_type = Recipe
+    model: TextCodec
+
+    def __init__(self, recipe: Recipe, data: Path, device: torch.device, *, encoder: str) -> None:
+        self.recipe = recipe
+        torch.manual_seed(recipe.seed)
+        self.model = TextCodec(ENCODERS[encoder]())
+        self.pages = CellPages(data, False, recipe.densities, recipe.random_share)
+        matrices, others, convolutions = [], [], []
+        for key, parameter in self.model.named_parameters():
+            if parameter.requires_grad and key.startswith("encoder.conv"):
+                convolutions.append(parameter)
+            elif parameter.requires_grad:
+                block = parameter.ndim == 2 and min(parameter.shape) >= 64 and key.startswith("readout.blocks")
+                (matrices if block else others).append(parameter)
+        self.optimisers = muon_and_adamw(
+            [{"params": matrices, "share": 1.0}],
+            [{"params": others, "share": 1.0}, {"params": convolutions, "share": CONVOLUTIONS}],
+            weight_decay=0.01,
+        )
+
+    def batch(self, number: int) -> Tensor:
+        """(N, 45) int64 ids of characters."""
+        rng = np.random.default_rng([self.recipe.seed, number])
+        draw = self.pages.random if rng.random() < self.recipe.random_share else self.pages.language
+        return torch.from_numpy(draw(rng, DENSITY, self.recipe.tokens_per_step * HELD).astype(np.int64)).view(-1, HELD)
+
+    def loss(self, number: int, batch: Tensor) -> Loss:
+        with fast_autocast("cpu"):
+            logits = self.model(batch)
+        target = batch.flatten()
+        total = F.cross_entropy(logits.float(), target, reduction="sum")
+        return Loss(total, len(target), int((logits.argmax(-1) == target).sum()), len(batch))
+
+
 def train_text(name: str, folder: Path, out: Path, steps: int) -> TextCodec:
     """A text codec after as many steps of 128 tokens as the pixels' had, goes on from what stands in `out`."""
-    torch.manual_seed(0)
-    model = TextCodec(ENCODERS[name]())
     stem = name.replace(" ", "-").replace(",", "").replace("'", "")
     recipe_file = out / f"{stem}.toml"
     recipe_file.parent.mkdir(parents=True, exist_ok=True)
@@ -110,34 +148,9 @@ def train_text(name: str, folder: Path, out: Path, steps: int) -> TextCodec:
         f"steps = {steps}\ndecay_steps = {steps // 2}\nwarmup_steps = 50\ntokens_per_step = 128\n"
         f"validate_every = {steps}\npage_sides = {{128 = 1}}\ndensities = {{7x13 = 1}}\nrandom_share = 0.3\n"
     )
-    recipe = Recipe.read(recipe_file)
-    pages = Pages(Corpus.load(folder, False), recipe.densities, recipe.random_share)
-
-    def loss(number: int) -> Loss:
-        rng = np.random.default_rng([recipe.seed, number])
-        draw = pages.random if rng.random() < recipe.random_share else pages.language
-        ids = torch.from_numpy(draw(rng, DENSITY, recipe.tokens_per_step * HELD).astype(np.int64)).view(-1, HELD)
-        with fast_autocast("cpu"):
-            logits = model(ids)
-        target = ids.flatten()
-        total = F.cross_entropy(logits.float(), target, reduction="sum")
-        return Loss(total, len(target), int((logits.argmax(-1) == target).sum()), len(ids))
-
-    matrices, others, convolutions = [], [], []
-    for key, parameter in model.named_parameters():
-        if parameter.requires_grad and key.startswith("encoder.conv"):
-            convolutions.append(parameter)
-        elif parameter.requires_grad:
-            block = parameter.ndim == 2 and min(parameter.shape) >= 64 and key.startswith("readout.blocks")
-            (matrices if block else others).append(parameter)
-    optimisers = muon_and_adamw(
-        [{"params": matrices, "share": 1.0}],
-        [{"params": others, "share": 1.0}, {"params": convolutions, "share": CONVOLUTIONS}],
-        weight_decay=0.01,
-    )
-    run(recipe_file, recipe, out / stem, model, optimisers, loss, lambda step: {}, lambda line: None,
-        lambda step: False)  # fmt: skip
-    return model.eval()
+    stage = TextStage(Recipe.read(recipe_file), folder, torch.device("cpu"), encoder=name)
+    loop.run(stage, recipe_file, out / stem)
+    return stage.model.eval()
 
 
 @torch.inference_mode()
@@ -186,8 +199,8 @@ def main() -> None:
     for name in ENCODERS:
         model = train_text(name, args.folder, args.out, args.steps)
         row(name, [f"{precision_of(model, text):.4f}" for text in read.values()])
-    small = load(trained(VARIANTS["base"], "base", args.folder, args.out, args.steps))
-    for name, nano in (("pixels, the same readout", small), ("nano as it ships", load())):
+    small = load(NANO, trained(VARIANTS["base"], "base", args.folder, args.out, args.steps))
+    for name, nano in (("pixels, the same readout", small), ("nano as it ships", load(NANO, "nano"))):
         row(name, [f"{measure(text, nano, '7x13').precision:.4f}" for text in read.values()])
     found = {name: others_on(typeset(text, "7x13")) for name, text in read.items()}
     for i, reader in enumerate(next(iter(found.values()))):

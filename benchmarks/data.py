@@ -5,7 +5,7 @@
     python benchmarks/data.py FOLDER --sheet docs/data.png
 
 FOLDER is a corpus of UTF-8 text. Times are CPU time of one process that uses one thread, so other work on the machine
-disturbs them little. Prints are drawn twice with the same seeds: the first time glyphs that no earlier page had are
+disturbs them little. Set pages are drawn twice with the same seeds: the first time glyphs that no earlier page had are
 drawn by FreeType as well, the second time all are kept. A long training begins like the first and ends like the
 second; --long shows how it goes from one to the other on pages of 256 px. What each step of noise costs is on the
 printed pages of that size.
@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from microfiche.page import TOKEN_SIDE
 from microfiche.training.noise import SCANS, STEPS, scanned, some, steps, worn
-from microfiche.training.set_pages import Prints
+from microfiche.training.set_pages import SetPages
 from microfiche.training.stream import Stream
 from microfiche.typesetting.fonts import TYPEFACES
 from microfiche.typesetting.print import Print
@@ -42,11 +42,11 @@ def seconds(make: Callable[[int], object], pages: int) -> float:
 
 def rows(folder: Path, side: int, pages: int) -> dict[str, float]:
     """CPU seconds for a page of each kind."""
-    stream, prints = Stream(folder, sides={(side, side): 1.0}), Prints(folder)
+    stream, pages_set = Stream(folder, sides={(side, side): 1.0}), SetPages(folder)
     characters: list[int] = []
 
     def printed(number: int) -> Print:
-        page = prints.print(np.random.default_rng([1, number]), side, side)
+        page = pages_set.page(np.random.default_rng([1, number]), side, side)
         characters.append(len(page.page.text or ""))
         return page
 
@@ -94,22 +94,22 @@ def table(folder: Path, sides: list[int], pages: int) -> None:
 
 def long(folder: Path, pages: int, every: int = 500) -> None:
     """Prints what a page of 256 px costs, and the memory taken, as more and more glyphs are kept."""
-    prints = Prints(folder)
+    pages_set = SetPages(folder)
     for first in range(0, pages, every):
-        page = seconds(lambda n, first=first: prints.print(np.random.default_rng([1, first + n]), 256, 256), every)
+        page = seconds(lambda n, first=first: pages_set.page(np.random.default_rng([1, first + n]), 256, 256), every)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         print(f"pages {first} to {first + every}: {1000 * page:.1f} ms a page, {memory} MiB", flush=True)
 
 
 def sheet(folder: Path, file: Path) -> None:
     """Twenty pages: boxes of characters, lines and blocks, each step of noise, and three that were scanned."""
-    prints = Prints(folder, random_share=0.1)
+    pages_set = SetPages(folder, random_share=0.1)
     font = ImageFont.truetype(str(TYPEFACES["DejaVu Sans"].file("regular")), 11)
     names = ["characters", "lines and blocks", *STEPS, *SCANS, "scanned", "scanned", "scanned"]
     picture = Image.new("RGB", (4 * (PANEL + 8), len(names) // 4 * (PANEL + CAPTION + 8)), "white")
     for i, name in enumerate(names):
         rng = np.random.default_rng([12, i])
-        page = prints.print(rng, PANEL, PANEL)
+        page = pages_set.page(rng, PANEL, PANEL)
         if name == "scanned":
             page = worn(page, scanned(rng), rng)
         elif name in STEPS | SCANS:

@@ -15,11 +15,10 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from microfiche.evaluation.measure import random_twin
 
-from microfiche.nano import lines_checkpoint as lines
+from microfiche.nano.cells import line_decoder
 from microfiche.page import dequantise, quantise
-from microfiche.precision import errors
+from microfiche.precision import errors, random_twin
 from microfiche.readers import load
 from microfiche.training.corpus import documents, held_out
 from microfiche.typesetting import Typesetter, unreadable
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--decoder", type=Path, help="weights; those that ship, if none are given")
     args = parser.parse_args()
     model = load()
-    decoder = lines.load(model, args.decoder)
+    decoder = line_decoder(model, args.decoder or "nano-lines")
     print("| density | text | readout | decoder | accepted | passes | as greedy |\n|---|---|---|---|---|---|---|")
     for density in DENSITIES.values():
         (file,) = args.folder.glob("zh-wiki*" if density.wide else "en-wiki*")
@@ -47,8 +46,8 @@ def main() -> None:
                 (tokens,) = model.encode([page])
                 values = dequantise(quantise(tokens.values, "int8"))
                 tokens = replace(tokens, values=values)
-                for by, reading in (("readout", model.read(tokens)), ("decoder", model.read(tokens, decoder))):
-                    distance, longer = errors(reading, page.text or "")
+                for by, reading in (("readout", model.read([tokens])), ("decoder", model.read([tokens], decoder))):
+                    distance, longer = errors(reading[0].text, page.text)
                     wrong[by] += distance
                 length += longer
                 seen = model.lines(values.to(model.readout.table), tokens.height, tokens.width, density)

@@ -40,12 +40,11 @@ from rivals import rapidocr, tesseract
 from microfiche.errors import InputError
 from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
 from microfiche.evaluation.twins import KINDS, Twin, twin
-from microfiche.nano import checkpoint as nano
-from microfiche.nano import print_checkpoint as print_2
-from microfiche.nano.first_print import NanoPrint
-from microfiche.nano.print import PrintModel
+from microfiche.nano.first_print import NANO_PRINT, NanoPrint
+from microfiche.nano.print import PRINT, PrintModel
 from microfiche.page import Page
 from microfiche.precision import text_tokens
+from microfiche.weights.stored import load
 
 PAGES = Path(__file__).with_suffix(".json")
 SIDES = (512, 640, 768, 1024, 1280)
@@ -57,12 +56,12 @@ Record = dict[str, Any]
 
 def nano_print(checkpoint: str) -> Reader:
     """Nano for print: every square is a token."""
-    return by_model(nano.load(NanoPrint, checkpoint))
+    return by_model(load(NANO_PRINT, checkpoint))
 
 
 def nano_print_2(checkpoint: str) -> Reader:
     """Nano for print, anew: squares with ink are tokens."""
-    return by_model(print_2.load_model(checkpoint))
+    return by_model(load(PRINT, checkpoint))
 
 
 def by_model(model: NanoPrint | PrintModel) -> Reader:
@@ -70,7 +69,8 @@ def by_model(model: NanoPrint | PrintModel) -> Reader:
 
     def read(picture: Picture) -> tuple[list[str], int]:
         tokens = model.encode([Page(picture)])
-        return [line.text for page in model.read_each(tokens) for line in page], sum(map(len, tokens))
+        (reading,) = model.read(tokens)
+        return [line for line in reading.text.split("\n") if line], sum(map(len, tokens))
 
     return read
 

@@ -38,7 +38,7 @@ from microfiche.pixel.examples import Sentence, labels
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.tasks import Tag
 from microfiche.pixel.tuned import Setup, Task, Tuned
-from microfiche.training.finetune import RANDOM, Recipe, evaluate, recipe_of, task_of, train, tune
+from microfiche.training.finetune import RANDOM, FinetuneStage, Recipe, evaluate, recipe_of, task_of, train, tune
 
 NAMES = ("en-pos", "zh-pos", "he-pos", "he-parse", "en-genre", "zh-sentiment")
 ATTACKED = "en-pos"
@@ -97,7 +97,7 @@ def tuned(options: argparse.Namespace, name: str, encoder: str, tuning: Tuning, 
     out: Path = options.folder / "runs" / f"{name}-{kind}-{tuning.file_name}-{seed}"
     if not (out / "metrics.json").exists():
         start = time.process_time()
-        train(recipe_of(found.task, None), found.train, found.dev, out, torch.device("cpu"), lambda line: None,
+        train(recipe_of(found.task, None), found.train, found.dev, out, torch.device("cpu"),
               changes={"encoder": encoder, **changes(options, name, seed, tuning)})  # fmt: skip
         tell(options, f"{out.name}: {time.process_time() - start:.0f} s of CPU")
     return out
@@ -136,7 +136,7 @@ def tuned_subword(
             save_file(best.state_dict(), path)
 
         with tempfile.TemporaryDirectory() as folder:
-            tune(recipe, model.train(), task, examples, held, Path(folder), lambda line: None, keep=keep)
+            tune(FinetuneStage(recipe, model.train(), task, examples, held, Path(folder), keep))
             best = load_file(Path(folder) / "model.safetensors")
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(best, file)

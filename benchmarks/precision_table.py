@@ -14,14 +14,14 @@ import argparse
 from pathlib import Path
 
 import torch
-from microfiche.evaluation.measure import measure
 
-from microfiche.nano import lines_checkpoint as lines
+from microfiche.codec import measure
+from microfiche.nano.cells import NANO, NanoLines, line_decoder
 from microfiche.page import TokenType
-from microfiche.readers import load
 from microfiche.training.corpus import SUFFIXES, documents, held_out
 from microfiche.typesetting import unreadable
 from microfiche.typesetting.density import DENSITIES
+from microfiche.weights.stored import load
 
 TOKEN_TYPES: dict[str, TokenType | None] = {"int8": "int8", "float16": "float16", "none": None}
 
@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--shrink", type=int, help="shrink the pages to so many px of width")
     parser.add_argument("--jpeg", type=int, help="save the pages as JPEG of this quality")
     args = parser.parse_args()
-    model = load(args.checkpoint, dtype=getattr(torch, args.dtype) if args.dtype else None)
-    decoder = None if args.decoder is None else lines.load(model, Path(args.decoder) if args.decoder else None)
+    model = load(NANO, args.checkpoint, dtype=getattr(torch, args.dtype) if args.dtype else None)
+    reader = model if args.decoder is None else NanoLines(model, line_decoder(model, args.decoder or "nano-lines"))
     print("| text | density | characters | ratio | precision | Fox precision | precision, random strings |")
     print("|---|---|---|---|---|---|---|")
     for file in sorted(f for f in args.folder.iterdir() if f.name.endswith(SUFFIXES)):
@@ -57,8 +57,8 @@ def main() -> None:
             stored = TOKEN_TYPES[args.tokens]
             results = [
                 measure(
-                    drawable, model, name, args.mode, random=random, shrunk_to=args.shrink, jpeg=args.jpeg,
-                    token_type=stored, decoder=decoder,
+                    drawable, reader, name, args.mode, random=random, shrunk_to=args.shrink, jpeg=args.jpeg,
+                    token_type=stored,
                 )
                 for random in (False, True)
             ]

@@ -15,20 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from microfiche.evaluation.measure import random_twin
 from PIL import Image
 from rivals import rapidocr, tesseract
 
-from microfiche.nano import checkpoint as nano
-from microfiche.nano.first_print import NanoPrint
+from microfiche.nano.first_print import NANO_PRINT
 from microfiche.page import TOKEN_SIDE, Page
-from microfiche.precision import errors, text_tokens
+from microfiche.precision import errors, random_twin, text_tokens
 from microfiche.training.corpus import documents, held_out
 from microfiche.training.noise import some, worn
 from microfiche.typesetting.fonts import typefaces
 from microfiche.typesetting.galleys import Look
 from microfiche.typesetting.markdown import Paragraph
 from microfiche.typesetting.print import Print, drawable, printed, settable_text
+from microfiche.weights.stored import load
 
 KINDS = ("clean", "worn", "random strings")
 
@@ -77,9 +76,9 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="nano-print")
     parser.add_argument("--no-rivals", action="store_true")
     args = parser.parse_args()
-    model = nano.load(NanoPrint, args.checkpoint)
+    model = load(NANO_PRINT, args.checkpoint)
     readers: dict[str, Callable[[Print], str]] = {
-        "nano": lambda one: model.read(model.encode([Page(one.page.image)])),
+        "nano": lambda one: model.read(model.encode([Page(one.page.image)]))[0].text,
     }
     if not args.no_rivals:
         ocr = rapidocr()

@@ -20,10 +20,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from microfiche.decoder.moe import MoEConfig
-from microfiche.nano.checkpoint import load_either
-from microfiche.nano.prompted_decoder import NANO_READER, Reader
-from microfiche.training.loop import recipe_file
+from microfiche.nano.prompted import NANO_READER, AnswerDecoder
+from microfiche.readers import load
 from microfiche.training.reader import Asked, Recipe, losses, seen
+from microfiche.training.recipe import recipe_file
 
 QUESTIONS = 300
 
@@ -45,8 +45,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, choices=range(1, 100), default=3)
     arguments = parser.parse_args()
     recipe = Recipe.read(recipe_file(arguments.recipe))
-    nano = load_either(arguments.encoder or recipe.encoder)
-    reader = Reader(replace(NANO_READER, **recipe.decoder), nano.config.token_width)
+    nano = load(arguments.encoder or recipe.encoder)
+    reader = AnswerDecoder(replace(NANO_READER, **recipe.decoder), nano.config.token_width)
     stream = recipe.stream(arguments.corpus)
     start = time.process_time()
     asked = [Asked.of(stream[i], recipe.longest) for i in range(QUESTIONS)]
@@ -55,7 +55,7 @@ def main() -> None:
         vision = sum(map(len, seen(nano, asked[:50]))) / 50
     question, answer = (float(np.mean([len(getattr(one, part)) for one in asked])) for part in ("question", "answer"))
     decoder = 3 * np.mean([forth(reader.config, one.length, len(one.answer)) for one in asked])
-    pages = recipe.steps * recipe.batches_per_step * recipe.pages_per_batch
+    pages = recipe.steps * recipe.batches_per_step * recipe.questions_per_batch
     encoder = counted.get_total_flops() / 50
     print(f"parameters of the reader: {sum(p.numel() for p in reader.parameters()):,}")
     print(f"a question: {vision:.1f} vision tokens, {question:.0f} tokens of question, {answer:.0f} of answer")
@@ -63,14 +63,14 @@ def main() -> None:
     print(f"the recipe: {pages:,} questions, {pages * answer / 1e6:.1f} M tokens of answers")
     print(f"operations of the recipe: {pages * (encoder + decoder) / 1e15:.2f} P")
     print(f"a page and its question take {1e3 * making:.1f} ms of CPU to make")
-    size, answers, losing = recipe.pages_per_batch, 0, 0.0
+    size, answers, losing = recipe.questions_per_batch, 0, 0.0
     for number in range(arguments.batches):
         some = asked[number * size : (number + 1) * size]
         start = time.process_time()
         loss = losses(nano, reader, some, recipe.balance, torch.device("cpu"))
         loss.total.backward()  # type: ignore[no-untyped-call]
         losing += time.process_time() - start
-        answers += loss.characters
+        answers += loss.count
     speed = (encoder + decoder) * size * arguments.batches / losing
     print(f"batches of {size}: {losing / arguments.batches:.2f} s of CPU each")
     print(f"a second of CPU: {answers / losing:.0f} tokens of answers, {speed / 1e9:.1f} G operations")

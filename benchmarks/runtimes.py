@@ -25,7 +25,7 @@ from statistics import median
 
 import numpy as np
 import torch
-from microfiche.evaluation.bench import DENSITY, MODE
+from codec import DENSITY, MODE
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from microfiche.devices import fast_dtype
 from microfiche.nano.cells import Nano, grid
-from microfiche.nano.model import _ink
+from microfiche.nano.encoder import ink_of
 from microfiche.nano.readout import OFFSETS, SQUARE, places
 from microfiche.page import TOKEN_SIDE
 from microfiche.readers import load
@@ -109,13 +109,12 @@ def in_openvino(file: Path, precision: str, threads: int) -> Run:
 
 
 def as_shipped(threads: int, pages: dict[bytes, object]) -> Run:
-    """The codec: `encode`, then `read_each`."""
+    """The codec: `encode`, then `read`."""
     nano = load()
 
     def run(ink: Array) -> NDArray[np.int64]:
         torch.set_num_threads(threads)
-        for _ in nano.read_each(nano.encode([pages[ink.tobytes()]])):  # type: ignore[list-item]
-            pass
+        nano.read(nano.encode([pages[ink.tobytes()]]))  # type: ignore[list-item]
         return np.empty(0, np.int64)
 
     return run
@@ -192,7 +191,7 @@ def main() -> None:
     given = parser.parse_args()
     text = re.sub(r"\s+", " ", given.text.read_text())
     typeset = [p for p in Typesetter(DENSITY, MODE).pages([text * 3]) if p.image.shape[0] == MODE.side][:4]
-    inks = [_ink(p)[None] for p in typeset]
+    inks = [ink_of(p)[None] for p in typeset]
     by_ink: dict[bytes, object] = {ink.tobytes(): p for ink, p in zip(inks, typeset, strict=True)}
     page = Page(load(dtype=torch.float32)).eval().requires_grad_(False)
     with FlopCounterMode(display=False) as counter:

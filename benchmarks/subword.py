@@ -32,9 +32,10 @@ from microfiche.errors import InputError
 from microfiche.pixel.model import SMALL, Block, attention_mask, positions
 from microfiche.pixel.strips import Strip, StripRenderer
 from microfiche.pixel.tuned import Tuned
-from microfiche.training.loop import Loss, recipe_file, run
-from microfiche.training.pixel import Recipe, optimisers
-from microfiche.training.strip_batches import Strips, texts
+from microfiche.training import loop
+from microfiche.training.pixel import Recipe, Strips, pixel_optimisers, texts_by_language
+from microfiche.training.recipe import Choice, recipe_file
+from microfiche.training.stage import Loss, Stage
 
 VOCABULARY, END, MASK = 8192, 0, 1
 LEARNED_FROM = 2_000_000  #: characters of each language that the vocabulary is learned from
@@ -143,53 +144,68 @@ class MaskedLM(nn.Module):
 
 def rows(strips: Strips, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Generator) -> list[list[int]]:
     """Pieces of a batch: as many texts as PIXEL's has strips, each what stands on one."""
-    shares = np.array(list(recipe.strips.values()))
-    patches = list(recipe.strips)[rng.choice(len(shares), p=shares / shares.sum())]
-    names = list(strips.texts)
+    patches = Choice.of(recipe.strips).one(rng)
     found: list[list[int]] = []
     while len(found) < max(1, round(recipe.tokens_per_batch / patches)):
-        name = names[rng.choice(len(names), p=strips.shares)]
-        text = strips.piece(rng, name, patches)
+        text = strips.piece(rng, strips.language(rng), patches)
         with suppress(InputError):  # characters that no font draws: PIXEL passes these over, too
             text = text[: int(strips.renderer.line(text, patches).offsets[-1, 1])]
             found.append([*tokenizer.encode(text).ids[: SMALL.patches - 1], END])
     return found
 
 
-def pretrain(corpus: Path, out: Path) -> None:
-    """Trains the masked language model into `out`."""
-    file = recipe_file("pixel-small")
-    recipe = Recipe.read(file)
-    out.mkdir(parents=True, exist_ok=True)
-    training, held = texts(corpus, False), texts(corpus, True)
-    if not (out / "tokenizer.json").exists():
-        vocabulary(training).save(str(out / "tokenizer.json"))
-    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
-    renderer = StripRenderer()
-    strips, others = Strips(training, renderer, recipe.ratio), Strips(held, renderer, recipe.ratio)
-    torch.manual_seed(recipe.seed)
-    model = MaskedLM()
+class SubwordStage(Stage[Recipe, tuple[Tensor, Tensor, np.random.Generator]]):
+    """The masked language model on the text that PIXEL has; a batch's generator goes on with its loss."""
 
-    def losses(number: int) -> Loss:
-        rng = np.random.default_rng([recipe.seed, number])
-        ids, attended = batch(rows(strips, tokenizer, recipe, rng))
+    recipe_type = Recipe
+    unit = "piece"
+    model: MaskedLM
+
+    def __init__(self, recipe: Recipe, data: Path, device: torch.device, *, tokenizer: Path) -> None:
+        self.recipe = recipe
+        training, held = texts_by_language(data, False), texts_by_language(data, True)
+        if not tokenizer.exists():
+            vocabulary(training).save(str(tokenizer))
+        self.tokenizer = Tokenizer.from_file(str(tokenizer))
+        renderer = StripRenderer()
+        self.strips, self.held = Strips(training, renderer, recipe.ratio), Strips(held, renderer, recipe.ratio)
+        torch.manual_seed(recipe.seed)
+        self.model = MaskedLM()
+        self.optimisers = pixel_optimisers(self.model, recipe.weight_decay)
+
+    def batch(self, number: int) -> tuple[Tensor, Tensor, np.random.Generator]:
+        rng = np.random.default_rng([self.recipe.seed, number])
+        return *batch(rows(self.strips, self.tokenizer, self.recipe, rng)), rng
+
+    def logits(self, ids: Tensor, attended: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         with fast_autocast("cpu"):
-            logits, wanted = model.loss(ids, attended, rng)
+            return self.model.loss(ids, attended, rng)
+
+    def loss(self, number: int, batch: tuple[Tensor, Tensor, np.random.Generator]) -> Loss:
+        logits, wanted = self.logits(*batch)
         total = F.cross_entropy(logits, wanted, reduction="sum")
-        return Loss(total, len(wanted), int((logits.argmax(-1) == wanted).sum()), int(attended.sum()))
+        return Loss(total, len(wanted), int((logits.argmax(-1) == wanted).sum()), int(batch[1].sum()))
 
     @torch.no_grad()
-    def validate(step: int) -> dict[str, float]:
+    def validate(self, step: int) -> dict[str, float]:
         rng = np.random.default_rng(1)
-        ids, attended = batch(rows(others, tokenizer, recipe, rng))
-        with fast_autocast("cpu"):
-            logits, wanted = model.loss(ids, attended, rng)
+        logits, wanted = self.logits(*batch(rows(self.held, self.tokenizer, self.recipe, rng)), rng)
         return {"right": round((logits.argmax(-1) == wanted).float().mean().item(), 4)}
 
-    run(file, recipe, out, model, optimisers(model, recipe.weight_decay), losses, validate,
-        lambda line: print({k: line[k] for k in ("step", "loss", "right", "seconds_left")}, flush=True),
-        lambda step: False)  # fmt: skip
-    save_file({name: value.contiguous() for name, value in model.body.state_dict().items()}, out / "model.safetensors")
+    def write(self, out: Path) -> None:
+        weights = {name: value.contiguous() for name, value in self.model.body.state_dict().items()}
+        save_file(weights, out / "model.safetensors")
+
+
+def pretrain(corpus: Path, out: Path) -> None:
+    """Trains the masked language model into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+
+    def told(line: dict[str, Any]) -> None:
+        print({k: line[k] for k in ("step", "loss", "right", "seconds_left")}, flush=True)
+
+    loop.train(SubwordStage, recipe_file("pixel-small"), corpus, out, torch.device("cpu"), told,
+               tokenizer=out / "tokenizer.json")  # fmt: skip
 
 
 def load(folder: Path, pretrained: bool, dropout: float, seed: int) -> tuple[Subword, Tokenizer]:

@@ -123,10 +123,3 @@ def _encoder(path: Path, head: dict[str, object]) -> str:
         if hashlib.sha256(shipped(name).read_bytes()).hexdigest() == head.get("encoder"):
             return name
     raise CheckpointError(f"{path}: made for the tokens of another checkpoint than those that ship")
-
-
-def save(model: object, path: Path) -> None:
-    """SHIM"""
-    from microfiche.nano.checkpoint import save as write
-
-    write(model, path)

@@ -14,7 +14,7 @@ COMMANDS = [
     "pixel fill words -o x.png", "pixel predict --checkpoint a.txt a.txt",
     "pixel finetune --task classify --train a.txt --dev a.txt --out out",
     *(f"train {stage} --text . --out out"
-      for stage in ("codec", "lines", "together", "reader", "print", "index", "pixel")),
+      for stage in ("codec", "lines", "reader", "print", "index", "pixel")),
     "train deepseek-ocr --pages . --out out --weights .",
 ]  # fmt: skip
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.nano.prompted import NANO_READER, AnswerDecoder
 from microfiche.nano.vocabulary import BEGIN, END
-from microfiche.training.experts import Use
+from microfiche.training.stage import Use
 
 SIZES = {"width": 16, "layers": 3, "heads": 2, "dense": 16, "experts": 4, "chosen": 2, "expert": 8, "context": 96}
 

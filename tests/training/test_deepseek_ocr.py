@@ -25,8 +25,9 @@ from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
 from microfiche.devices import DTYPE
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.training import deepseek_ocr as tuning
-from microfiche.training.deepseek_ocr import Needs, Recipe, example, needs, train
-from microfiche.training.loop import recipe_file
+from microfiche.training.deepseek_ocr import DeepSeekStage, Needs, Recipe, example, needs
+from microfiche.training.loop import train
+from microfiche.training.recipe import recipe_file
 from microfiche.training.taught_pages import taught_pages
 
 RECIPE = """
@@ -61,8 +62,8 @@ def tune(pages: Path, folder: Path, small: DeepSeekOCRConfig) -> Run:
     def run(out: str, rank: int, more: str = "", stop_at: int = 999, recipe: str = RECIPE) -> dict[str, Any]:
         file = pages.parent / f"{out}.toml"
         file.write_text(more + recipe)
-        train(file, pages, pages.parent / out, torch.device("cpu"), lambda line: None, lambda step: step >= stop_at,
-              rank=rank, weights=folder, config=small)  # fmt: skip
+        train(DeepSeekStage, file, pages, pages.parent / out, torch.device("cpu"), stop=lambda step: step >= stop_at,
+              folder=pages.parent / out, rank=rank, weights=folder, config=small)  # fmt: skip
         return load_file(pages.parent / out / "state.safetensors")
 
     return run
@@ -145,14 +146,15 @@ from microfiche.deepseek_ocr.clip import CLIPConfig
 from microfiche.deepseek_ocr.sam import SAMConfig
 from microfiche.deepseek_ocr.model import DeepSeekOCRConfig
 from microfiche.training import parallel
-from microfiche.training.deepseek_ocr import train
+from microfiche.training.deepseek_ocr import DeepSeekStage
+from microfiche.training.loop import train
 
 here, weights = map(Path, sys.argv[1:])
 config = eval(Path(here / "config").read_text())
 with parallel.processes("cpu") as device:
     for stop in (1, 4):
-        train(here / "one.toml", here / "pages", here / "two", device, print, lambda step: step >= stop,
-              rank=0, weights=weights, config=config)
+        train(DeepSeekStage, here / "one.toml", here / "pages", here / "two", device, print,
+              lambda step: step >= stop, folder=here / "two", rank=0, weights=weights, config=config)
         if parallel.rank() == 0 and stop == 1:
             shutil.copytree(here / "two", here / "half")
 """
@@ -342,7 +344,7 @@ def test_the_command_tunes_says_what_it_needs_and_where_it_is(
     monkeypatch.setattr(tuning, "DeepSeekOCRConfig", lambda: small)
     file, out = pages.parent / "recipe.toml", pages.parent / "out"
     file.write_text(RECIPE.replace("\nsteps = 4", "\nsteps = 2", 1))
-    command = ["train", "deepseek-ocr", "--stage", "b", "--pages", str(pages), "--out", str(out)]
+    command = ["train", "deepseek-ocr", "--pages", str(pages), "--out", str(out)]
     command += ["--weights", str(folder), "--recipe", str(file)]
     done = CliRunner().invoke(app, [*command, "--lora", "2"])
     assert done.exit_code == 0, done.output
@@ -352,7 +354,6 @@ def test_the_command_tunes_says_what_it_needs_and_where_it_is(
     assert said[-1] == f"{out / 'adapter'} is done"
     assert (out / "curve.png").exists()
     for more, said_instead in (
-        (["--stage", "a"], "no stage 'a'; pages are tuned on in stage b"),
         (["--full", "--lora", "2"], "--lora and --full exclude each other"),
         (["--pages", "none"], "none: not a folder of pages"),
     ):

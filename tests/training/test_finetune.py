@@ -1,4 +1,4 @@
-"""PIXEL is tuned for a task, the best is kept, and a training that is broken off goes on as it was."""
+"""The stage that tunes PIXEL for a task: the best is kept, and a training that is broken off knows it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from microfiche.pixel.heads import Tagger
 from microfiche.pixel.model import SMALL, Pixel, PixelConfig, PixelEncoder
 from microfiche.pixel.tuned import Setup, Tuned
 from microfiche.training.finetune import (
+    FinetuneStage,
     Recipe,
     Result,
     encoder,
@@ -91,6 +92,23 @@ def test_the_best_on_dev_is_kept_and_read_back(folder: Path) -> None:
     (folder / "x").write_text("the dog runs\n")
     (rows,) = predictions(folder / "out/model.safetensors", folder / "x")
     assert [row.split("\t")[1] for row in rows.splitlines()] == ["the", "dog", "runs"]
+
+
+def test_a_batch_and_its_dropout_follow_from_the_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: list[FinetuneStage] = []
+    ours = FinetuneStage.__init__
+    monkeypatch.setattr(FinetuneStage, "__init__", lambda self, *args: stages.append(self) or ours(self, *args))
+    run(folder, "out", stop_at=0)
+    run(folder, "other", stop_at=0)
+    one, other = stages
+    one.batch(9)
+    for number in (0, 7):
+        assert [str(e) for e in one.batch(number)] == [str(e) for e in other.batch(number)]
+    assert [str(e) for e in one.batch(0)] != [str(e) for e in one.batch(1)]
+    batch = one.batch(3)
+    totals = [one.loss(number, batch).total.item() for number in (3, 4, 3)]
+    assert totals[0] == totals[2] != totals[1]
+    assert one.loss(3, batch).count == 3 * one.recipe.batch == 12
 
 
 def test_a_matrix_that_pretraining_made_larger_learns_faster() -> None:

@@ -1,27 +1,24 @@
-"""The line decoder learns on a finished encoder's tokens, and a training that is broken off goes on as it was."""
+"""The line decoder's stage: its batches, its loss, and a checkpoint that loads."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
-import torch
 
-from microfiche.errors import UsageError
-from microfiche.nano import lines_checkpoint as stored
+from microfiche.nano.cells import line_decoder
 from microfiche.readers import load
-from microfiche.training.lines import Recipe, train
+from microfiche.training.lines import LinesStage, Recipe
 
 RECIPE = """
-steps = 12
-decay_steps = 4
+steps = 4
+decay_steps = 2
 warmup_steps = 2
 learning_rate = 1e-2
 tokens_per_step = 4
-save_every = 5
-validate_every = 6
+save_every = 2
+validate_every = 4
 random_share = 0.0
 strip = [1, 2]
 densities = {4x6 = 0.7, 12x12 = 0.3}
@@ -35,48 +32,41 @@ expert = 16
 """
 
 
-@pytest.fixture
-def corpus(tmp_path: Path) -> Path:
-    documents = [f"Document {i}: the quick brown fox, and the lazy dog. " * 6 for i in range(200)]
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text/a.txt").write_text("\n\f\n".join(documents))
-    (tmp_path / "recipe.toml").write_text(RECIPE)
-    return tmp_path
+def test_a_batch_follows_from_its_number(build, same_batches) -> None:
+    one = build(LinesStage, RECIPE)
+    same_batches(one, build(LinesStage, RECIPE))
+    strips = [strip for number in range(8) for strip in one.batch(number)]
+    assert {(density.name, cells.shape) for density, cells in strips} == {("4x6", (10, 32)), ("12x12", (5, 21))}
 
 
-def run(corpus: Path, out: str, stop_at: int = 99) -> bytes:
-    recipe, device = corpus / "recipe.toml", torch.device("cpu")
-    train(recipe, corpus / "text", corpus / out, device, lambda line: None, lambda step: step >= stop_at)
-    return (corpus / out / "state.safetensors").read_bytes()
+def test_the_loss_falls_and_the_encoder_learns_nothing(build, descend) -> None:
+    stage = build(LinesStage, RECIPE)
+    batch = stage.batch(0)
+    loss, found = descend(stage, batch, 12, 1e-2)
+    assert found[-1] < 0.8 * found[0]
+    assert loss.count == sum(cells.size for _, cells in batch) and loss.tokens == 4 and loss.use.chosen.shape == (1, 4)
+    assert not any(p.requires_grad for p in stage.nano.parameters())
 
 
-def test_the_loss_falls_and_what_was_broken_off_ends_the_same(corpus: Path) -> None:
-    unbroken = run(corpus, "unbroken")
-    for stop in (3, 7):
-        run(corpus, "broken", stop)
-    assert run(corpus, "broken") == unbroken
-    stored.load(load("nano"), corpus / "broken/model.safetensors")
-    (corpus / "recipe.toml").write_text(RECIPE.replace("steps = 12", "steps = 75", 1).replace("= 6", "= 75", 1))
-    run(corpus, "longer")
-    log = [json.loads(line) for line in (corpus / "longer/log.jsonl").read_text().splitlines()]
-    assert log[-1]["loss"] < 0.9 * log[0]["loss"]
-    assert [len(layer) for layer in log[-1]["experts"]] == [4] and 0.9 < log[-1]["balance"] < 4
-    assert sum(log[-1]["experts"][0]) == pytest.approx(1, abs=1e-3)
-    assert {"4x6", "4x6, readout", "4x6 random", "12x12"} <= set(log[-1]["held_out"])
+def test_a_training_writes_a_checkpoint_that_loads(train, tmp_path: Path) -> None:
+    train(LinesStage, RECIPE, "out")
+    line_decoder(load("nano"), tmp_path / "out/model.safetensors")
+    last = json.loads((tmp_path / "out/log.jsonl").read_text().splitlines()[-1])
+    assert [len(layer) for layer in last["experts"]] == [4] and 0.9 < last["balance"] < 4
+    assert sum(last["experts"][0]) == pytest.approx(1, abs=1e-3)
+    assert {"4x6", "4x6, readout", "4x6 random", "12x12"} <= set(last["held_out"])
 
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("width =", "widths =", "'widths' is no key; 'width' is"),
-        ("4x6", "4x7", "'4x7' is no key; '4x6' is"),
-        ("0.7", "-1", "shares"),
+        ("width =", "widths =", "unknown key 'widths'; did you mean 'width'?"),
+        ("4x6", "4x7", "unknown key '4x7'; did you mean '4x6'?"),
+        ("0.7", "-1", "densities: the shares"),
         ("width = 32", "width = 33", "width is 33; it must be a multiple of 4"),
         ("experts = 4", "experts = 1", "chosen is 2 of 1 experts"),
         ("[1, 2]", "[0, 2]", "strip is (0, 2); its sides are from 1 to 20 vision tokens"),
     ],
 )
-def test_bad_recipes_are_named(corpus: Path, old: str, new: str, said: str) -> None:
-    (corpus / "recipe.toml").write_text(RECIPE.replace(old, new, 1))
-    with pytest.raises(UsageError, match=re.escape(said)):
-        Recipe.read(corpus / "recipe.toml")
+def test_bad_recipes_are_named(refused, old: str, new: str, said: str) -> None:
+    refused(Recipe, RECIPE.replace(old, new, 1), said)

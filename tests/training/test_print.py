@@ -1,4 +1,4 @@
-"""What print is trained on says all that is needed to read it; the stage learns and resumes."""
+"""Print's stage: what it is trained on says all that is needed to read it; its batches, its loss, a checkpoint."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
-from microfiche.errors import CheckpointError, UsageError
-from microfiche.nano import checkpoint as nano
-from microfiche.nano import print_checkpoint as checkpoint
-from microfiche.nano.cells import Nano
-from microfiche.nano.print import COLUMN, PrintModel
+from microfiche.errors import CheckpointError
+from microfiche.nano.cells import NANO
+from microfiche.nano.print import COLUMN, PRINT, PrintModel
 from microfiche.nano.tracing import characters, trace
 from microfiche.training import print as stage
 from microfiche.training.noise import turned
-from microfiche.training.set_pages import Prints
+from microfiche.training.set_pages import SetPages
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.typesetting.fonts import BUNDLED, TYPEFACES
 from microfiche.typesetting.print import Print
+from microfiche.weights import stored
 
 FACES = [t for t in TYPEFACES.values() if t.package == BUNDLED]
 CPU = torch.device("cpu")
@@ -45,27 +43,21 @@ context = [1]
 """
 
 
-@pytest.fixture
-def corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of text and a recipe; set in the typefaces that are there."""
-    documents = [f"Document {i}: the quick brown fox, and the lazy dog. " * 6 for i in range(200)]
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text/a.txt").write_text("\n\f\n".join(documents))
-    (tmp_path / "recipe.toml").write_text(RECIPE)
+@pytest.fixture(autouse=True)
+def bundled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages are set in the typefaces that ship."""
     monkeypatch.setattr(stage, "typefaces", lambda held_out, for_print: FACES)
-    return tmp_path
 
 
-def run(corpus: Path, out: str, stop_at: int = 6) -> dict[str, torch.Tensor]:
-    stage.train(
-        corpus / "recipe.toml", corpus / "text", corpus / out, CPU, lambda line: None, lambda step: step >= stop_at
-    )
-    return load_file(corpus / out / "state.safetensors")
+@pytest.fixture
+def recipe(tmp_path: Path) -> stage.Recipe:
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return stage.Recipe.read(tmp_path / "recipe.toml")
 
 
-def page(corpus: Path, seed: int, side: int = 384, sizes: range = range(8, 17)) -> Print:
-    prints = Prints(corpus / "text", faces=FACES, random_share=0.0, wide_share=0.0, sizes=sizes)
-    return prints.print(np.random.default_rng(seed), side, side)
+def page(text: Path, seed: int, side: int = 384, sizes: range = range(8, 17)) -> Print:
+    pages = SetPages(text, faces=FACES, random_share=0.0, wide_share=0.0, sizes=sizes)
+    return pages.page(np.random.default_rng(seed), side, side)
 
 
 def read_from_truth(one: Print) -> tuple[list[str], list[bool]]:
@@ -89,16 +81,16 @@ def read_from_truth(one: Print) -> tuple[list[str], list[bool]]:
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("sizes", [range(5, 8), range(8, 17)])
-def test_what_is_supervised_is_what_stands_on_the_page(corpus: Path, seed: int, sizes: range) -> None:
-    one = page(corpus, seed, sizes=sizes)
+def test_what_is_supervised_is_what_stands_on_the_page(text: Path, seed: int, sizes: range) -> None:
+    one = page(text, seed, sizes=sizes)
     assert one.page.text is not None
     read, seen = read_from_truth(one)
     assert read == [one.page.text[line.start : line.stop].strip() for line in one.lines]
     assert np.mean(seen) > 0.97
 
 
-def test_lines_of_a_turned_page_are_followed(corpus: Path) -> None:
-    one = page(corpus, 1)
+def test_lines_of_a_turned_page_are_followed(text: Path) -> None:
+    one = page(text, 1)
 
     def turn(picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         return turned(picture, 2.0)
@@ -108,8 +100,8 @@ def test_lines_of_a_turned_page_are_followed(corpus: Path) -> None:
     assert len("".join(read)) > 0.9 * len("".join(read_from_truth(one)[0])) and all(seen)
 
 
-def test_nothing_is_learned_where_nothing_is_known(corpus: Path) -> None:
-    one = page(corpus, 1)
+def test_nothing_is_learned_where_nothing_is_known(text: Path) -> None:
+    one = page(text, 1)
     masked = stage.middles(replace(one, unknown=((0, 0, 384, 384),)))
     middle, known, _ = stage.middles(one)
     assert known.all() and (masked[0] == middle).all()
@@ -122,17 +114,17 @@ def test_nothing_is_learned_where_nothing_is_known(corpus: Path) -> None:
     assert ((character == -1) | (character == before)).all() and (character == -1).sum() > (before == -1).sum()
 
 
-def test_what_was_broken_off_ends_the_same(corpus: Path) -> None:
-    whole = run(corpus, "whole")
-    run(corpus, "broken", 3)
-    again = run(corpus, "broken")
-    assert all(torch.equal(whole[name], again[name]) for name in whole)
+def test_a_batch_follows_from_its_number(build, same_batches) -> None:
+    two_sides = RECIPE.replace("{128 = 1}", "{64 = 0.5, 128 = 0.5}")
+    one = build(stage.PrintStage, two_sides)
+    same_batches(one, build(stage.PrintStage, two_sides))
+    assert {one.batch(number).ink.shape for number in range(8)} == {(8, 64, 64), (2, 128, 128)}
+    assert set(one.held) == {"set", "worn", "random"} and all(len(pages) == 24 for pages in one.held.values())
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_the_loss_falls(corpus: Path, compressed: bool) -> None:
-    recipe = stage.Recipe.read(corpus / "recipe.toml")
-    batch = stage.batch_of([page(corpus, s, 128) for s in range(2)], np.random.default_rng(0))
+def test_the_loss_falls(text: Path, recipe: stage.Recipe, compressed: bool) -> None:
+    batch = stage.batch_of([page(text, s, 128) for s in range(2)], np.random.default_rng(0))
     model = stage.new_model(recipe, CPU)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-2)
     losses = []
@@ -145,9 +137,8 @@ def test_the_loss_falls(corpus: Path, compressed: bool) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_folding_begun_as_principal_components_keeps_what_fits(corpus: Path) -> None:
-    recipe = stage.Recipe.read(corpus / "recipe.toml")
-    ink = 255 - np.stack([page(corpus, s, 256).page.image for s in range(4)])
+def test_folding_begun_as_principal_components_keeps_what_fits(text: Path, recipe: stage.Recipe) -> None:
+    ink = 255 - np.stack([page(text, s, 256).page.image for s in range(4)])
     unlike = []
     for token_width in (16, 256, 2048):
         changed = recipe.model_copy(update={"model": {**recipe.model, "token_width": token_width}})
@@ -162,14 +153,16 @@ def test_folding_begun_as_principal_components_keeps_what_fits(corpus: Path) -> 
     assert (at_8 - maps[2]).square().mean() < 0.5 * maps[2].var()
 
 
-def test_a_model_comes_back_from_its_file(corpus: Path) -> None:
-    run(corpus, "out")
-    model = checkpoint.load_model(corpus / "out/model.safetensors", dtype=torch.float32)
-    assert isinstance(model, PrintModel) and model.config == stage.Recipe.read(corpus / "recipe.toml").config
+def test_a_training_writes_a_checkpoint_that_loads_and_goes_on_from(
+    train, recipe: stage.Recipe, tmp_path: Path
+) -> None:
+    train(stage.PrintStage, RECIPE, "out")
+    model = stored.load(PRINT, tmp_path / "out/model.safetensors", dtype=torch.float32)
+    assert isinstance(model, PrintModel) and model.config == recipe.config
     with pytest.raises(CheckpointError, match="not a checkpoint of this version and kind"):
-        nano.load(Nano, corpus / "out/model.safetensors")
-    (corpus / "on.toml").write_text(f'start = "{corpus}/out/model.safetensors"\n' + RECIPE)
-    on = stage.new_model(stage.Recipe.read(corpus / "on.toml"), CPU)
+        stored.load(NANO, tmp_path / "out/model.safetensors")
+    (tmp_path / "on.toml").write_text(f'start = "{tmp_path}/out/model.safetensors"\n' + RECIPE)
+    on = stage.new_model(stage.Recipe.read(tmp_path / "on.toml"), CPU)
     assert torch.equal(on.readout.part, model.readout.part)
 
 
@@ -177,14 +170,12 @@ def test_a_model_comes_back_from_its_file(corpus: Path) -> None:
     ("more", "said"),
     [
         ("noise = 2", "noise"),
-        ("page_side = 1", "'page_side' is no key; 'page_sides'"),
+        ("page_side = 1", "unknown key 'page_side'; did you mean 'page_sides'"),
         ("random_share = 2", "random"),
-        ("em = [8, 6]", r"em = \[8.0, 6.0\]: sizes lie between 5 and 16 px, in order"),
+        ("em = [8, 6]", "em = [8.0, 6.0]: sizes lie between 5 and 16 px, in order"),
         ("em = [6, 40]", "sizes lie between"),
-        ("model = {depth = 3}", "model: 'depth' is no key; there are widths"),
+        ("model = {depth = 3}", "model: unknown key 'depth'; there are blocks"),
     ],
 )
-def test_bad_recipes_are_named(corpus: Path, more: str, said: str) -> None:
-    (corpus / "bad.toml").write_text(more + RECIPE.split("[model]")[0])
-    with pytest.raises(UsageError, match=said):
-        stage.Recipe.read(corpus / "bad.toml")
+def test_bad_recipes_are_named(refused, more: str, said: str) -> None:
+    refused(stage.Recipe, more + RECIPE.split("[model]")[0], said)

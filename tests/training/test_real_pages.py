@@ -21,10 +21,19 @@ from reportlab.pdfgen.canvas import Canvas
 
 from microfiche.errors import InputError
 from microfiche.training import real_store
-from microfiche.training.held_out import EVALUATED, unit_held_out, unit_of, unseen
 from microfiche.training.noise import turned, worn
 from microfiche.training.real_glyphs import Refused
-from microfiche.training.real_pages import MIXTURE, RealPages, draw, group, kept_apart
+from microfiche.training.real_pages import (
+    EVALUATED,
+    MIXTURE,
+    RealPages,
+    draw,
+    group,
+    kept_apart,
+    unit_held_out,
+    unit_of,
+    unseen,
+)
 from microfiche.training.real_store import Document, Shard, extract
 from microfiche.training.real_text import PageTruth, page_truth
 from microfiche.typesetting.alphabet import NO_GLYPH, glyphs
@@ -490,9 +499,9 @@ def store(pdfs: Path, tmp_path: Path) -> Path:
 
 def test_the_same_state_gives_the_same_page(pdfs: Path, store: Path) -> None:
     one, two = RealPages(store, pdfs), RealPages(store, pdfs)
-    two.print(np.random.default_rng(9), 128, 128)
+    two.page(np.random.default_rng(9), 128, 128)
     for seed in range(6):
-        a, b = (real.print(np.random.default_rng(seed), 128, 192, (8.0, 16.0)) for real in (one, two))
+        a, b = (real.page(np.random.default_rng(seed), 128, 192, (8.0, 16.0)) for real in (one, two))
         assert (a.page.image == b.page.image).all() and a.page.text == b.page.text and a.lines == b.lines
         assert a.page.image.shape == (128, 192) and a.lines
         assert all(8 <= line.size <= 16 for line in a.lines)
@@ -502,8 +511,8 @@ def test_what_is_held_out_is_never_drawn(pdfs: Path, store: Path) -> None:
     """Nor what is the same file elsewhere."""
 
     def texts(real: RealPages) -> str:
-        prints = [real.print(np.random.default_rng(seed), 320, 448, (12, 12.1)) for seed in range(30)]
-        return "".join(one.page.text or "" for one in prints)
+        pages = [real.page(np.random.default_rng(seed), 320, 448, (12, 12.1)) for seed in range(30)]
+        return "".join(one.page.text or "" for one in pages)
 
     training, held = RealPages(store, pdfs), RealPages(store, pdfs, held_out=True)
     assert len(held) == 1 and len(training) == 2 + 1 + real_store.PAGES
@@ -516,10 +525,10 @@ def test_other_pdfs_than_those_extracted_are_an_error(pdfs: Path, store: Path) -
         written(path, words, size=(WIDTH + 10, HEIGHT))
     real = RealPages(store, pdfs)
     with pytest.raises(InputError, match=r"not the file that the store was made from|cannot be opened"):
-        real.print(np.random.default_rng(0), 128, 128)
+        real.page(np.random.default_rng(0), 128, 128)
     shutil.rmtree(pdfs)
     with pytest.raises(InputError, match="cannot be opened, but the store has it"):
-        real.print(np.random.default_rng(0), 128, 128)
+        real.page(np.random.default_rng(0), 128, 128)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from microfiche.errors import InputError, UsageError
-from microfiche.training.held_out import unseen
+from microfiche.training.real_pages import unseen
 from microfiche.typesetting import fonts
 from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.fonts import BUNDLED, PRINT_TYPEFACES, STYLES, TYPEFACES, listed, named, typefaces

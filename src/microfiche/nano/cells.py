@@ -86,14 +86,6 @@ class NanoModel(nn.Module):
                 tokens.append(VisionTokens(values.cpu().clone(), height, width, page.setting, self.checkpoint))
         return tokens
 
-    def encode_each(self, pages: Any) -> Any:
-        """SHIM"""
-        return iter(self.encode(list(pages)))
-
-    def read_each(self, tokens: Any, *more: Any) -> Any:
-        """SHIM"""
-        return iter(getattr(self, "read")(list(tokens), *more))  # noqa: B009
-
     def own(self, tokens: Sequence[VisionTokens]) -> None:
         """CheckpointError where some of `tokens` were made by another checkpoint, or have not the shape of its own."""
         for page in tokens:

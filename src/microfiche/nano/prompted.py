@@ -161,4 +161,3 @@ READER = Kind(
     lambda head, _: AnswerDecoder(MoEConfig(**head["config"]), head["token_width"]),
     lambda model: {"config": asdict(model.config), "token_width": model.projector.in_features},
 )
-NanoReader = PromptedNano

@@ -1,0 +1,1 @@
+"""Training: one loop, a stage for each model, and the data that stages draw from."""

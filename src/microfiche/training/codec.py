@@ -1,12 +1,11 @@
-"""Trains the nano codec: dense supervision of every character on pages that we set ourselves.
+"""The stage that trains the nano codec, with every character of pages of cells supervised.
 
-One loss, the cross-entropy of the character at each place; first without, then with the compressor between.
+One loss, the cross-entropy of the character at each place; first without the compressor, then with it between.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,52 +16,42 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.devices import fast_autocast
-from microfiche.nano.cells import Nano
-from microfiche.nano.model import NanoConfig
-from microfiche.nano.windows import PATCHES
+from microfiche.nano.cells import NANO, Nano, NanoConfig
+from microfiche.nano.encoder import PATCHES
 from microfiche.page import TOKEN_SIDE
-from microfiche.readers import load, save
-from microfiche.training import parallel, sizes
-from microfiche.training.corpus import LARGEST, Batch, Corpus, Pages
-from microfiche.training.loop import Loss, Schedule, run, unknown
-from microfiche.training.optimisers import muon_and_adamw
+from microfiche.training import parallel
+from microfiche.training.cell_pages import LARGEST, Batch, CellPages
+from microfiche.training.optimisers import optimisers_of
+from microfiche.training.recipe import Choice, Schedule, Shares, check_names, check_sides, nano_sizes
+from microfiche.training.stage import Loss, Stage
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES
+from microfiche.weights import stored
 
 
 class Recipe(Schedule):
-    """What makes a checkpoint; see training/recipes for those that ship.
+    """What makes a codec; training/recipes has those that ship.
 
     The learning rate is that of the local stage and the readout; the rest learns at a tenth of it.
     """
 
-    start: str = ""  #: the checkpoint to go on from, none if empty; then there is no local stage
+    start: str = ""  #: the checkpoint to go on from; then there is no local stage. None if empty
     local_steps: int = 0  #: the first steps, which train the local stage and the readout without compressing
-    page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
-    densities: dict[str, float]  #: density → its share of the pages
-    scales: dict[float, float] = Field(default_factory=lambda: {1.0: 1.0})  #: what pages are shrunk to → their shares
-    random_share: float = 0.4  #: pages that hold random strings
+    page_sides: Shares[int]  #: side of a square training page in px → its share of the batches
+    densities: Shares[str]  #: density → its share of the pages
+    scales: Shares[float] = Field(default_factory=lambda: {1.0: 1.0})  #: what pages are shrunk to → their shares
+    random_share: float = Field(0.4, ge=0, le=1)  #: pages that hold random strings
     model: dict[str, Any] = Field(default_factory=dict)  #: fields of NanoConfig that differ from its defaults
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        sizes.nano(self.model)
-        for name in self.densities:
-            if name not in DENSITIES:
-                raise ValueError(unknown(name, DENSITIES))
-        for side in self.page_sides:
-            if side % TOKEN_SIDE or not 0 < side <= LARGEST:
-                raise ValueError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE}, at most {LARGEST}")
+        nano_sizes(self.model)
+        check_names(self.densities, DENSITIES)
+        check_sides(self.page_sides, LARGEST)
         for scale in self.scales:
             if not 0.2 <= scale <= 1:
-                raise ValueError(f"a scale of {scale}: scales are from 0.2 to 1")
-        for name in ("densities", "page_sides", "scales"):
-            shares = getattr(self, name).values()
-            if min(shares, default=0) < 0 or not sum(shares):
-                raise ValueError(f"{name}: the shares are not all ≥ 0 with one above")
-        if not 0 <= self.random_share <= 1:
-            raise ValueError(f"random_share is {self.random_share}, not from 0 to 1")
+                raise ValueError(f"a scale of {scale}: scales must be from 0.2 to 1")
         if not 0 <= self.local_steps < self.steps:
             raise ValueError("local_steps must lie within steps")
         if self.start and (self.local_steps or self.model):
@@ -130,40 +119,67 @@ def losses(model: Nano, batch: Batch, device: torch.device, local: bool = False)
     return total, len(batch.half[0]) + len(batch.full[0]), right[0], right[1]
 
 
-def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices of the windows' blocks and of the readout, AdamW for everything else.
+_MIXING = ("encoder.compressor", "encoder.page", "readout.decompressor")  #: parameters that begin as an identity
 
-    What mixes patches and tokens starts as an identity and learns at a tenth of the rate, lest it be shaken apart.
-    """
-    matrices, others, mixing = [], [], []
-    for name, parameter in model.named_parameters():
-        if name.startswith(("encoder.compressor", "encoder.page", "readout.decompressor")):
-            mixing.append(parameter)
-        elif parameter.ndim == 2 and min(parameter.shape) >= 64 and "head" not in name and "table" not in name:
-            matrices.append(parameter)
+
+def codec_optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the windows' blocks and of the readout, AdamW for everything else."""
+
+    def is_matrix(name: str, parameter: nn.Parameter) -> bool:
+        return parameter.ndim == 2 and min(parameter.shape) >= 64 and "head" not in name and "table" not in name
+
+    return optimisers_of(model, weight_decay, is_matrix, mixing=_MIXING)
+
+
+class CodecStage(Stage[Recipe, Batch]):
+    """Nano's encoder and readout on the text of the folder `data`, from nothing or from the recipe's `start`."""
+
+    recipe_type = Recipe
+    model: Nano
+
+    def __init__(self, recipe: Recipe, data: Path, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        if recipe.start:
+            self.model = stored.load(NANO, recipe.start, device, torch.float32).train().requires_grad_(True)
         else:
-            others.append(parameter)
-    groups = [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}]
-    return muon_and_adamw([{"params": matrices, "share": 1.0}], groups, weight_decay)
+            self.model = new_model(nano_sizes(recipe.model), recipe.seed).to(device)
+        self.optimisers = codec_optimisers(self.model, recipe.weight_decay)
+        self.pages, self.held = CellPages.both(data, recipe.densities, recipe.random_share, recipe.scales)
+        self.sides = Choice.of(recipe.page_sides)
 
+    def batch(self, number: int) -> Batch:
+        """Square pages of one side, which is drawn by the shares of the sides."""
+        rng = np.random.default_rng([self.recipe.seed, number])
+        side = self.sides.one(rng)
+        return self.pages.batch(rng, self.recipe.pages_per_batch(side), side)
 
-def batch_at(pages: Pages, recipe: Recipe, number: int) -> Batch:
-    """The training batch of that number: a function of the recipe, the corpus and nothing else."""
-    rng = np.random.default_rng([recipe.seed, number])
-    sides = list(recipe.page_sides)
-    shares = np.array(list(recipe.page_sides.values()))
-    side = sides[rng.choice(len(sides), p=shares / shares.sum())]
-    return pages.batch(rng, max(1, round(recipe.tokens_per_batch / (side // TOKEN_SIDE) ** 2)), side)
+    def loss(self, number: int, batch: Batch) -> Loss:
+        """The loss of every supervised character; after the local steps the compressor is started and comes between."""
+        recipe = self.recipe
+        step, part = divmod(number, recipe.batches_per_step)
+        if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
+            start_compressor(self.model, self.pages.batch(np.random.default_rng(recipe.seed), 32, 256), self.device)
+        total, count, half, full = losses(self.model, batch, self.device, step < recipe.local_steps)
+        return Loss(total, count, int(half.sum()) + int(full.sum()), batch.ink.size // TOKEN_SIDE**2)
+
+    def validate(self, step: int) -> dict[str, float]:
+        """The share of characters read right on held-out pages; see `validate`."""
+        return validate(self.model, self.held, self.device, step <= self.recipe.local_steps)
+
+    def write(self, out: Path) -> None:
+        """Writes out/model.safetensors."""
+        stored.save(NANO, self.model, out / "model.safetensors")
 
 
 @torch.no_grad()
-def validate(model: Nano, pages: Pages, device: torch.device, local: bool = False) -> dict[str, float]:
-    """Share of characters read right on held-out pages of 256 px, by density, on language and random strings, and on
+def validate(model: Nano, pages: CellPages, device: torch.device, local: bool = False) -> dict[str, float]:
+    """The share of characters read right on pages of 256 px, by density: on language, on random strings, and on
     language shrunk."""
     model.eval()
     scores = {}
+    shrunk = [(f" at {scale:g}", False, scale) for scale in pages.scales if scale < 1]
     for density in pages.densities:
-        for kind, random, scale in (("", False, 1.0), (" random", True, 1.0), *_shrunk(pages)):
+        for kind, random, scale in (("", False, 1.0), (" random", True, 1.0), *shrunk):
             if scale == 1 or pages.large_enough(density, scale):
                 batch = pages.batch(
                     np.random.default_rng(1), 4, 256, density=density, random=random, scale=scale, samples=None
@@ -173,44 +189,3 @@ def validate(model: Nano, pages: Pages, device: torch.device, local: bool = Fals
                 scores[f"{density.name}{kind}"] = round(right.float().mean().item(), 5)
     model.train()
     return scores
-
-
-def _shrunk(pages: Pages) -> list[tuple[str, bool, float]]:
-    return [(f" at {scale:g}", False, scale) for scale in pages.scales if scale < 1]
-
-
-def train(
-    recipe_file: Path,
-    text: Path,
-    out: Path,
-    device: torch.device,
-    progress: Callable[[dict[str, Any]], None],
-    stop: Callable[[int], bool] = lambda step: False,
-) -> int:
-    """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
-    the steps done. See `loop.run`."""
-    recipe = Recipe.read(recipe_file)
-    if recipe.start:
-        model = load(recipe.start, str(device), torch.float32).train().requires_grad_(True)
-    else:
-        model = new_model(sizes.nano(recipe.model), recipe.seed).to(device)
-    pages, held = (
-        Pages(Corpus.load(text, validation), recipe.densities, recipe.random_share, recipe.scales)
-        for validation in (False, True)
-    )
-
-    def loss(number: int) -> Loss:
-        step, part = divmod(number, recipe.batches_per_step)
-        if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
-            start_compressor(model, pages.batch(np.random.default_rng(recipe.seed), 32, 256), device)
-        batch = batch_at(pages, recipe, number)
-        total, count, half, full = losses(model, batch, device, step < recipe.local_steps)
-        return Loss(total, count, int(half.sum()) + int(full.sum()), batch.ink.size // TOKEN_SIDE**2)
-
-    def measured(step: int) -> dict[str, float]:
-        return validate(model, held, device, step <= recipe.local_steps)
-
-    return run(
-        recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
-        lambda: save(model, out / "model.safetensors"),
-    )

@@ -1,4 +1,4 @@
-"""Fine-tunes the published DeepSeek-OCR on pages with their truth: its training's stage b, on a user's own pages.
+"""The stage that fine-tunes the published DeepSeek-OCR on a user's own pages: more of stage b of its training.
 
 Published (arXiv 2510.18234, section 3.5): in stage b SAM and the compressor behind it are frozen, CLIP and the decoder
 learn; AdamW from a rate of 3e-5 that falls by steps, 640 sequences of up to 8,192 tokens at a time, 70 % of them OCR.
@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from pydantic import Field, model_validator
@@ -30,8 +29,10 @@ from microfiche.devices import fast_autocast, fast_dtype, free_memory
 from microfiche.errors import InputError, UsageError
 from microfiche.training import parallel
 from microfiche.training import taught_pages as pages
-from microfiche.training.loop import Loss, Plan, run
+from microfiche.training.recipe import Plan
+from microfiche.training.stage import Loss, Stage
 from microfiche.training.taught_pages import TaughtPage
+from microfiche.typesetting.density import Mode
 
 MEASURED = 64  #: held-out pages at most
 ADAPTER, CHECKPOINT = "adapter", "checkpoint"  #: folders, of a training's, for what was learned
@@ -40,7 +41,7 @@ ADAPTER, CHECKPOINT = "adapter", "checkpoint"  #: folders, of a training's, for 
 class Recipe(Plan):
     """How the model is tuned; training/recipes/deepseek-ocr.toml says why so."""
 
-    mode: str = "gundam"  #: that pages are seen in, and should be read in later
+    mode: str = "gundam"  #: in which pages are shown, and should be read later
     pages_per_batch: int = Field(1, ge=1)  #: padded to the longest; a step has batches_per_step times as many
     held_out: float = Field(0.05, ge=0, lt=1)  #: share of the pages that are only measured on
     balance: float = Field(0.001, ge=0)  #: factor of the experts' balance loss
@@ -80,7 +81,7 @@ class Needs:
 def needs(
     config: DeepSeekOCRConfig, rank: int, processes: int = 1, mean: bool = False, bf16: bool = True
 ) -> Needs:
-    """What adapters of `rank`, or, if that is 0, the whole model, take to train on each of so many processes."""
+    """The memory that each of so many processes takes to train adapters of `rank`, or the whole model if that is 0."""
     model = deepseek_ocr.empty(config)
     everything = sum(p.numel() for p in model.parameters())
     if rank:
@@ -145,7 +146,7 @@ def example(model: DeepSeekOCR, page: TaughtPage, seen: views.Views) -> Example:
     return Example(seen, before, after, [*answer, c.end])
 
 
-def fits(model: DeepSeekOCR, page: TaughtPage, mode: views.Mode) -> None:
+def fits(model: DeepSeekOCR, page: TaughtPage, mode: Mode) -> None:
     """InputError, with the page's name, where page and answer do not fit into the context; by its size alone."""
     unseen = views.Views(torch.empty(3, 0, 0), torch.empty(0, 3, 0, 0), (0, 0))
     vectors = views.vectors(mode.side, mode.tile or mode.side, views.tiling(mode, *page.size))
@@ -190,73 +191,94 @@ def _begun_with(state: Path) -> int | None:
         return None
 
 
-def train(
-    recipe_file: Path,
-    folder: Path,
-    out: Path,
-    device: torch.device,
-    progress: Callable[[dict[str, Any]], None],
-    stop: Callable[[int], bool] = lambda step: False,
-    *,
-    rank: int,
-    weights: Path | None = None,
-    config: DeepSeekOCRConfig | None = None,
-    say: Callable[[str], None] = lambda line: None,
-) -> int:
-    """Trains adapters of `rank`, or, if that is 0, all but SAM and its compressor, on the pages in `folder`, into
-    `out`; returns the steps done. See `loop.run`.
-
-    When done there are out/adapter, for `load("deepseek-ocr", path, adapter=…)`, or out/checkpoint, for
-    `load("deepseek-ocr", path=…)`. On several processes adapters are trained data-parallel, the whole model sharded.
-    `say` is told what is trained on and what memory it will take, before the weights are read.
-    """
-    recipe, config = Recipe.read(recipe_file), config or DeepSeekOCRConfig()
+def _check_rank(out: Path, rank: int) -> None:
+    """UsageError where adapters cannot be trained here, or the training in `out` was begun with others."""
     if rank and find_spec("peft") is None:
         raise UsageError("adapters need peft: pip install 'microfiche[train]'; or train the whole model, --full")
     begun = _begun_with(out / "state.safetensors")
     if begun is not None and begun != rank:
         how = f"--lora {begun}" if begun else "--full"
         raise UsageError(f"{out} was begun with {how}; go on with that, or give another --out")
-    known = pages.taught_pages(folder)
-    held = [page for page in known if page.held_out(recipe.held_out)]
-    taught = [page for page in known if not page.held_out(recipe.held_out)]
-    if not taught:
-        raise InputError(f"{folder}: all {len(held)} pages are held out; give more, or lower held_out in the recipe")
-    say(f"{len(taught)} pages to learn, {len(held)} held out" + ("" if held else "; nothing will be measured"))
-    bf16 = recipe.bf16 and fast_dtype(device) is torch.bfloat16
-    needed = needs(config, rank, parallel.world(), recipe.ema > 0, bf16)
-    say(f"needs {needed} and activations on {device}")
-    _room(needed, device)
-    model = deepseek_ocr.load(weights, str(device), torch.bfloat16 if rank and bf16 else torch.float32, config).train()
-    mode = views.mode(recipe.mode)
-    for page in known:
-        fits(model, page, mode)
-    torch.manual_seed(recipe.seed)
-    if rank:
-        write = add_adapters(model, rank, weights)
-    else:
-        _free(model)
-        if parallel.world() > 1:
-            parallel.shard(model, list(model.decoder.layers), model.encoder, device)
 
-    def examples(some: Sequence[TaughtPage]) -> list[Example]:
-        return [example(model, page, views.views(page.picture(), mode)) for page in some]
 
-    def loss(number: int) -> Loss:
-        some = pages.batch(taught, number, recipe.pages_per_batch, recipe.seed)
-        batch = examples(some)
-        total, right, balance = losses(model, batch, device, bf16)
-        total = total + recipe.balance * len(right) * balance
-        name = ", ".join(page.name for page in some)
-        return Loss(total, len(right), int(right.sum()), sum(map(len, batch)), name)
+class DeepSeekStage(Stage[Recipe, list[TaughtPage]]):
+    """Adapters of `rank`, or, if that is 0, all but SAM and its compressor, on the pages in the folder `data`.
+
+    `folder` is the training's, `weights` that of the checkpoint (else the hub's), `say` is given what is trained on
+    and what memory it will take, before the weights are read. When done there are out/adapter, for
+    `load("deepseek-ocr", path, adapter=…)`, or out/checkpoint, for `load("deepseek-ocr", path=…)`. On several processes
+    adapters are trained data-parallel, the whole model sharded.
+    """
+
+    recipe_type = Recipe
+    unit = "token"
+    all_write = True
+    model: DeepSeekOCR
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Path,
+        device: torch.device,
+        *,
+        folder: Path,
+        rank: int,
+        weights: Path | None = None,
+        config: DeepSeekOCRConfig | None = None,
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        config = config or DeepSeekOCRConfig()
+        _check_rank(folder, rank)
+        known = pages.taught_pages(data)
+        self.recipe, self.device = recipe, device
+        self.held = [page for page in known if page.held_out(recipe.held_out)]
+        self.taught = [page for page in known if not page.held_out(recipe.held_out)]
+        if not self.taught:
+            raise InputError(f"{data}: all {len(known)} pages are held out; give more, or lower held_out in the recipe")
+        nothing = "" if self.held else "; nothing will be measured"
+        say(f"{len(self.taught)} pages to learn, {len(self.held)} held out{nothing}")
+        self.bf16 = recipe.bf16 and fast_dtype(device) is torch.bfloat16
+        needed = needs(config, rank, parallel.world(), recipe.ema > 0, self.bf16)
+        say(f"needs {needed} and activations on {device}")
+        _room(needed, device)
+        dtype = torch.bfloat16 if rank and self.bf16 else torch.float32
+        self.model = deepseek_ocr.load(weights, str(device), dtype, config).train()
+        self.mode = views.mode(recipe.mode)
+        for page in known:
+            fits(self.model, page, self.mode)
+        torch.manual_seed(recipe.seed)
+        self.write_adapters: Callable[[Path], None] | None = None
+        if rank:
+            self.write_adapters = add_adapters(self.model, rank, weights)
+        else:
+            _free(self.model)
+            if parallel.world() > 1:
+                parallel.shard(self.model, list(self.model.decoder.layers), self.model.encoder, device)
+        self.optimisers = [optimiser(self.model, recipe, recipe.adapter_share if rank else 1.0)]
+
+    def batch(self, number: int) -> list[TaughtPage]:
+        """Pages in an order drawn anew for each time that all have come."""
+        return pages.batch(self.taught, number, self.recipe.pages_per_batch, self.recipe.seed)
+
+    def examples(self, some: Sequence[TaughtPage]) -> list[Example]:
+        """What the model is taught of some pages."""
+        return [example(self.model, page, views.views(page.picture(), self.mode)) for page in some]
+
+    def loss(self, number: int, batch: list[TaughtPage]) -> Loss:
+        """The loss of every token of the answers, and of how unevenly the experts are used."""
+        examples = self.examples(batch)
+        total, right, balance = losses(self.model, examples, self.device, self.bf16)
+        total = total + self.recipe.balance * len(right) * balance
+        name = ", ".join(page.name for page in batch)
+        return Loss(total, len(right), int(right.sum()), sum(map(len, examples)), name)
 
     @torch.no_grad()
-    def measured(step: int) -> dict[str, float]:
-        """By task, of the held-out pages' tokens, each after the true ones before it: the share that is the likeliest,
+    def validate(self, step: int) -> dict[str, float]:
+        """Of the held-out pages' tokens, each after the true ones before it, by task: the share that is the likeliest,
         and the geometric mean of their probabilities."""
         sums: dict[str, list[float]] = {}
-        for page in held[:MEASURED]:
-            total, right, _ = losses(model, examples([page]), device, bf16)
+        for page in self.held[:MEASURED]:
+            total, right, _ = losses(self.model, self.examples([page]), self.device, self.bf16)
             task = page.task.partition(":")[0]
             of = sums.setdefault(task, [0.0, 0.0, 0.0])
             sums[task] = [a + b for a, b in zip(of, (total.item(), right.sum().item(), len(right)), strict=True)]
@@ -266,11 +288,9 @@ def train(
             scores[f"{task}, probability"] = round(math.exp(-total_loss / count), 5)
         return scores
 
-    share = recipe.adapter_share if rank else 1.0
-    step = run(recipe_file, recipe, out, model, [optimiser(model, recipe, share)], loss, measured, progress, stop)
-    if step == recipe.steps:
-        if rank:
-            write(out / ADAPTER)
+    def write(self, out: Path) -> None:
+        """Writes out/adapter or out/checkpoint."""
+        if self.write_adapters:
+            self.write_adapters(out / ADAPTER)
         else:
-            deepseek_ocr.save(model, out / CHECKPOINT)
-    return step
+            deepseek_ocr.save(self.model, out / CHECKPOINT)

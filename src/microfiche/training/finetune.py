@@ -1,6 +1,7 @@
-"""Fine-tunes PIXEL for a task: an encoder with a new head, on annotated examples, the best on dev being kept.
+"""The stage that fine-tunes PIXEL for a task: an encoder with a new head learns from annotated examples.
 
-It knows nothing of what a task is. After arXiv 2207.06991, section 3; the whole encoder learns.
+The model that scores best on the development examples is kept. What a task is stands in pixel/tasks.py. After arXiv
+2207.06991, section 3; the whole encoder learns.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from microfiche.pixel.model import SMALL, PixelEncoder
 from microfiche.pixel.tasks import TASKS
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
 from microfiche.training import parallel
-from microfiche.training.loop import Loss, Plan, recipe_file, run
+from microfiche.training.loop import Progress, Stop, run
 from microfiche.training.optimisers import muon_and_adamw
+from microfiche.training.recipe import Plan, recipe_file
+from microfiche.training.stage import Loss, Stage
 
 Keep = Callable[[Tuned, Path, dict[str, float]], None]  #: saves a model to a path, with its scores
 RANDOM = "random"  #: the encoder that learned nothing, of the shape of pixel-small
@@ -81,14 +84,16 @@ def train(
     dev: Path,
     out: Path,
     device: torch.device,
-    progress: Callable[[dict[str, Any]], None],
-    stop: Callable[[int], bool] = lambda step: False,
+    progress: Progress = lambda line: None,
+    stop: Stop = lambda step: False,
     say: Callable[[str], None] = lambda line: None,
     changes: dict[str, Any] | None = None,
 ) -> Result:
-    """Tunes by the recipe, changed by `changes`, into `out`: model.safetensors is the model that was best on dev, and
-    metrics.json, written when all steps are done, tells its scores. See `loop.run`; `say` is told what is odd about
-    the data. UsageError or InputError for a recipe or data that cannot be used."""
+    """Tunes by the recipe, changed by `changes`, on the examples of two files; `say` is given what is odd about them.
+
+    out/model.safetensors is the model that was best on those of `dev`; out/metrics.json, written when all steps are
+    done, has its scores. See `loop.run`. UsageError or InputError for a recipe or data that cannot be used.
+    """
     plan = _changed(Recipe.read(recipe), changes or {})
     kind = TASKS[plan.task]
     examples, held = kind.read(train), kind.read(dev)
@@ -104,69 +109,79 @@ def train(
     for name, some in ((train, examples), (dev, held)):
         if cut := task.cut(some[:2000]):
             say(f"{name}: {cut} of the first {len(some[:2000])} examples are longer than {plan.longest} patches: cut")
-    return tune(plan, model, task, examples, held, out, progress, stop)
+    return tune(FinetuneStage(plan, model, task, examples, held, out), progress, stop)
 
 
-def tune(
-    recipe: Recipe,
-    model: Tuned,
-    task: Task[Any, Any],
-    examples: Sequence[Any],
-    held: Sequence[Any],
-    out: Path,
-    progress: Callable[[dict[str, Any]], None],
-    stop: Callable[[int], bool] = lambda step: False,
-    keep: Keep = save_tuned,
-) -> Result:
-    """Tunes a model, on its device, on examples of its task; `keep` is given the best so far and where to save it."""
-    chosen = batches(recipe.seed, len(examples), recipe.batch)
-    best = _Best(model, task, held, out, keep)
-
-    def losses(number: int) -> Loss:
-        torch.manual_seed((recipe.seed << 32) + number)  # dropout depends on the number alone
-        few = [examples[i] for i in chosen(number)]
-        with fast_autocast(model.device):
-            loss = task.loss(model, few, np.random.default_rng([recipe.seed, number]))
-        return Loss(loss.total, loss.count, loss.right, loss.patches)
-
-    def write() -> None:
-        told = {"task": recipe.task, "encoder": recipe.encoder, "seed": recipe.seed, "step": best.step,
-                "examples": len(examples), "dev_examples": len(held), "scores": best.scores}  # fmt: skip
-        with whole_file(out / "metrics.json") as beside:
-            beside.write_text(json.dumps(told, indent=1) + "\n")
-
+def tune(stage: FinetuneStage, progress: Progress = lambda line: None, stop: Stop = lambda step: False) -> Result:
+    """Runs the stage, into its folder."""
     with TemporaryDirectory() as folder:
         file = Path(folder) / "recipe.toml"
-        file.write_text(_written(recipe))
-        tuned = optimisers(model, recipe.weight_decay)
-        step = run(file, recipe, out, model, tuned, losses, best.measure, progress, stop, write)
-    return Result(best.scores, best.step, step)
+        file.write_text(_written(stage.recipe))
+        step = run(stage, file, stage.out, progress, stop)
+    return Result(stage.scores, stage.best, step)
 
 
-class _Best:
-    """Measures on dev and keeps the best model in a file; a training that goes on knows the best it had."""
+class FinetuneStage(Stage[Recipe, list[Any]]):
+    """A model, on its device, that is tuned on `examples` of its task, and measured on those held.
 
-    def __init__(self, model: Tuned, task: Task[Any, Any], held: Sequence[Any], out: Path, keep: Keep) -> None:
-        self.model, self.task, self.held, self.path = model, task, held, out / "model.safetensors"
-        self.keep = keep
+    `best` is the step after which it scored best on these, and `scores` what it scored then; a training that goes on
+    knows them from the file of its best model. `keep` saves a model to a path, with its scores.
+    """
+
+    recipe_type = Recipe
+    unit = "label"
+    model: Tuned
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Tuned,
+        task: Task[Any, Any],
+        examples: Sequence[Any],
+        held: Sequence[Any],
+        out: Path,
+        keep: Keep = save_tuned,
+    ) -> None:
+        self.recipe, self.model, self.task, self.examples, self.held = recipe, model, task, examples, held
+        self.optimisers = optimisers(model, recipe.weight_decay)
+        self.out, self.path, self.keep = out, out / "model.safetensors", keep
+        self.chosen = batches(recipe.seed, len(examples), recipe.batch)
         self.scores: dict[str, float] = {}
-        self.step = 0
+        self.best = 0
         if self.path.exists() and (out / "state.safetensors").exists():
             self.scores = load_tuned(self.path)[1]
-            self.step = int(self.scores.pop("step"))
+            self.best = int(self.scores.pop("step"))
+
+    def batch(self, number: int) -> list[Any]:
+        """Examples in an order drawn anew for each time that all have come."""
+        return [self.examples[i] for i in self.chosen(number)]
+
+    def loss(self, number: int, batch: list[Any]) -> Loss:
+        """The task's loss."""
+        torch.manual_seed((self.recipe.seed << 32) + number)  # dropout depends on the number alone
+        with fast_autocast(self.model.device):
+            found = self.task.loss(self.model, batch, np.random.default_rng([self.recipe.seed, number]))
+        return Loss(found.total, found.count, found.right, found.patches)
 
     @torch.no_grad()
-    def measure(self, step: int) -> dict[str, float]:
-        """The scores after a step."""
+    def validate(self, step: int) -> dict[str, float]:
+        """The scores on the examples held; the best model so far is kept."""
         self.model.eval()
         found = self.task.predict(self.model, self.held)
         self.model.train()
         scores = {name: round(value, 5) for name, value in self.task.scores(self.held, found).items()}
         if not self.scores or scores[self.task.score] > self.scores[self.task.score]:
-            self.scores, self.step = scores, step
+            self.scores, self.best = scores, step
             if parallel.rank() == 0:
                 self.keep(self.model, self.path, {**scores, "step": step})
         return scores
+
+    def write(self, out: Path) -> None:
+        """Writes metrics.json; the best model is there."""
+        found = {"task": self.recipe.task, "encoder": self.recipe.encoder, "seed": self.recipe.seed, "step": self.best,
+                 "examples": len(self.examples), "dev_examples": len(self.held), "scores": self.scores}  # fmt: skip
+        with whole_file(out / "metrics.json") as beside:
+            beside.write_text(json.dumps(found, indent=1) + "\n")
 
 
 def optimisers(model: Tuned, weight_decay: float) -> list[torch.optim.Optimizer]:

@@ -1,4 +1,4 @@
-"""Trains the lightning indexer on nano's frozen tokens: words of a page must find it among the others of its batch.
+"""The stage that trains the lightning indexer on nano's tokens: words of a page must find it among those of its batch.
 
 One loss, the cross-entropy of the right page for each query among the pages of its batch. A query is a few words that
 stand near each other on a page, as a question would name them, sometimes with a code that stands nowhere else. As the
@@ -8,10 +8,8 @@ encoder is frozen, pages are encoded once and asked for many times.
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,49 +22,42 @@ from microfiche.errors import TrainingError
 from microfiche.memory.indexer import word_page
 from microfiche.memory.words import query_words
 from microfiche.nano.cells import Nano
-from microfiche.nano.indexer import Indexer, IndexerConfig, scores
-from microfiche.nano.indexer_checkpoint import save
-from microfiche.page import TOKEN_SIDE, Page, TypesetPage
+from microfiche.nano.indexer import INDEX, Indexer, IndexerConfig, scores
+from microfiche.page import PAPER, TOKEN_SIDE, Page, TypesetPage
 from microfiche.readers import load
-from microfiche.training.corpus import Corpus, Pages
-from microfiche.training.loop import Loss, Plan, run
+from microfiche.training.cell_pages import CellPages
+from microfiche.training.recipe import Plan, Shares, check_names
+from microfiche.training.stage import Loss, Stage
 from microfiche.typesetting.alphabet import NO_GLYPH
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, MODES, Density
 from microfiche.typesetting.typesetter import Typesetter, ids_to_text
+from microfiche.weights import stored
 
 ENCODED = 16  #: pages that are encoded at a time
 CODE = np.array(list(string.ascii_uppercase + string.digits + "-"))
 
 
-class Recipe(Plan):
-    """What makes an indexer; see training/recipes for the one that ships."""
+FRESH = 4.0  #: pages of the bank that a batch puts new ones in the place of, the oldest first
+CODES = 0.3  #: share of pages with a code that stands nowhere else
+WORDS = (2, 6)  #: fewest and most words of a query
+NEAR = 240  #: characters within which they stand
 
-    encoder: str = "nano"  #: the checkpoint whose tokens it is for
-    densities: dict[str, float]  #: density → its share of the batches
+
+class Recipe(Plan):
+    """What makes an indexer; training/recipes has the one that ships."""
+
+    densities: Shares[str]  #: density → its share of the batches
     mode: str = "small"  #: of the pages
     queries: int = Field(96, ge=2)  #: pages of a batch, each with a query that must find it among them
     bank: int = Field(384, ge=2)  #: pages of each density whose tokens are held, from which a batch takes its own
-    fresh: float = Field(4, gt=0)  #: pages of the bank that a batch puts new ones in the place of, the oldest first
-    code_share: float = Field(0.3, ge=0, le=1)  #: pages with a code that stands nowhere else
-    words: tuple[int, int] = (2, 6)  #: fewest and most words of a query
-    near: int = 240  #: characters within which they stand
-    temperature: float = Field(1.0, gt=0)  #: that scores are divided by
-    indexer: dict[str, int] = Field(default_factory=dict)  #: fields of IndexerConfig that differ
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        known = ((self.densities, DENSITIES), ({self.mode: 0}, MODES))
-        for given, right in known:
-            for name in given:
-                if name not in right:
-                    raise ValueError(f"{name!r} is none of {', '.join(right)}")
-        if min(self.densities.values(), default=0) < 0 or not sum(self.densities.values()):
-            raise ValueError("densities: the shares are not all ≥ 0 with one above")
+        check_names(self.densities, DENSITIES)
+        check_names([self.mode], MODES)
         if self.bank < self.queries:
             raise ValueError(f"a bank of {self.bank} pages has no {self.queries} for a batch")
-        if not 1 <= self.words[0] <= self.words[1]:
-            raise ValueError("words: the fewest come first, and are at least 1")
         return self
 
 
@@ -86,67 +77,52 @@ class Bank:
     What it holds for a batch follows from the batch's number alone. The encoder is frozen, so that no token ages.
     """
 
-    def __init__(self, nano: Nano, pages: Pages, recipe: Recipe) -> None:
-        self._nano, self._pages, self._recipe = nano, pages, recipe
+    def __init__(self, nano: Nano, pages: CellPages, recipe: Recipe) -> None:
+        self.nano, self.pages, self.recipe = nano, pages, recipe
         self._held: dict[tuple[Density, int], Held] = {}
 
     def at(self, number: int, density: Density) -> list[Held]:
         """The pages of a density that batch `number` chooses from."""
-        place = self._pages.densities.index(density)
-        first = int(number * self._recipe.fresh * self._pages.weights[place])
-        wanted = [(density, k) for k in range(first, first + self._recipe.bank)]
-        for key in [k for k in self._held if k[0] == density and not first <= k[1] < first + self._recipe.bank]:
+        place = self.pages.densities.index(density)
+        first = int(number * FRESH * self.pages.shares[place])
+        wanted = [(density, k) for k in range(first, first + self.recipe.bank)]
+        for key in [k for k in self._held if k[0] == density and not first <= k[1] < first + self.recipe.bank]:
             del self._held[key]
         new = [key for key in wanted if key not in self._held]
         for start in range(0, len(new), ENCODED):
             keys = new[start : start + ENCODED]
-            made = [self._page(np.random.default_rng([self._recipe.seed, place, k]), density) for _, k in keys]
-            cells = cells_of(self._nano, [page for page, _ in made], density).to(torch.bfloat16)
+            made = [self._page(np.random.default_rng([self.recipe.seed, place, k]), density) for _, k in keys]
+            cells = cells_of(self.nano, [page for page, _ in made], density).to(torch.bfloat16)
             for key, (page, code), mine in zip(keys, made, cells, strict=True):
                 self._held[key] = Held(page.text, code, mine.clone())
         return [self._held[key] for key in wanted]
 
     def _page(self, rng: np.random.Generator, density: Density) -> tuple[TypesetPage, int | None]:
-        typesetter = Typesetter(density, MODES[self._recipe.mode])
+        typesetter = Typesetter(density, MODES[self.recipe.mode])
         size = typesetter.columns * typesetter.rows
-        text, code = _drawable(ids_to_text(self._pages.language(rng, density, size)), density), None
-        if rng.random() < self._recipe.code_share:
-            code = max(0, text.find(" ", int(rng.integers(max(1, len(text) - self._recipe.near)))))
+        text, code = _drawable(ids_to_text(self.pages.language(rng, density, size)), density), None
+        if rng.random() < CODES:
+            code = max(0, text.find(" ", int(rng.integers(max(1, len(text) - NEAR)))))
             letters = "".join(rng.choice(CODE, rng.integers(4, 11))).strip("-")
             text = f"{text[:code]} {letters} {text[code:]}"[:size]
-        return next(typesetter.pages([text])), code
+        page = next(typesetter.pages([text]))
+        height, width = page.image.shape  # those of a short text are lower
+        side = MODES[self.recipe.mode].side
+        image = np.pad(page.image, ((0, side - height), (0, side - width)), constant_values=PAPER)
+        return replace(page, image=image), code
 
 
-def query_of(rng: np.random.Generator, page: Held, recipe: Recipe) -> list[str]:
+def query_of(rng: np.random.Generator, page: Held) -> list[str]:
     """Words that stand near each other on a page, near its code every second time; none if there are too few."""
-    at = int(rng.integers(max(1, len(page.text) - recipe.near)))
+    at = int(rng.integers(max(1, len(page.text) - NEAR)))
     if page.code is not None and rng.random() < 0.5:
-        at = max(0, page.code - int(rng.integers(recipe.near // 2)))
+        at = max(0, page.code - int(rng.integers(NEAR // 2)))
     # Whole words only: the first and the last may be cut.
-    near = [w for w in query_words(" ".join(page.text[at : at + recipe.near].split()[1:-1])) if len(w) > 1]
-    if len(near) < recipe.words[0]:
+    near = [w for w in query_words(" ".join(page.text[at : at + NEAR].split()[1:-1])) if len(w) > 1]
+    if len(near) < WORDS[0]:
         return []
-    few = int(rng.integers(recipe.words[0], min(len(near), recipe.words[1]) + 1))
+    few = int(rng.integers(WORDS[0], min(len(near), WORDS[1]) + 1))
     return [near[i] for i in sorted(rng.choice(len(near), few, replace=False))]
-
-
-def batch(
-    bank: Bank, number: int, rng: np.random.Generator, recipe: Recipe, density: Density
-) -> tuple[Tensor, list[list[str]]]:
-    """(queries, rows, columns, classes) pages drawn from the bank, and for each the words of a query."""
-    held = bank.at(number, density)
-    pages: list[Tensor] = []
-    queries: list[list[str]] = []
-    for i in rng.permutation(len(held)):
-        words = query_of(rng, held[i], recipe)
-        if words:
-            pages.append(held[i].cells)
-            queries.append(words)
-        if len(pages) == recipe.queries:
-            break
-    if len(pages) < 2:
-        raise TrainingError(f"batch {number}: of {len(held)} pages at {density.name} hardly one has words for a query")
-    return torch.stack(pages), queries
 
 
 def _drawable(text: str, density: Density) -> str:
@@ -170,58 +146,84 @@ def page_scores(model: Indexer, pages: Tensor, side: int, words: Tensor, owners:
     return torch.zeros(int(owners.max()) + 1, len(pages), device=found.device).index_add(0, owners, found.T)
 
 
-def train(
-    recipe_file: Path,
-    text: Path,
-    out: Path,
-    device: torch.device,
-    progress: Callable[[dict[str, Any]], None],
-    stop: Callable[[int], bool] = lambda step: False,
-) -> int:
-    """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
-    the steps done. See `loop.run`."""
-    recipe = Recipe.read(recipe_file)
-    nano = load(recipe.encoder, str(device))
-    torch.manual_seed(recipe.seed)
-    config = IndexerConfig(**recipe.indexer)
-    model = Indexer(config).to(device)
-    corpora = (Corpus.load(text, validation) for validation in (False, True))
-    pages, held = (Pages(corpus, recipe.densities, 0.0) for corpus in corpora)
-    side = MODES[recipe.mode].side // TOKEN_SIDE
-    bank, held_bank = Bank(nano, pages, recipe), Bank(nano, held, recipe.model_copy(update={"bank": recipe.queries}))
+@dataclass(frozen=True)
+class Batch:
+    """`pages` (Q, rows, columns, classes) of a `density`, and for each the words of a query that must find it."""
 
-    def logits_of(source: Bank, number: int, rng: np.random.Generator, density: Density) -> Tensor:
-        found, queries = batch(source, number, rng, recipe, density)
-        owners = torch.tensor([i for i, words in enumerate(queries) for _ in words], device=device)
-        words = cells_of(nano, [word_page(word, density) for query in queries for word in query], density)
-        with fast_autocast(device):
-            return page_scores(model, found.float(), side, words, owners) / recipe.temperature
+    density: Density
+    pages: Tensor
+    queries: list[list[str]]
 
-    def losses(number: int) -> Loss:
-        rng = np.random.default_rng([recipe.seed, number])
-        density = pages.densities[rng.choice(len(pages.densities), p=pages.weights)]
-        logits = logits_of(bank, number, rng, density)
-        target = torch.arange(len(logits), device=device)
+
+def batch_of(bank: Bank, number: int, rng: np.random.Generator, density: Density) -> Batch:
+    """A batch from the pages that the bank holds for that number; TrainingError where hardly a page has words."""
+    held = bank.at(number, density)
+    pages: list[Tensor] = []
+    queries: list[list[str]] = []
+    for i in rng.permutation(len(held)):
+        words = query_of(rng, held[i])
+        if words:
+            pages.append(held[i].cells)
+            queries.append(words)
+        if len(pages) == bank.recipe.queries:
+            break
+    if len(pages) < 2:
+        raise TrainingError(f"batch {number}: of {len(held)} pages at {density.name} hardly one has words for a query")
+    return Batch(density, torch.stack(pages), queries)
+
+
+class IndexStage(Stage[Recipe, Batch]):
+    """The indexer on pages of the text of the folder `data`, for the codec that ships."""
+
+    recipe_type = Recipe
+    unit = "query"
+    model: Indexer
+
+    def __init__(self, recipe: Recipe, data: Path, device: torch.device) -> None:
+        self.recipe, self.device = recipe, device
+        self.nano = load("nano", str(device))
+        torch.manual_seed(recipe.seed)
+        self.model = Indexer(IndexerConfig()).to(device)
+        matrices, others = ([p for p in self.model.parameters() if (p.ndim > 1) == large] for large in (True, False))
+        groups = [{"params": matrices, "share": 1.0}, {"params": others, "share": 1.0, "weight_decay": 0.0}]
+        self.optimisers = [
+            torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True)
+        ]
+        pages, held = CellPages.both(data, recipe.densities, 0.0)
+        self.bank = Bank(self.nano, pages, recipe)
+        self.held = Bank(self.nano, held, recipe.model_copy(update={"bank": recipe.queries}))
+
+    def batch(self, number: int) -> Batch:
+        """Pages of one density, which is drawn by their shares, and a query for each."""
+        rng = np.random.default_rng([self.recipe.seed, number])
+        return batch_of(self.bank, number, rng, self.bank.pages.density(rng))
+
+    def logits(self, batch: Batch) -> Tensor:
+        """(queries, pages) how well each page answers each query."""
+        owners = torch.tensor([i for i, words in enumerate(batch.queries) for _ in words], device=self.device)
+        pictures = [word_page(word, batch.density) for query in batch.queries for word in query]
+        words, side = cells_of(self.nano, pictures, batch.density), MODES[self.recipe.mode].side // TOKEN_SIDE
+        with fast_autocast(self.device):
+            return page_scores(self.model, batch.pages.float(), side, words, owners)
+
+    def loss(self, number: int, batch: Batch) -> Loss:
+        """The loss of finding the right page for each query."""
+        logits = self.logits(batch)
+        target = torch.arange(len(logits), device=self.device)
         total = F.cross_entropy(logits, target, reduction="sum")
         right = int((logits.argmax(1) == target).sum())
-        return Loss(total, len(logits), right, len(logits) * MODES[recipe.mode].tokens)
+        return Loss(total, len(logits), right, len(logits) * MODES[self.recipe.mode].tokens)
 
     @torch.no_grad()
-    def measured(step: int) -> dict[str, float]:
+    def validate(self, step: int) -> dict[str, float]:
+        """The share of held-out queries whose own page comes first among those of their batch, by density."""
         found = {}
-        for density in held.densities:
-            logits = logits_of(held_bank, 0, np.random.default_rng(1), density)
-            right = (logits.argmax(1) == torch.arange(len(logits), device=device)).float().mean()
+        for density in self.held.pages.densities:
+            logits = self.logits(batch_of(self.held, 0, np.random.default_rng(1), density))
+            right = (logits.argmax(1) == torch.arange(len(logits), device=self.device)).float().mean()
             found[f"{density.name}, first of {len(logits)}"] = round(right.item(), 4)
         return found
 
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    optimiser = torch.optim.AdamW(
-        [{"params": matrices, "share": 1.0}, {"params": others, "share": 1.0, "weight_decay": 0.0}],
-        betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True,
-    )  # fmt: skip
-    return run(
-        recipe_file, recipe, out, model, [optimiser], losses, measured, progress, stop,
-        lambda: save(model, nano.checkpoint, out / "model.safetensors"),
-    )
+    def write(self, out: Path) -> None:
+        """Writes out/model.safetensors, which names the encoder."""
+        stored.save(INDEX, self.model, out / "model.safetensors", self.nano.checkpoint)

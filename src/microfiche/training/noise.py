@@ -1,8 +1,8 @@
 """The noise of the world: what happens to a page between the printer and the reader, in named steps.
 
-A step takes a (H, W) uint8 picture and gives one and the 3×3 map of points (x, y, 1), a homography, in px from the
-upper left corner (the centre of pixel (i, j) is at x = j + 0.5, y = i + 0.5), so that the truth of a page moves with
-it. Knows nothing of text.
+A step takes a (H, W) uint8 picture and gives another, and the homography by which points move: a 3×3 map of (x, y, 1)
+in px from the upper left corner, where the centre of pixel (i, j) is at x = j + 0.5, y = i + 0.5. By it the truth of a
+page moves along. It knows nothing of text.
 """
 
 from __future__ import annotations
@@ -210,7 +210,7 @@ WAYS: dict[str, tuple[float, dict[str, float]]] = {
 
 
 def steps(names: Iterable[str]) -> list[Step]:
-    """The steps of these names; UsageError if there is none of a name."""
+    """The steps of these names; UsageError for an unknown name."""
     known, names = STEPS | SCANS, list(names)
     for name in names:
         if name not in known:
@@ -231,35 +231,35 @@ def scanned(rng: np.random.Generator) -> list[Step]:
     return steps(name for name, chance in chances.items() if rng.random() < chance)
 
 
-def worn(print_: Print, steps: Sequence[Step], rng: np.random.Generator) -> Print:
-    """A print after several steps, its boxes, lines, blocks and unknown places where they are then.
+def worn(one: Print, steps: Sequence[Step], rng: np.random.Generator) -> Print:
+    """A page after several steps, with its boxes, lines, blocks and unknown places where they have moved to.
 
-    Boxes are the upright hulls of the moved ones, cut at the page; empty ones stay empty. A line's size is scaled by
+    Boxes become the upright hulls of the moved ones, cut at the page; empty ones stay empty. A line's size is scaled by
     the root of how areas grow at its middle.
     """
-    picture, moves = print_.page.image, STILL
+    picture, moves = one.page.image, STILL
     for step in steps:
         picture, move = step(picture, rng)
         moves = after(move, moves)
     if moves is STILL or (moves == STILL).all():
-        return replace(print_, page=replace(print_.page, image=picture))
+        return replace(one, page=replace(one.page, image=picture))
     height, width = picture.shape
-    boxes = None if print_.page.boxes is None else moved_boxes(print_.page.boxes, moves, height, width)
-    baselines = np.array([line.baseline for line in print_.lines]).reshape(-1, 4)
+    boxes = None if one.page.boxes is None else moved_boxes(one.page.boxes, moves, height, width)
+    baselines = np.array([line.baseline for line in one.lines]).reshape(-1, 4)
     ends = moved(baselines.reshape(-1, 2), moves).reshape(-1, 4)
     depths = (baselines[:, :2] + baselines[:, 2:]) / 2 @ moves[2, :2] + moves[2, 2]
     scales = np.sqrt(np.abs(np.linalg.det(moves) / depths**3))
-    regions = moved_boxes(np.array([b.box for b in print_.blocks], np.int32).reshape(-1, 4), moves, height, width)
-    unknown = moved_boxes(np.array(print_.unknown, np.int32).reshape(-1, 4), moves, height, width)
+    regions = moved_boxes(np.array([b.box for b in one.blocks], np.int32).reshape(-1, 4), moves, height, width)
+    unknown = moved_boxes(np.array(one.unknown, np.int32).reshape(-1, 4), moves, height, width)
     return replace(
-        print_,
-        page=TypesetPage(picture, print_.page.setting, print_.page.text, boxes),
+        one,
+        page=TypesetPage(picture, one.page.setting, one.page.text, boxes),
         lines=tuple(
             replace(line, baseline=(a, b, c, d), size=line.size * scale)
-            for line, (a, b, c, d), scale in zip(print_.lines, ends.tolist(), scales.tolist(), strict=True)
+            for line, (a, b, c, d), scale in zip(one.lines, ends.tolist(), scales.tolist(), strict=True)
         ),
         blocks=tuple(
-            replace(block, box=tuple(box)) for block, box in zip(print_.blocks, regions.tolist(), strict=True)
+            replace(block, box=tuple(box)) for block, box in zip(one.blocks, regions.tolist(), strict=True)
         ),
         unknown=tuple((a, b, c, d) for a, b, c, d in unknown.tolist()),
     )
@@ -271,7 +271,7 @@ def after(second: Map, first: Map) -> Map:
 
 
 def moved(points: NDArray[np.floating], move: Map) -> NDArray[np.float64]:
-    """(N, 2) points (x, y) → where a map takes them."""
+    """(N, 2) points (x, y) → the (N, 2) points that a map takes them to."""
     there = points @ move[:, :2].T + move[:, 2]
     return there[:, :2] / there[:, 2:]
 

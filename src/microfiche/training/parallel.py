@@ -1,16 +1,19 @@
-"""Training on several processes under torchrun: each takes its share of a step's batches, and gradients are summed.
+"""Training on several processes under torchrun, each with its share of a step's batches; and batches drawn ahead.
 
 Which batches a step has does not depend on how many processes there are, so one recipe gives the same training on
-one and on many, up to the order of additions. A model too large for one device can be sharded (FSDP2, Zhao et al.
-2023, arXiv 2304.11277): each process then holds a part of each sharded parameter, its gradient and its moments.
-Without torchrun there is one process, and all of this does nothing.
+one and on many, up to the order of additions: gradients are summed. A model too large for one device can be sharded
+(FSDP2, Zhao et al. 2023, arXiv 2304.11277): each process then holds a part of each sharded parameter, its gradient and
+its moments. Without torchrun there is one process, and all of this does nothing.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +21,12 @@ from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.utils.data import DataLoader, Dataset
 
 from microfiche.devices import device_named
 from microfiche.errors import TrainingError
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -134,3 +140,76 @@ def clip(parameters: Sequence[nn.Parameter], largest: float) -> float:
     factor = (largest / (norm + 1e-6)).clamp(max=1)
     torch._foreach_mul_([mine(g) for g in gradients], factor)
     return norm.item()
+
+
+class Ahead(Generic[T]):
+    """Batches drawn ahead, so that a fast device does not wait for them: a call with a number gives `make(number)`,
+    from `workers` processes, or from this one if there are none.
+
+    A batch is a function of its number alone, so workers change nothing but the time. A step has `parts` batches,
+    shared among the processes of a training as `loop.run` does. Asked for another batch than the next one, it begins
+    again there. Raises TrainingError where a worker died.
+    """
+
+    def __init__(self, make: Callable[[int], T], workers: int, parts: int) -> None:
+        self._make, self._workers, self._parts = make, workers, parts
+        self._numbers: Iterator[int] = iter(())
+        self._batches: Iterator[T] = iter(())
+
+    def __call__(self, number: int) -> T:
+        """The batch of that number."""
+        if not self._workers:
+            return self._make(number)
+        if next(self._numbers, None) != number:
+            self._numbers = iter(_From(number, self._parts))
+            next(self._numbers)
+            self._batches = iter(
+                DataLoader(
+                    _Drawn(self._make),
+                    batch_size=None,
+                    sampler=_From(number, self._parts),
+                    num_workers=self._workers,
+                    multiprocessing_context="fork",  # which shares the text, and takes any `make`
+                    collate_fn=_as_it_is,
+                    worker_init_fn=_deaf,
+                    generator=torch.Generator(),  # lest it draw from the model's
+                )
+            )
+        try:
+            return next(self._batches)
+        except RuntimeError as error:
+            if "exited unexpectedly" not in str(error):
+                raise
+            raise TrainingError(
+                f"a process that draws batches died before batch {number} (out of memory?); the same command goes on "
+                "from the last saved state, with fewer workers in the recipe if need be"
+            ) from error
+
+
+class _Drawn(Dataset[T]):
+    def __init__(self, make: Callable[[int], T]) -> None:
+        self._make = make
+
+    def __getitem__(self, number: int) -> T:
+        return self._make(number)
+
+
+class _From:
+    """The numbers of this process's batches from `first` on, without end."""
+
+    def __init__(self, first: int, parts: int) -> None:
+        self._first, self._parts = first, parts
+
+    def __iter__(self) -> Iterator[int]:
+        step = self._first // self._parts
+        every = (s * self._parts + part for s in count(step) for part in range(rank(), self._parts, world()))
+        return (number for number in every if number >= self._first)
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _deaf(worker: int) -> None:
+    """Ctrl-C goes to all processes; the one that trains ends the others when its step is done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Trains nano for print on real pages and on pages in outline typefaces, with the noise of the world.
+"""The stage that trains nano for print, on real pages and on pages in outline typefaces, with the noise of the world.
 
 Three losses, all dense: in which pixel rows of every column of pixels the middle of a line runs, the size of its type,
 and the character in the frames along every line. What is not known of a page (figures, characters without a sound text
@@ -21,7 +21,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.devices import fast_autocast
-from microfiche.nano import print_checkpoint as checkpoint
 from microfiche.nano.print import (
     BETWEEN,
     BEYOND,
@@ -30,6 +29,7 @@ from microfiche.nano.print import (
     FRAME,
     MIDDLE,
     PATCH,
+    PRINT,
     PrintConfig,
     PrintModel,
     PrintReadout,
@@ -38,16 +38,17 @@ from microfiche.nano.print import (
 )
 from microfiche.page import TOKEN_SIDE
 from microfiche.training import parallel
-from microfiche.training.ahead import Ahead
-from microfiche.training.loop import Loss, Schedule, run
 from microfiche.training.noise import scanned, some, worn
-from microfiche.training.optimisers import muon_and_adamw
+from microfiche.training.optimisers import optimisers_of
 from microfiche.training.real_pages import RealPages
 from microfiche.training.real_store import TRUTH
-from microfiche.training.set_pages import Prints
+from microfiche.training.recipe import Choice, Schedule, Shares, check_names, check_sides
+from microfiche.training.set_pages import SetPages
+from microfiche.training.stage import Loss, Stage
 from microfiche.typesetting.alphabet import N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.fonts import typefaces
 from microfiche.typesetting.print import LARGEST, SIZES, Print
+from microfiche.weights import stored
 
 _ALIKE = 1.0  #: of the loss on maps that are unlike the encoder's
 _DIRECTLY = 4  #: batches of which one is read from the encoder's own maps too
@@ -59,11 +60,11 @@ _SEEN_FIRST = 64  #: pages whose patches the folding starts from
 
 
 class Recipe(Schedule):
-    """What makes a checkpoint for print; see training/recipes for the one that ships."""
+    """What makes a checkpoint for print; training/recipes has the one that ships."""
 
     start: str = ""  #: a checkpoint for print that it goes on from
-    model: dict[str, Any] = Field(default_factory=dict)  #: what differs from PrintConfig
-    page_sides: dict[int, float]  #: side of a square training page in px → its share of the steps
+    model: dict[str, Any] = Field(default_factory=dict)  #: fields of PrintConfig that differ from its defaults
+    page_sides: Shares[int]  #: side of a square training page in px → its share of the batches
     em: tuple[float, float] = (5.0, 16.0)  #: px an em of the type, from and to
     real_share: float = Field(0.5, ge=0, le=1)  #: real pages, where there are any
     random_share: float = Field(0.3, ge=0, le=1)  #: of the others, pages that hold random strings
@@ -73,16 +74,13 @@ class Recipe(Schedule):
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        for side in self.page_sides:
-            if side % TOKEN_SIDE or not 0 < side <= LARGEST:
-                raise ValueError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE}, at most {LARGEST}")
-        if min(self.page_sides.values(), default=0) < 0 or not sum(self.page_sides.values()):
-            raise ValueError("page_sides: the shares are not all ≥ 0 with one above")
+        check_sides(self.page_sides, LARGEST)
         if not SIZES[0] <= self.em[0] <= self.em[1] <= SIZES[-1]:
             raise ValueError(f"em = {list(self.em)}: sizes lie between {SIZES[0]} and {SIZES[-1]} px, in order")
-        unknown = set(self.model) - set(asdict(PrintConfig()))
-        if unknown:
-            raise ValueError(f"model: {min(unknown)!r} is no key; there are {', '.join(asdict(PrintConfig()))}")
+        try:
+            check_names(self.model, asdict(PrintConfig()))
+        except ValueError as error:
+            raise ValueError(f"model: {error}") from error
         return self
 
     @property
@@ -111,16 +109,16 @@ class Batch:
     centre: NDArray[np.int64]
 
 
-def batch_of(prints: Sequence[Print], rng: np.random.Generator | None = None) -> Batch:
+def batch_of(pages: Sequence[Print], rng: np.random.Generator | None = None) -> Batch:
     """The supervision of pages of one size; with `rng` lines lie a little too high or low, large or small, as they may
     be traced."""
-    height, width = prints[0].page.image.shape
-    found = [frames_of(one, rng) for one in prints]
+    height, width = pages[0].page.image.shape
+    found = [frames_of(one, rng) for one in pages]
     y, x, character, centre = (np.concatenate([one[i] for one in found]) for i in range(4))
-    page = np.repeat(np.arange(len(prints)), [len(one[0]) for one in found])
+    page = np.repeat(np.arange(len(pages)), [len(one[0]) for one in found])
     frames = frames_at(y, x, page, height, width)
-    middle, known, size = (np.stack(maps) for maps in zip(*map(middles, prints), strict=True))
-    ink = 255 - np.stack([one.page.image for one in prints])
+    middle, known, size = (np.stack(maps) for maps in zip(*map(middles, pages), strict=True))
+    ink = 255 - np.stack([one.page.image for one in pages])
     return Batch(ink, middle, known, size, frames.cells, frames.part, character, centre)
 
 
@@ -240,7 +238,7 @@ def size_loss(log_size: Tensor, size: Tensor) -> Tensor:
 def new_model(recipe: Recipe, device: torch.device) -> PrintModel:
     """An untrained model of the recipe's sizes, or the one that it starts from."""
     if recipe.start:
-        return checkpoint.load_model(recipe.start, device, torch.float32).train().requires_grad_(True)
+        return stored.load(PRINT, recipe.start, device, torch.float32).train().requires_grad_(True)
     torch.manual_seed(recipe.seed)
     return PrintModel(recipe.config).to(device)
 
@@ -265,128 +263,111 @@ def start_folding(model: PrintModel, ink: NDArray[np.uint8], device: torch.devic
         nn.init.zeros_(layer.bias)
 
 
-def optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for what is multiplied with most, convolutions too; AdamW for everything else. What folds and unfolds
-    patches starts as a projection and learns at a tenth of the rate, lest it be shaken apart."""
-    matrices, others, mixing = [], [], []
-    for name, parameter in model.named_parameters():
-        if name.startswith(_FOLDING):
-            mixing.append(parameter)
-        elif parameter.ndim > 1 and min(parameter.flatten(1).shape) >= 32 and not name.endswith(_LEARNED_APART):
-            matrices.append(parameter)
-        else:
-            others.append(parameter)
-    return muon_and_adamw(
-        [{"params": matrices, "share": 1.0}],
-        [{"params": others, "share": 1.0}, {"params": mixing, "share": 0.1}],
-        weight_decay,
-    )
+def print_optimisers(model: nn.Module, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Muon for what is multiplied with most, convolutions too; AdamW for everything else."""
+
+    def is_matrix(name: str, parameter: nn.Parameter) -> bool:
+        large = parameter.ndim > 1 and min(parameter.flatten(1).shape) >= 32
+        return large and not name.endswith(_LEARNED_APART)
+
+    return optimisers_of(model, weight_decay, is_matrix, mixing=_FOLDING)
 
 
 class Source:
-    """Training pages by number, or those held out: real ones of a folder of PDFs with its store of truth, and ones set
-    from a folder of text in the typefaces for print."""
+    """Pages by chance, to train on or held out: real ones of a folder of PDFs with its store of truth, if one is given,
+    and ones set from a folder of text in the typefaces for print."""
 
     def __init__(self, recipe: Recipe, text: Path, pdfs: Path | None, held_out: bool = False) -> None:
         self.recipe = recipe
         self.real = RealPages(pdfs / TRUTH, pdfs, held_out) if pdfs else None
-        self.set = Prints(
+        self.set = SetPages(
             text, held_out, typefaces(held_out, for_print=True), random_share=recipe.random_share, wide_share=0.0,
             sizes=range(int(recipe.em[0]), int(recipe.em[1]) + 1),
         )  # fmt: skip
 
-    def batch(self, number: int) -> Batch:
-        """The training batch of that number: a function of the recipe, the data and nothing else."""
-        recipe = self.recipe
-        rng = np.random.default_rng([recipe.seed, number])
-        sides = list(recipe.page_sides)
-        shares = np.array(list(recipe.page_sides.values()))
-        side = sides[rng.choice(len(sides), p=shares / shares.sum())]
-        count = max(1, round(recipe.tokens_per_batch / (side // TOKEN_SIDE) ** 2))
-        return batch_of([self.page(rng, side) for _ in range(count)], rng)
-
     def page(self, rng: np.random.Generator, side: int) -> Print:
-        """A square page of `side` px."""
+        """A square page of `side` px, half of the pages with noise."""
         recipe = self.recipe
         if self.real and rng.random() < recipe.real_share:
-            one = self.real.print(rng, side, side, recipe.em)
+            one = self.real.page(rng, side, side, recipe.em)
         else:
-            one = self.set.print(rng, side, side)
+            one = self.set.page(rng, side, side)
         chance = rng.random()
         if chance < 0.5:
             return one
         return worn(one, some(rng, recipe.noise) if chance < 0.75 else scanned(rng), rng)
 
-
-def held_pages(recipe: Recipe, text: Path, pdfs: Path | None) -> dict[str, list[Print]]:
-    """Pages of 256 px that are never trained on, held-out text in held-out typefaces: clean, worn, of random strings;
-    and real ones, with type of the size that A4 has at 640 and at 1024 px."""
-    plain = recipe.model_copy(update={"random_share": 0.0})
-    strings = recipe.model_copy(update={"random_share": 1.0})
-    kinds: dict[str, Callable[[np.random.Generator], Print]] = {}
-    for name, given, noise in (("set", plain, 0.0), ("worn", plain, 0.3), ("random", strings, 0.0)):
-        source = Source(given, text, None, held_out=True)
-
-        kinds[name] = partial(_drawn, source.set, noise)
-    if pdfs:
-        real = RealPages(pdfs / TRUTH, pdfs, held_out=True)
-        for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
-            kinds[name] = partial(real.print, height=256, width=256, em=em)
-    return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
+    def measured(self) -> dict[str, list[Print]]:
+        """Pages of 256 px to measure on, a list by kind: set pages clean, worn and of random strings; and real ones,
+        with type of the size that A4 has at 640 and at 1024 px."""
+        language, strings = self.set.with_random(0.0), self.set.with_random(1.0)
+        kinds: dict[str, Callable[[np.random.Generator], Print]] = {}
+        for name, pages, noise in (("set", language, 0.0), ("worn", language, 0.3), ("random", strings, 0.0)):
+            kinds[name] = partial(_worn_page, pages, noise)
+        if self.real:
+            for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
+                kinds[name] = partial(self.real.page, height=256, width=256, em=em)
+        return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
 
 
-def _drawn(prints: Prints, noise: float, rng: np.random.Generator) -> Print:
-    return worn(prints.print(rng, 256, 256), some(rng, noise), rng)
+def _worn_page(pages: SetPages, noise: float, rng: np.random.Generator) -> Print:
+    return worn(pages.page(rng, 256, 256), some(rng, noise), rng)
+
+
+class PrintStage(Stage[Recipe, Batch]):
+    """Nano for print on the text of the folder `data` and the real pages of the folder `pdfs`, if one is given."""
+
+    recipe_type = Recipe
+    unit = "frame"
+    model: PrintModel
+
+    def __init__(self, recipe: Recipe, data: Path, device: torch.device, pdfs: Path | None = None) -> None:
+        self.recipe, self.device, self.workers = recipe, device, recipe.workers
+        self.model = new_model(recipe, device)
+        self.optimisers = print_optimisers(self.model, recipe.weight_decay)
+        self.source = Source(recipe, data, pdfs)
+        self.held = Source(recipe, data, pdfs, held_out=True).measured()
+        self.sides = Choice.of(recipe.page_sides)
+
+    def batch(self, number: int) -> Batch:
+        """Square pages of one side, which is drawn by the shares of the sides, with their truth."""
+        rng = np.random.default_rng([self.recipe.seed, number])
+        side = self.sides.one(rng)
+        return batch_of([self.source.page(rng, side) for _ in range(self.recipe.pages_per_batch(side))], rng)
+
+    def loss(self, number: int, batch: Batch) -> Loss:
+        """The three losses; after the local steps the folding is started, and comes between."""
+        recipe = self.recipe
+        step, part = divmod(number, recipe.batches_per_step)
+        if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
+            rng = np.random.default_rng(recipe.seed)
+            first = np.stack([255 - self.source.page(rng, 256).page.image for _ in range(_SEEN_FIRST)])
+            start_folding(self.model, first, self.device)
+        compressed = step >= recipe.local_steps
+        directly = not compressed or number % _DIRECTLY == 0
+        total, count, right = losses(self.model, batch, self.device, compressed, directly)
+        return Loss(total, count, int(right.sum()), batch.ink.size // TOKEN_SIDE**2)
+
+    def validate(self, step: int) -> dict[str, float]:
+        """The share of characters read right on held-out pages; see `validate`."""
+        return validate(self.model, self.held, self.device, step > self.recipe.local_steps)
+
+    def write(self, out: Path) -> None:
+        """Writes out/model.safetensors."""
+        stored.save(PRINT, self.model, out / "model.safetensors")
 
 
 @torch.no_grad()
 def validate(
     model: PrintModel, held: dict[str, list[Print]], device: torch.device, compressed: bool = True
 ) -> dict[str, float]:
-    """For each of several sets of pages the share of characters whose frame is read right."""
+    """For each of several lists of pages the share of characters whose frame is read right."""
     model.eval()
     scores = {}
-    for name, prints in held.items():
-        batch = batch_of(prints)
+    for name, pages in held.items():
+        batch = batch_of(pages)
         _, _, right = losses(model, batch, device, compressed, not compressed)
         centre = torch.from_numpy(batch.centre[batch.character >= 0] == 1).to(device)
         scores[name] = round(right[centre].float().mean().item(), 5)
     model.train()
     return scores
-
-
-def train(
-    recipe_file: Path,
-    text: Path,
-    out: Path,
-    device: torch.device,
-    progress: Callable[[dict[str, Any]], None],
-    stop: Callable[[int], bool] = lambda step: False,
-    pdfs: Path | None = None,
-) -> int:
-    """Trains by the recipe on the text under `text` and the real pages of the folder `pdfs`, into `out`, and writes
-    out/model.safetensors when done; returns the steps done. See `loop.run`."""
-    recipe = Recipe.read(recipe_file)
-    model = new_model(recipe, device)
-    source = Source(recipe, text, pdfs)
-    held = held_pages(recipe, text, pdfs)
-    ahead = Ahead(source.batch, recipe.workers, recipe.batches_per_step)
-
-    def loss(number: int) -> Loss:
-        step, part = divmod(number, recipe.batches_per_step)
-        batch = ahead(number)
-        if step == recipe.local_steps and part == parallel.rank() and not recipe.start:
-            rng = np.random.default_rng(recipe.seed)
-            first = np.stack([255 - source.page(rng, 256).page.image for _ in range(_SEEN_FIRST)])
-            start_folding(model, first, device)
-        compressed = step >= recipe.local_steps
-        total, count, right = losses(model, batch, device, compressed, not compressed or number % _DIRECTLY == 0)
-        return Loss(total, count, int(right.sum()), batch.ink.size // TOKEN_SIDE**2)
-
-    def measured(step: int) -> dict[str, float]:
-        return validate(model, held, device, step > recipe.local_steps)
-
-    return run(
-        recipe_file, recipe, out, model, optimisers(model, recipe.weight_decay), loss, measured, progress, stop,
-        lambda: checkpoint.save(model, out / "model.safetensors"),
-    )

@@ -1,4 +1,4 @@
-"""Trains the prompted reader on the tokens of a finished encoder, which stays as it is: the second stage of the paper.
+"""The stage that trains the prompted reader on the tokens of a finished encoder, which does not learn.
 
 One loss, the cross-entropy of an answer's tokens after the true ones before them, plus the experts' balance. Pages and
 tasks are the stream's.
@@ -6,7 +6,7 @@ tasks are the stream's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,52 +21,47 @@ from torch.nn import functional as F
 
 from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.devices import fast_autocast, fast_dtype
+from microfiche.errors import UsageError
 from microfiche.nano import vocabulary
-from microfiche.nano.checkpoint import load_either
-from microfiche.nano.model import NanoModel
-from microfiche.nano.prompted import question
-from microfiche.nano.prompted_checkpoint import save
-from microfiche.nano.prompted_decoder import NANO_READER, Reader
+from microfiche.nano.cells import NanoModel
+from microfiche.nano.prompted import NANO_READER, READER, AnswerDecoder, question
 from microfiche.page import TOKEN_SIDE
-from microfiche.training import sizes
-from microfiche.training.ahead import Ahead
-from microfiche.training.experts import Use
-from microfiche.training.lines import optimisers
-from microfiche.training.loop import Loss, Schedule, run
+from microfiche.readers import load
+from microfiche.training.optimisers import decoder_optimisers
+from microfiche.training.recipe import Schedule, Shares, decoder_sizes
+from microfiche.training.stage import Loss, Stage, Use
 from microfiche.training.stream import EVEN, Example, Stream
 from microfiche.training.tasks import Name
 from microfiche.typesetting.fonts import named
+from microfiche.weights import stored
 
 _HELD = 48  #: held-out examples that are measured, and a third as many about random strings
 _SPREAD = 1.5  #: of lengths that are padded to one
 
 
 class Recipe(Schedule):
-    """What makes a reader; see training/recipes for one that is written for a GPU."""
+    """What makes a reader; training/recipes has one that is written for a GPU."""
 
     encoder: str = "nano-print"  #: the checkpoint whose tokens it reads, of the codec or for print
-    page_sides: dict[int, float]  #: side of a square training page in px → its share of the pages
-    tasks: dict[Name, float] = Field(default_factory=lambda: dict(EVEN))  #: task → its share of the questions
+    page_sides: Shares[int]  #: side of a square training page in px → its share of the pages
+    tasks: Shares[Name] = Field(default_factory=lambda: dict(EVEN))  #: task → its share of the questions
     dense_share: float = Field(0.0, ge=0, le=1)  #: pages in cells of a bitmap font, as the codec's
     random_share: float = Field(0.3, ge=0, le=1)  #: pages that hold random strings
     noise: float = Field(0.25, ge=0, le=1)  #: the chance of each step of noise on a page
     fonts: list[str] = Field(default_factory=list)  #: typefaces; the fixed lists if there are none
     longest: int = Field(1024, ge=256)  #: characters and marks of a question and its answer; more are cut off
     balance: float = Field(0.001, ge=0)  #: factor of the experts' balance loss
-    workers: int = Field(0, ge=0)  #: processes that make pages; 0: the one that trains
+    workers: int = Field(0, ge=0)  #: processes that draw pages ahead; 0: the one that trains
     decoder: dict[str, Any] = Field(default_factory=dict)  #: fields of NANO_READER that differ
 
     @model_validator(mode="after")
     def _possible(self) -> Recipe:
-        sizes.decoder(NANO_READER, self.decoder)
-        for name, shares in (("page_sides", self.page_sides.values()), ("tasks", self.tasks.values())):
-            if min(shares, default=0) < 0 or not sum(shares):
-                raise ValueError(f"{name}: the shares are not all ≥ 0 with one above")
+        decoder_sizes(NANO_READER, self.decoder)
         return self
 
     @property
-    def pages_per_batch(self) -> int:
-        """So many that a batch has about its share of vision tokens."""
+    def questions_per_batch(self) -> int:
+        """As many as give a batch about its share of vision tokens."""
         shares = self.page_sides
         mean = sum((side // TOKEN_SIDE) ** 2 * share for side, share in shares.items()) / sum(shares.values())
         return max(1, round(self.tokens_per_batch / max(mean, 1)))
@@ -132,8 +127,10 @@ def groups(asked: Sequence[Asked]) -> Iterator[list[int]]:
         order = order[len(some) :]
 
 
-def losses(nano: NanoModel, reader: Reader, asked: Sequence[Asked], balance: float, device: torch.device) -> Loss:
-    """The loss on some questions."""
+def losses(
+    nano: NanoModel, reader: AnswerDecoder, asked: Sequence[Asked], balance: float, device: torch.device
+) -> Loss:
+    """The loss on some questions, each about a page of its own."""
     values = seen(nano, asked)
     total, tokens, right = torch.zeros((), device=device), 0, 0
     use: Use | None = None
@@ -154,7 +151,7 @@ def losses(nano: NanoModel, reader: Reader, asked: Sequence[Asked], balance: flo
 
 
 def given(
-    reader: Reader, asked: Sequence[Asked], values: Sequence[Tensor], some: Sequence[int], device: torch.device
+    reader: AnswerDecoder, asked: Sequence[Asked], values: Sequence[Tensor], some: Sequence[int], device: torch.device
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """The vectors of pages, and the ids of questions and answers, of `some` of those asked."""
     pages = []
@@ -166,66 +163,57 @@ def given(
     return pages, [q for q, _ in ids], [a for _, a in ids]
 
 
-def held(recipe: Recipe, text: Path) -> dict[str, list[Asked]]:
-    """Held-out questions by task, and some about pages of random strings as "random"."""
-    found: dict[str, list[Asked]] = {}
-    both = recipe.stream(text, held_out=True)
-    for name, stream, count in (("", both.with_random(0.0), _HELD), ("random", both.with_random(1.0), _HELD // 3)):
-        for number in range(count):
-            asked = Asked.of(stream[number], recipe.longest)
-            found.setdefault(name or asked.task, []).append(asked)
-    return found
+class ReaderStage(Stage[Recipe, list[Asked]]):
+    """The prompted reader on pages of the text of the folder `data`."""
 
+    recipe_type = Recipe
+    unit = "token"
+    model: AnswerDecoder
 
-@torch.no_grad()
-def validate(
-    nano: NanoModel, reader: Reader, questions: dict[str, list[Asked]], balance: float, device: torch.device
-) -> dict[str, float]:
-    """By task the share of held-out answers' tokens that are right after the true ones before them, which a guesser of
-    language comes far in; and the share of lines that are right as a whole when the reader answers by itself."""
-    scores = {}
-    for name, asked in questions.items():
-        found = losses(nano, reader, asked, balance, device)
-        scores[name] = round(found.right / found.characters, 5)
-    if lines := questions.get("line"):
-        alone = deepcopy(reader).to(fast_dtype(str(device))).eval()
-        pages, asking, answers = given(alone, lines, seen(nano, lines), range(len(lines)), device)
-        read = alone.generate(pages, asking, max(map(len, answers)))
-        whole = [(*one.tokens, vocabulary.END) == tuple(a.tolist()) for one, a in zip(read, answers, strict=True)]
-        scores["line, whole"] = round(sum(whole) / len(whole), 5)
-    return scores
+    def __init__(self, recipe: Recipe, data: Path, device: torch.device) -> None:
+        self.recipe, self.device, self.workers = recipe, device, recipe.workers
+        encoder = load(recipe.encoder, str(device))
+        if not isinstance(encoder, NanoModel):
+            raise UsageError(f"encoder {recipe.encoder!r}: the reader learns on the tokens of nano or nano-print")
+        self.nano = encoder
+        torch.manual_seed(recipe.seed)
+        config = decoder_sizes(NANO_READER, recipe.decoder)
+        self.model = AnswerDecoder(config, self.nano.config.token_width).to(device)
+        self.optimisers = decoder_optimisers(self.model, recipe.weight_decay)
+        self.stream = recipe.stream(data)
+        self.held: dict[str, list[Asked]] = {}  #: held-out questions by task, and about random strings as "random"
+        both = recipe.stream(data, held_out=True)
+        for name, stream, count in (("", both.with_random(0.0), _HELD), ("random", both.with_random(1.0), _HELD // 3)):
+            for number in range(count):
+                asked = Asked.of(stream[number], recipe.longest)
+                self.held.setdefault(name or asked.task, []).append(asked)
 
+    def batch(self, number: int) -> list[Asked]:
+        """The stream's next questions, each about a page of its own."""
+        size = self.recipe.questions_per_batch
+        return [Asked.of(self.stream[i], self.recipe.longest) for i in range(number * size, (number + 1) * size)]
 
-def train(
-    recipe_file: Path,
-    text: Path,
-    out: Path,
-    device: torch.device,
-    progress: Callable[[dict[str, Any]], None],
-    stop: Callable[[int], bool] = lambda step: False,
-) -> int:
-    """Trains by the recipe on the text under `text`, into `out`, and writes out/model.safetensors when done; returns
-    the steps done. See `loop.run`."""
-    recipe = Recipe.read(recipe_file)
-    nano = load_either(recipe.encoder, str(device))
-    torch.manual_seed(recipe.seed)
-    reader = Reader(sizes.decoder(NANO_READER, recipe.decoder), nano.config.token_width).to(device)
-    stream, questions = recipe.stream(text), held(recipe, text)
-    pages = recipe.pages_per_batch
+    def loss(self, number: int, batch: list[Asked]) -> Loss:
+        """The loss of every token of the answers, and of how unevenly the experts are used."""
+        return losses(self.nano, self.model, batch, self.recipe.balance, self.device)
 
-    def made(number: int) -> list[Asked]:
-        return [Asked.of(stream[i], recipe.longest) for i in range(number * pages, (number + 1) * pages)]
+    @torch.no_grad()
+    def validate(self, step: int) -> dict[str, float]:
+        """By task the share of held-out answers' tokens that are right after the true ones before them, in which a
+        guesser of language comes far; and the share of lines that the reader reads right as a whole by itself."""
+        scores = {}
+        for name, asked in self.held.items():
+            found = losses(self.nano, self.model, asked, self.recipe.balance, self.device)
+            scores[name] = round(found.right / found.count, 5)
+        if lines := self.held.get("line"):
+            alone = deepcopy(self.model).to(fast_dtype(str(self.device))).eval()
+            values = seen(self.nano, lines)
+            pages, asking, answers = given(alone, lines, values, range(len(lines)), self.device)
+            read = alone.generate(pages, asking, max(map(len, answers)))
+            whole = [(*one.tokens, vocabulary.END) == tuple(a.tolist()) for one, a in zip(read, answers, strict=True)]
+            scores["line, whole"] = round(sum(whole) / len(whole), 5)
+        return scores
 
-    batches = Ahead(made, recipe.workers, recipe.batches_per_step)
-
-    def loss(number: int) -> Loss:
-        return losses(nano, reader, batches(number), recipe.balance, device)
-
-    def measured(step: int) -> dict[str, float]:
-        return validate(nano, reader, questions, recipe.balance, device)
-
-    learning = optimisers(reader, recipe.weight_decay)
-    return run(
-        recipe_file, recipe, out, reader, learning, loss, measured, progress, stop,
-        lambda: save(reader, nano.checkpoint, out / "model.safetensors"),
-    )
+    def write(self, out: Path) -> None:
+        """Writes out/model.safetensors, which names the encoder."""
+        stored.save(READER, self.model, out / "model.safetensors", self.nano.checkpoint)

@@ -1,7 +1,7 @@
 """The glyphs of a real PDF page, read from its text layer: which character each is, where it stands, and whether the
-picture bears that out.
+picture agrees.
 
-All coordinates are points from the page's upper left corner as it is seen. Knows nothing of lines.
+All coordinates are points from the upper left corner of the page as it is shown. It knows nothing of lines.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SHORT, _TALL, _DEEP = "acemnorsuvwxz", "bdhkl", "gpqy"  #: the classes that mis
 
 
 class Refused(Exception):
-    """The page is no use; the message is the sign it was refused by, in one or two words."""
+    """The page cannot be used; the message says by what sign, in one or two words."""
 
 
 @dataclass
@@ -58,12 +58,13 @@ class Glyphs:
         return len(self.points)
 
     def take(self, which: NDArray[Any]) -> Glyphs:
+        """Some of the glyphs, by their numbers or by a mask."""
         return Glyphs(**{name: column[which] for name, column in vars(self).items()})
 
 
 def glyphs_of(page: Any, width: float, height: float) -> tuple[Glyphs, frozenset[str]]:
-    """The upright glyphs that can be seen on an open PDFium page of that size, accents joined and ligatures cut, and
-    the names of their fonts; Refused where the text layer does not tell."""
+    """The upright, visible glyphs on an open PDFium page of that size, with accents joined and ligatures cut, and the
+    names of their fonts; Refused where the text layer cannot be trusted."""
     textpage = pdfium.FPDFText_LoadPage(page)
     if not textpage:
         raise Refused("no text")
@@ -105,7 +106,7 @@ def _addresses(array: NDArray[Any], offset: int = 0) -> range:
 
 
 def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[Glyphs, frozenset[str]]:
-    """The upright glyphs that can be seen on the page, and the names of their fonts."""
+    """The upright, visible glyphs of the page, and the names of their fonts."""
     count = pdfium.FPDFText_CountChars(textpage)
     if count < FEWEST:
         raise Refused("few characters")
@@ -197,8 +198,8 @@ def _mapped(boxes: NDArray[np.float64], to_points: Any) -> NDArray[np.float64]:
 
 
 def _cut_ligatures(glyphs: Glyphs) -> Glyphs:
-    """Several characters of one glyph, which come with the same box, share it evenly. More than a ligature has are what
-    the file says to read out in place of what it shows, so where they stand is unknown."""
+    """Several characters of one glyph, which come with the same box, share it evenly. If there are more of them than a
+    ligature has, the file gives a text to read instead of what it shows, and where they stand is unknown."""
     count = np.array([len(_LIGATURES.get(code, " ")) for code in glyphs.points.tolist()])
     if (count > 1).any():
         spelled = "".join(_LIGATURES.get(code, chr(code)) for code in glyphs.points.tolist())

@@ -1,11 +1,13 @@
 """Real pages by chance: pieces of the pages in a store of real_store.py, drawn by PDFium, with their truth.
 
 All chance comes from the caller's generator: the same state and the same store give the same page. Only pages that
-PDFium has drawn before, when they were extracted, are drawn here, in the same process.
+PDFium has drawn before, when they were extracted, are drawn here, in the same process. Which documents are never
+trained on follows from their names, so that every training holds out the same ones.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -20,9 +22,9 @@ from numpy.typing import NDArray
 from microfiche.errors import InputError
 from microfiche.nano.tracing import MIDDLE
 from microfiche.page import TypesetPage
-from microfiche.training.held_out import unit_held_out, unit_of, unseen
 from microfiche.training.real_store import Document, Shard
 from microfiche.training.real_text import PageTruth, draw_grey
+from microfiche.training.recipe import Choice
 from microfiche.typesetting.print import Line, Print
 
 _BAD = 0xFFFD  #: stands in a page's text for a character that is not to be learned
@@ -35,6 +37,47 @@ _OTHER_LANGUAGES = re.compile("-(lang-|ja$|zh)|installation-guide|lilypond|gnuca
 #: The shares of documents: journals and theses, what comes with LaTeX packages, other books and manuals, other
 #: languages, and what is laid out in some way of its own.
 MIXTURE = {"publishers": 0.25, "latex": 0.25, "manuals": 0.25, "languages": 0.15, "designed": 0.1}
+
+#: Packages and the units in them whose pages benchmarks/pages.json lists, and those that hold the same texts
+#: (jieeetran, revtex4, revtex4-1).
+EVALUATED: dict[str, tuple[str, ...]] = {
+    "debian-refcard": ("",),
+    "gnucash-docs": ("",),
+    "octave-doc": ("",),
+    "texlive-fonts-extra-doc": (
+        "fonts/andika", "fonts/atkinson", "fonts/charissil", "fonts/fira", "fonts/gentium-tug", "fonts/gofonts",
+        "fonts/ibarra", "fonts/libertinus-fonts", "fonts/roboto",
+    ),
+    "texlive-humanities-doc": ("latex/eledmac",),
+    "texlive-lang-arabic": ("xelatex/sexam",),
+    "texlive-lang-chinese": ("latex/fduthesis", "latex/xpinyin", "latex/zhnumber"),
+    "texlive-lang-cyrillic": ("bibtex/gost",),
+    "texlive-lang-french": ("latex/bibleref-french", "latex/booktabs-fr", "latex/l2tabu-french", "xelatex/facture"),
+    "texlive-lang-greek": ("support/mkgrkindex",),
+    "texlive-lang-japanese": (
+        "bibtex/ieejtran", "bibtex/jieeetran", "latex/gckanbun", "latex/platexcheat", "platex/pxbase",
+    ),
+    "texlive-latex-base-doc": ("latex/hyperref",),
+    "texlive-latex-extra-doc": (
+        "latex/acro", "latex/bewerbung", "latex/blowup", "latex/cheatsheet", "latex/csvsimple",
+        "latex/diabetes-logbook", "latex/exam-n", "latex/glossaries", "latex/halloweenmath", "latex/hletter",
+        "latex/labbook", "latex/magaz", "latex/mathexam", "latex/metanorma", "latex/modernposter", "latex/powerdot",
+        "latex/rmpage", "latex/sttools", "latex/subfigmat", "latex/tabularborder", "latex/tabularew", "latex/xassoccnt",
+        "latex/yaletter",
+    ),
+    "texlive-latex-recommended-doc": ("latex/cite", "latex/mdwtools"),
+    "texlive-pictures-doc": ("latex/mathspic", "latex/prerex", "latex/tufte-latex"),
+    "texlive-publishers-doc": (
+        "bibtex/bath-bst", "latex/asmeconf", "latex/bangorexam", "latex/cesenaexam", "latex/hagenberg-thesis",
+        "latex/hitszbeamer", "latex/jmlr", "latex/llncs", "latex/nddiss", "latex/revtex", "latex/revtex4",
+        "latex/revtex4-1", "latex/ryersonsgsthesis", "latex/seuthesis", "latex/seuthesix", "latex/tabriz-thesis",
+        "latex/thesis-ekf", "latex/thubeamer", "latex/tuda-ci", "latex/tugboat", "latex/wsemclassic", "latex/yb-book",
+        "latex/york-thesis", "plain/tugboat-plain",
+    ),
+    "texlive-science-doc": ("latex/ghsystem", "latex/siunitx"),
+}  # fmt: skip
+#: The families that docs/fonts.md calls unseen, as PDFs spell their names.
+_UNSEEN = re.compile("cabin|clearsans|biolin|ebgaramond|libertin|vollkorn|fira|zenhei")
 
 
 def group(file: str) -> str:
@@ -66,18 +109,15 @@ class RealPages:
         if not self._groups:
             raise InputError(f"{store}: no {'held-out' if held_out else 'training'} pages in it; "
                              f"python tools/extract_pages.py {pdfs} makes some")  # fmt: skip
-        self._kinds = list(self._groups)
-        shares = np.array([MIXTURE[kind] for kind in self._kinds])
-        self._up_to = np.cumsum(shares / shares.sum())
+        self._kinds = Choice.of({kind: MIXTURE[kind] for kind in self._groups})
 
     def __len__(self) -> int:
         return sum(len(pages) for documents in self._groups.values() for pages in documents)
 
-    def print(self, rng: np.random.Generator, height: int, width: int, em: tuple[float, float] = (6.0, 18.0)) -> Print:
+    def page(self, rng: np.random.Generator, height: int, width: int, em: tuple[float, float] = (6.0, 18.0)) -> Print:
         """A piece of `height` × `width` px of a page, somewhere where text is, with most of its type between the two
         sizes of `em`, px an em; no smaller than the whole page would need to fill the piece."""
-        kind = self._kinds[min(int(np.searchsorted(self._up_to, rng.random(), "right")), len(self._kinds) - 1)]
-        documents = self._groups[kind]
+        documents = self._groups[self._kinds.one(rng)]
         pages = documents[int(rng.integers(len(documents)))]
         s, number = pages[int(rng.integers(len(pages)))]
         shard = self._shards[s]
@@ -110,6 +150,25 @@ def _page(path: Path, number: int, size: tuple[float, float]) -> Iterator[Any]:
             pdfium.FPDF_ClosePage(page)
         if pdf:
             pdfium.FPDF_CloseDocument(pdf)
+
+
+def unit_of(file: str) -> str:
+    """The unit of a PDF by its path PACKAGE/usr/share/doc/…: the package and, in TeX Live's, the first two folders
+    below texlive-doc. PDFs of one unit share text, so they are held out together."""
+    package, *folders = file.split("/")[:-1]
+    inner = folders[folders.index("texlive-doc") + 1 :][:2] if "texlive-doc" in folders else []
+    return f"{package}/{'/'.join(inner)}"
+
+
+def unit_held_out(unit: str) -> bool:
+    """Whether a unit is one that is evaluated, or its SHA-256 starts with the hex digit 0."""
+    package, _, folders = unit.partition("/")
+    return folders in EVALUATED.get(package, ()) or hashlib.sha256(unit.encode()).hexdigest()[0] == "0"
+
+
+def unseen(font: str) -> bool:
+    """Whether a font of this name, as a PDF has it, is of a family that no training page is set in."""
+    return bool(_UNSEEN.search(re.sub("[^a-z]", "", font.split("+")[-1].lower())))
 
 
 def kept_apart(documents: list[Document]) -> list[bool]:

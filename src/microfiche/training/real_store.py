@@ -1,6 +1,6 @@
-"""The truth of many PDFs' pages on disk, extracted once: a folder of shards, each of a few documents of one package.
+"""The truth of many PDFs' pages on disk, extracted once: a folder of shards, each for a few documents of one package.
 
-A shard is a safetensors file of concatenated arrays, which are read as far as they are needed. The PDFs stay where they
+A shard is a safetensors file of concatenated arrays, of which only what is needed is read. The PDFs stay where they
 are; a shard names each by its path in their folder and its SHA-256. Extraction goes on where it was stopped.
 """
 
@@ -57,11 +57,11 @@ def extract(
     packages: Sequence[str] | None = None,
     progress: Callable[[str, int, int], None] = lambda shard, done, of: None,
 ) -> None:
-    """Reads all PDFs under `pdfs`/PACKAGE into `store`, shard by shard, but for those that are there; of all packages
-    unless some are named.
+    """Reads the PDFs under `pdfs`/PACKAGE into `store`, shard by shard, for all packages or those named; shards that
+    are there are kept.
 
-    `progress` hears of each shard. A PDF that crashes PDFium or takes more than SECONDS is left out. InputError where
-    there is no PDF, or the disk is full.
+    `progress` is called after each shard with its name, how many are done, and of how many. A PDF that crashes PDFium
+    or takes more than SECONDS is left out. InputError where there is no PDF, or the disk is full.
     """
     names = packages or sorted(path.name for path in pdfs.glob("[!.]*") if path.is_dir())
     found = {package: dict(_batches(pdfs, package)) for package in names}
@@ -136,7 +136,7 @@ class Shard:
     of, `number` (P,) from 0, `size` (P, 2) and `em` (P,), the commonest size of type, in points."""
 
     def __init__(self, path: Path) -> None:
-        """InputError where it is no shard, or of another version."""
+        """InputError where the file is not a shard, or one of another version."""
         try:
             self._file = _opened(path)
             head = self._file.metadata() or {}

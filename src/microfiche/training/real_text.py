@@ -1,7 +1,7 @@
-"""The truth of a real PDF page: which characters stand where, in lines, and where ink is that nobody explains.
+"""The truth of a real PDF page: which characters stand where, in lines, and where there is ink that none explains.
 
-All coordinates are points from the page's upper left corner as it is seen. PDFium must be used in a process that may
-die; see real_store.py. A page whose text layer does not tell what stands on it is refused with the reason.
+All coordinates are points from the upper left corner of the page as it is shown. PDFium must be used in a process
+that may die; see real_store.py. A page whose text layer cannot be trusted is refused with the reason.
 """
 
 from __future__ import annotations

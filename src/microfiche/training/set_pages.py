@@ -1,4 +1,4 @@
-"""Printed pages drawn by chance from folders of text: a typeface, a look, and prose with made-up structure.
+"""Printed pages drawn by chance from folders of text: a typeface, a look, and prose with invented structure.
 
 A share of pages holds random strings, so that reading is learned and not guessing. All chance comes from the caller's
 generator: the same state gives the same page, whatever was drawn before.
@@ -7,27 +7,28 @@ generator: the same state gives the same page, whatever was drawn before.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 from textwrap import dedent
 
 import numpy as np
 
 from microfiche.errors import InputError
-from microfiche.training.corpus import SUFFIXES, documents, held_out, text_files
+from microfiche.training.corpus import CJK, Texts, sorted_texts
 from microfiche.typesetting.alphabet import FULL, code_points
 from microfiche.typesetting.fonts import STYLES, Typeface, typefaces
 from microfiche.typesetting.galleys import Look, Rules, code_size, file
 from microfiche.typesetting.markdown import Block, Code, Heading, Items, Paragraph, Span, Table
 from microfiche.typesetting.print import Print, drawable, printed, settable_text
 
-_CJK = 0x2E80
+_FEWEST = 100  #: characters of a file, or it is passed over
 _LATIN = "".join(map(chr, [*range(0x21, 0x7F), *range(0xA1, 0x180)]))
 _ALPHABETS = (_LATIN, _LATIN[:94], "".join(c for c in _LATIN[:94] if c.isalnum()), "0123456789.,-")
 _SHARES = (0.4, 0.7, 0.9)  #: of random strings in each of these and those before
 _RULES: tuple[Rules, ...] = ("none", "rows", "grid")
 
 
-class Prints:
+class SetPages:
     """Pages from the training documents of every text file under `folder`, or from those held out.
 
     `faces` are the typefaces that are trained on, or those held out, unless given; Chinese text is set in Chinese ones
@@ -50,7 +51,8 @@ class Prints:
         for typeface in faces:
             for style in STYLES:
                 file(typeface, style)
-        self._prose, self._wide, self._code = _texts(folder, held_out)
+        texts = sorted_texts(folder, held_out, _kind, _FEWEST)
+        self._prose, self._wide, self._code = (Texts(texts.get(kind, [])) for kind in ("prose", "wide", "code"))
         wide, narrow = [t for t in faces if t.kind == "cjk"], [t for t in faces if t.kind != "cjk"]
         self._mono = [t for t in narrow if t.kind == "mono"] or narrow or wide
         if not narrow or not (self._prose or self._code):
@@ -61,7 +63,13 @@ class Prints:
             wide_share = 0.0
         self._faces, self.wide_share = {True: wide, False: narrow}, wide_share
 
-    def print(self, rng: np.random.Generator, height: int, width: int) -> Print:
+    def with_random(self, share: float) -> SetPages:
+        """The same pages, but that `share` of them hold random strings; no text is read again."""
+        other = copy(self)
+        other.random_share = share
+        return other
+
+    def page(self, rng: np.random.Generator, height: int, width: int) -> Print:
         """A page of `height` × `width` px, full but for what one of the last blocks leaves free."""
         wide = rng.random() < self.wide_share
         typeface = _one(rng, self._faces[wide])
@@ -152,40 +160,13 @@ class Prints:
         return Code("\n".join(lines).strip("\n") or "pass")
 
 
-class _Texts:
-    """Texts, chosen by the root of their length."""
-
-    def __init__(self, texts: list[str]) -> None:
-        self.texts = texts
-        roots = np.sqrt([len(text) for text in texts])
-        self._up_to = np.cumsum(roots) / max(roots.sum(), 1)
-
-    def __bool__(self) -> bool:
-        return bool(self.texts)
-
-    def one(self, rng: np.random.Generator) -> str:
-        return self.texts[min(int(np.searchsorted(self._up_to, rng.random(), "right")), len(self.texts) - 1)]
-
-
-def _texts(folder: Path, validation: bool) -> tuple[_Texts, _Texts, _Texts]:
-    """The texts under a folder: prose, Chinese prose, and code."""
-    prose, wide, code = [], [], []
-    for path in text_files(folder):
-        text = "\n".join(d for d in documents(path) if held_out(d) == validation)
-        if len(text) < 100:
-            continue
-        sample = text[:100_000]
-        lines = sample.split("\n")
-        if (code_points(sample) >= _CJK).mean() > 0.3:
-            wide.append(text)
-        elif sum(line.startswith("    ") for line in lines) > 0.2 * len(lines):
-            code.append(text)
-        else:
-            prose.append(text)
-    if not prose and not wide and not code:
-        raise InputError(f"{folder}: no {'held-out' if validation else 'training'} text in it "
-                         f"(looked for {', '.join(SUFFIXES)})")  # fmt: skip
-    return _Texts(prose), _Texts(wide), _Texts(code)
+def _kind(file: Path, text: str) -> tuple[str, str]:
+    """Whether a text is prose, Chinese prose ("wide") or code; and the text."""
+    sample = text[:100_000]
+    lines = sample.split("\n")
+    if (code_points(sample) >= CJK).mean() > 0.3:
+        return "wide", text
+    return ("code" if sum(line.startswith("    ") for line in lines) > 0.2 * len(lines) else "prose"), text
 
 
 def _one(rng: np.random.Generator, several: Sequence[Typeface]) -> Typeface:

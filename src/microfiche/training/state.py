@@ -1,37 +1,78 @@
-"""The state of a training in one safetensors file: weights, their mean, the optimisers' moments, the step.
+"""What a training keeps in its folder: recipe.toml, log.jsonl, state.safetensors, and TensorBoard's log.
 
-It is whole whatever the number of processes that hold it, so that another number of them can go on from it.
+The state is whole whatever the number of processes that hold it, so that another number of them can go on from it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from microfiche.errors import CheckpointError, InputError, TrainingError
+from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
+from microfiche.files import whole_file
 from microfiche.training import parallel
+from microfiche.training.recipe import Plan
 from microfiche.weights import tensors
 
 
-def saved(
-    path: Path,
-    model: nn.Module,
-    optimisers: Sequence[torch.optim.Optimizer],
-    step: int,
-    mean: Mapping[str, Tensor],
-    last: int,
-) -> int:
-    """Saves the state and gives its step; TrainingError, with the step of the `last` one, where that fails."""
-    try:
-        save_state(path, model, optimisers, step, mean)
-    except InputError as error:
-        kept = f"it holds step {last} as before" if last else "no state was saved yet"
-        raise TrainingError(f"{error} of step {step}; {kept}; make room, and the same command goes on") from error
-    return step
+class Folder:
+    """The folder of a training, which the first process writes to. `saved` is the step that its state holds, 0 if there
+    is none."""
+
+    def __init__(self, path: Path, recipe: Plan) -> None:
+        """UsageError where the folder's training was begun with another recipe."""
+        self.state, self.log, self.kept = path / "state.safetensors", path / "log.jsonl", path / "recipe.toml"
+        if self.state.exists() and self.kept.exists() and type(recipe).read(self.kept) != recipe:
+            raise UsageError(f"{path} was begun by another recipe, {self.kept}; go on with that, or give another --out")
+        self.saved = 0
+        self._board: Any = None
+
+    def resume(
+        self, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], mean: Mapping[str, Tensor]
+    ) -> int:
+        """Reads the state, if there is one, into model, optimisers and mean weights; gives its step, else 0."""
+        if self.state.exists():
+            self.saved = load_state(self.state, model, optimisers, mean)
+        return self.saved
+
+    def begin(self, recipe_file: Path) -> None:
+        """Keeps the recipe, and of the log what is not later than the state."""
+        with whole_file(self.kept) as beside:
+            beside.write_bytes(recipe_file.read_bytes())
+        # A kill may have cut the last line short.
+        lines = self.log.read_text().split("\n")[:-1] if self.log.exists() else []
+        kept = [line for line in map(json.loads, lines) if line["step"] <= self.saved]
+        with whole_file(self.log) as beside:
+            beside.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        self._board = _board(self.log.parent, self.saved)
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Adds a line to the log; TrainingError where it cannot be written."""
+        try:
+            with self.log.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            if self._board is not None:
+                _show(self._board, line)
+        except OSError as error:
+            good = f"{self.state} holds step {self.saved}" if self.saved else "no state was saved yet"
+            raise TrainingError(f"{self.log}: cannot be written ({error.strerror or error}); {good}") from error
+
+    def save(
+        self, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], step: int, mean: Mapping[str, Tensor]
+    ) -> None:
+        """Saves the state after so many steps; all processes must call. TrainingError where that fails."""
+        try:
+            save_state(self.state, model, optimisers, step, mean)
+        except InputError as error:
+            good = f"it holds step {self.saved} as before" if self.saved else "no state was saved yet"
+            raise TrainingError(f"{error} of step {step}; {good}; make room, and the same command goes on") from error
+        self.saved = step
 
 
 def save_state(
@@ -56,7 +97,7 @@ def load_state(
     path: Path, model: nn.Module, optimisers: Sequence[torch.optim.Optimizer], mean: Mapping[str, Tensor]
 ) -> int:
     """Reads what `save_state` wrote into `model`, `optimisers` and `mean`; returns the step. CheckpointError if it is
-    damaged or of another model."""
+    damaged or another model's."""
     owner = {p: o for o in optimisers for group in o.param_groups for p in group["params"]}
     parameters = dict(model.named_parameters())
     try:
@@ -77,3 +118,24 @@ def load_state(
             return int(file.metadata()["step"])
     except Exception as error:
         raise CheckpointError(f"{path}: cannot resume from it: {error}") from error
+
+
+def _board(out: Path, step: int) -> Any:
+    """A TensorBoard log of the training from `step` on, where the package is installed."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+
+
+def _show(board: Any, line: dict[str, Any]) -> None:
+    for name in ("loss", "right", "lr", "tokens_per_second", "balance"):
+        if name in line:
+            board.add_scalar(name, line[name], line["step"])
+    for i, layer in enumerate(line.get("experts", ())):
+        for j, share in enumerate(layer):
+            board.add_scalar(f"experts/layer {i}, {j}", share, line["step"])
+    for name, score in line.get("held_out", {}).items():
+        board.add_scalar(f"held out/{name}", score, line["step"])
+    board.flush()

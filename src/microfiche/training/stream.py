@@ -1,7 +1,7 @@
-"""The endless stream of examples: pages that are printed or set densely, noise on the printed ones, a task for each.
+"""The endless stream of examples: pages set in print, with noise, or in cells, and a task for each.
 
 Example t of seed s is always the same, whatever was drawn before it, so a training goes on by number alone, and
-workers share a stream by taking every n-th. Documents and typefaces that are held out are in the other stream.
+workers share a stream by taking every n-th. Documents and typefaces that are held out are in a stream of their own.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
-from microfiche.page import INK, PAPER, TOKEN_SIDE, Layout, Setting, TypesetPage
-from microfiche.training.corpus import Corpus, Pages
+from microfiche.page import INK, PAPER, Layout, Setting, TypesetPage
+from microfiche.training.cell_pages import CellPages
 from microfiche.training.noise import some, worn
-from microfiche.training.set_pages import Prints
+from microfiche.training.recipe import Choice, check_names, check_sides
+from microfiche.training.set_pages import SetPages
 from microfiche.training.tasks import NAMES, Name, Task, task
 from microfiche.typesetting.alphabet import END
 from microfiche.typesetting.atlas import atlas, draw
@@ -31,7 +31,6 @@ from microfiche.typesetting.fonts import Typeface
 from microfiche.typesetting.print import LARGEST, Line, Print, Region
 from microfiche.typesetting.typesetter import boxes, break_lines, expand, ids_to_text, text_cells
 
-T = TypeVar("T")
 EVEN = dict.fromkeys(NAMES, 1.0)
 
 
@@ -71,37 +70,32 @@ class Stream:
         faces: Sequence[Typeface] | None = None,
     ) -> None:
         sides = {(640, 640): 1.0} if sides is None else sides
-        for side in itertools.chain(*sides):
-            if side % TOKEN_SIDE or not 0 < side <= LARGEST:
-                raise UsageError(f"a page side of {side} px: sides are multiples of {TOKEN_SIDE} up to {LARGEST}")
-        for name in tasks:
-            if name not in NAMES:
-                raise UsageError(f"no task {name!r}; there are {', '.join(NAMES)}")
-        for shares in (sides, tasks):
-            if min(shares.values(), default=0) < 0 or not sum(shares.values()):
-                raise UsageError("shares must be 0 or more, and not all 0")
+        try:
+            check_sides(itertools.chain(*sides), LARGEST)
+            check_names(tasks, NAMES)
+            self._sides, self._tasks = Choice.of(sides), Choice.of(tasks)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
         self.seed, self.noise, self.dense_share, self.random_share = seed, noise, dense_share, random_share
-        self._sides, self._tasks = dict(sides), dict(tasks)
-        self._prints = Prints(folder, held_out, faces, random_share)
-        self._dense = Pages(Corpus.load(folder, held_out), dict.fromkeys(DENSITIES, 1.0), random_share)
+        self._set = SetPages(folder, held_out, faces, random_share)
+        self._cells = CellPages(folder, held_out, dict.fromkeys(DENSITIES, 1.0), random_share)
 
     def __getitem__(self, number: int) -> Example:
         """The example of that number: a function of the seed, the arguments, the text and nothing else."""
         rng = np.random.default_rng([self.seed, number])
-        height, width = _one(rng, self._sides)
+        height, width = self._sides.one(rng)
         if rng.random() < self.dense_share:
             page = self.dense(rng, height, width)
         else:
-            page = worn(self._prints.print(rng, height, width), some(rng, self.noise), rng)
-        chosen = task(_one(rng, self._tasks), page, rng) or task("free", page, rng)
+            page = worn(self._set.page(rng, height, width), some(rng, self.noise), rng)
+        chosen = task(self._tasks.one(rng), page, rng) or task("free", page, rng)
         assert chosen is not None
         return Example(number, page, chosen)
 
     def with_random(self, share: float) -> Stream:
         """The same stream, but that `share` of the pages hold random strings; no text is read again."""
         other = copy(self)
-        other.random_share, other._prints = share, copy(self._prints)
-        other._prints.random_share = share
+        other.random_share, other._set = share, self._set.with_random(share)
         return other
 
     def examples(self, first: int = 0, step: int = 1) -> Iterator[Example]:
@@ -110,7 +104,7 @@ class Stream:
 
     def dense(self, rng: np.random.Generator, height: int, width: int) -> Print:
         """A page in cells, as the codec's: full, dense or with line ends, at any density."""
-        pages = self._dense
+        pages = self._cells
         density = pages.densities[int(rng.integers(len(pages.densities)))]
         layout: Layout = "dense" if rng.random() < 0.8 else "lines"
         rows, columns = height // density.height, width // density.width
@@ -177,8 +171,3 @@ def described(example: Example) -> dict[str, object]:
         "density": page.setting.density if page.setting else None,
         "task": {"name": task.name, "prompt": task.prompt, "prefix": task.prefix, "answer": task.answer},
     }
-
-
-def _one(rng: np.random.Generator, shares: Mapping[T, float]) -> T:
-    up_to = np.cumsum(list(shares.values()))
-    return list(shares)[int(np.searchsorted(up_to, rng.random() * up_to[-1], "right"))]

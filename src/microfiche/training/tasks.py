@@ -1,7 +1,7 @@
-"""What a page can be asked: prompts and true answers, made from what is known of the page.
+"""What a page can be asked: prompts, and the true answers that follow from what is known of the page.
 
-Positions are as DeepSeek-OCR writes them: whole numbers from 0 to 999 across the page's width and down its height
-(its grounding format; reference: DeepSeek-OCR's README and post-processing). Knows nothing of where pages come from.
+Positions are as DeepSeek-OCR writes them: whole numbers from 0 to 999 across the page's width and down its height (its
+grounding format; see DeepSeek-OCR's README and post-processing). It knows nothing of where pages come from.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.decoder.prompts import LOCATE, PARTS, PROMPTS, READ, prompt
+from microfiche.decoder.prompts import LOCATE, PROMPTS, prompt
+from microfiche.nano.prompted import PARTS, READ
 from microfiche.page import Boxes
 from microfiche.typesetting.galleys import Kind
 from microfiche.typesetting.print import Print
@@ -33,7 +34,7 @@ _MOST = 4  #: boxes of an answer, where another phrase can be found
 
 @dataclass(frozen=True)
 class Task:
-    """A question about a page: after `prompt`, and `prefix` (the beginning of the answer, given), comes `answer`."""
+    """A question about a page: `answer` follows `prompt` and `prefix`, which is a given beginning of the answer."""
 
     name: Name
     prompt: str

@@ -1,7 +1,8 @@
 """Pages with their truth, for fine-tuning: pictures and PDFs in a folder, what is to be read of each beside it.
 
-NAME.png (.jpg, .tif, .webp, a PDF of one page) has NAME.md, the answer to the task "markdown", or NAME.txt, that to
-"free", or both; page 3 of NAME.pdf has NAME.3.md or NAME.3.txt. A .jsonl file may add others, an object a line:
+Beside NAME.png (.jpg, .tif, .webp, a PDF of one page) stands NAME.md, the answer to the task "markdown", or NAME.txt,
+the answer to "free", or both; beside NAME.pdf, for its page 3, NAME.3.md or NAME.3.txt. A .jsonl file may add more, an
+object a line:
 {"image": FILE beside it, "page": NUMBER of a PDF's, "task": a task's name, "answer": TEXT}.
 It knows nothing of models.
 """

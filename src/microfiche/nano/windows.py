@@ -1,3 +1,0 @@
-from microfiche.nano.encoder import PATCHES, WindowBlock, to_windows
-
-__all__ = ["PATCHES", "WindowBlock", "to_windows"]
