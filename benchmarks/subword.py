@@ -142,7 +142,7 @@ class MaskedLM(nn.Module):
 
 
 def rows(strips: Strips, tokenizer: Tokenizer, recipe: Recipe, rng: np.random.Generator) -> list[list[int]]:
-    """The pieces of a batch: as many texts as PIXEL's batch has strips, each the text of a strip."""
+    """Pieces of a batch: as many texts as PIXEL's has strips, each what stands on one."""
     shares = np.array(list(recipe.strips.values()))
     patches = list(recipe.strips)[rng.choice(len(shares), p=shares / shares.sum())]
     names = list(strips.texts)
