@@ -2,10 +2,10 @@
 
     python benchmarks/ablations.py CORPUS --out runs/ablations [--steps 800] [--only base no-random …]
 
-Every variant is the recipe below with one change, trained on one core's worth of steps at 7×13 (seed 0) and measured on
-held-out English novels and their random twin. Two more rows are line decoders on the first one's tokens, with the
-readout's draft and without, of half as many steps. A variant whose weights stand in --out is measured and not trained
-again; one that was broken off goes on.
+Every variant is the recipe below with one change. Each is trained at 7×13 (seed 0, few enough steps for one core) and
+measured on held-out English novels and their random twin. Two more rows are line decoders on the first variant's
+tokens, with the readout's draft and without it, trained for half as many steps. A variant whose weights are in --out
+already is only measured; a training that was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ AR_STRIPS, AR_STRIP = 4, (3, 10)  #: strips a step of the variant without dense 
 
 
 class OneStep(nn.Linear):
-    """A compressor of one linear map over all 16 patches of a window, begun as the two-step one is."""
+    """A compressor that is one linear map over all 16 patches of a window; it starts as the two-step one does."""
 
     def __init__(self, width: int, token_width: int) -> None:
         super().__init__(PATCHES * width, token_width)
@@ -90,7 +90,7 @@ class OneStep(nn.Linear):
 
 
 class OneStepBack(nn.Module):
-    """Its mirror."""
+    """The mirror of `OneStep`: one token → 16 patches."""
 
     def __init__(self, width: int, token_width: int) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class OneStepBack(nn.Module):
 
 @dataclass(frozen=True)
 class Variant:
-    """A change of the recipe: its `says` is the row's name."""
+    """A change of the recipe; `says` is the name of its row in the table."""
 
     says: str
     width: int = 768
@@ -119,7 +119,7 @@ class Variant:
 
 
 class OneStepPatched(AbstractContextManager[object]):
-    """Builds models with the one-step compressor and its mirror."""
+    """While this context is open, models are built with the one-step compressor and its mirror."""
 
     def __enter__(self) -> None:
         self.patches = [
@@ -147,14 +147,14 @@ NAMES = (*VARIANTS, "no-dense", "draft", "no-draft")
 
 
 def held_text(folder: Path, count: int) -> str:
-    """Held-out English novels, without what 7×13 cannot draw."""
+    """Held-out English novels, without the characters that 7×13 cannot draw."""
     (file,) = folder.glob("en-novels*")
     text = "\n".join(d for d in documents(file) if held_out(d))[:count]
     return text.translate(dict.fromkeys(map(ord, unreadable([text], DENSITY)[0])))
 
 
 def trained(variant: Variant, name: str, folder: Path, out: Path, steps: int) -> Path:
-    """The weights of a variant, which is trained if they are not there."""
+    """The file of a variant's weights; the variant is trained if the file is missing."""
     weights = out / name / "model.safetensors"
     if not weights.exists():
         recipe = out / f"{name}.toml"
@@ -177,7 +177,7 @@ def as_trained(folder: Path) -> Nano:
 
 
 class Sightless(nn.Module):
-    """An encoder, and a line decoder that sees vision tokens alone."""
+    """An encoder and a line decoder that sees only vision tokens."""
 
     def __init__(self, encoder: NanoEncoder) -> None:
         super().__init__()
@@ -185,7 +185,7 @@ class Sightless(nn.Module):
         self.decoder = LineDecoder.for_nano(1, 768)
 
     def lines(self, cells: np.ndarray) -> Lines:
-        """What the decoder is given of a strip: its rows' tokens, and nothing of what stands in a cell."""
+        """What the decoder gets of a strip: the tokens of its rows, and nothing about single cells."""
         height, width = AR_STRIP
         ink = torch.from_numpy(draw(cells, atlas(DENSITY).cells, height * TOKEN_SIDE, width * TOKEN_SIDE))[None]
         tokens = self.encoder(ink.float()).view(height, width, -1)
@@ -247,7 +247,7 @@ def without_readout(
 
 
 def lines_recipe(steps: int, encoder: str) -> str:
-    """The recipe of a line decoder, as many vision tokens a step as the others have."""
+    """The recipe of a line decoder, with as many vision tokens a step as the other variants."""
     return (
         f"encoder = {json.dumps(encoder)}\nsteps = {steps}\ndecay_steps = {steps // 2}\nwarmup_steps = 50\n"
         f"tokens_per_step = {AR_STRIPS * AR_STRIP[0] * AR_STRIP[1]}\nvalidate_every = {steps}\n"
@@ -256,7 +256,7 @@ def lines_recipe(steps: int, encoder: str) -> str:
 
 
 def with_draft(base: Path, folder: Path, out: Path, steps: int, text: str) -> tuple[float, float]:
-    """Trains a line decoder on what the readout of `base` sees, and gives its precision on text and its twin."""
+    """Trains a line decoder on what the readout of `base` sees; its precision on a text and on the random twin."""
     recipe_file = out / "draft.toml"
     recipe_file.write_text(lines_recipe(steps, str(base)))
     weights = out / "draft" / "model.safetensors"
@@ -268,7 +268,7 @@ def with_draft(base: Path, folder: Path, out: Path, steps: int, text: str) -> tu
 
 @torch.inference_mode()
 def read_alone(model: Sightless, text: str, shape: tuple[int, ...]) -> float:
-    """Strict precision of what the line decoder reads, strip by strip."""
+    """Strict precision of what the line decoder reads, one strip after another."""
     rows, columns = shape
     cells, _ = break_lines(expand(glyphs(text)), columns, "dense")
     wrong = length = 0

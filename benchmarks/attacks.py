@@ -1,4 +1,4 @@
-"""Orthographic attacks for benchmarks/pixel.py: text as people misspell or disguise it, the same for the same seed.
+"""Orthographic attacks for benchmarks/pixel.py: text misspelled or disguised. The same seed gives the same attacks.
 
 The kinds are those of Zeroé (Eger and Benz 2020, arXiv 2010.05648), with which arXiv 2207.06991 (section 4.2) tests
 PIXEL. Look-alikes come from Unicode's confusables.txt (UTS 39): Latin, Greek, Cyrillic and Armenian letters that DejaVu
@@ -58,7 +58,7 @@ def attacked(text: str, kind: Attack, rate: float, rng: np.random.Generator) -> 
 
 
 def attacked_words(words: Sequence[str], kind: Attack, rate: float, rng: np.random.Generator) -> tuple[str, ...]:
-    """Attacks words one by one; one that would become empty keeps its first letter. Raises UsageError for `spaces`."""
+    """Attacks each word alone; one that would become empty keeps its first letter. Raises UsageError for `spaces`."""
     if kind == "spaces":
         raise UsageError("words that are given one by one have no spaces to leave out")
     return tuple(attacked(word, kind, rate, rng) or word[:1] for word in words)

@@ -1,12 +1,12 @@
 """Is optical compression bad autoencoding? Text encoders beside nano's, at equal tokens, width, readout and training.
 
-    python benchmarks/autoencoding.py CORPUS --out runs/autoencoding [--steps 800] [--characters 6000]
+    python benchmarks/autoencoding.py CORPUS --out runs/ablations [--steps 800] [--characters 6000]
 
-arXiv 2512.03643 says that mean pooling or a small Conv1d over text embeddings keeps as much in as many tokens;
+arXiv 2512.03643 says that mean pooling or a small Conv1d over text embeddings keeps as much in as many tokens, and
 arXiv 2601.03714 that optical reading leans on the language. So three encoders are trained alike, each with the readout
-of a small nano: pixels at 7×13 (benchmarks/ablations.py's base), the mean of 45 characters' embeddings, and two strided
-Conv1d over them; a token holds 45 characters in each. They are read on prose and on what no language helps with, beside
-the nano that ships, Tesseract and RapidOCR on the same pixels, and zstd.
+of a small nano: pixels at 7×13 (the base of benchmarks/ablations.py), the mean of 45 characters' embeddings, and two
+strided Conv1d over these embeddings. In each of them a token holds 45 characters. They are measured on prose and on
+texts in which no language helps, beside the nano that ships, Tesseract and RapidOCR on the same pixels, and zstd.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ CHARACTER = 192  #: width of a character's embedding under the convolutions
 
 
 class MeanPool(nn.Module):
-    """(N, 45) characters → (N, 768): the mean of their embeddings; `bound`, each times its place's."""
+    """(N, 45) characters → (N, 768): the mean of their embeddings; if `bound`, each times that of its place."""
 
     def __init__(self, bound: bool) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class MeanPool(nn.Module):
 
 
 class Convolved(nn.Module):
-    """(N, 45) characters → (N, 768): two strided Conv1d, 9 characters to one and 5 of those to one."""
+    """(N, 45) characters → (N, 768): two strided Conv1d, over 9 characters and then over 5 outputs of those."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Convolved(nn.Module):
 
 
 class TextCodec(nn.Module):
-    """A text encoder with the readout of a small nano, which looks for the characters where a page would have them."""
+    """A text encoder with the readout of a small nano, which looks for characters where they would stand on a page."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ def precision_of(model: TextCodec, text: str) -> float:
 
 
 def texts(folder: Path, count: int) -> dict[str, str]:
-    """What is read: prose, and what no language helps with."""
+    """The texts that are read: prose, and texts in which no language helps."""
     prose = held_text(folder, count)
     rng = np.random.default_rng(0)
     words = prose.split()

@@ -2,8 +2,8 @@
 
     python benchmarks/codec.py examples/alice-1.txt --rivals 1
 
-Pages a second of typesetting, encoder, readout and line decoder, beside Tesseract 5 and RapidOCR where they are
-installed.
+It prints pages a second for typesetting, the encoder, the readout and the line decoder, and the same for Tesseract 5
+and RapidOCR where they are installed.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ DENSITY, MODE = density("7x13"), mode("small")
 
 
 class Read(BaseModel):
-    """One reader of the pages: seconds a page and strict error in all that is not white space, since
-    rivals lose the spaces at line ends."""
+    """What one reader took and got wrong: seconds a page, and strict error. White space is left out, since the rivals
+    lose the spaces at line ends."""
 
     name: str
     seconds_per_page: float
@@ -49,8 +49,8 @@ class Read(BaseModel):
 
 
 class Speculative(BaseModel):
-    """Reading by the line decoder, which checks the readout's draft: pages a second, the encoder left out, and pages
-    a day with it; the share of cells where the draft was accepted, decoder passes a page, how many times as fast as
+    """Reading by the line decoder, which checks the readout's draft: pages a second without the encoder, pages a day
+    with it, the share of cells where the draft was accepted, decoder passes a page, how many times as fast it is as
     greedy decoding, and the share of cells where both read the same."""
 
     read: float
@@ -62,7 +62,8 @@ class Speculative(BaseModel):
 
 
 class Bench(BaseModel):
-    """Rates are pages a second of 640² pages at 7×13; gflops are floating-point operations a second / 10⁹."""
+    """All that is measured. Rates are pages a second, for 640² pages at 7×13; gflops are 10⁹ floating-point operations
+    a second."""
 
     typeset_one: float
     typeset_numpy: float
@@ -79,7 +80,7 @@ class Bench(BaseModel):
 
 
 def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
-    """Items a second that `work`, which returns how many it did, gets done; one call to warm up."""
+    """Items a second that `work` does; it returns how many it did. The first call is to warm up and does not count."""
     work()
     start, done, spent = time.perf_counter(), 0, 0.0
     while not done or spent < seconds:
@@ -89,17 +90,17 @@ def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
 
 
 def rates(*works: Callable[[], int], rounds: int = 4, seconds: float = 0.75) -> list[float]:
-    """The best rate of each of `works` in some rounds in which they take turns, so that what else the machine does
-    falls on all of them alike."""
+    """The best rate of each of `works` over some rounds. They take turns, so that whatever else the machine does slows
+    all of them alike."""
     found = [[rate(work, seconds) for work in works] for _ in range(rounds)]
     return [max(each) for each in zip(*found, strict=True)]
 
 
 def bench(text: str, model: Nano, rivals: int = 2, decoder: LineDecoder | None = None) -> Bench:
-    """Measures the codec on the pages of `text`, with `decoder` also speculative reading, and `rivals` pages of it
-    with Tesseract and RapidOCR.
+    """Measures the codec on the pages of `text`, speculative reading too if there is a `decoder`, and Tesseract and
+    RapidOCR on `rivals` of these pages.
 
-    Line ends become spaces, since rivals do not know their mark.
+    Line ends become spaces, since the rivals do not know the mark of a line end.
     """
     text = re.sub(r"\s+", " ", text)
     typesetter = Typesetter(DENSITY, MODE)
@@ -137,8 +138,8 @@ def bench(text: str, model: Nano, rivals: int = 2, decoder: LineDecoder | None =
 def speculative(
     model: Nano, tokens: list[VisionTokens], decoder: LineDecoder, encode: float, seconds: float = 3
 ) -> Speculative:
-    """Measures speculative reading of `tokens` beside greedy decoding, each for some `seconds`; `encode` is the
-    encoder's pages a second."""
+    """Measures speculative reading of `tokens` and greedy decoding, each for about so many `seconds`; `encode` is how
+    many pages a second the encoder does."""
 
     def seen(page: VisionTokens) -> Lines:
         return model.lines(page.values.to(model.readout.table), page.height, page.width, DENSITY)
@@ -185,8 +186,8 @@ def _error(read: list[str], pages: Sequence[TypesetPage]) -> float:
 
 
 def others_on(pages: Sequence[TypesetPage]) -> list[Read]:
-    """Tesseract and RapidOCR, as far as they are installed, on `pages` as they are and enlarged three times; what they
-    read is compared without white space."""
+    """Tesseract and RapidOCR, where they are installed, on `pages` as they are and enlarged three times; what they read
+    is compared without white space."""
     readers: list[tuple[str, Callable[[Image.Image], list[str]]]] = []
     if shutil.which("tesseract"):
         readers.append(("Tesseract", partial(tesseract, layout=6)))
@@ -205,7 +206,7 @@ def others_on(pages: Sequence[TypesetPage]) -> list[Read]:
 
 
 def shown(result: Bench) -> str:
-    """The figures, a line each."""
+    """The figures as text, one on a line."""
     lines = [
         f"typesetting, one page at a time: {result.typeset_one:,.0f} pages/s",
         f"typesetting, batched NumPy: {result.typeset_numpy:,.0f} pages/s",
@@ -231,9 +232,9 @@ def shown(result: Bench) -> str:
 def main() -> None:
     """Reads the arguments, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", help="text for the pages; two pages or more")
+    parser.add_argument("file", help="a text of at least two pages")
     parser.add_argument("--rivals", type=int, default=2, help="pages for Tesseract and RapidOCR; 0 leaves them out")
-    parser.add_argument("--checkpoint", default="nano", help="a file of nano's weights in place of those that ship")
+    parser.add_argument("--checkpoint", default="nano", help="a file of nano's weights (default: those that ship)")
     parser.add_argument("--decoder", default="nano-lines", help="a file of the line decoder's weights, or none")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args()

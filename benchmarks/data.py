@@ -7,7 +7,7 @@
 FOLDER is a corpus of UTF-8 text. Times are CPU time of one process that uses one thread, so other work on the machine
 disturbs them little. Set pages are drawn twice with the same seeds: the first time glyphs that no earlier page had are
 drawn by FreeType as well, the second time all are kept. A long training begins like the first and ends like the
-second; --long shows how it goes from one to the other on pages of 256 px. What each step of noise costs is on the
+second; --long shows how it goes from one to the other on pages of 256 px. The cost of each step of noise is measured on
 printed pages of that size.
 """
 
@@ -33,7 +33,7 @@ PANEL, CAPTION = 320, 16
 
 
 def seconds(make: Callable[[int], object], pages: int) -> float:
-    """CPU seconds for a page."""
+    """CPU seconds a page, over so many pages."""
     start = time.process_time()
     for number in range(pages):
         make(number)

@@ -4,9 +4,9 @@
     python benchmarks/deepseek_ocr.py --modes base gundam --tokens 1000 --batches 1 4 --times 1
     python benchmarks/deepseek_ocr.py --modes base gundam --tokens 1000 --batches 1 64 --size full --device cuda
 
-Prints pages a second for encoding and for reading whole pages, which are made to go on for so many tokens, and tokens
-a second for generation, of both, and the share of what the device's memory bandwidth, measured in the same run, would
-allow. A Gundam page has 2×3 tiles, as A4 has. Needs transformers.
+For both it prints pages a second for encoding and for reading whole pages, each of which goes on for so many tokens,
+and tokens a second for generation. It also prints which share that is of what the device's memory bandwidth, measured
+in the same run, allows. A Gundam page has 2×3 tiles, as A4 has. Needs transformers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SMALL = DeepSeekOCRConfig(
 
 
 def random_weights(config: DeepSeekOCRConfig, folder: Path) -> None:
-    """One bfloat16 checkpoint that both read."""
+    """Writes one bfloat16 checkpoint of random weights, for both to read."""
     torch.manual_seed(0)
     tensors = {}
     for name, shape in checkpoint.official_tensors(config).items():
@@ -58,7 +58,7 @@ def random_weights(config: DeepSeekOCRConfig, folder: Path) -> None:
 
 
 def seconds(run: Callable[[], Any], device: str, times: int = 3) -> float:
-    """The best of `times` runs after one to warm up."""
+    """Seconds that the best of `times` runs takes, after one to warm up."""
     best = float("inf")
     for i in range(times + 1):
         _wait(device)
@@ -76,21 +76,21 @@ def _wait(device: str) -> None:
 
 
 def bandwidth(device: str) -> float:
-    """Bytes a second that a matrix-vector product reads: what decoding one sequence is made of."""
+    """Bytes a second that a matrix-vector product reads, which is most of what decoding one sequence does."""
     matrix = torch.ones(1 << (17 if device == "cpu" else 20), 2048, dtype=torch.bfloat16, device=device)
     vector = torch.ones(2048, dtype=torch.bfloat16, device=device)
     return matrix.numel() * 2 / seconds(lambda: matrix @ vector, device, 10)
 
 
 def experts_hit(ours: DeepSeekOCR, prompts: list[torch.Tensor]) -> float:
-    """How many experts of a layer the last tokens of the prompts go to."""
+    """To how many experts of a layer the last tokens of the prompts go."""
     routings: list[Routing] = []
     ours.decoder(torch.stack(prompts), routings=routings)
     return sum(routing.chosen[:, -1].unique().numel() for routing in routings) / len(routings)
 
 
 def step_bytes(config: DeepSeekOCRConfig, hit: float, rows: int, length: float, itemsize: int = 2) -> float:
-    """Bytes one decoding step must read: every weight in use once, keys and values of `rows` sequences."""
+    """Bytes that one decoding step must read: each weight in use once, and the keys and values of `rows` sequences."""
     c = config.decoder
     sparse = c.layers - c.dense_layers
     weights = c.layers * 4 * c.width**2 + c.dense_layers * 3 * c.width * c.dense + c.vocabulary * c.width
@@ -114,10 +114,10 @@ def main() -> None:
     parser.add_argument("--size", choices=("small", "full"), default="small")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--modes", choices=tuple(RESOLUTIONS), nargs="+", default=["small"])
-    parser.add_argument("--tokens", type=int, default=64, help="generated for each page")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of the CPU")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="pages at once")
-    parser.add_argument("--times", type=int, default=2, help="runs of which the best counts, after one to warm up")
+    parser.add_argument("--tokens", type=int, default=64, help="tokens generated for each page")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of the CPU")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8], help="numbers of pages that are read at once")
+    parser.add_argument("--times", type=int, default=2, help="timed runs, of which the best counts")
     args = parser.parse_args()
     config = SMALL if args.size == "small" else DeepSeekOCRConfig()
     device = args.device
@@ -141,7 +141,7 @@ def main() -> None:
 
 
 def compare(ours: DeepSeekOCR, oracle: Any, mode: str, count: int, args: argparse.Namespace, limit: float) -> None:
-    """Encoding and generation of `count` pages in a mode, by both."""
+    """Prints how fast both encode and generate, for `count` pages in a mode."""
     device, tokens, config = args.device, args.tokens, ours.config
     views = pages(mode, count)
 
@@ -168,10 +168,10 @@ def compare(ours: DeepSeekOCR, oracle: Any, mode: str, count: int, args: argpars
     # which breaks the loop, and costs it more.
     ban, total = None, count * tokens
     if made(ours_generate()) < total:
-        print("  these weights loop: ours is timed with the ban on repeated n-grams, transformers without")
+        print("  these weights loop: ours is timed with the ban on repeated n-grams, transformers without it")
         ban = IMAGE
     if made(ours_generate(ban=ban)) < total:
-        print(f"  these weights loop even so, and make fewer than {tokens} tokens: not timed", flush=True)
+        print(f"  these weights loop even so, and end before {tokens} tokens: not timed", flush=True)
         return
     whole = seconds(lambda: ours_generate(ban=ban), device, args.times)
     both = whole, seconds(theirs, device, args.times)
@@ -189,12 +189,12 @@ def compare(ours: DeepSeekOCR, oracle: Any, mode: str, count: int, args: argpars
 
 
 def made(generated: Any) -> int:
-    """How many tokens there are."""
+    """How many tokens were generated in all."""
     return sum(len(one.tokens) for one in generated)
 
 
 def pages(mode: str, count: int) -> list[Views]:
-    """Noise as so many pages; their content does not matter to the clock."""
+    """The views of `count` pages of noise; their content makes no difference to the time."""
     side, tile = RESOLUTIONS[mode].side, RESOLUTIONS[mode].tile
     seen = torch.randn(count, 3, side, side).clamp(-1, 1)
     if tile is None:

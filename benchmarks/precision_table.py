@@ -3,9 +3,9 @@
     python benchmarks/precision_table.py FOLDER [--characters 100000] [--checkpoint nano] [--files en-wiki zh-wiki]
         [--mode small] [--shrink 512] [--jpeg 70] [--tokens float16] [--decoder]
 
-For every text file of FOLDER (the corpus the model was trained on), takes the documents that training held out
-(SHA-256 starting with 0) up to so many characters, without those characters that the density cannot draw, and
-measures them and their random twins at each density that draws the script.
+FOLDER is the corpus that the model was trained on. Of each text file in it, the documents that training held out
+(SHA-256 starting with 0) are measured, up to so many characters, and so is their random twin, at each density that
+draws the script. Characters that the density cannot draw are left out.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def main() -> None:
     parser.add_argument("--checkpoint", default="nano")
     parser.add_argument("--mode", default="small")
     parser.add_argument("--tokens", choices=list(TOKEN_TYPES), default="int8", help="how tokens are stored")
-    parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="what to compute in (default: what is fast)")
-    parser.add_argument("--files", nargs="*", help="only files whose names start so")
+    parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="type to compute in (default: what is fast)")
+    parser.add_argument("--files", nargs="*", help="only files whose names begin with one of these")
     parser.add_argument("--densities", nargs="*", default=list(DENSITIES))
-    parser.add_argument("--decoder", nargs="?", const="", help="read by the line decoder: that which ships, or a file")
-    parser.add_argument("--shrink", type=int, help="shrink the pages to so many px of width")
-    parser.add_argument("--jpeg", type=int, help="save the pages as JPEG of this quality")
+    parser.add_argument("--decoder", nargs="?", const="", help="read by the line decoder that ships or a file's")
+    parser.add_argument("--shrink", type=int, help="shrink the pages to this width in px")
+    parser.add_argument("--jpeg", type=int, help="save each page as a JPEG of this quality before it is encoded")
     args = parser.parse_args()
     model = load(NANO, args.checkpoint, dtype=getattr(torch, args.dtype) if args.dtype else None)
     reader = model if args.decoder is None else NanoLines(model, line_decoder(model, args.decoder or "nano-lines"))

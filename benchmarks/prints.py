@@ -1,10 +1,11 @@
-"""How well printed pages are read in typefaces that were never trained on: nano, Tesseract and RapidOCR on one picture.
+"""How well nano, Tesseract and RapidOCR read printed pages in typefaces that were never trained on.
 
     python benchmarks/prints.py CORPUS [--pages 8] [--size 12] [--side 1280] [--checkpoint nano-print]
 
-Pages of held-out text in the held-out typefaces (docs/fonts.md), one column of prose and its random twin, as they are
-and with the noise of training/noise.py. *Precision* is strict, over lines from the top, one space for any white space;
-*ratio* is text tokens in DeepSeek's vocabulary over the page's vision tokens.
+All get the same pictures. Pages of held-out text are set in the held-out typefaces (docs/fonts.md), in one column: as
+they are, with the noise of training/noise.py (*worn*), and as their random twin. Precision is strict, over the lines
+from the top, with one space for any white space. *Ratio* is text tokens in DeepSeek's vocabulary over the page's vision
+tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ KINDS = ("clean", "worn", "random strings")
 
 
 def pages(folder: Path, count: int, size: int, side: int, kind: str) -> list[Print]:
-    """Pages of one kind, each in the next of the held-out Latin typefaces."""
+    """`count` pages of one kind, each in the next of the held-out Latin typefaces."""
     (file,) = folder.glob("en-novels*")
     text = " ".join(" ".join(d for d in documents(file) if held_out(d)).split())
     faces = [face for face in typefaces(held_out=True) if face.kind != "cjk"]
@@ -52,7 +53,7 @@ def pages(folder: Path, count: int, size: int, side: int, kind: str) -> list[Pri
 
 
 def truth(one: Print) -> str:
-    """The text of a page, line by line."""
+    """The text of a page, a line of type on each line."""
     assert one.page.text is not None
     return "\n".join(one.page.text[line.start : line.stop].strip() for line in one.lines)
 
@@ -71,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pages", type=int, default=8)
-    parser.add_argument("--size", type=int, nargs="+", default=[12], help="px an em")
+    parser.add_argument("--size", type=int, nargs="+", default=[12], help="sizes of type, in px an em")
     parser.add_argument("--side", type=int, default=1280)
     parser.add_argument("--checkpoint", default="nano-print")
     parser.add_argument("--no-rivals", action="store_true")

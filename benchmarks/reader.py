@@ -1,11 +1,12 @@
-"""What training the prompted reader takes by a recipe: tokens, operations, and CPU time of a batch here.
+"""What it takes to train the prompted reader by a recipe: tokens, operations, and CPU time of a batch.
 
     python benchmarks/reader.py RECIPE CORPUS [--encoder FILE] [--batches 3]
 
-RECIPE is a file or one that ships. Questions are the training's first ones. Operations are counted from sizes, a
-multiply-add as two and the way back as twice the way forth: of the encoder (which learns nothing: forth alone) as torch
-counts them, of the decoder from the weights that a position passes through and from attention. CPU times are of one
-process on as many threads as OMP_NUM_THREADS says, with the way back, without the optimiser's step.
+RECIPE is a file, or the name of a recipe that ships. The questions are the first ones of the training. A multiply-add
+counts as two operations, and the backward pass as twice the forward pass. The encoder's operations are counted by
+torch, forward only, since it learns nothing; the decoder's come from the weights that a position passes through and
+from attention. CPU times are of one process on as many threads as OMP_NUM_THREADS says, with the backward pass and
+without the optimiser's step.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ QUESTIONS = 300
 
 
 def forth(config: MoEConfig, positions: int, answer: int) -> int:
-    """Operations of the decoder over a sequence, logits of its answer alone."""
+    """Operations of the decoder's forward pass over a sequence, with logits only for its answer."""
     d, sparse = config.width, config.layers - config.dense_layers
     weights = config.layers * 4 * d * d + config.dense_layers * 3 * d * config.dense
     weights += sparse * (3 * d * config.expert * (config.chosen + config.shared) + d * config.experts)

@@ -1,4 +1,4 @@
-"""What else reads a picture: Tesseract and RapidOCR, on the same pixels, as lines of text."""
+"""Other readers of pictures: Tesseract and RapidOCR. They get the same pixels as nano and give lines of text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BESIDE = 1.5  #: heights of type between two boxes of a line, at most
 
 
 def tesseract(image: Image.Image, layout: int = 3, language: str = "eng") -> list[str]:
-    """The lines that Tesseract reads on one thread; `layout` is its --psm: 3 finds the columns, 6 takes one block."""
+    """The lines that Tesseract reads on one thread. `layout` is its --psm: 3 finds columns, 6 takes one block."""
     png = io.BytesIO()
     image.save(png, "PNG")
     command = ["tesseract", "-", "-", "--psm", str(layout), "-l", language]
@@ -28,7 +28,7 @@ def tesseract(image: Image.Image, layout: int = 3, language: str = "eng") -> lis
 
 
 def rapidocr(threads: int = -1) -> Callable[[Image.Image], list[str]]:
-    """RapidOCR with the models of its wheel; what it gives reads the lines of a picture from the top down."""
+    """A function that reads the lines of a picture, from the top down, by RapidOCR with the models of its wheel."""
     limits = {"intra_op_num_threads": threads, "inter_op_num_threads": threads}
     engine = from_wheel(
         "rapidocr",
@@ -45,8 +45,8 @@ def rapidocr(threads: int = -1) -> Callable[[Image.Image], list[str]]:
 
 
 def joined(boxes: NDArray[np.floating], texts: list[str]) -> list[str]:
-    """Boxes (N, 4, 2) of corners (x, y) px and their texts → lines from the top down: what stands beside one another,
-    as parts of one line that were found apart do, is one, with a space between."""
+    """(N, 4, 2) boxes of corners (x, y) in px and their texts → lines from the top down. Boxes beside each other are
+    parts of one line that were found separately, and are joined by a space."""
     edges = np.concatenate([boxes.min(1), boxes.max(1)], 1)
     lines: list[list[int]] = []
     for i in np.argsort(edges[:, 0], kind="stable").tolist():

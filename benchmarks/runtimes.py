@@ -1,11 +1,11 @@
 """Which runtime nano's encoder and readout are fastest in: `python benchmarks/runtimes.py examples/alice-1.txt`.
 
 Full 640² pages at 7×13 go through one graph, ink to logits, in torch (fp32, bf16, int8), ONNX Runtime (fp32, int8) and
-OpenVINO (fp32, bf16), each in turn, again and again, so that whatever else the machine does falls on all alike; bf16 is
-left out where the processor has none. It prints pages a second by the clock, the processor time of a page and, round by
-round, how many times as much torch takes in the fast type of the two (medians; what a shared machine shows best), the
-share of the measured rate of a matrix product of that type in processor time, and how many characters are read
-otherwise than in torch fp32. The last row is the codec itself, with reading's bookkeeping. Needs
+OpenVINO (fp32, bf16). They take turns, again and again, so that whatever else the machine does slows all of them alike.
+bf16 is left out where the processor has none. The table gives pages a second by the clock; the processor time of a
+page; how many times as long torch takes in its fast type (the median over rounds, which tells most on a shared
+machine); which share of the rate of matrix products of that type is reached, in processor time; and how many characters
+are read otherwise than in torch fp32. The last row is the codec as it ships, with all that `read` does besides. Needs
 `pip install onnx onnxscript openvino`; what is not installed is left out.
 """
 
@@ -46,7 +46,8 @@ FAST = "bf16" if fast_dtype("cpu") is torch.bfloat16 else "fp32"
 
 
 class Page(nn.Module):
-    """Encoder and readout of a full page as one graph of fixed shape: what depends on places alone is constant."""
+    """Encoder and readout of a full page as one graph of fixed shape, in which all that depends only on places is
+    constant."""
 
     def __init__(self, nano: Nano) -> None:
         super().__init__()
@@ -77,7 +78,7 @@ class Page(nn.Module):
 
 
 def in_torch(page: nn.Module, dtype: torch.dtype, threads: int) -> Run:
-    """`page` as it is."""
+    """Runs `page` in torch."""
 
     def run(ink: Array) -> NDArray[np.int64]:
         torch.set_num_threads(threads)
@@ -88,7 +89,7 @@ def in_torch(page: nn.Module, dtype: torch.dtype, threads: int) -> Run:
 
 
 def in_onnxruntime(file: Path, threads: int) -> Run:
-    """The graph in `file`."""
+    """Runs the graph in `file` by ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -99,7 +100,7 @@ def in_onnxruntime(file: Path, threads: int) -> Run:
 
 
 def in_openvino(file: Path, precision: str, threads: int) -> Run:
-    """The graph in `file`, computed in `precision`."""
+    """Runs the graph in `file` by OpenVINO, computed in `precision`."""
     import openvino
 
     core = openvino.Core()
@@ -121,7 +122,7 @@ def as_shipped(threads: int, pages: dict[bytes, object]) -> Run:
 
 
 def exported(page: Page, folder: Path) -> tuple[Path, Path]:
-    """The graph as ONNX in fp32, and with its matrices in int8 (dynamic quantisation, a scale for each output)."""
+    """The files of the graph as ONNX in fp32, and with its matrices in int8 (dynamic, a scale for each output)."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -137,7 +138,7 @@ def exported(page: Page, folder: Path) -> tuple[Path, Path]:
 
 
 def matrix_rates(threads: int) -> dict[str, float]:
-    """Operations in a second of processor time of 2048³ matrix products in each type, the best of five."""
+    """By type, operations of 2048³ matrix products in a second of processor time, the best of five."""
     torch.set_num_threads(threads)
     a = torch.randn(2048, 2048)
     b, c = a.bfloat16(), (a * 30).clamp(-127, 127).to(torch.int8)
@@ -157,7 +158,7 @@ def matrix_rates(threads: int) -> dict[str, float]:
 
 
 def runners(threads: int, page: Page, graphs: tuple[Path, Path] | None, pages: dict[bytes, object]) -> dict[str, Run]:
-    """Every runtime that is installed, by name and type."""
+    """A function for each runtime and type that is installed, by its name."""
     found = {"torch fp32": in_torch(page, torch.float32, threads)}
     if FAST == "bf16":
         found["torch bf16"] = in_torch(copy.deepcopy(page).bfloat16(), torch.bfloat16, threads)
@@ -208,7 +209,7 @@ def main() -> None:
 
 
 def report(threads: int, found: dict[str, Run], inks: list[Array], work: int, rounds: int) -> None:
-    """Prints the table for so many threads."""
+    """Measures on so many threads and prints the table."""
     truth = [found["torch fp32"](ink) for ink in inks]
 
     def otherwise(run: Run) -> int:

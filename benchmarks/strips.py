@@ -1,14 +1,14 @@
-"""Strips a second on one core, in several scripts, beside Pango or Pillow's Raqm; and the sheet of docs/pixel.md.
+"""Strips a second that one core draws, in several scripts, beside Pango or Pillow's Raqm; the sheet of docs/pixel.md.
 
     python benchmarks/strips.py CORPUS [--count 3000] [--sheet docs/pixel-strips.png]
     pip install django pangocairocffi      # for more scripts, and for Pango where the system has its library
 
-Sentences are those of CORPUS/*-wiki* and *-novels*, and the messages of Django's translations. *First* is the rate at
-which a new renderer draws them, *again* the rate when it has drawn their words before, *colour* the same in colour.
-Seconds are of the process, not of the clock. Pango draws each sentence as the paper's renderer does, in grey, with
-Noto Sans; *+ offsets* is its rate when it also goes over the clusters as that renderer does, which strips always do.
-*Differ* is the share of pixels that are not the same as Pango's, for scripts that Noto Sans has. Raqm is HarfBuzz and
-FriBidi in Pillow, with one font and without offsets, for those scripts alone.
+The sentences are those of CORPUS/*-wiki* and *-novels*, and the messages of Django's translations. *First* is the rate
+at which a new renderer draws them, *again* the rate when it has drawn their words before, *colour* the same in colour.
+Times are processor time. Pango draws each sentence as the paper's renderer does, in grey, with Noto Sans; *+ offsets*
+is its rate when it also goes over the clusters as that renderer does, which strips always do. *Differ* is the share of
+pixels that differ from Pango's, for scripts that Noto Sans has. Raqm is HarfBuzz and FriBidi in Pillow, with one font
+and without offsets, for those scripts alone.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ SHEET = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--count", type=int, default=3000, help="of sentences, at most")
+    parser.add_argument("--count", type=int, default=3000, help="sentences of each language, at most")
     parser.add_argument("--sheet", type=Path)
     args = parser.parse_args()
     if args.sheet:
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def texts(folder: Path, count: int) -> Iterable[tuple[str, list[str]]]:
-    """Different sentences of each language."""
+    """The sentences of each language, each once."""
     for language, name in CORPORA.items():
         for file in folder.glob(f"{name}*"):
             found = (s for d in documents(file) for s in re.split(r"(?<=[.!?。！？])\s*|\n+", d) if len(s) > 8)
@@ -121,7 +121,7 @@ def rate(draw: Callable[[str], Any], sentences: list[str]) -> float:
 
 
 def different(strips: Iterable[Strip], images: Iterable[NDArray[np.uint8]]) -> float:
-    """The share of pixels in which another's drawings are not the same as strips, black patches left out."""
+    """The share of pixels in which another program's drawings differ from strips, apart from black patches."""
     wrong = pixels = 0
     for strip, image in zip(strips, images, strict=True):
         ours = strip.image[:, :-PATCH]
@@ -184,7 +184,7 @@ def raqm() -> tuple[str, Draw, None]:
 
 
 def sheet() -> Image.Image:
-    """Strips of several scripts, three times as large, with the patches' borders between them."""
+    """Draws strips of several scripts, enlarged three times, with the borders of the patches."""
     one = StripRenderer(colour=True)
     strips = [one.line(text) for text in SHEET]
     strips += [

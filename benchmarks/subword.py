@@ -2,9 +2,9 @@
 
     python benchmarks/subword.py CORPUS --out FOLDER
 
-pretrains it as a masked language model (BERT's: 15 % of the pieces, of these 80 % hidden, 10 % replaced) on the text
-and with the recipe, steps, batches and lengths of `microfiche train pixel --recipe pixel-small`.
-The vocabulary is 8,192 byte-level pieces learned from the corpus, so that nothing is unknown to it.
+This command pretrains it as a masked language model, as BERT was (15 % of the pieces; of these 80 % are hidden and 10 %
+replaced), on the text and with the recipe, steps, batches and lengths of `microfiche train pixel --recipe pixel-small`.
+The vocabulary is 8,192 byte-level pieces learned from the corpus, so that no text is unknown to it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LEARNED_FROM = 2_000_000  #: characters of each language that the vocabulary is 
 
 
 def vocabulary(found: dict[str, str]) -> Tokenizer:
-    """Byte-level pieces, learned from texts by language."""
+    """A vocabulary of byte-level pieces, learned from texts by language."""
     tokenizer = Tokenizer(BPE())
     tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=True)
     tokenizer.decoder = Decoder()
@@ -114,7 +114,7 @@ class TunedSubword(Tuned):
 
 
 def batch(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Rows of pieces → (B, N) int64 and (B, N) bool, which of them there are."""
+    """Rows of pieces → (B, N) int64, padded, and (B, N) bool, where a piece is."""
     lengths, longest = [len(row) for row in rows], max(map(len, rows))
     ids = torch.tensor([[*row, *[END] * (longest - len(row))] for row in rows])
     return ids, torch.arange(longest) < torch.tensor(lengths)[:, None]
@@ -209,7 +209,7 @@ def pretrain(corpus: Path, out: Path) -> None:
 
 
 def load(folder: Path, pretrained: bool, dropout: float, seed: int) -> tuple[Subword, Tokenizer]:
-    """The model that was pretrained into a folder, or with its vocabulary one that was not."""
+    """The model that was pretrained into a folder, or one with the same vocabulary that was not pretrained."""
     torch.manual_seed(seed)
     model = Subword(dropout)
     if pretrained:
