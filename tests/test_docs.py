@@ -13,9 +13,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import click
 import pytest
 import typer
 
@@ -79,12 +78,13 @@ def test_an_example_that_is_not_run_says_why_and_is_python_or_names_a_command(ex
         compile(example.code, example.where, "exec")
 
 
-def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    if isinstance(command, click.Group):
-        for name, inner in command.commands.items():
-            yield from commands(inner, (*path, name))
-    else:
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command with its name, which are click's, or typer's own copy of click's."""
+    inner = getattr(command, "commands", None)
+    if inner is None:
         yield path, command
+    for name, one in (inner or {}).items():
+        yield from commands(one, (*path, name))
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
@@ -95,7 +95,7 @@ def test_a_command_and_each_of_its_options_says_what_it_does(path: tuple[str, ..
     command = COMMANDS[path]
     assert command.help and len(command.help.split()) >= 4
     for parameter in command.params:
-        if isinstance(parameter, click.Option) and parameter.name != "help":
+        if parameter.param_type_name == "option" and parameter.name != "help":
             said = parameter.help
             assert said and said.rstrip(")").endswith((".", "…")), f"{' '.join(path)} {parameter.opts[0]}: {said!r}"
 
