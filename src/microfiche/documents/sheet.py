@@ -31,7 +31,7 @@ class Font(NamedTuple):
 
 @dataclass(frozen=True)
 class TextLayer:
-    """The characters of a PDF page in the order of its content, T of them, as columns.
+    r"""The characters of a PDF page in the order of its content, T of them, as columns.
 
     A line end is "\\n"; a hyphen that only divides a word at a line's end is U+00AD, and no line end follows it; what
     has no Unicode value is U+FFFD. Characters outside the picture, and those that cannot be seen, are here too.

@@ -51,6 +51,7 @@ class Twin:
 
     @property
     def squares(self) -> int:
+        """How many squares of 64 px the picture has."""
         return self.picture.size // TOKEN_SIDE**2
 
     @property

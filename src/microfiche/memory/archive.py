@@ -51,8 +51,7 @@ class OpenPage:
 
 
 class Archive:
-    """An open memory. Whatever is wrong with its file is a StoreError that names the file and, if it is one, the page.
-    """
+    """An open memory. Whatever is wrong with its file is a StoreError that names the file and, if one is, the page."""
 
     def __init__(
         self,

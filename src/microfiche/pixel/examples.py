@@ -243,7 +243,7 @@ def _blocks(path: Path) -> Iterator[list[tuple[int, str]]]:
 
 
 def _text(path: Path) -> str:
-    """A file's text with line ends as "\\n"; InputError if it cannot be read, is too large or not UTF-8."""
+    r"""A file's text with line ends as "\\n"; InputError if it cannot be read, is too large or not UTF-8."""
     most = Limits().bytes
     try:
         size = path.stat().st_size
