@@ -146,7 +146,7 @@ def test_folding_begun_as_principal_components_keeps_what_fits(text: Path, recip
         stage.start_folding(model, ink, CPU)
         with torch.no_grad():
             maps = model.encoder.local(torch.from_numpy(ink) / 255)
-            tokens = model.encoder.folded(maps, torch.ones(4, 16))
+            tokens = model.encoder.folded(maps, torch.ones(4, 16, dtype=torch.bool))
             at_8, at_4 = model.readout.unfold(tokens, 4, 4)
         unlike.append(((at_4 - maps[1]).square().mean() / maps[1].var()).item())
     assert unlike[0] > unlike[1] > unlike[2] and unlike[2] < 0.02

@@ -138,14 +138,14 @@ def test_bad_recipes_are_named(refused, old: str, new: str, said: str) -> None:
 
 @pytest.mark.parametrize("task", ["translate", "line:1,2,3", "box:1,2,3,1000", "describe", "locate:"])
 def test_tasks_that_were_never_trained_are_refused(task: str) -> None:
-    from microfiche.decoder.prompts import reader_prompt
+    from microfiche.nano.prompted import reader_prompt
 
     with pytest.raises(UsageError, match="no task"):
         reader_prompt(task)
 
 
 def test_prompts_are_those_of_the_training(build, recipe: str) -> None:
-    from microfiche.decoder.prompts import reader_prompt
+    from microfiche.nano.prompted import reader_prompt
 
     stream = build(ReaderStage, recipe).stream
     for i in range(40):

@@ -157,7 +157,7 @@ class CellPages:
             is_random = rng.random() < self.random_share if random is None else random
             s = self.scale(rng, d) if scale is None else scale
             down, right = rng.integers((LARGEST - side) // TOKEN_SIDE + 1, size=2) * round(TOKEN_SIDE / s)
-            down, right = down % d.height, right % d.width  # what is cut off the first row and column
+            down, right = int(down) % d.height, int(right) % d.width  # what is cut off the first row and column
             whole = round(side / s)
             rows, columns = -(-(whole + down) // d.height), -(-(whole + right) // d.width)
             cells = self.cells(rng, d, rows, columns, is_random)

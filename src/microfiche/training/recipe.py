@@ -157,8 +157,6 @@ def check_names(names: Iterable[str], known: Iterable[str]) -> None:
 def nano_sizes(given: Mapping[str, Any]) -> NanoConfig:
     """NanoConfig with the sizes `given`; ValueError for an unknown name or an impossible size."""
     c = _with(NanoConfig(), given, set())
-    if len(c.stem) != 4:
-        raise ValueError(f"stem is {list(c.stem)}; it has four widths")
     _check_multiple("stem's last width", c.stem[-1], HEAD)
     _check_multiple("token_width", c.token_width, PATCHES)
     _check_multiple("global_width", c.global_width, GLOBAL_HEAD)
@@ -191,6 +189,8 @@ def _with(config: Config, given: Mapping[str, Any], fixed: set[str]) -> Config:
     check_names(given, {f.name for f in fields(config)} - fixed)
     for name, value in given.items():
         sizes = value if isinstance(value, list | tuple) and name == "stem" else [value]
+        if name == "stem" and len(sizes) != 4:
+            raise ValueError(f"stem is {value}; it has four widths")
         least, most = (0, DEEPEST) if name.endswith("layers") else (1, WIDEST)
         for size in sizes:
             if not isinstance(size, int) or isinstance(size, bool) or not least <= size <= most:
