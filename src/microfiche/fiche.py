@@ -230,6 +230,9 @@ class Fiche:
     def __len__(self) -> int:
         return len(self.manifest.pages)
 
+    def __repr__(self) -> str:
+        return f"Fiche({str(self.path)!r}, {len(self)} page{'s' * (len(self) != 1)} by {self.manifest.checkpoint})"
+
     @property
     def setting(self) -> Setting:
         """How its pages were typeset."""

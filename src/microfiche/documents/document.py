@@ -88,6 +88,10 @@ class Document(BaseModel):
     notes: list[str] = []
     pages: list[PageRead]
 
+    def __repr__(self) -> str:
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        return f"Document({self.name!r}, {len(self.pages)} page{'s' * (len(self.pages) != 1)}{failed})"
+
     @property
     def failed(self) -> list[PageRead]:
         """The pages that could not be read."""

@@ -77,6 +77,9 @@ class Archive:
         if wanted != kept and not self.read_only:
             self.keep("manner", wanted)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
     @property
     def model(self) -> Nano:
         """Nano, loaded when it is first needed."""
