@@ -22,9 +22,9 @@ from microfiche.documents.boxes import area
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import loop, parse
 from microfiche.documents.layout import blocks
-from microfiche.documents.lines import lines_of, lines_read
 from microfiche.documents.rapid import RapidEngine, page_of_lines, regions
 from microfiche.documents.sheet import Sheet, TextLayer
+from microfiche.documents.text_lines import lines_of, lines_read
 from microfiche.endpoint import Endpoint, image_part
 from microfiche.errors import CheckpointError, InputError, UsageError
 from microfiche.page import Page, Reading, Status

@@ -16,8 +16,8 @@ from PIL import Image
 
 from microfiche.documents.boxes import columns, rounded, share, union
 from microfiche.documents.document import FURNITURE, Block, Kind, continued
-from microfiche.documents.lines import BULLETS, MARKER, Region, TextLine
 from microfiche.documents.tables import CAPTION, solids, table, with_fractions
+from microfiche.documents.text_lines import BULLETS, MARKER, Region, TextLine
 from microfiche.page import Box
 
 PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\s*\d{1,4})?[\W_]*$", re.IGNORECASE)

@@ -19,8 +19,8 @@ from PIL import Image
 from microfiche.documents.boxes import share_of_smaller, turned_back
 from microfiche.documents.document import Kind, PageRead
 from microfiche.documents.layout import blocks
-from microfiche.documents.lines import Region, TextLine, with_markers
 from microfiche.documents.sheet import Sheet
+from microfiche.documents.text_lines import Region, TextLine, with_markers
 from microfiche.errors import InputError
 
 KINDS: dict[str, Kind] = {

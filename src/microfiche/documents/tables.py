@@ -17,7 +17,7 @@ from PIL import Image
 
 from microfiche.documents.boxes import area, share, touch, union, within
 from microfiche.documents.document import Kind
-from microfiche.documents.lines import Region, TextLine
+from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
 
 CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
