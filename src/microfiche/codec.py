@@ -19,7 +19,7 @@ from microfiche.fiche import Fiche, FicheWriter
 from microfiche.files import whole_file
 from microfiche.page import Layout, TokenType, TypesetPage, VisionTokens, dequantise, quantise
 from microfiche.precision import errors, fox_precision, random_twin, text_tokens
-from microfiche.readers import READERS, Reader, load
+from microfiche.readers import Reader, load
 from microfiche.sources import Source
 from microfiche.typesetting.density import DEFAULT_DENSITY, density, mode
 from microfiche.typesetting.shrink import as_jpeg, shrink
@@ -136,8 +136,7 @@ def read_back(
 ) -> Iterator[tuple[str, bool]]:
     """The text of each page of a .fiche file, one after another, and whether it is exactly the text that was packed;
     see `unpack`."""
-    name = fiche.manifest.checkpoint
-    reader = reader or load(name if name in READERS else "nano")
+    reader = reader or load("nano-print" if fiche.manifest.checkpoint == "nano-print" else "nano")
     numbers = iter(range(1, len(fiche) + 1))
     while some := list(islice(numbers, AT_ONCE)):
         try:

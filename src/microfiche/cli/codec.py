@@ -86,8 +86,8 @@ def reader_for(
     from microfiche.readers import load
 
     if engine is ReaderName.deepseek:
-        if checkpoint:
-            raise UsageError("--checkpoint goes with nano's engines; for deepseek-ocr give --weights")
+        if checkpoint or not weights:
+            raise UsageError("--engine deepseek-ocr takes its weights by --weights, a folder or a name on the hub")
         return load("deepseek-ocr", device, weights=weights).asking(mode_name, "free")
     return load(str(checkpoint) if checkpoint else str(engine or "nano"), device)
 
@@ -201,8 +201,9 @@ def unpack(
         if text:
             _write(output, fiche.text())
             return
-        given = engine or checkpoint or weights
-        reader = reader_for(engine, checkpoint, weights, device) if given or device != "cpu" else None
+        reader = None
+        if engine or checkpoint or device != "cpu":
+            reader = reader_for(engine, checkpoint, weights, device)
         wrong: list[int] = []
 
         def pieces() -> Iterator[bytes]:
