@@ -191,6 +191,8 @@ def test_whoever_is_asked_encodes_and_reads(tmp_path: Path) -> None:
         assert result["read_by"] == {"nano": "Nano", "nano-lines": "NanoLines", "nano-print": "NanoPrint"}[engine]
     refused = run("unpack", out, "--engine", "nano", code=1).stderr
     assert "tokens of checkpoint nano-print" in refused and "cannot be read by nano (" in refused
+    shown = ("--engine", "nano-print", "--show", str(tmp_path / "x.png"))
+    assert "does not read cell by cell" in run("measure", str(tmp_path / "a.txt"), *shown, code=2).stderr
     for more in ([], ["--weights", "x", "--checkpoint", "y"]):
         refused = run("measure", str(tmp_path / "a.txt"), "--engine", "deepseek-ocr", *more, code=2).stderr
         assert "takes its weights by --weights" in refused

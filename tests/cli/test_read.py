@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from makers import CATALOG, encrypted_pdf, endless_second_page, raw_pdf, text_pdf
 from PIL import Image
 from typer.testing import CliRunner, Result
@@ -18,6 +19,8 @@ from typer.testing import CliRunner, Result
 from microfiche.cli import app, console
 from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.writing import Shelf, names_for
+from microfiche.nano.print import PRINT, PrintConfig, PrintModel
+from microfiche.weights import stored
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 PAPER = str(EXAMPLES / "paper.pdf")
@@ -239,3 +242,21 @@ def test_reading_pipes_into_packing(tmp_path: Path) -> None:
         subprocess.run([*program, "pack", "-", "-o", out, "--text"], stdin=read.stdout, check=True, capture_output=True)
     text = subprocess.run([*program, "unpack", out, "--text"], check=True, capture_output=True).stdout
     assert text.decode() == run(PAPER).stdout
+
+
+def test_weights_of_ones_own_read_scans(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = PrintModel(PrintConfig((8, 8, 8, 8), (1, 1, 1, 1), 64, (1, 1, 1), 16, (1,)))
+    stored.save(PRINT, model, tmp_path / "mine.safetensors")
+    Image.effect_noise((300, 200), 80).save(tmp_path / "x.png")
+    mine = ["read", str(tmp_path / "x.png"), "--checkpoint", str(tmp_path / "mine.safetensors")]
+    result = CliRunner().invoke(app, [*mine, "--format", "json"])
+    assert result.exit_code == 0, result.output
+    document = Document.model_validate_json(result.stdout)
+    assert [page.engine for page in document.pages] == ["mine"]
+    assert document.settings["model"].startswith("mine (")
+    refused = CliRunner().invoke(app, [*mine, "--engine", "rapid"])
+    assert refused.exit_code == 2 and "leave --engine out" in refused.stderr
+    for name in ("nano", "nano-lines"):
+        refused = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), "--engine", name])
+        assert refused.exit_code == 2 and "reads pages that Microfiche set" in refused.stderr

@@ -78,6 +78,10 @@ def read(
             help="Published weights of DeepSeek-OCR that read scans: their folder, or their name on the hub.",
         ),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", help="A file of weights that you trained with `train print`, which reads scans."),
+    ] = None,
     adapter: Annotated[
         Path | None, typer.Option("--adapter", help="With --weights: the folder that `train deepseek-ocr` wrote.")
     ] = None,
@@ -126,8 +130,11 @@ def read(
         sources = documents_in(files, limits)
         if output is None and (len(sources) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
-        pictures = _pictures(engine, weights, adapter, device, dtype, mode, endpoint, endpoint_model, task)
-        model = "" if pictures is None else f"{weights} {mode}" if pictures.name == "deepseek-ocr" else endpoint_model
+        if checkpoint:
+            pictures, model = _own(engine, checkpoint, device)
+        else:
+            pictures = _pictures(engine, weights, adapter, device, dtype, mode, endpoint, endpoint_model, task)
+            model = {None: "", "deepseek-ocr": f"{weights} {mode}"}.get(pictures and pictures.name, endpoint_model)
 
         def each(outcome: Outcome) -> None:
             if outcome.error and len(sources) == 1:
@@ -164,6 +171,17 @@ def _show(outcome: Outcome) -> None:
             if page.status != "ok":
                 err.print(f"{name}: page {page.number} {page.status}: {page.reason}", markup=False)
         err.print(_summary(document, outcome.seconds), markup=False)
+
+
+def _own(engine: str | None, checkpoint: Path, device: str) -> tuple[Engine, str]:
+    """The engine of weights of one's own, and the name and hash that tell them from others."""
+    from microfiche.documents.engines import ReaderEngine
+    from microfiche.readers import load
+
+    if engine:
+        raise UsageError("--checkpoint says who reads scans; leave --engine out")
+    reader = load(checkpoint, device)
+    return ReaderEngine(checkpoint.stem, reader), str(reader.checkpoint)
 
 
 def _pictures(

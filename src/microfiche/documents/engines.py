@@ -98,6 +98,8 @@ def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
     known = f"there are text, rapid, {', '.join(CONFIGURED)} and the models that ship, such as nano-print"
     if name in CONFIGURED:
         raise UsageError(f"engine {name!r} needs {CONFIGURED[name]}; pass it as pictures=…")
+    if name in ("nano", "nano-lines"):
+        raise UsageError(f"engine {name!r} reads pages that Microfiche set (unpack, measure), not documents; {known}")
     try:
         reader: Any = load(name, device)
     except CheckpointError as error:

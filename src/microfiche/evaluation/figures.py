@@ -63,8 +63,11 @@ def show(text: str, reader: Reader, density_name: str, mode_name: str, layout: L
     typesetter = Typesetter(density(density_name), mode(mode_name), layout)
     page = next(islice(typesetter.pages([text]), 1))
     (reading,) = reader.read(reader.encode([page]))
-    if len(reading.boxes) != len(reading.text):
-        raise UsageError(f"{reader.checkpoint.name} does not say where it read each character: nothing can be shown")
+    wide, high = (reading.boxes[:, 2:] - reading.boxes[:, :2]).T
+    cell = typesetter.density
+    in_cells = (high == cell.height).all() and np.isin(wide, (cell.width, 2 * cell.width)).all()
+    if len(wide) != len(reading.text) or not in_cells:
+        raise UsageError(f"{reader.checkpoint.name} does not read cell by cell, so its reading cannot be shown in cells")
     read = np.full((*page.image.shape, 3), 255, np.uint8)
     truth = _characters(page)
     seen = {tuple(box[:2].tolist()) for box in reading.boxes}
