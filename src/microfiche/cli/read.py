@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import sys
@@ -130,11 +131,12 @@ def read(
         sources = documents_in(files, limits)
         if output is None and (len(sources) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
+        pictures = _pictures(engine, weights, checkpoint, adapter, device, dtype, mode, endpoint, endpoint_model, task)
+        model = ""
         if checkpoint:
-            pictures, model = _own(engine, checkpoint, device)
-        else:
-            pictures = _pictures(engine, weights, adapter, device, dtype, mode, endpoint, endpoint_model, task)
-            model = {None: "", "deepseek-ocr": f"{weights} {mode}"}.get(pictures and pictures.name, endpoint_model)
+            model = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+        elif pictures is not None:
+            model = f"{weights} {mode}" if pictures.name == "deepseek-ocr" else endpoint_model
 
         def each(outcome: Outcome) -> None:
             if outcome.error and len(sources) == 1:
@@ -173,20 +175,10 @@ def _show(outcome: Outcome) -> None:
         err.print(_summary(document, outcome.seconds), markup=False)
 
 
-def _own(engine: str | None, checkpoint: Path, device: str) -> tuple[Engine, str]:
-    """The engine of weights of one's own, and the name and hash that tell them from others."""
-    from microfiche.documents.engines import ReaderEngine
-    from microfiche.readers import load
-
-    if engine:
-        raise UsageError("--checkpoint says who reads scans; leave --engine out")
-    reader = load(checkpoint, device)
-    return ReaderEngine(checkpoint.stem, reader), str(reader.checkpoint)
-
-
 def _pictures(
     engine: str | None,
     weights: str | None,
+    checkpoint: Path | None,
     adapter: Path | None,
     device: str,
     dtype: DType | None,
@@ -195,8 +187,14 @@ def _pictures(
     endpoint_model: str,
     task: str,
 ) -> Engine | None:
-    """The engine of the endpoint or else of the published weights, where one of them is configured."""
-    from microfiche.documents.engines import CONFIGURED, EndpointEngine
+    """The engine that reads scans, if one is configured: weights of one's own, an endpoint, or published weights."""
+    from microfiche.documents.engines import CONFIGURED, EndpointEngine, ReaderEngine
+    from microfiche.readers import load
+
+    if checkpoint:
+        if engine:
+            raise UsageError("--checkpoint says who reads scans; leave --engine out")
+        return ReaderEngine(checkpoint.stem, load(checkpoint, device))
 
     if endpoint and engine != "deepseek-ocr":
         return EndpointEngine(endpoint, endpoint_model, os.environ.get("MICROFICHE_ENDPOINT_KEY"), task)
@@ -208,7 +206,6 @@ def _pictures(
         from microfiche.deepseek_ocr.checkpoint import memory
         from microfiche.devices import device_named, fast_dtype
         from microfiche.documents.engines import deepseek_engine
-        from microfiche.readers import load
 
         prompt(task)
         views.mode(mode)

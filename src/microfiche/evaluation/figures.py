@@ -67,7 +67,7 @@ def show(text: str, reader: Reader, density_name: str, mode_name: str, layout: L
     cell = typesetter.density
     in_cells = (high == cell.height).all() and np.isin(wide, (cell.width, 2 * cell.width)).all()
     if len(wide) != len(reading.text) or not in_cells:
-        raise UsageError(f"{reader.checkpoint.name} does not read cell by cell, so its reading cannot be shown in cells")
+        raise UsageError(f"{reader.checkpoint.name} does not read cell by cell, so nothing can be shown")
     read = np.full((*page.image.shape, 3), 255, np.uint8)
     truth = _characters(page)
     seen = {tuple(box[:2].tolist()) for box in reading.boxes}
