@@ -111,7 +111,7 @@ def test_a_name_that_is_no_utf_8_is_packed_and_shown(tmp_path: Path) -> None:
 def test_a_device_is_not_replaced_by_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("words")
     refused = run("pack", str(tmp_path / "a.txt"), "-o", "/dev/null", code=1)
-    assert refused.stderr == "microfiche: /dev/null: cannot be written: it is no file\n"
+    assert refused.stderr == "microfiche: /dev/null: cannot be written: it is not a regular file\n"
 
 
 def test_replacing_is_said_and_only_on_demand(tmp_path: Path) -> None:
