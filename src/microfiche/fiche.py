@@ -301,7 +301,7 @@ class Fiche:
             raise FicheError(f"{self.path}: {name} is missing")
         info = self._zip.getinfo(name)
         if info.file_size > limit or info.compress_type != zipfile.ZIP_STORED:
-            raise FicheError(f"{self.path}: {name} is {info.file_size} bytes; at most {limit}, uncompressed, are allowed")
+            raise FicheError(f"{self.path}: {name}: {info.file_size} bytes; only {limit}, uncompressed, are allowed")
         with self._told(f"{name} cannot be read"):
             return self._zip.read(info)
 
