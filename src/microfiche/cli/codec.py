@@ -53,7 +53,7 @@ ModeOption = Annotated[
 ]
 LayoutOption = Annotated[
     LayoutName,
-    typer.Option("--layout", help="dense: a line end is drawn as a mark and the text runs on; lines: it begins a new line."),
+    typer.Option("--layout", help="dense: line ends are marks in running text; lines: they begin new lines."),
 ]
 EncodingOption = Annotated[str, typer.Option("--encoding", help="The encoding of the text files.")]
 ReplaceOption = Annotated[
@@ -69,7 +69,7 @@ EngineOption = Annotated[
     ),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="A file of weights that you trained, used instead of those that ship.")
+    Path | None, typer.Option("--checkpoint", help="A file of weights that you trained, instead of those that ship.")
 ]
 WeightsOption = Annotated[
     str | None,
@@ -245,7 +245,7 @@ def measure(
         int | None, typer.Option("--shrink", min=64, help="Shrink each page to this width in pixels before encoding.")
     ] = None,
     jpeg: Annotated[
-        int | None, typer.Option("--jpeg", min=1, max=95, help="Save each page as a JPEG of this quality before encoding.")
+        int | None, typer.Option("--jpeg", min=1, max=95, help="Save each page as a JPEG of this quality first.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="A PNG to write: precision over ratio at all densities.")

@@ -77,7 +77,7 @@ def print_(
     pdf: Annotated[
         Path | None,
         typer.Option(
-            "--pdf", help="Folder of PDFs that tools/extract_pages.py has read; half of the pages are then taken from it."
+            "--pdf", help="Folder of PDFs that tools/extract_pages.py has read; half of the pages then come from it."
         ),
     ] = None,
     recipe: RecipeOption = STAGES["print"].recipe,
