@@ -15,7 +15,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 SOURCE = Path(__file__).parent.parent / "src/microfiche"
 OUT = Path(__file__).parent.parent / "docs/rooms.png"
-LEAVES = ("errors", "limits", "files", "sources", "endpoint", "devices", "precision")  #: modules that are drawn as one room
+LEAVES = ("errors", "limits", "files", "sources", "endpoint", "devices", "precision")  #: drawn as one room
 WIDTH, HEIGHT, ACROSS, DOWN = 2.6, 0.62, 3.0, 1.15  #: the size of a box and the steps between boxes, in inches
 
 
