@@ -65,5 +65,5 @@ def test_the_devices_that_there_are() -> None:
         if there:
             assert device_named(name).type == name
         else:
-            with pytest.raises(UsageError, match="finds none of that name here"):
+            with pytest.raises(UsageError, match="finds no such device on this machine"):
                 device_named(name)

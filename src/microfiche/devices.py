@@ -30,7 +30,7 @@ def device_named(name: str) -> torch.device:
     if device.type not in there:
         raise UsageError(f"no device {name!r}; there are cpu, cuda and mps")
     if (device.index or 0) >= there[device.type]:
-        raise UsageError(f"device {name!r}: torch finds none of that name here")
+        raise UsageError(f"device {name!r}: torch finds no such device on this machine")
     return device
 
 

@@ -122,4 +122,4 @@ def _encoder(path: Path, head: dict[str, object]) -> str:
     for name in ("nano", "nano-print"):
         if hashlib.sha256(shipped(name).read_bytes()).hexdigest() == head.get("encoder"):
             return name
-    raise CheckpointError(f"{path}: made for the tokens of another checkpoint than those that ship")
+    raise CheckpointError(f"{path}: made for the tokens of a checkpoint that does not ship")

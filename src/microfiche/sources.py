@@ -159,7 +159,7 @@ def sources(
     except (LookupError, ValueError):
         known = False
     if not known:
-        raise UsageError(f"no encoding of text {encoding!r}")
+        raise UsageError(f"{encoding!r} is not an encoding of text")
     found: list[Source] = []
     for name in names:
         path = named(name)

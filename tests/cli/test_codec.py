@@ -151,7 +151,7 @@ def test_a_byte_order_mark_and_letters_with_marks_apart_pack_as_without(tmp_path
 def test_what_is_no_encoding_of_text_ends_in_one_line(name: str, command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     refused = run(*command, str(tmp_path / "a.txt"), "--encoding", name, code=2)
-    assert refused.stderr == f"microfiche: no encoding of text {name!r}\n"
+    assert refused.stderr == f"microfiche: {name!r} is not an encoding of text\n"
 
 
 def test_random_strings_are_measured_beside_the_text(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class NanoModel(nn.Module):
         for page in tokens:
             page.check_made_by(self.checkpoint, self.config.token_width)
             if page.places is not None:
-                raise CheckpointError(f"{self.checkpoint.name} makes tokens of every square; these have places")
+                raise CheckpointError(f"{self.checkpoint.name} makes a token of every square; these tokens have places, and so leave squares out")
 
     def _squares(self, values: Tensor) -> Tensor:
         """(B, N, token width) → (B, N · 64, square width)"""

@@ -42,5 +42,5 @@ def _characters(text: str) -> NDArray[np.int64]:
     ids = glyphs(text).astype(np.int64)
     unknown = np.flatnonzero(ids == NO_GLYPH)
     if len(unknown):
-        raise UsageError(f"U+{ord(text[unknown[0]]):04X} is no character of nano's alphabet")
+        raise UsageError(f"U+{ord(text[unknown[0]]):04X} is not in nano's alphabet")
     return np.where(ids < N_HALF, ids, N_HALF + (ids - N_HALF) // 2)

@@ -143,9 +143,9 @@ def _read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
     if head.get("format") != format:
-        raise CheckpointError(f"{path}: not a checkpoint of this version and kind ({head.get('format')})")
+        raise CheckpointError(f"{path}: a checkpoint of another kind or version (its format: {head.get('format')})")
     if head.get("alphabet") != alphabet_hash():
-        raise CheckpointError(f"{path}: its alphabet is not this version's")
+        raise CheckpointError(f"{path}: its alphabet is that of another version")
     return head, stored
 
 
