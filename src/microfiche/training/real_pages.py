@@ -116,8 +116,8 @@ class RealPages:
 
     def page(self, rng: np.random.Generator, height: int, width: int, em: tuple[float, float] = (6.0, 18.0)) -> Print:
         """Returns a random piece of `height` × `width` px of a page, at a place with text. Its commonest size of type
-        is between the two sizes of `em`, in px per em, and within that range so large that the whole page would fill
-        the piece."""
+        is between the two sizes of `em`, in px per em, and within that range at least so large that the whole page
+        would fill the piece."""
         documents = self._groups[self._kinds.one(rng)]
         pages = documents[int(rng.integers(len(documents)))]
         s, number = pages[int(rng.integers(len(pages)))]
