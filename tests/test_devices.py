@@ -49,7 +49,7 @@ def test_without_the_switch_a_processor_is_asked(monkeypatch: pytest.MonkeyPatch
 
 def test_a_dtype_that_is_none_of_the_two_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DTYPE, "float16")
-    with pytest.raises(UsageError, match=r"MICROFICHE_DTYPE=float16: it is one of bfloat16, float32"):
+    with pytest.raises(UsageError, match=r"MICROFICHE_DTYPE=float16: it must be one of bfloat16, float32"):
         fast_dtype("cpu")
 
 
@@ -65,5 +65,5 @@ def test_the_devices_that_there_are() -> None:
         if there:
             assert device_named(name).type == name
         else:
-            with pytest.raises(UsageError, match="finds none of that name here"):
+            with pytest.raises(UsageError, match="finds no such device on this machine"):
                 device_named(name)

@@ -166,7 +166,8 @@ def test_devices_pipes_and_folders_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "null").symlink_to("/dev/null")
     for name in ("pipe", "folder", "null"):
-        with pytest.raises(InputError, match=f"{name}: cannot be written: it is no file"), whole_file(tmp_path / name):
+        said = f"{name}: cannot be written: it is not a regular file"
+        with pytest.raises(InputError, match=said), whole_file(tmp_path / name):
             pytest.fail("begun")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "null", "pipe"]
 

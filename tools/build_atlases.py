@@ -3,10 +3,10 @@
     apt-get install xfonts-base xfonts-efont-unicode && pip install freetype-py
     python tools/build_atlases.py
 
-xfonts-base holds the X11 misc-fixed fonts (public domain), xfonts-efont-unicode the /efont/ fonts (BSD-3).
-An atlas is an .npz: `bits` (glyphs, bytes) is each cell's H×W pixels packed row-major, most significant bit
-first; `drawn` (glyphs,) tells which ids have a glyph. Two characters never look the same: the later of two
-equal glyphs gets a tick in a corner, so that reading a page can always give back what was set.
+xfonts-base has the X11 misc-fixed fonts (public domain), xfonts-efont-unicode the /efont/ fonts (BSD-3). An atlas is an
+.npz file. `bits` (glyphs, bytes) are the H×W pixels of each cell, packed row by row, most significant bit first;
+`drawn` (glyphs,) says which ids have a glyph. No two characters look the same: of two equal glyphs, the later one gets
+a tick in a corner, so that the text of a page can always be read back exactly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ MARKS = {  # 3×5 pictures, drawn twice as large where the cell has room
 
 
 def load(face: freetype.Face, char: str, width: int, height: int) -> np.ndarray | None:
-    """(height, width) bool picture of `char`, or None if the font lacks it or draws it at another width."""
+    """Returns the (height, width) bool picture of `char`, or None if the font does not have it or draws it at another
+    width."""
     if not face.get_char_index(char):
         return None
     face.load_char(char, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_MONO)
@@ -63,7 +64,7 @@ def mark(rows: tuple[str, ...], width: int, height: int) -> np.ndarray:
 
 
 def unlike(cell: np.ndarray, taken: dict[bytes, str], char: str) -> np.ndarray:
-    """`cell`, or `cell` with a tick in one or more corners if a glyph in `taken` looks the same."""
+    """Returns `cell`, with a tick in one or more corners if a glyph in `taken` looks the same."""
     height, width = cell.shape
     corners = [(height - 1, 0), (height - 1, width - 2), (0, 0), (0, width - 2), (height // 2, 0)]
     for ticks in range(1 << len(corners)):
@@ -76,7 +77,7 @@ def unlike(cell: np.ndarray, taken: dict[bytes, str], char: str) -> np.ndarray:
                 print(f"  {char!r} looks like {taken[cell.tobytes()]!r}: ticked")
             taken[changed.tobytes()] = char
             return changed
-    raise SystemExit(f"no way to tell {char!r} from its like")
+    raise SystemExit(f"{char!r} looks like other characters whatever ticks it gets")
 
 
 def build(name: str, width: int, height: int, wide: bool) -> None:

@@ -1,9 +1,9 @@
-"""Builds examples/paper.pdf and examples/scan.jpg, made for this project, from the text in this file.
+"""Builds examples/paper.pdf and examples/scan.jpg, which were written for this project, from the text in this file.
 
     python tools/build_examples.py        (needs reportlab, pypdfium2, pillow, numpy)
 
-The paper has two columns, headings, a list, a ruled table, a figure with its caption, a formula, running heads and
-page numbers. The scan is a letter as an office scanner would give it: turned by half a degree, grey, blurred, noisy.
+The paper has two columns, headings, a list, a ruled table, a figure with its caption, a formula, running heads and page
+numbers. The scan is a letter as an office scanner delivers it: rotated by half a degree, grey, blurred and noisy.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Draws docs/rooms.png: the rooms of the package in their order, each above those that it imports.
+"""Draws docs/rooms.png: the rooms of the package, each above those that it imports.
 
     python tools/draw_rooms.py        (needs matplotlib)
 
-The arrows are the imports that stand in the source; what a room does is the first line of its docstring.
+The arrows are the imports in the source, without those that other arrows imply.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 SOURCE = Path(__file__).parent.parent / "src/microfiche"
 OUT = Path(__file__).parent.parent / "docs/rooms.png"
-LEAVES = ("errors", "limits", "files", "sources", "endpoint", "devices", "precision")  #: drawn as one
-WIDTH, HEIGHT, ACROSS, DOWN = 2.6, 0.62, 3.0, 1.15  #: of a box, and from one to the next, in inches
+LEAVES = ("errors", "limits", "files", "sources", "endpoint", "devices", "precision")  #: drawn as one room
+WIDTH, HEIGHT, ACROSS, DOWN = 2.6, 0.62, 3.0, 1.15  #: the size of a box and the steps between boxes, in inches
 
 
 def room_of(path: Path) -> str:
-    """The room that a file belongs to; the small modules at the root are one."""
+    """Returns the room that a file belongs to; the small modules at the root are one room."""
     name = path.relative_to(SOURCE).parts[0].removesuffix(".py")
     return "errors, files, …" if name in LEAVES else name
 
 
 def imports(path: Path) -> set[str]:
-    """The rooms that a file imports."""
+    """Returns the rooms that a file imports."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("microfiche."):
@@ -59,7 +59,7 @@ def main() -> None:
     }
     for room, others in above.items():
         reached = {two for one in others for two in above[one]}
-        for other in others - reached:  # an arrow that others make up is left out
+        for other in others - reached:  # arrows that others imply are left out
             (x, y), (u, v) = place[room], place[other]
             ends = (x, y - HEIGHT / 2), (u, v + HEIGHT / 2)
             style = {"arrowstyle": "-|>", "mutation_scale": 9, "color": "0.6", "shrinkA": 0, "shrinkB": 0}

@@ -1,9 +1,9 @@
-"""Reads the truth of real PDF pages, which characters stand where, into PDFS/.truth, for `microfiche train print`.
+"""Extracts the truth of real PDF pages (which characters stand where) to PDFS/.truth, for `microfiche train print`.
 
     python tools/extract_pages.py PDFS [--packages NAME ...]
 
-PDFS is a folder that tools/fetch_pages.py filled, or any folder of folders of PDFs. What the store has already is
-passed over, so the same command goes on where it was stopped.
+PDFS is a folder that tools/fetch_pages.py filled, or any folder of folders of PDFs. What has been extracted is skipped,
+so the same command continues where it was stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from microfiche.training.real_store import TRUTH, Shard, extract
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pdfs", type=Path)
-    parser.add_argument("--packages", nargs="+", metavar="NAME", help="these folders of PDFS alone, in this order")
+    parser.add_argument("--packages", nargs="+", metavar="NAME", help="only these folders of PDFS, in this order")
     asked = parser.parse_args()
     store = asked.pdfs / TRUTH
     try:

@@ -1,10 +1,10 @@
-"""Fetches the outline fonts of printed pages and strips from Debian's packages; this does not need root.
+"""Fetches the outline fonts of printed pages and strips from Debian's packages. It does not need root.
 
     python tools/fetch_fonts.py [--print] [FOLDER]
 
-Downloads the packages of typesetting/fonts.toml and pixel/strip_fonts.toml with apt-get and copies only the fonts in
+It downloads the packages in typesetting/fonts.toml and pixel/strip_fonts.toml with apt-get and copies only the fonts in
 them to ~/.local/share/microfiche/fonts, where Microfiche looks for them; with --print also those for `train print`.
-`apt-get install` of the packages works as well. On other systems unpack the same packages from
+`apt-get install` of the packages works as well. On other systems, unpack the same packages from
 https://packages.debian.org and copy what is in usr/share/fonts, usr/share/texmf/fonts and
 usr/share/texlive/texmf-dist/fonts to that folder.
 """
@@ -35,11 +35,11 @@ def main() -> None:
     files |= {name for package, name in STRIP_FONTS if package != BUNDLED}
     packages = sorted({t.package for t in wanted} | {package for package, _ in STRIP_FONTS if package != BUNDLED})
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise SystemExit("this needs apt-get and dpkg-deb of Debian; the packages are: " + " ".join(packages))
+        raise SystemExit("this needs Debian's apt-get and dpkg-deb; the packages are: " + " ".join(packages))
     with tempfile.TemporaryDirectory() as work:
         quiet = ["apt-get", "-q", "-o", "APT::Sandbox::User=", "download"]
         if subprocess.run([*quiet, *packages], cwd=work, stdout=sys.stderr).returncode:
-            raise SystemExit("apt-get could not download all of these: " + " ".join(packages))
+            raise SystemExit("apt-get could not download all of these packages: " + " ".join(packages))
         for package in Path(work).glob("*.deb"):
             unpack(package, Path(work) / "all")
         for name in sorted(files):
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def unpack(package: Path, folder: Path) -> None:
-    """Unpacks the fonts in a Debian package, and its links."""
+    """Unpacks the fonts and the links in a Debian package."""
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE) as reading,

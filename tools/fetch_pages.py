@@ -1,11 +1,11 @@
-"""Fetches the documents that real pages for training are taken from, out of Debian's packages, without being root.
+"""Fetches the documents from which real pages for training are taken, out of Debian's packages. It does not need root.
 
     python tools/fetch_pages.py FOLDER [--debs CACHE] [--packages NAME ...]
 
-Downloads packages with apt-get, 2 GB in all, and takes the PDFs alone out of them, to FOLDER/PACKAGE/usr/share/doc/…;
-those that were gzipped are unpacked. A package that is there is passed over, so the same command goes on where it was
-stopped. CACHE keeps the .deb files and is looked in first. Everything is from Debian's main, so free to use, but never
-part of the package. Elsewhere than on Debian: put the .deb files from https://packages.debian.org into CACHE.
+It downloads packages with apt-get, 2 GB in all, and extracts only the PDFs, to FOLDER/PACKAGE/usr/share/doc/…; gzipped
+ones are unpacked. A package that is already there is skipped, so the same command continues where it was stopped. CACHE
+keeps the .deb files and is searched first. Everything is from Debian's main section, so it is free to use, but it never
+becomes part of Microfiche. On other systems, put the .deb files from https://packages.debian.org into CACHE.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ PACKAGES = (
     "texlive-lang-greek", "texlive-lang-korean", "texlive-lang-other", "texlive-lang-arabic", "texlive-fonts-extra-doc",
     "gnucash-docs", "lilypond-doc-pdf-de", "debian-reference-ja", "debian-reference-zh-cn", "developers-reference",
 )  # fmt: skip
-LARGEST = 256 << 20  #: bytes of one PDF; a larger one is passed over
-MOST = 8 << 30  #: bytes of all PDFs of a package
+LARGEST = 256 << 20  #: the most bytes of a PDF; larger ones are skipped
+MOST = 8 << 30  #: the most bytes of all PDFs of a package
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--debs", type=Path, help="where .deb files are kept and looked for first")
-    parser.add_argument("--packages", nargs="+", default=PACKAGES, metavar="NAME", help="these alone, not all")
+    parser.add_argument("--debs", type=Path, help="folder that keeps .deb files and is searched first")
+    parser.add_argument("--packages", nargs="+", default=PACKAGES, metavar="NAME", help="only these packages")
     asked = parser.parse_args()
     if not shutil.which("dpkg-deb"):
         raise SystemExit("this needs Debian's dpkg-deb, and apt-get unless --debs has the packages")
     asked.folder.mkdir(parents=True, exist_ok=True)
     for name in asked.packages:
         if (asked.folder / name).is_dir():
-            print(f"{name}: is there")
+            print(f"{name}: already there")
             continue
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=asked.folder) as work:
             count, size = unpacked(deb(name, asked.debs, Path(work)), Path(work) / "pdf")
@@ -52,7 +52,8 @@ def main() -> None:
 
 
 def deb(name: str, cache: Path | None, work: Path) -> Path:
-    """The .deb file of a package, out of the cache or downloaded: to the cache if there is one, else to `work`."""
+    """Returns the .deb file of a package: from the cache, or downloaded to the cache or, if there is none, to
+    `work`."""
     if cache and (found := sorted(cache.glob(f"{name}_*.deb"))):
         return found[-1]
     command = ["apt-get", "-q", "-o", "APT::Sandbox::User=", "download", name]
@@ -67,7 +68,7 @@ def deb(name: str, cache: Path | None, work: Path) -> Path:
 
 
 def unpacked(package: Path, folder: Path) -> tuple[int, int]:
-    """Unpacks a package's PDFs into `folder`; how many they are, and their bytes. Links are passed over."""
+    """Unpacks a package's PDFs into `folder`. Returns how many there are, and their bytes. Links are skipped."""
     folder.mkdir()
     count = size = 0
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as process:
@@ -94,14 +95,15 @@ def unpacked(package: Path, folder: Path) -> tuple[int, int]:
 
 
 def write(source: IO[bytes], path: Path, packed: bool) -> int:
-    """Writes a PDF and gives its size; 0, and nothing is written, where it is damaged or larger than LARGEST."""
+    """Writes a PDF and returns its size. If it is empty, damaged or larger than LARGEST, nothing is written and the
+    result is 0."""
     try:
         with gzip.GzipFile(fileobj=source) if packed else source as file:
             data = file.read(LARGEST + 1)
     except (EOFError, OSError):
         data = b""
     if not 0 < len(data) <= LARGEST:
-        print(f"{path}: passed over: empty, damaged or larger than {LARGEST >> 20} MB", file=sys.stderr)
+        print(f"{path}: skipped: empty, damaged or larger than {LARGEST >> 20} MB", file=sys.stderr)
         return 0
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)

@@ -1,11 +1,11 @@
-"""Microfiche keeps text as pictures: pages of text, a few vision tokens each, and back.
+"""Microfiche keeps text as pictures: it encodes pages of text to a few vision tokens each, and reads them back.
 
     pages = microfiche.typeset("It was the best of times, …")
     reader = microfiche.load()
     tokens = reader.encode(pages)
     reader.read(tokens)[0].text
 
-and documents to Markdown:
+It also turns documents into Markdown:
 
     microfiche.read("paper.pdf").markdown()
 """
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from microfiche.readers import load as load
     from microfiche.typesetting.typesetter import typeset as typeset
 
-# ONNX Runtime and Hugging Face's libraries report on who uses them unless they are told before they are imported.
+# ONNX Runtime and Hugging Face's libraries send usage reports unless these are set before they are imported.
 for _reports in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
     os.environ.setdefault(_reports, "1")
 
 __version__ = "0.1.0"
 
-#: Where each public name comes from. It is imported when it is first asked for: `microfiche --help` needs no NumPy, and
-#: only those who load a reader need torch.
+#: The module of each public name. It is imported on first use, so that `microfiche --help` needs no NumPy and only
+#: those who load a reader need torch.
 _HOMES = {
     "Document": "documents.document",
     "Fiche": "fiche",

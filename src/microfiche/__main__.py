@@ -1,4 +1,4 @@
-"""`python -m microfiche`, the same as `microfiche`."""
+"""Runs the command line: `python -m microfiche` is the same as `microfiche`."""
 
 from microfiche.cli import main
 

@@ -1,5 +1,5 @@
-"""Text to pages to vision tokens and back, as functions: `pack` into a .fiche file, `unpack` from it, and `measure`
-what that costs and what comes back, in memory."""
+"""Text to pages to vision tokens and back: `pack` writes a .fiche file, `unpack` reads it, and `measure` does both in
+memory and says what it costs and how much comes back."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from microfiche.typesetting.shrink import as_jpeg, shrink
 from microfiche.typesetting.typesetter import Typesetter, drawable
 
 T = TypeVar("T")
-AT_ONCE = 8  #: pages that a reader is given at a time, and between two reports of progress
+AT_ONCE = 8  #: pages that a reader gets at a time; progress is reported after each such batch
 MEASURED_AT_ONCE = 32
-Progress = Callable[[int], None]  #: is told how many pages are done
+Progress = Callable[[int], None]  #: called with the number of pages that are done
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What a .fiche file that was packed holds, and the seconds that it took."""
+    """What was packed into a .fiche file, and how many seconds it took."""
 
     pages: int
     characters: int
@@ -43,8 +43,8 @@ class Packed:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """The text that was read from a .fiche file, of so many `pages`, and the numbers, from 1, of those that were read
-    with errors."""
+    """The text that was read from a .fiche file of `pages` pages; `wrong` are the numbers, from 1, of those that were
+    read with errors."""
 
     text: str
     pages: int
@@ -52,7 +52,8 @@ class Unpacked:
 
 
 class Measurement(BaseModel):
-    """What it takes to keep a text as vision tokens; precision is summed page by page over all pages."""
+    """What it costs to keep a text as vision tokens, and how well it was read. Errors are summed page by page;
+    `precision` follows from the sums."""
 
     characters: int
     text_tokens: int
@@ -89,11 +90,11 @@ def pack(
     progress: Progress = lambda pages: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> Packed:
-    """Typesets a text or several, encodes the pages (with nano, where `reader` is None) and writes the .fiche file
-    `output`, whole or not at all; with `keep_text` the text itself goes in too, compressed.
+    """Typesets one or several texts, encodes the pages with `reader` (nano by default) and writes the .fiche file
+    `output`, whole or not at all. With `keep_text` the compressed text is stored too.
 
-    Raises UnreadableCharacters for characters that the density cannot draw, unless a `replacement` is drawn for them,
-    of which `say` is told, and UsageError for an unknown name.
+    Raises UnreadableCharacters for characters that the density cannot draw, unless a `replacement` is given; it is
+    drawn instead, and `say` is called with a line about it. Raises UsageError for an unknown name.
     """
     at = density(density_name)
     typesetter = Typesetter(at, mode(mode_name), layout)
@@ -118,9 +119,10 @@ def pack(
 
 
 def unpack(file: str | Path, reader: Reader | None = None, progress: Progress = lambda pages: None) -> Unpacked:
-    """Reads a .fiche file back, by the reader whose tokens it holds where `reader` is None.
+    """Reads a .fiche file back. By default the reader is the one that made its tokens.
 
-    Raises FicheError for a damaged file, CheckpointError for tokens of other weights than the reader's.
+    Raises FicheError for a damaged file, and CheckpointError if the tokens were made by other weights than the
+    reader's.
     """
     with Fiche(Path(file)) as fiche:
         texts, wrong = [], []
@@ -134,8 +136,8 @@ def unpack(file: str | Path, reader: Reader | None = None, progress: Progress = 
 def read_back(
     fiche: Fiche, reader: Reader | None = None, progress: Progress = lambda pages: None
 ) -> Iterator[tuple[str, bool]]:
-    """The text of each page of a .fiche file, one after another, and whether it is exactly the text that was packed;
-    see `unpack`."""
+    """Yields for each page of a .fiche file the text that was read, and whether it is exactly the text that was packed.
+    See `unpack` for the reader and the errors."""
     reader = reader or load("nano-print" if fiche.manifest.checkpoint == "nano-print" else "nano")
     numbers = iter(range(1, len(fiche) + 1))
     while some := list(islice(numbers, AT_ONCE)):
@@ -162,10 +164,11 @@ def measure(
     token_type: TokenType | None = "int8",
     progress: Progress = lambda pages: None,
 ) -> Measurement:
-    """Typesets, encodes, stores as `token_type` (not at all if None) and reads a text or, with `random`, its twin of
-    random strings, by nano where `reader` is None; nothing is written.
+    """Typesets a text, encodes it, converts the tokens to `token_type` and back (unless that is None), and reads them,
+    all in memory. With `random`, the text is replaced by random strings of its own characters. `reader` is nano by
+    default.
 
-    In between the pages may be shrunk to `shrunk_to` pixels of width, and saved as JPEG of quality `jpeg`.
+    Before encoding, each page may be shrunk to `shrunk_to` pixels of width, and saved as a JPEG of quality `jpeg`.
     """
     reader = reader or load()
     text = random_twin(text) if random else text

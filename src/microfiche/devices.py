@@ -1,4 +1,5 @@
-"""What a device says of itself, and the dtype that is fast on it. It knows nothing of models."""
+"""The devices that torch can use: whether they exist, their free memory, their fast dtype. It knows nothing of
+models."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
 def device_named(name: str) -> torch.device:
-    """The device of that name: cpu, cuda (cuda:1, …) or mps. UsageError where there is none of it here."""
+    """Returns the device of that name: cpu, cuda (cuda:1, …) or mps. Raises UsageError if this machine has no such
+    device."""
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -28,12 +30,12 @@ def device_named(name: str) -> torch.device:
     if device.type not in there:
         raise UsageError(f"no device {name!r}; there are cpu, cuda and mps")
     if (device.index or 0) >= there[device.type]:
-        raise UsageError(f"device {name!r}: torch finds none of that name here")
+        raise UsageError(f"device {name!r}: torch finds no such device on this machine")
     return device
 
 
 def free_memory(device: str | torch.device) -> int | None:
-    """Bytes free on the device, None where it does not say."""
+    """Returns the number of free bytes on the device, or None if it cannot be found out."""
     device = torch.device(device)
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
@@ -45,22 +47,22 @@ def free_memory(device: str | torch.device) -> int | None:
 
 
 def keep_to_thread_limit() -> None:
-    """Lets torch use no more threads than OMP_THREAD_LIMIT allows: its kernels leave the share of those undone that do
-    not start, without an error."""
+    """Makes torch use no more threads than OMP_THREAD_LIMIT allows. Otherwise its kernels silently leave out the work
+    of the threads that could not start."""
     limit = os.environ.get("OMP_THREAD_LIMIT", "")
     if limit.isdecimal() and 0 < int(limit) < torch.get_num_threads():
         torch.set_num_threads(int(limit))
 
 
 def fast_dtype(device: str | torch.device) -> torch.dtype:
-    """What networks compute in on the device: bfloat16 where it has instructions for that, else float32.
+    """Returns the dtype that models compute in on the device: bfloat16 if it has instructions for that, else float32.
 
-    The environment variable MICROFICHE_DTYPE, `bfloat16` or `float32`, decides instead where it is set, so that one
-    processor can stand for another; UsageError if it holds anything else.
+    If the environment variable MICROFICHE_DTYPE is set, to `bfloat16` or `float32`, it decides instead, so that one
+    processor can imitate another. Raises UsageError if it has any other value.
     """
     chosen = os.environ.get(DTYPE, "")
     if chosen and chosen not in _DTYPES:
-        raise UsageError(f"{DTYPE}={chosen}: it is one of {', '.join(_DTYPES)}")
+        raise UsageError(f"{DTYPE}={chosen}: it must be one of {', '.join(_DTYPES)}")
     if chosen:
         return _DTYPES[chosen]
     fast = {"cpu": _bfloat16_on_cpu, "cuda": _bfloat16_on_cuda}.get(torch.device(device).type, lambda: True)
@@ -68,18 +70,20 @@ def fast_dtype(device: str | torch.device) -> torch.dtype:
 
 
 def fast_autocast(device: str | torch.device, enabled: bool = True, cache: bool = True) -> torch.autocast:
-    """A context in which a network whose weights are float32 computes in `fast_dtype`: autocast where that is bfloat16,
-    nothing where it is float32 or `enabled` is false. Without `cache`, a weight's copy is made again at each use."""
+    """Returns a context in which a model with float32 weights computes in `fast_dtype`. It is autocast if that is
+    bfloat16, and does nothing if that is float32 or `enabled` is false. Without `cache`, weights are converted again at
+    each use."""
     bfloat16 = fast_dtype(device) is torch.bfloat16
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled and bfloat16, cache)
 
 
 def _bfloat16_on_cpu() -> bool:
-    """Whether the processor multiplies in bfloat16; on those with AVX-512 alone, oneDNN offers it and emulates it."""
+    """Whether the processor multiplies in bfloat16. On processors with plain AVX-512, oneDNN offers bfloat16 but
+    emulates it."""
     offered = torch._C._has_mkldnn and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return offered and (platform.machine() not in ("x86_64", "AMD64") or torch.cpu._is_avx512_bf16_supported())
 
 
 def _bfloat16_on_cuda() -> bool:
-    """Whether the card multiplies in bfloat16; older ones emulate it."""
+    """Whether the GPU multiplies in bfloat16; older ones emulate it."""
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)

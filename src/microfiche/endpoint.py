@@ -1,4 +1,5 @@
-"""An OpenAI-compatible server asked for one answer: again after passing faults, bounded, each failure one line.
+"""A client that asks an OpenAI-compatible server for one answer. Temporary faults are retried, time and size are
+limited, and each failure is one line.
 
 It knows nothing of pages or documents.
 """
@@ -17,13 +18,13 @@ from urllib.parse import urlsplit
 
 from microfiche.errors import InputError, UsageError
 
-AGAIN = (408, 425, 429, 500, 502, 503, 504)  #: answers after which asking again may help
-LONGEST = 4 << 20  #: bytes of an answer that are taken
+AGAIN = (408, 425, 429, 500, 502, 503, 504)  #: HTTP statuses after which asking again may help
+LONGEST = 4 << 20  #: the most bytes of an answer that are read
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Nothing: the page and the key go to the server that was named and to no other."""
+        """Follows no redirect: the page and the key go only to the server that the user named."""
 
 
 _STAYS = urllib.request.build_opener(_NoRedirects)
@@ -31,7 +32,7 @@ _STAYS = urllib.request.build_opener(_NoRedirects)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The server at `url` (up to and with /v1); each question is asked `tries` times at most."""
+    """The server at `url` (up to and including /v1). Each question is asked at most `tries` times."""
 
     url: str
     key: str | None = None
@@ -44,7 +45,8 @@ class Endpoint:
             raise UsageError(f"endpoint {self.url!r} is not an http:// or https:// address")
 
     def chat(self, body: dict[str, Any]) -> tuple[str, bool]:
-        """The text that answers a chat completion's `body`, and whether it was cut short; InputError if none came."""
+        """Sends the `body` of a chat completion. Returns the text of the answer and whether it was cut short. Raises
+        InputError if there is no answer."""
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -75,7 +77,7 @@ class Endpoint:
 
 
 def content(answer: bytes) -> tuple[str, bool]:
-    """The text of a chat completion, and whether it was cut short; InputError if it is none."""
+    """Returns the text of a chat completion and whether it was cut short. Raises InputError if `answer` is not one."""
     if len(answer) > LONGEST:
         raise InputError(f"the endpoint's answer is longer than {LONGEST:,} bytes")
     try:
@@ -84,13 +86,13 @@ def content(answer: bytes) -> tuple[str, bool]:
         text, reason = choice["message"]["content"], choice.get("finish_reason")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         start = answer[:60].decode("utf-8", "replace")
-        raise InputError(f"the endpoint's answer is no chat completion; it begins {start!r}") from error
+        raise InputError(f"the endpoint's answer is not a chat completion; it begins {start!r}") from error
     if not isinstance(text, str):
-        raise InputError("the endpoint's answer holds no text")
+        raise InputError("the endpoint's answer contains no text")
     return text, reason == "length"
 
 
 def image_part(png: bytes) -> dict[str, Any]:
-    """A picture as a part of a chat message, in full detail."""
+    """Returns a PNG picture as a part of a chat message, in full detail."""
     data = base64.b64encode(png).decode()
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}", "detail": "high"}}

@@ -1,4 +1,4 @@
-"""The errors a user can meet, one family, each knowing the exit code it ends a command with."""
+"""The errors that users meet: one family, in which each class knows the exit code that a command ends with."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ if TYPE_CHECKING:
 
 
 class MicroficheError(Exception):
-    """Something went wrong that one line can tell; `exit_code` is what a command returns for it."""
+    """The base of all errors. The message is one line; `exit_code` is what a command returns."""
 
     exit_code = 1
 
 
 class UsageError(MicroficheError):
-    """What was asked for does not exist or does not fit together."""
+    """The caller asked for something that does not exist, or for things that do not fit together."""
 
     exit_code = 2
 
 
 class InputError(MicroficheError):
-    """A file's content cannot be used: not UTF-8, empty, holding NUL, …"""
+    """The content of a file cannot be used: it is not UTF-8, is empty, contains NUL, …"""
 
 
 class UnreadableCharacters(InputError):
-    """The text holds characters that the density cannot draw or the checkpoint cannot read."""
+    """The text contains characters that the density cannot draw or the checkpoint cannot read."""
 
 
 class FicheError(InputError):
-    """A .fiche file is damaged, hostile, or of another checkpoint."""
+    """A .fiche file is damaged or hostile, or belongs to another checkpoint."""
 
 
 class StoreError(InputError):
-    """A memory's file is damaged, locked, full, read-only, or of a newer version."""
+    """The file of a memory is damaged, locked, full, read-only, or from a newer version."""
 
 
 class CheckpointError(InputError):
-    """A checkpoint is missing, damaged, or not of the shape its configuration says."""
+    """A checkpoint is missing or damaged, or does not have the shapes that its configuration names."""
 
 
 class TrainingError(MicroficheError):
-    """A training cannot go on; the message says where and what is kept."""
+    """A training cannot go on; the message says where it stopped and what was kept."""
 
 
 def first_of(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, as "key.of.it: what"."""
+    """Returns the first problem that pydantic found, as "key.of.it: what is wrong"."""
     found = error.errors()[0]
     key = ".".join(map(str, found["loc"]))
     message = str(found["msg"]).removeprefix("Value error, ")

@@ -1,10 +1,10 @@
 """The .fiche file: pages and their vision tokens on disk.
 
-A plain ZIP: manifest.json, and for page N pages/NNNN.png and tokens/NNNN.safetensors; text.xz too where the
-text itself was kept. Where not every square of a page has a token, or margins were cut, `places` (n, 3) and
-`origin` (2,), int32, stand with its tokens, as VisionTokens has them, and the format is microfiche-2, which older
-programs refuse. The manifest has the SHA-256 of every entry and of every page's text. Nothing in it is evaluated, no
-path leaves it, and sizes are checked before anything is unpacked.
+It is a plain ZIP with manifest.json and, for page N, pages/NNNN.png and tokens/NNNN.safetensors; text.xz holds the text
+itself if it was kept. If not every square of a page has a token, or if margins were cut, the tokens have `places`
+(n, 3) and `origin` (2,) beside them, both int32 as in VisionTokens, and the format is microfiche-2, which older
+versions refuse. The manifest has the SHA-256 of every entry and of every page's text. Nothing in the file is evaluated,
+no path leads out of it, and sizes are checked before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -52,7 +52,8 @@ class _Strict(BaseModel):
 
 
 class PageEntry(_Strict):
-    """One page: its size in squares of 64 px, and the SHA-256 of its picture, its tokens and its text."""
+    """The manifest's entry for one page: its size in squares of 64 px, how many characters it has, and the SHA-256 of
+    its picture, its tokens and its text."""
 
     height: int = Field(gt=0, le=64)
     width: int = Field(gt=0, le=64)
@@ -63,14 +64,14 @@ class PageEntry(_Strict):
 
 
 class SourceEntry(_Strict):
-    """A text that was packed, and how many pages it takes."""
+    """The manifest's entry for one text: its name and how many pages it takes."""
 
     name: str
     pages: int = Field(gt=0)
 
 
 class Manifest(_Strict):
-    """What manifest.json holds."""
+    """The content of manifest.json."""
 
     format: Literal["microfiche-1", "microfiche-2"] = "microfiche-1"
     checkpoint: str
@@ -85,12 +86,12 @@ class Manifest(_Strict):
 
 
 def sha256(data: bytes) -> str:
-    """SHA-256 in hex."""
+    """Returns the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
 
 class FicheWriter:
-    """Writes a .fiche page by page; `close` writes the manifest. Holds one page at a time."""
+    """Writes a .fiche file page by page and keeps only one page in memory. `close` writes the manifest."""
 
     def __init__(
         self,
@@ -118,11 +119,11 @@ class FicheWriter:
         self._packed_text: list[bytes] = []
 
     def source(self, name: str) -> None:
-        """Begins a new text."""
+        """Begins the text `name`; the pages that follow belong to it."""
         self._sources.append(SourceEntry.model_construct(name=plain(name), pages=0))
 
     def add(self, page: TypesetPage, tokens: VisionTokens) -> None:
-        """Writes a page that was typeset, and its tokens."""
+        """Writes a typeset page and its tokens."""
         number = len(self._pages) + 1
         buffer = io.BytesIO()
         Image.fromarray(page.image).convert("1", dither=Image.Dither.NONE).save(buffer, "PNG")
@@ -153,7 +154,7 @@ class FicheWriter:
         self._sources[-1] = SourceEntry(name=last.name, pages=last.pages + 1)
 
     def close(self) -> None:
-        """Writes what stands at the end."""
+        """Writes the stored text, if it is kept, and the manifest, and closes the file."""
         text = None
         if self._text:
             packed = b"".join([*self._packed_text, self._text.flush()])
@@ -164,7 +165,7 @@ class FicheWriter:
         self._zip.close()
 
     def _write(self, name: str, data: bytes) -> None:
-        # A fixed date: the same text gives the same bytes.
+        # The date is fixed, so that the same text gives the same bytes.
         self._zip.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
 
     def __enter__(self) -> FicheWriter:
@@ -181,9 +182,9 @@ class FicheWriter:
 
 
 class Fiche:
-    """A .fiche file opened for reading; every entry is checked against the manifest as it is read.
+    """A .fiche file that is open for reading. Every entry is checked against the manifest when it is read.
 
-    Raises FicheError, saying what and where, if anything is not as it should be.
+    Raises FicheError, which says what is wrong and where, if anything does not match.
     """
 
     def __init__(self, path: Path, limits: Limits = Limits()) -> None:
@@ -223,9 +224,9 @@ class Fiche:
         if missing:
             raise FicheError(f"{self.path}: {min(missing)} is missing")
         if len(names) != len(expected):
-            raise FicheError(f"{self.path}: an entry stands in it twice")
+            raise FicheError(f"{self.path}: an entry occurs twice")
         if sum(s.pages for s in m.sources) != len(m.pages):
-            raise FicheError(f"{self.path}: manifest.json: its sources do not have as many pages as there are")
+            raise FicheError(f"{self.path}: manifest.json: its sources do not add up to as many pages as there are")
 
     def __len__(self) -> int:
         return len(self.manifest.pages)
@@ -235,11 +236,11 @@ class Fiche:
 
     @property
     def setting(self) -> Setting:
-        """How its pages were typeset."""
+        """How the pages were typeset."""
         return Setting(self.manifest.density, self.manifest.layout)
 
     def tokens(self, number: int) -> VisionTokens:
-        """The vision tokens of page `number`, from 1."""
+        """Returns the vision tokens of page `number`, counted from 1."""
         entry = self.manifest.pages[number - 1]
         name = f"tokens/{number:04d}.safetensors"
         data = self._checked(name, entry.tokens)
@@ -271,7 +272,7 @@ class Fiche:
             )
 
     def page(self, number: int) -> Page:
-        """The picture of page `number`, from 1."""
+        """Returns the picture of page `number`, counted from 1."""
         entry = self.manifest.pages[number - 1]
         name = f"pages/{number:04d}.png"
         data = self._checked(name, entry.picture)
@@ -282,7 +283,8 @@ class Fiche:
             return Page(np.asarray(image.convert("L")), self.setting)
 
     def text(self) -> Iterator[bytes]:
-        """The stored text in pieces of UTF-8; FicheError if none was stored, or it unpacks beyond the limit ratio."""
+        """Yields the stored text in pieces of UTF-8. Raises FicheError if none was stored, or if it unpacks to more
+        than the limit ratio allows."""
         if self.manifest.text is None:
             raise FicheError(f"{self.path}: holds no text; it was packed without --text")
         data = self._checked("text.xz", self.manifest.text, limit=1 << 30)
@@ -302,14 +304,14 @@ class Fiche:
             raise FicheError(f"{self.path}: {name} is missing")
         info = self._zip.getinfo(name)
         if info.file_size > limit or info.compress_type != zipfile.ZIP_STORED:
-            raise FicheError(f"{self.path}: {name} is {info.file_size} bytes; at most {limit}, stored, are taken")
+            raise FicheError(f"{self.path}: {name}: {info.file_size} bytes; only {limit}, uncompressed, are allowed")
         with self._told(f"{name} cannot be read"):
             return self._zip.read(info)
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
-        """Turns what a reader of ZIP, PNG or safetensors raises at damaged data, which may be of any kind (EOFError,
-        NotImplementedError, UnicodeDecodeError, …), into a FicheError of one line."""
+        """Turns whatever a reader of ZIP, PNG or safetensors raises for damaged data, which may be of any type
+        (EOFError, NotImplementedError, UnicodeDecodeError, …), into a FicheError of one line."""
         try:
             yield
         except FicheError:

@@ -1,4 +1,4 @@
-"""Files: the ones below a folder, unpacking, names that can be shown, and writing them whole or not at all."""
+"""Files: walking a folder, unpacking .xz, names that are safe to print, and writing a file whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from microfiche.errors import InputError
 OUTSIDE = "a link to somewhere outside the folder"
 NO_FILE = "neither file nor folder"
 PIECE = 1 << 20
-FREE = 64 << 20  #: bytes that a packed file may hold whatever its size
-PACKED_WITH = 256 << 20  #: bytes of memory that an .xz file may ask for
-LONGEST = 200  #: bytes of a name that leave room for what is put before and behind it, of the 255 that there are
-SHOWN = 150  #: characters at either end of a long path that are told
+FREE = 64 << 20  #: bytes that any packed file may unpack to, however small it is
+PACKED_WITH = 256 << 20  #: bytes of memory that unpacking an .xz file may take
+LONGEST = 200  #: bytes of a name, of at most 255, so that there is room for a prefix and a suffix
+SHOWN = 150  #: characters of a long path that are shown at either end
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file of a folder, or why it, or a folder, is left out."""
+    """A file in a folder. If the file (or folder) is left out, `left_out` says why."""
 
     path: Path
     left_out: str = ""
@@ -37,12 +37,13 @@ class Found:
 def files_below(
     folder: Path, passed_over: Callable[[Path, bool], bool] = lambda path, is_folder: False
 ) -> Iterator[Found]:
-    """The regular files below `folder`, however deep, in the order of their names; a link to a file in the folder is
-    one too. A link to a folder in it is not followed: what lies there is met where it lies.
+    """Yields the regular files below `folder`, at any depth, sorted by name. A link to a file inside the folder counts
+    as a file. A link to a folder inside it is not followed, because its content is found at its real place.
 
-    Links out of the folder, to nothing or to themselves, pipes, sockets, devices and what cannot be opened have their
-    reason. What is `passed_over`, told a path and whether it is a folder, is so in silence, with all that lies below
-    it. InputError where the folder itself cannot be opened.
+    Links that leave the folder, dangling or circular links, pipes, sockets, devices and entries that cannot be opened
+    are yielded with the reason in `left_out`. `passed_over` is called with each path and whether it is a folder; if it
+    returns true, the entry and everything below it are skipped silently. Raises InputError if the folder itself cannot
+    be opened.
     """
     try:
         home = folder.resolve(strict=True)
@@ -88,7 +89,8 @@ def _entries(folder: str | Path) -> Iterator[os.DirEntry[str]]:
 
 
 def bytes_of(path: Path, most: int) -> bytes:
-    """The bytes of a file; InputError, naming it, where it is none, cannot be read or has more than `most`."""
+    """Returns the bytes of a file. Raises InputError, with its name, if it is not a regular file, cannot be read, or
+    has more than `most` bytes."""
     if path.exists() and not path.is_file():
         raise InputError(f"{path}: {NO_FILE}")
     try:
@@ -97,36 +99,37 @@ def bytes_of(path: Path, most: int) -> bytes:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     if len(data) > most:
-        raise InputError(f"{path}: more than {most:,} bytes, of which at most so many are taken")
+        raise InputError(f"{path}: larger than {most:,} bytes, which is the limit")
     return data
 
 
 def short(name: str) -> str:
-    """A file's name cut, if it is very long, so that there is room for what is put before and behind it."""
+    """Cuts a very long file name to LONGEST bytes, so that a prefix and a suffix can be added."""
     return os.fsencode(name)[:LONGEST].decode(errors="ignore")
 
 
 def plain(text: str) -> str:
-    """The text with lone surrogates, which stand for bytes of a file's name that are no UTF-8, written out."""
+    """Escapes lone surrogates in the text, which stand for bytes of a file name that are not UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shown(path: Path) -> str:
-    """A path as it is told: its middle left out where it is very long."""
+    """Returns a path as messages print it: the middle of a very long one is replaced by an ellipsis."""
     text = plain(str(path))
     return text if len(text) <= 2 * SHOWN else f"{text[:SHOWN]}…{text[-SHOWN:]}"
 
 
 def unpacked_xz(name: str, packed: IO[bytes], size: int, ratio: int) -> Iterator[bytes]:
-    """What an .xz file of `size` bytes holds, in pieces of up to a megabyte.
+    """Yields the content of an .xz file of `size` bytes in pieces of up to one mebibyte.
 
-    InputError, beginning with `name`, where it is damaged or holds more than `ratio` times its size and FREE bytes.
+    Raises InputError, with `name`, if the file is damaged or unpacks to more than `ratio` times its size; FREE bytes
+    are always allowed.
     """
     most, done, data = max(FREE, ratio * size), 0, b""
     unpacker = lzma.LZMADecompressor(memlimit=PACKED_WITH)
     try:
         while True:
-            if unpacker.eof:  # there may be another stream behind it
+            if unpacker.eof:  # another stream may follow
                 data = unpacker.unused_data.lstrip(b"\0")
                 while not data:
                     if not (more := packed.read(PIECE)):
@@ -149,14 +152,15 @@ def unpacked_xz(name: str, packed: IO[bytes], size: int, ratio: int) -> Iterator
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a path beside `path` to write to; on leaving without an error it is synced and takes `path`'s place.
+    """Yields a temporary path beside `path` to write to. When the block ends without an error, the file is synced to
+    disk and renamed to `path`.
 
-    On any error, Ctrl-C included, what was written is removed and `path` is as it was. A file that was there passes on
-    its mode, and a link stays one. Raises InputError, naming `path`, where it is a device or a folder, the disk is full
-    or the folder cannot be written to. What a killed process left beside `path` is removed too.
+    On any error, including Ctrl-C, the temporary file is removed and `path` is unchanged. An existing file keeps its
+    mode, and a link stays a link. Temporary files that a killed process left beside `path` are removed too. Raises
+    InputError, with `path`, if it is a device or a folder, the disk is full, or the folder is not writable.
     """
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: cannot be written: it is no file")
+        raise InputError(f"{path}: cannot be written: it is not a regular file")
     if path.is_symlink():
         path = path.resolve()
     name = os.fsencode(path.name)

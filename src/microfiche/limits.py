@@ -1,4 +1,5 @@
-"""How much of a file is opened before it is refused. The same numbers serve library, command line and server."""
+"""How much of a file is opened before it is refused. The library, the command line and the server share these
+numbers."""
 
 from __future__ import annotations
 
@@ -7,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Limits:
-    """What a document may ask for; each is checked before the work is done, and an error names the one it met.
+    """What reading one document may cost. Each limit is checked before the work is done, and the error names it.
 
-    `pixels` of one page's picture (known from the page's size and the dpi, or from an image's header), `pages` of a
-    document, `bytes` of its file, `seconds` a PDF page may take, or the fetching of a file from a URL, `memory` in
-    bytes that a process which reads PDF may have (held to where the system can), `ratio` of unpacked to packed bytes
-    in an archive, beyond its first 64 MiB.
+    `pixels` limits the picture of one page (known beforehand from the page's size and the dpi, or from an image's
+    header), `pages` the document, and `bytes` its file. `seconds` limits a PDF page, and the download of a file from a
+    URL. `memory` is the number of bytes that a process which reads PDF may use, on systems that can enforce it. `ratio`
+    is unpacked to packed bytes in an archive; the first 64 MiB are always allowed.
     """
 
     pixels: int = 100_000_000

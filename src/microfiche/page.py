@@ -1,5 +1,5 @@
-"""The nouns of the street: a Page is one picture, VisionTokens are what an encoder makes of it, a Reading is what a
-reader makes of those."""
+"""The nouns that the whole package shares: a Page is one picture, VisionTokens are what an encoder makes of it, and a
+Reading is what a reader makes of those."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     import torch
 
 PAPER, INK = 255, 0
-TOKEN_SIDE = 64  #: pixels of a page's side that one vision token stands for
+TOKEN_SIDE = 64  #: side in pixels of the square that one vision token stands for
 
 Box = tuple[float, float, float, float]  #: left, top, right, bottom in pixels
-#: (T, 4) boxes; float32 where parts of pixels are known.
+#: (T, 4) boxes: int32, or float32 where fractions of pixels are known.
 Boxes = NDArray[np.int32] | NDArray[np.float32]
-#: "dense": text flows on after the mark of a line end; "lines": each line end begins a new line.
+#: "dense": a line end is drawn as a mark and the text runs on; "lines": each line end begins a new line.
 Layout = Literal["dense", "lines"]
 TokenType = Literal["int8", "float16"]
-#: How a reading ended: "truncated" by a limit or the context, "looped" where it repeated itself and was cut.
+#: How a reading ended: "truncated" by a limit or the context, "looped" if it repeated itself and was cut.
 Status = Literal["ok", "truncated", "looped"]
 
 
 class Checkpoint(NamedTuple):
-    """The name and the SHA-256 of weights; both are empty, or nearly, for weights that come from no file."""
+    """The name and the SHA-256 of the weights. Weights that come from no file are UNTRAINED: ("untrained", "")."""
 
     name: str
     sha256: str
@@ -42,7 +42,7 @@ UNTRAINED = Checkpoint("untrained", "")
 
 @dataclass(frozen=True)
 class Setting:
-    """How a page was typeset: the name of its density, its layout, and the `scale` to which it was shrunk since."""
+    """How a page was typeset: the name of its density, its layout, and the `scale` that it was shrunk to afterwards."""
 
     density: str
     layout: Layout = "dense"
@@ -51,10 +51,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Page:
-    """`image` is (H, W) uint8 grey or (H, W, 3) uint8 RGB, where white paper is 255.
+    """A picture of a page. `image` is (H, W) uint8 grey or (H, W, 3) uint8 RGB; white paper is 255.
 
-    `setting` says how the page was typeset, if it was; `text` is the text on it and `boxes` (T, 4) has a box for each
-    character of that, in pixels, where they are known.
+    `setting` says how the page was typeset, if it was. `text` is the text on it, and `boxes` (T, 4) the box of each of
+    its characters in pixels, where they are known.
     """
 
     image: NDArray[np.uint8]
@@ -70,7 +70,7 @@ class Page:
 
 @dataclass(frozen=True, repr=False)
 class TypesetPage(Page):
-    """A page whose text is known, because it was set here."""
+    """A page that Microfiche typeset, so that its text and boxes are known."""
 
     setting: Setting | None = field()
     text: str = field()
@@ -81,14 +81,14 @@ class TypesetPage(Page):
 class VisionTokens:
     """What an encoder makes of one page: `values` (n, D) float, n tokens of D numbers each.
 
-    `height` × `width` is the page's size in squares of 64×64 px, of which the last ones may be begun only. `setting` is
-    the page's, `checkpoint` names the weights that made the tokens. `places` (n, 3) int32 are the view, row and column
-    of the square that each token stands for, −1 in all three where it stands for none (a newline, a separator). View 0
-    is the page itself, other views are an encoder's own pictures of it; no two tokens stand for the same square. None
-    means that every square of the page has a token, row by row. `origin` is how many pixels from the page's top and
-    left edge square (0, 0) begins, where margins were cut.
+    `height` × `width` is the size of the page in squares of 64×64 px; squares at the right and bottom edge may be
+    incomplete. `setting` is the page's, and `checkpoint` names the weights that made the tokens. `places` (n, 3) int32
+    are the view, row and column of the square that each token stands for, or −1 in all three if it stands for none (a
+    newline or a separator). View 0 is the page itself, other views are the encoder's own pictures of it. No two tokens
+    stand for the same square. If `places` is None, every square of the page has a token, row by row. `origin` is where
+    on the page square (0, 0) begins, as (top, left) in pixels; it is (0, 0) unless the encoder cut margins.
 
-    Raises UsageError for places or an origin that no tokens of such a page can have.
+    Raises UsageError if the places or the origin are impossible on a page of this size.
     """
 
     values: torch.Tensor
@@ -124,8 +124,8 @@ class VisionTokens:
         return len(self.values)
 
     def check_made_by(self, checkpoint: Checkpoint, width: int) -> None:
-        """Raises CheckpointError where other weights than `checkpoint` made the tokens, or where their values are not
-        of the `width` that those weights give tokens, one for each place or square."""
+        """Raises CheckpointError if the tokens were made by other weights than `checkpoint`, or if their values are not
+        one vector of `width` numbers for each place or square."""
         if self.checkpoint.sha256 != checkpoint.sha256:
             raise CheckpointError(f"tokens of checkpoint {self.checkpoint} cannot be read by {checkpoint}")
         count = self.height * self.width if self.places is None else len(self.places)
@@ -143,11 +143,11 @@ class VisionTokens:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader makes of one page: its `text`, and for each character of that the probability, `confidence` (T,)
-    float32, and the box where it was read, `boxes` (T, 4) int32 pixels of the page; both are empty, (0,) and (0, 4),
-    where the reader cannot say so.
+    """What a reader makes of one page: its `text`, and for each character its probability, `confidence` (T,) float32,
+    and the box where it was read, `boxes` (T, 4) int32 in pixels of the page. Both are empty, (0,) and (0, 4), if the
+    reader does not know them.
 
-    `status` says how the reading ended; `reason` says in a line what happened where it is not "ok".
+    `status` says how the reading ended; if it is not "ok", `reason` says in one line what happened.
     """
 
     text: str
@@ -162,7 +162,7 @@ class Reading:
 
 
 def quantise(values: torch.Tensor, token_type: TokenType) -> dict[str, torch.Tensor]:
-    """(n, D) tokens as they are stored: as float16, or as int8 with one float16 scale for each token."""
+    """Converts (n, D) tokens to what is stored: float16, or int8 with one float16 scale for each token."""
     import torch
 
     values = values.float()
@@ -173,6 +173,6 @@ def quantise(values: torch.Tensor, token_type: TokenType) -> dict[str, torch.Ten
 
 
 def dequantise(stored: dict[str, torch.Tensor]) -> torch.Tensor:
-    """(n, D) float32 tokens of what `quantise` made."""
+    """Converts what `quantise` returned back to (n, D) float32 tokens."""
     values = stored["tokens"].float()
     return values * stored["scale"].float() if "scale" in stored else values

@@ -1,4 +1,4 @@
-"""The two precisions, and the tokens that a text would cost as text."""
+"""The two measures of precision, and the number of tokens that a text costs as text."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ _LINE_END_SPACE = re.compile(r"[ \t]+(?=\r?\n|$)")
 
 
 def normalised(text: str) -> str:
-    """`text` without white space at line ends: all that strict precision forgives."""
+    """Removes white space at line ends, which is all that strict precision forgives."""
     return _LINE_END_SPACE.sub("", text)
 
 
 def errors(read: str, truth: str) -> tuple[int, int]:
-    """Levenshtein distance in characters between `read` and `truth`, and the length of the longer."""
+    """Returns the Levenshtein distance in characters between `read` and `truth`, and the length of the longer one."""
     read, truth = normalised(read), normalised(truth)
     return Levenshtein.distance(read, truth), max(len(read), len(truth))
 
 
 def precision(read: str, truth: str) -> float:
-    """Strict precision: 1 − Levenshtein / max(len), 1 for two empty texts."""
+    """Strict precision: 1 − Levenshtein distance / length of the longer text; 1 for two empty texts."""
     distance, length = errors(read, truth)
     return 1 - distance / length if length else 1.0
 
 
 def words(text: str, chinese: bool | None = None) -> set[str]:
-    """Distinct words, by spaces; Chinese text is cut by jieba, as in the Fox benchmark. Unless it is told, text with
-    a Chinese sign is `chinese`."""
+    """Returns the distinct words, split at spaces. `chinese` text is split by jieba, as in the Fox benchmark; if it is
+    None, any text that contains a Chinese character counts as Chinese."""
     if not (HAN.search(text) if chinese is None else chinese):
         return set(text.split())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its sources hold invalid escapes
+        warnings.simplefilter("ignore")  # jieba's source contains invalid escapes
         import jieba  # type: ignore[import-untyped]
 
     jieba.setLogLevel(60)
@@ -47,7 +47,8 @@ def words(text: str, chinese: bool | None = None) -> set[str]:
 
 
 def fox_precision(read: str, truth: str) -> float:
-    """The share of the distinct words read that occur in the truth (Fox, as DeepSeek-OCR reports it)."""
+    """The share of the distinct words in `read` that also occur in `truth` (the Fox benchmark's precision, as
+    DeepSeek-OCR reports it)."""
     found = words(read)
     return len(found & words(truth)) / len(found) if found else float(not truth.strip())
 
@@ -60,12 +61,12 @@ def _tokenizer() -> Tokenizer:
 
 
 def text_tokens(text: str) -> int:
-    """How many tokens of DeepSeek's vocabulary (128,000 entries) `text` takes."""
+    """Returns how many tokens of DeepSeek's vocabulary (128,000 entries) `text` takes."""
     pieces = [text[i : i + 20_000] for i in range(0, len(text), 20_000)]
     return sum(len(e.ids) for e in _tokenizer().encode_batch(pieces, add_special_tokens=False))
 
 
 def random_twin(text: str, seed: int = 0) -> str:
-    """As many characters as `text` has, drawn evenly from those that occur in it."""
+    """Returns a text of the same length whose characters are drawn evenly from those that occur in `text`."""
     alphabet = np.array(sorted(set(text)))
     return "".join(alphabet[np.random.default_rng(seed).integers(len(alphabet), size=len(text))])

@@ -1,5 +1,5 @@
-"""Readers: what encodes pages to vision tokens and reads those, and `load`, which gives any of them by its name or
-file."""
+"""The Reader protocol: what encodes pages to vision tokens and reads them back; and `load`, which returns any reader by
+name or file."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ READERS = ("nano", "nano-lines", "nano-print", "deepseek-ocr")  #: the names tha
 
 
 class Reader(Protocol):
-    """Encodes pages once to vision tokens and reads those as often as it is asked."""
+    """Encodes each page to vision tokens once, and reads those as often as it is asked."""
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The name and hash of its weights."""
+        """The name and hash of the reader's weights."""
         ...
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page."""
+        """Returns the vision tokens of each page."""
         ...
 
     def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
-        """What is read of each page's tokens; CheckpointError for tokens that other weights made."""
+        """Returns the reading of each page's tokens. Raises CheckpointError for tokens that other weights made."""
         ...
 
 
@@ -67,15 +67,15 @@ def load(
     weights: str | Path | None = None,
     adapter: str | Path | None = None,
 ) -> Reader:
-    """A reader, ready to encode and read.
+    """Loads a reader, ready to encode and read.
 
-    Without a name it is "nano", which reads pages that Microfiche typeset; "nano-lines" is the same with the line
-    decoder checking it, "nano-print" reads printed pages, "deepseek-ocr" is the published model. A path is a file
-    that a training of nano's wrote. The `weights` of deepseek-ocr are a folder or a name on the hub, that of
-    deepseek-ai/DeepSeek-OCR where they are None; an `adapter`, a folder that `train deepseek-ocr` wrote, is added to
-    them. `dtype` is float32 or bfloat16, for deepseek-ocr int8 too; None takes what the device is fast in.
+    "nano", the default, reads pages that Microfiche typeset. "nano-lines" is the same, checked by the line decoder;
+    "nano-print" reads printed pages; "deepseek-ocr" is the published model. Anything else is the path of a file that a
+    training of nano wrote. For deepseek-ocr, `weights` are a folder or a name on the hub (by default
+    deepseek-ai/DeepSeek-OCR), and `adapter` is a folder that `train deepseek-ocr` wrote, which is added to them.
+    `dtype` is float32 or bfloat16, for deepseek-ocr also int8; None chooses the one that the device is fast in.
 
-    Raises CheckpointError where weights are missing, damaged or of another kind, UsageError where they do not fit into
+    Raises CheckpointError if weights are missing, damaged or of another kind, and UsageError if they do not fit into
     the device's memory.
     """
     name = "nano" if name_or_path is None else str(name_or_path)
@@ -90,7 +90,7 @@ def load(
 
 
 def _nano(name: str, device: str, dtype: torch.dtype | None) -> Reader:
-    """One of our own readers, by its name or file."""
+    """Loads one of our own readers, by its name or file."""
     from microfiche.nano import cells, first_print, lines, print, prompted
     from microfiche.weights import SHIPPED, shipped, stored
 
@@ -111,15 +111,15 @@ def _nano(name: str, device: str, dtype: torch.dtype | None) -> Reader:
             return stored.load(first_print.NANO_PRINT, name, device, dtype)
         case print.PRINT.format:
             return stored.load(print.PRINT, name, device, dtype)
-        case _:  # nano's, or none of ours, which `stored.load` says
+        case _:  # nano's own format, or an unknown one, which `stored.load` refuses
             return stored.load(cells.NANO, name, device, dtype)
 
 
 def _encoder(path: Path, head: dict[str, object]) -> str:
-    """The name of the weights that ship and make the tokens that the model in a file reads."""
+    """Returns the name of the shipped weights that made the tokens which the model in a file was trained on."""
     from microfiche.weights import shipped
 
     for name in ("nano", "nano-print"):
         if hashlib.sha256(shipped(name).read_bytes()).hexdigest() == head.get("encoder"):
             return name
-    raise CheckpointError(f"{path}: made for the tokens of another checkpoint than those that ship")
+    raise CheckpointError(f"{path}: made for the tokens of a checkpoint that does not ship")

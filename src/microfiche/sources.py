@@ -1,4 +1,4 @@
-"""Text files in: decoded strictly, in pieces, as often as needed. Knows nothing of pages."""
+"""Text files as input: decoded strictly, in pieces, as often as needed. This module knows nothing of pages."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from microfiche.files import NO_FILE, files_below, plain, shown
 
 CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
-UPON = 64  #: marks upon one letter that are composed with it, at most
-OF_NAMES = ("punycode", "idna")  #: encodings of names of hosts, which Python cannot read in pieces
+UPON = 64  #: the most marks that are composed with one letter
+OF_NAMES = ("punycode", "idna")  #: encodings of host names, which Python cannot decode in pieces
 TEXTS = {".txt", ".md", ".rst", ".py", ".csv", ".json", ".html", ".xml", ".toml", ".yaml", ".tex", ".log"}
-DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}  #: suffixes of what documents are read from
+DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}  #: suffixes of document files
 
 
 @dataclass(frozen=True)
 class Source:
-    """A text to read: a file, or bytes that came from standard input."""
+    """A text to read: a file, or the bytes that came from standard input."""
 
     name: str
     origin: Path | bytes
     encoding: str = "utf-8"
 
     def chunks(self) -> Iterator[str]:
-        """The text in pieces of about a megabyte; line ends as they stand in the file, a byte order mark left out,
-        letters and the marks upon them composed (NFC).
+        """Yields the text in pieces of about a megabyte. Line ends stay as they are in the file, a byte order mark is
+        dropped, and letters are composed with the marks that follow them (NFC).
 
-        InputError, with the byte offset, for what is not in the encoding or is NUL; and for an empty file.
+        Raises InputError if the file is empty, for bytes that are not in the encoding (with the byte offset), and for
+        NUL (with the character offset).
         """
         return _composed(self._decoded())
 
@@ -75,7 +76,7 @@ class Source:
         if isinstance(self.origin, bytes):
             return io.BytesIO(self.origin)
         if self.origin.exists() and not self.origin.is_file():
-            raise InputError(f"{self.name}: {NO_FILE}; what a pipe gives is taken from standard input, as -")
+            raise InputError(f"{self.name}: {NO_FILE}; to read a pipe, pass it as standard input and name it -")
         try:
             return self.origin.open("rb")
         except OSError as error:
@@ -83,21 +84,22 @@ class Source:
 
 
 def named(name: str) -> Path:
-    """The path of that name; InputError for an empty one, which would mean the current folder."""
+    """Returns the path of that name. Raises InputError for an empty name, which would mean the current folder."""
     if not name:
         raise InputError("'': no such file")
     return Path(name)
 
 
 def standard_input() -> BinaryIO:
-    """What comes from standard input; InputError where that is closed."""
+    """Returns standard input as a binary file. Raises InputError if it is closed."""
     if sys.stdin is None:
         raise InputError("-: standard input is closed")
     return sys.stdin.buffer
 
 
 def decoded(name: str, data: bytes) -> str:
-    """The text in UTF-8 bytes, without a byte order mark; InputError, saying where, for what is none and for NUL."""
+    """Decodes UTF-8 bytes and drops a byte order mark. Raises InputError, with the place, for other bytes and for
+    NUL."""
     try:
         text = data.decode("utf-8").removeprefix(MARK)
     except UnicodeDecodeError as error:
@@ -108,12 +110,12 @@ def decoded(name: str, data: bytes) -> str:
 
 
 def _composed(chunks: Iterable[str]) -> Iterator[str]:
-    """A text in pieces, its letters and the marks upon them composed where there are signs for both together. Nothing
-    else is changed: NFC would put plainer signs in the place of some single ones."""
+    """Composes letters with the marks that follow them, across the borders of the pieces. Everything else stays as it
+    is, whereas NFC would also replace some single characters by plainer ones."""
     held = ""
     for chunk in chunks:
         text = held + chunk
-        end = len(text) - 1  # the last letter, which the next piece may begin with marks upon
+        end = len(text) - 1  # the last letter: the next piece may begin with marks for it
         while end > max(0, len(text) - UPON) and _joins(text[end]):
             end -= 1
         held = text[end:]
@@ -124,7 +126,7 @@ def _composed(chunks: Iterable[str]) -> Iterator[str]:
 
 
 def composed(text: str) -> str:
-    """`text` with each letter and up to UPON marks upon it as one sign, where there is one."""
+    """Replaces each letter and the marks that follow it, up to UPON of them, by one character where Unicode has one."""
     return text if text.isascii() else _marked().sub(_one_sign, text)
 
 
@@ -136,28 +138,28 @@ def _one_sign(letter: re.Match[str]) -> str:
 
 @cache
 def _marked() -> re.Pattern[str]:
-    """A letter and what may be composed with it."""
+    """A pattern that matches a letter and what may be composed with it."""
     marks = "".join(sign for sign in map(chr, range(0x110000)) if _joins(sign))
     return re.compile(f"[^{marks}][{marks}]+")
 
 
 def _joins(character: str) -> bool:
-    """Whether it may be composed with what stands before it: a mark, or a later part of a Korean syllable."""
+    """Whether the character may be composed with the one before it: a mark, or a later part of a Korean syllable."""
     return category(character).startswith("M") or "\u1160" <= character <= "\u11ff"
 
 
 def sources(
     names: Sequence[str], encoding: str = "utf-8", say: Callable[[str], None] = lambda line: None
 ) -> list[Source]:
-    """The texts that `names` mean: files, folders (their text files, in order), "-" for standard input. `say` is told
-    what of a folder is left out, and why."""
+    """Returns the texts that `names` mean: files, folders (their text files, sorted), or "-" for standard input. `say`
+    is called with a line for each entry of a folder that is left out, and why."""
     try:
         known = codecs.lookup(encoding).name not in OF_NAMES
         "".encode(encoding)
     except (LookupError, ValueError):
         known = False
     if not known:
-        raise UsageError(f"no encoding of text {encoding!r}")
+        raise UsageError(f"{encoding!r} is not an encoding of text")
     found: list[Source] = []
     for name in names:
         path = named(name)

@@ -111,7 +111,7 @@ def test_a_name_that_is_no_utf_8_is_packed_and_shown(tmp_path: Path) -> None:
 def test_a_device_is_not_replaced_by_what_is_written(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("words")
     refused = run("pack", str(tmp_path / "a.txt"), "-o", "/dev/null", code=1)
-    assert refused.stderr == "microfiche: /dev/null: cannot be written: it is no file\n"
+    assert refused.stderr == "microfiche: /dev/null: cannot be written: it is not a regular file\n"
 
 
 def test_replacing_is_said_and_only_on_demand(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_byte_order_mark_and_letters_with_marks_apart_pack_as_without(tmp_path
 def test_what_is_no_encoding_of_text_ends_in_one_line(name: str, command: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     refused = run(*command, str(tmp_path / "a.txt"), "--encoding", name, code=2)
-    assert refused.stderr == f"microfiche: no encoding of text {name!r}\n"
+    assert refused.stderr == f"microfiche: {name!r} is not an encoding of text\n"
 
 
 def test_random_strings_are_measured_beside_the_text(tmp_path: Path) -> None:

@@ -31,5 +31,5 @@ def test_every_character_has_its_own_id() -> None:
 
 @pytest.mark.parametrize("text", ["a\N{SNOWMAN}", "\0", "\N{GRINNING FACE}"])
 def test_what_is_unknown_is_named(text: str) -> None:
-    with pytest.raises(UsageError, match=f"U\\+{ord(text[-1]):04X} is no character"):
+    with pytest.raises(UsageError, match=f"U\\+{ord(text[-1]):04X} is not in nano's alphabet"):
         encode(text)

@@ -470,10 +470,10 @@ def test_pdfs_come_out_of_packages(tmp_path: Path) -> None:
 
     first = fetched("some")
     assert (first.returncode, first.stdout) == (0, f"some: 2 PDFs, {2 * len(data) / 1e6:.0f} MB\n")
-    assert "damaged.pdf: passed over" in first.stderr
+    assert "damaged.pdf: skipped" in first.stderr
     found = {str(path.relative_to(tmp_path / "out")): path.read_bytes() for path in (tmp_path / "out").rglob("*.pdf")}
     assert found == {f"some/usr/share/doc/x/{name}.pdf": data for name in "ab"}
-    assert fetched("some").stdout == "some: is there\n"
+    assert fetched("some").stdout == "some: already there\n"
     (deb.parent / "half_1_all.deb").write_bytes(deb.read_bytes()[: deb.stat().st_size // 2])
     half = fetched("half")
     assert half.returncode == 1 and "half_1_all.deb: " in half.stderr and "Traceback" not in half.stderr

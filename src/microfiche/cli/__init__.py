@@ -1,4 +1,4 @@
-"""The `microfiche` command, thin: each command reads its arguments, calls the library, prints."""
+"""The `microfiche` command. It is thin: each command reads its arguments, calls the library and prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from microfiche.cli.console import closed_output
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Keeps text as pictures: sets it on pages, encodes each to a few vision tokens, reads them back.",
+    help="Keeps text as pictures: sets it on pages, encodes each page to a few vision tokens, and reads them back.",
 )
 for tuning in (memory_tuning.show, memory_tuning.fade, memory_tuning.calibrate):
     memory.app.command()(tuning)

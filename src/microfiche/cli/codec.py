@@ -1,4 +1,4 @@
-"""render, pack, unpack, measure: the codec's commands."""
+"""The commands of the codec: render, pack, unpack and measure."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ModeName = StrEnum("ModeName", list(MODES))  # type: ignore[misc]
 
 
 class LayoutName(StrEnum):
-    """The two layouts."""
+    """The names of the layouts."""
 
     dense = "dense"
     lines = "lines"
 
 
 class ReaderName(StrEnum):
-    """The readers that encode and read."""
+    """The names of the readers that --engine accepts."""
 
     nano = "nano"
     lines = "nano-lines"
@@ -53,7 +53,7 @@ ModeOption = Annotated[
 ]
 LayoutOption = Annotated[
     LayoutName,
-    typer.Option("--layout", help="dense: text flows on after the mark of a line end; lines: it begins a new line."),
+    typer.Option("--layout", help="dense: line ends are marks in running text; lines: they begin new lines."),
 ]
 EncodingOption = Annotated[str, typer.Option("--encoding", help="The encoding of the text files.")]
 ReplaceOption = Annotated[
@@ -64,12 +64,12 @@ EngineOption = Annotated[
     ReaderName | None,
     typer.Option(
         "--engine",
-        help="Who encodes and reads: nano; nano-lines, nano with a language model that checks it; nano-print, for "
-        "printed pages; deepseek-ocr, with --weights. If not given: nano.",
+        help="Who encodes and reads: nano; nano-lines, which is nano checked by a language model; nano-print, for "
+        "printed pages; deepseek-ocr, with --weights. The default is nano.",
     ),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="A file of weights that you trained, in place of those that ship.")
+    Path | None, typer.Option("--checkpoint", help="A file of weights that you trained, instead of those that ship.")
 ]
 WeightsOption = Annotated[
     str | None,
@@ -82,7 +82,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def reader_for(
     engine: ReaderName | None, checkpoint: Path | None, weights: str | None, device: str, mode_name: str = "small"
 ) -> Reader:
-    """The reader that the options name; the published model sees pages of the size that `mode_name` says."""
+    """Returns the reader that the options name. The published model sees pages in the mode `mode_name`."""
     from microfiche.readers import load
 
     if engine is ReaderName.deepseek:
@@ -93,7 +93,8 @@ def reader_for(
 
 
 def texts_of(files: list[str], encoding: str) -> list[Source]:
-    """The texts of the files that are named; a PDF or picture is read first, and must be read whole."""
+    """Returns the texts of the named files. PDFs and pictures are read first; raises InputError if one of their pages
+    fails."""
     found: list[Source] = []
     for name in files:
         path = Path(name)
@@ -121,7 +122,7 @@ def render(
     encoding: EncodingOption = "utf-8",
     replace: ReplaceOption = None,
 ) -> None:
-    """Sets text on pages and writes each as a picture: NAME-0001.png, NAME-0002.png, …"""
+    """Sets text on pages and writes each page as a picture: NAME-0001.png, NAME-0002.png, …"""
     from PIL import Image
 
     from microfiche.typesetting.typesetter import Typesetter, drawable
@@ -177,13 +178,13 @@ def pack(
 def unpack(
     file: Annotated[Path, typer.Argument(help="A .fiche file.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The file for the text; standard output if not given.")
+        Path | None, typer.Option("--output", "-o", help="The file for the text; standard output by default.")
     ] = None,
     allow_errors: Annotated[
         bool, typer.Option("--allow-errors", help="Exit 0 even where some pages were read with errors.")
     ] = False,
     text: Annotated[
-        bool, typer.Option("--text", help="Write the text that `pack --text` stored; nothing is read.")
+        bool, typer.Option("--text", help="Write the text that `pack --text` stored, without reading any tokens.")
     ] = False,
     engine: EngineOption = None,
     checkpoint: CheckpointOption = None,
@@ -192,7 +193,7 @@ def unpack(
 ) -> None:
     """Reads the vision tokens of a .fiche file back to text, and names every page that was read with an error.
 
-    Without --engine, the one whose tokens the file holds reads them.
+    Without --engine, the reader that made the tokens reads them.
     """
     from microfiche.codec import read_back
     from microfiche.fiche import Fiche
@@ -245,13 +246,13 @@ def measure(
         int | None, typer.Option("--shrink", min=64, help="Shrink each page to this width in pixels before encoding.")
     ] = None,
     jpeg: Annotated[
-        int | None, typer.Option("--jpeg", min=1, max=95, help="Save each page as a JPEG of this quality before.")
+        int | None, typer.Option("--jpeg", min=1, max=95, help="Save each page as a JPEG of this quality first.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw precision over ratio at all densities, as a PNG.")
+        Path | None, typer.Option("--plot", help="A PNG to write: precision over ratio at all densities.")
     ] = None,
     show: Annotated[
-        Path | None, typer.Option("--show", help="Draw the first page beside what was read from it, as a PNG.")
+        Path | None, typer.Option("--show", help="A PNG to write: the first page beside what was read from it.")
     ] = None,
     json: JsonOption = False,
     encoding: EncodingOption = "utf-8",
@@ -299,5 +300,5 @@ def measure(
 
 
 def layout_of(name: LayoutName) -> Layout:
-    """The layout of a name."""
+    """Returns the layout of a name."""
     return "lines" if name is LayoutName.lines else "dense"

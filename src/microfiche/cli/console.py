@@ -1,4 +1,4 @@
-"""What all commands share: where output goes, how errors end, how long work shows itself."""
+"""What all commands share: where output goes, how errors end a command, and how progress is shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """Turns an error that one line can tell into that line and its exit code."""
+    """Turns an error of the package, an interrupt or an error of the system into one line on stderr and an exit
+    code."""
     try:
         yield
     except MicroficheError as error:
@@ -38,12 +39,12 @@ def reported() -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Prints a line on stderr as it stands."""
+    """Prints a line on stderr as it is, without markup."""
     err.print(line, markup=False)
 
 
 def fail(message: str, code: int) -> None:
-    """Says `message` on stderr, in one line that does nothing to a terminal, and ends the command."""
+    """Prints `message` on stderr as one line without control characters, and ends the command with exit code `code`."""
     line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message)
     err.print(f"microfiche: {line}", markup=False)
     raise typer.Exit(code)
@@ -58,14 +59,14 @@ class _Closed(io.RawIOBase):
 
 
 def closed_output() -> io.TextIOWrapper:
-    """Stands for a standard output that the program was started without: what is written to it is an error."""
+    """Returns a stand-in for a standard output that was closed when the program started. Writing to it is an error."""
     return io.TextIOWrapper(io.BufferedWriter(_Closed(), 1), write_through=True)
 
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Gives a function that says whether Ctrl-C was pressed or the process was asked to end (SIGTERM, as a scheduler or
-    torchrun does), for work that ends by itself at a good place; a second time ends it at once."""
+    """Yields a function that says whether Ctrl-C was pressed or the process was asked to end (SIGTERM, as from a
+    scheduler or torchrun), so that work can stop at a good place. A second signal interrupts at once."""
     pressed: list[int] = []
 
     def press(number: int, frame: FrameType | None) -> None:
@@ -82,7 +83,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
 
 
 def step_told(line: dict[str, Any], unit: str) -> None:
-    """Shows a line of a training's log, its rate in so many of a `unit` a second."""
+    """Prints a line of a training's log; its rate is in `unit` per second."""
     left = line["seconds_left"]
     held = " ".join(f"{name} {score:.4f}" for name, score in line.get("held_out", {}).items())
     err.print(
@@ -95,7 +96,8 @@ def step_told(line: dict[str, Any], unit: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Any]:
-    """A bar on a terminal, elsewhere a line every `EVERY` seconds; gives a function that takes how much is done."""
+    """Shows a bar on a terminal, elsewhere a line every `EVERY` seconds. Yields a function that takes how much is
+    done."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -1,4 +1,4 @@
-"""train codec, lines, print, reader, index, pixel, deepseek-ocr, data."""
+"""The commands of `microfiche train`: codec, lines, print, reader, index, pixel, deepseek-ocr and data."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ STOPS = "Ctrl-C stops it; the same command goes on."
 
 
 class Entry(NamedTuple):
-    """A stage: its class, the recipe that ships, what the help says, and what its curve's two axes are called."""
+    """A stage: its class, the recipe that ships, its help text, and the labels of the two axes of its curve."""
 
-    stage: str  #: the class, of the module named as the command
+    stage: str  #: the class, in the module with the name of the command
     recipe: str
     help: str
-    loss: str = ""  #: nats for each of the stage's units, if empty
-    held_out: str = ""  #: the share of held-out characters read right, if empty
+    loss: str = ""  #: if empty: nats per unit of the stage
+    held_out: str = ""  #: if empty: the share of held-out characters read right
 
 
 STAGES = {
@@ -77,7 +77,7 @@ def print_(
     pdf: Annotated[
         Path | None,
         typer.Option(
-            "--pdf", help="Folder of PDFs read by tools/extract_pages.py; half of the pages are then taken from them."
+            "--pdf", help="Folder of PDFs that tools/extract_pages.py has read; half of the pages then come from it."
         ),
     ] = None,
     recipe: RecipeOption = STAGES["print"].recipe,
@@ -100,7 +100,7 @@ def deepseek_ocr(
     ] = None,
     lora: Annotated[
         int | None,
-        typer.Option("--lora", min=1, help="Rank of the adapters that learn on the decoder (default: 16)."),
+        typer.Option("--lora", min=1, help="Rank of the adapters that are trained on the decoder (default: 16)."),
     ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Train the weights themselves, all but SAM's, instead of adapters.")
@@ -162,7 +162,7 @@ def _say(line: str) -> None:
 def _train(
     name: str, recipe: str, data: Path, out: Path, device: str, written: str = "model.safetensors", **options: Any
 ) -> None:
-    """Runs a stage, with its own options, into a folder; in the end out/`written` is there."""
+    """Runs a stage in the folder `out`, with the stage's own options. At the end, out/`written` exists."""
     from microfiche.evaluation.figures import curve
     from microfiche.training import loop, parallel
     from microfiche.training.recipe import recipe_file

@@ -1,1 +1,1 @@
-"""What models share: prompts, the mixture of experts, its cache, generation."""
+"""What the models share: prompts, the mixture-of-experts language model, its cache, and generation."""

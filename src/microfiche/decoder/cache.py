@@ -1,6 +1,6 @@
-"""Keys and values of the tokens already seen, for many sequences of different length, allocated once.
+"""The keys and values of the tokens already seen, for many sequences of different lengths, allocated once.
 
-A sequence's token at position p lies in slot p, so sequences are padded on the right and a new token overwrites
+The token at position p of a sequence is in slot p. Sequences are padded on the right, and a new token overwrites the
 padding. It knows nothing of what the keys mean.
 """
 
@@ -12,9 +12,10 @@ from torch import Tensor
 
 
 class Cache:
-    """`keys` and `values` (layers, B, heads, capacity, head width); `lengths` (B,) int64 tokens held of each.
+    """`keys` and `values` are (layers, B, heads, capacity, head width); `lengths` (B,) int64 counts the tokens of each
+    sequence.
 
-    `start` before a forward pass, `append` in each layer of it, `advance` after it.
+    Call `start` before a forward pass, `append` in each of its layers, and `advance` after it.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class Cache:
         self._mask: Tensor | None = None
 
     def start(self, count: int) -> Int[Tensor, "b t"]:
-        """(B, count) positions of the tokens that come next."""
+        """Returns the (B, count) positions of the next tokens."""
         self._slots = self.lengths[:, None] + torch.arange(count, device=self.lengths.device)
         self._mask = None
         if self.longest:
@@ -46,8 +47,8 @@ class Cache:
     def append(
         self, layer: int, keys: Float[Tensor, "b heads t d"], values: Float[Tensor, "b heads t d"]
     ) -> tuple[Float[Tensor, "b heads s d"], Float[Tensor, "b heads s d"], Bool[Tensor, "b 1 t s"] | None]:
-        """Takes in (B, heads, T, head width) and gives the keys and values to attend to, and the mask, of which
-        None means that each sees those before it in this pass, which are all there are."""
+        """Stores (B, heads, T, head width) keys and values. Returns the keys and values to attend to, and the mask; if
+        the mask is None, there is nothing before this pass, and each token attends to those before it in the pass."""
         count = keys.shape[2]
         if self._mask is None:
             self.keys[layer, :, :, :count] = keys
@@ -60,11 +61,12 @@ class Cache:
         return self.keys[layer, :, :, seen], self.values[layer, :, :, seen], self._mask
 
     def advance(self, lengths: Int[Tensor, " b"] | int, longest: int) -> None:
-        """Counts the `lengths` new tokens of each sequence, padding left out; no sequence is longer than `longest`."""
+        """Counts the `lengths` new tokens of each sequence, without padding. `longest` is the length of the longest
+        sequence, with padding."""
         self.lengths = self.lengths + lengths
         self.longest = longest
 
     def keep(self, rows: Int[Tensor, " n"]) -> None:
-        """Forgets all sequences but those of the (n,) indices `rows`."""
+        """Drops all sequences except those of the (n,) indices `rows`."""
         self.keys, self.values = self.keys[:, rows], self.values[:, rows]
         self.lengths = self.lengths[rows]

@@ -1,6 +1,6 @@
 """Greedy generation for many sequences at once, with the published ban on repeated n-grams and a watch for loops.
 
-It knows nothing of images or text: vectors of the prompts in, token ids out, each with what became of it.
+It takes the vectors of prompts and returns token ids and how each sequence ended; it knows nothing of images or text.
 Every step moves one (B,) tensor of tokens to the host and nothing else.
 """
 
@@ -23,14 +23,16 @@ from microfiche.page import Status
 
 @dataclass(frozen=True)
 class NoRepeat:
-    """No n-gram may come twice among the last `window` generated tokens, except that `allowed` tokens always may."""
+    """Bans any n-gram that already occurs in the last `window` generated tokens. The `allowed` tokens are never
+    banned."""
 
     n: int = 30
     window: int = 90
     allowed: tuple[int, ...] = (128821, 128822)  # <td> and </td>
 
     def ban(self, logits: Float[Tensor, "b v"], generated: Int[Tensor, "b t"]) -> Float[Tensor, "b v"]:
-        """(B, V) logits, in place, −∞ where a token would end an n-gram of the (B, t) tokens generated so far."""
+        """Sets (B, V) logits, in place, to −∞ for each token that would complete an n-gram of the (B, t) tokens
+        generated so far."""
         recent = generated[:, -self.window :]
         if recent.shape[1] < self.n:
             return logits
@@ -42,25 +44,25 @@ class NoRepeat:
         return logits.scatter_reduce_(1, last, torch.where(again, -torch.inf, torch.inf), "amin")
 
 
-IMAGE = NoRepeat(30, 90)  #: as published for single images
-PDF = NoRepeat(20, 50)  #: and for the pages of a PDF
+IMAGE = NoRepeat(30, 90)  #: the published values for single images
+PDF = NoRepeat(20, 50)  #: the published values for the pages of a PDF
 
 
 @dataclass(frozen=True)
 class Generated:
-    """`tokens` without the end token. Status "ok" ended by itself, "truncated" met the limit, "looped" repeated a
-    block of tokens and was cut behind its first occurrence."""
+    """The `tokens` of an answer, without the end token. The status is "ok" if it ended by itself, "truncated" if it
+    reached the limit, and "looped" if it repeated a block of tokens and was cut after the first occurrence."""
 
     tokens: tuple[int, ...]
     status: Status
 
 
 class LoopWatch:
-    """Sees when a sequence goes on repeating a block of up to `longest` tokens, whatever the block.
+    """Detects when a sequence keeps repeating a block of up to `longest` tokens.
 
-    For each period it counts how many of the latest tokens equal the one a period before. A loop is a block that
-    came `REPEATS` times and over at least `TEXT` tokens, or `CELLS` where a quarter of it are `allowed` tokens, because
-    the empty cells of a real table repeat as well.
+    For each period it counts how many of the latest tokens equal the token one period before. A loop is a block that
+    occurred `REPEATS` times and covers at least `TEXT` tokens, or `CELLS` tokens if a quarter of the block are
+    `allowed` tokens, because the empty cells of a real table repeat as well.
     """
 
     REPEATS = 4
@@ -70,13 +72,13 @@ class LoopWatch:
     def __init__(self, rows: int, steps: int, longest: int = 2048, allowed: Sequence[int] = ()) -> None:
         longest = max(1, min(longest, steps // self.REPEATS))
         self._period = np.arange(1, longest + 1)
-        self._tokens = np.full((rows, longest + steps), -1, np.int64)  # padded in front: nothing equals −1
+        self._tokens = np.full((rows, longest + steps), -1, np.int64)  # padded in front with −1, which equals no token
         self._run = np.zeros((rows, longest), np.int32)
         self._allowed = np.array(allowed, np.int64)
         self._length = 0
 
     def add(self, tokens: NDArray[np.int64]) -> dict[int, int]:
-        """Takes in (rows,) tokens; gives for each row that loops the number of tokens to keep of it."""
+        """Takes the next (rows,) tokens. Returns, for each row that loops, how many of its tokens to keep."""
         longest = len(self._period)
         now = longest + self._length
         before = self._tokens[:, self._length : now][:, ::-1]  # by period
@@ -89,7 +91,7 @@ class LoopWatch:
         return {row: end for row in rows if (end := self._end(row, repeats[row]))}
 
     def _end(self, row: int, repeats: NDArray[np.bool_]) -> int:
-        """Tokens to keep of a row whose latest tokens repeat, 0 if they may."""
+        """How many tokens to keep of a row whose latest tokens repeat; 0 if the repetition is allowed."""
         period = int(self._period[repeats.argmax()])
         run = int(self._run[row, period - 1])
         now = len(self._period) + self._length
@@ -98,7 +100,7 @@ class LoopWatch:
         return 0 if cells and run + period < self.CELLS else self._length - run
 
     def keep(self, rows: NDArray[np.int64]) -> None:
-        """Forgets all rows but these."""
+        """Drops all rows except these."""
         self._tokens, self._run = self._tokens[rows], self._run[rows]
 
 
@@ -110,7 +112,8 @@ def generate(
     limit: int | None = None,
     no_repeat: NoRepeat | None = IMAGE,
 ) -> list[Generated]:
-    """The likeliest continuation of each (T, D) prompt until the token `end`, at most `limit` tokens, or the context.
+    """Returns the greedy continuation of each (T, D) prompt, up to the token `end`, `limit` tokens, or the end of the
+    context.
 
     Raises UsageError for a prompt that leaves no room in the context.
     """
@@ -121,13 +124,13 @@ def generate(
     if max(lengths) >= context:
         raise UsageError(f"a prompt of {max(lengths)} tokens leaves no room in a context of {context}")
     steps = context - min(lengths) if limit is None else min(limit, context - min(lengths))
-    room = [min(steps, context - length) for length in lengths]  # of each sequence, in tokens
+    room = [min(steps, context - length) for length in lengths]  # how many tokens each sequence may still take
     device = prompts[0].device
 
     hidden, cache = prefill(decoder, prompts, max(lengths) + steps)
     generated = torch.zeros(len(prompts), steps, dtype=torch.int64, device=device)
     watch = LoopWatch(len(prompts), steps, allowed=no_repeat.allowed if no_repeat else ())
-    rows = np.arange(len(prompts))  # which prompt each row of the batch continues
+    rows = np.arange(len(prompts))  # the prompt that each row of the batch continues
     alive = np.ones(len(prompts), bool)
     tokens: list[list[int]] = [[] for _ in prompts]
     status: list[Status] = ["truncated"] * len(prompts)
@@ -151,7 +154,7 @@ def generate(
             alive[i] = new[i] != end and i not in loops and step + 1 < room[row]
         if not alive.any():
             break
-        if 2 * alive.sum() <= len(alive):  # go on with those that are not done
+        if 2 * alive.sum() <= len(alive):  # drop the sequences that are done
             kept = torch.from_numpy(np.flatnonzero(alive)).to(device)
             generated = generated[kept]
             cache.keep(kept)
@@ -164,7 +167,8 @@ def generate(
 def prefill(
     decoder: MoEDecoder, prompts: Sequence[Float[Tensor, "_ d"]], capacity: int
 ) -> tuple[Float[Tensor, "b d"], Cache]:
-    """(B, D) what the decoder makes of the end of each (T, D) prompt, and a cache that holds all of them."""
+    """Runs the decoder over the (T, D) prompts. Returns its (B, D) output at the end of each prompt, and a cache that
+    contains all of them."""
     config, device = decoder.config, prompts[0].device
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
     padded = torch.nn.utils.rnn.pad_sequence(list(prompts), batch_first=True)
@@ -175,7 +179,7 @@ def prefill(
 
 
 def decode(decoder: MoEDecoder, tokens: Int[Tensor, " b"], cache: Cache) -> Float[Tensor, "b d"]:
-    """(B, D) what the decoder makes of one more token (B,) of each sequence."""
+    """Runs the decoder over one more token (B,) of each sequence and returns its (B, D) output."""
     hidden = decoder(decoder.embed_tokens(tokens)[:, None], cache)
     cache.advance(1, cache.longest + 1)
     return hidden[:, 0]

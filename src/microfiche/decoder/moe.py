@@ -1,8 +1,8 @@
-"""The mixture-of-experts language model behind the encoder: vectors in, logits of the next token out.
+"""The mixture-of-experts language model behind the encoders: it takes vectors and returns the logits of the next token.
 
-RMSNorm, rotary positions (half-split), plain multi-head attention, a dense first layer, then layers whose MLP is a
-few shared experts and the best k of many. It knows nothing of images, tokenizers or how tokens are chosen.
-After DeepSeek-V2 (arXiv 2405.04434) and DeepSeekMoE (arXiv 2401.06066) as DeepSeek-OCR publishes them.
+It has RMSNorm, rotary positions (half-split), plain multi-head attention, a dense first layer, and then layers whose
+MLP is a few shared experts and the best k of many. It knows nothing of images, tokenizers or how tokens are chosen.
+After DeepSeek-V2 (arXiv 2405.04434) and DeepSeekMoE (arXiv 2401.06066), as published in DeepSeek-OCR.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from microfiche.decoder.cache import Cache
 
 @dataclass(frozen=True)
 class MoEConfig:
-    """Sizes of a decoder; the defaults are DeepSeek-OCR's 3B. `expert` is the hidden width of one expert."""
+    """Sizes of a decoder; the defaults are those of DeepSeek-OCR's 3B model. `expert` is the hidden width of one
+    expert."""
 
     vocabulary: int = 129280
     width: int = 1280
@@ -50,9 +51,11 @@ class Routing:
 
 
 def balance_loss(routings: list[Routing], mask: Bool[Tensor, "b t"] | None = None) -> Float[Tensor, ""]:
-    """How unevenly experts are used, 1 where evenly, mean over layers and sequences; `mask` (B, T) marks real tokens.
+    """How unevenly the experts are used, as the mean over layers and sequences; 1 if evenly. `mask` (B, T) marks real
+    tokens.
 
-    The auxiliary loss of each sequence in DeepSeek-V2, equation 23, without its factor (0.001 in training).
+    This is DeepSeek-V2's auxiliary loss for each sequence (arXiv 2405.04434, equation 23), without its factor
+    (0.001 in training).
     """
     losses = []
     for routing in routings:
@@ -75,7 +78,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """Each vector divided by its root mean square, times a weight."""
+        """(…, D) → (…, D): each vector divided by its root mean square, times a weight."""
         wide = x.float()
         wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.epsilon)
         return self.weight * wide.to(x.dtype)
@@ -84,7 +87,7 @@ class RMSNorm(nn.Module):
 def rotary(
     positions: Int[Tensor, "b t"], head_width: int, theta: float, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "b 1 t d"], Float[Tensor, "b 1 t d"]]:
-    """Cosines and sines (B, 1, T, head_width) of the angles at (B, T) positions."""
+    """Returns the cosines and sines (B, 1, T, head width) of the angles at (B, T) positions."""
     exponents = torch.arange(0, head_width, 2, device=positions.device, dtype=torch.float32) / head_width
     angles = positions[:, None, :, None].float() * (1.0 / theta**exponents)
     angles = torch.cat([angles, angles], dim=-1)
@@ -94,7 +97,7 @@ def rotary(
 def rotate(
     x: Float[Tensor, "b heads t d"], cos: Float[Tensor, "b 1 t d"], sin: Float[Tensor, "b 1 t d"]
 ) -> Float[Tensor, "b heads t d"]:
-    """Turns (first half, second half) pairs of the last axis."""
+    """Rotates (B, heads, T, head width) vectors; a pair is one number of the first half and one of the second."""
     a, b = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-b, a], dim=-1) * sin
 
@@ -116,7 +119,8 @@ class Attention(nn.Module):
         cache: Cache | None,
         layer: int,
     ) -> Float[Tensor, "b t d"]:
-        """Attention of each vector to those before it and those in the cache, which takes these in."""
+        """(B, T, D) → (B, T, D). Each vector attends to itself, to those before it, and to those in the cache, to which
+        these are added."""
         b, t, d = x.shape
         q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
@@ -128,7 +132,7 @@ class Attention(nn.Module):
 
 
 class GatedMLP(nn.Module):
-    """SwiGLU; `gate_up` holds the gate's rows, then the other factor's."""
+    """A SwiGLU MLP; `gate_up` has the rows of the gate first, then those of the other factor."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -136,12 +140,12 @@ class GatedMLP(nn.Module):
         self.down = nn.Linear(hidden, width, bias=False)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """The MLP of each vector."""
+        """(…, D) → (…, D): the MLP of each vector."""
         return self.down(gated(self.gate_up(x)))
 
 
 def gated(x: Float[Tensor, "*b both"]) -> Float[Tensor, "*b half"]:
-    """The first half, passed through SiLU, times the second."""
+    """(…, 2H) → (…, H): the first half, passed through SiLU, times the second."""
     gate, up = x.chunk(2, dim=-1)
     return F.silu(gate) * up
 
@@ -154,16 +158,17 @@ class GroupedLinear(nn.Module):
         self.weight = nn.Parameter(torch.randn(experts, out, width) * width**-0.5)
 
     def forward(self, x: Float[Tensor, "n d"], ends: Int[Tensor, " experts"]) -> Float[Tensor, "n out"]:
-        """(N, in) rows → (N, out); the rows of expert e end before row `ends[e]`, (experts,) int32."""
+        """(N, in) → (N, out); the rows of expert e end before row `ends[e]`, (experts,) int32."""
         weight: Tensor = self.weight
-        if torch.is_autocast_enabled(x.device.type):  # which leaves grouped products as they are
+        if torch.is_autocast_enabled(x.device.type):  # autocast does not convert grouped products
             dtype = torch.get_autocast_dtype(x.device.type)
             x, weight = x.to(dtype), weight.to(dtype)
         return F.grouped_mm(x, weight.transpose(1, 2), offs=ends)
 
 
 class Experts(nn.Module):
-    """Every token through the experts chosen for it: rows sorted by expert, two grouped products, sorted back."""
+    """Sends every token through the experts chosen for it: sorts the rows by expert, takes two grouped products, and
+    sorts back."""
 
     def __init__(self, experts: int, width: int, hidden: int) -> None:
         super().__init__()
@@ -174,7 +179,7 @@ class Experts(nn.Module):
     def forward(
         self, x: Float[Tensor, "n d"], weight: Float[Tensor, "n k"], chosen: Int[Tensor, "n k"]
     ) -> Float[Tensor, "n d"]:
-        """(N, D) tokens, (N, k) float32 weights and int64 experts → (N, D), summed in float32."""
+        """(N, D) tokens, (N, k) float32 weights and (N, k) int64 experts → (N, D), summed in float32."""
         expert, order = chosen.flatten().sort(stable=True)
         ends = torch.searchsorted(expert, torch.arange(self.experts, device=x.device), right=True)
         ends = ends.to(torch.int32)
@@ -184,7 +189,7 @@ class Experts(nn.Module):
 
 
 class MoE(nn.Module):
-    """The best k of many experts, chosen for each vector by a gate, and a few that all vectors share."""
+    """The best k of many experts, chosen for each vector by a gate, and a few experts that all vectors share."""
 
     def __init__(self, config: MoEConfig) -> None:
         super().__init__()
@@ -194,7 +199,7 @@ class MoE(nn.Module):
         self.shared_experts = GatedMLP(config.width, config.shared * config.expert)
 
     def forward(self, x: Float[Tensor, "b t d"]) -> tuple[Float[Tensor, "b t d"], Routing]:
-        """What the experts make of each vector, and which were chosen."""
+        """(B, T, D) → (B, T, D), and the routing: which experts were chosen for each vector."""
         probability = F.linear(x.float(), self.gate.float()).softmax(-1)
         weight, chosen = probability.topk(self.chosen, dim=-1)  # not renormalised
         routed = self.experts(x.flatten(0, 1), weight.flatten(0, 1), chosen.flatten(0, 1))
@@ -219,7 +224,8 @@ class Layer(nn.Module):
         cache: Cache | None,
         layer: int,
     ) -> tuple[Float[Tensor, "b t d"], Routing | None]:
-        """Attention and MLP, each added to what came in; and the routing, where the layer has experts."""
+        """(B, T, D) → (B, T, D): attention and MLP, each added to its input; and the routing, if the layer has
+        experts."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, cache, layer)
         normed = self.post_attention_layernorm(x)
         if not isinstance(self.mlp, MoE):
@@ -229,7 +235,8 @@ class Layer(nn.Module):
 
 
 class MoEDecoder(nn.Module):
-    """The language model; `embed_tokens` makes vectors of tokens, `lm_head` logits of what `forward` gives."""
+    """The language model. `embed_tokens` turns tokens into vectors; `lm_head` turns the output of `forward` into
+    logits."""
 
     def __init__(self, config: MoEConfig) -> None:
         super().__init__()
@@ -242,10 +249,11 @@ class MoEDecoder(nn.Module):
     def forward(
         self, x: Float[Tensor, "b t d"], cache: Cache | None = None, routings: list[Routing] | None = None
     ) -> Float[Tensor, "b t d"]:
-        """(B, T, D) vectors → (B, T, D), each seeing those before it, and those in the cache, which takes them in.
+        """(B, T, D) vectors → (B, T, D). Each vector attends to itself, to those before it, and to those in the cache,
+        to which these are added.
 
-        `routings` is given one Routing for each layer with experts. Sequences of different length are padded on the
-        right; what stands behind a sequence's end is of no meaning.
+        One Routing for each layer with experts is appended to `routings`. Sequences of different lengths are padded on
+        the right; the output at padding has no meaning.
         """
         b, t, _ = x.shape
         positions = torch.arange(t, device=x.device).expand(b, t)
@@ -259,5 +267,5 @@ class MoEDecoder(nn.Module):
         return self.norm(x)
 
     def logits(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b v"]:
-        """(…, D) of `forward` → (…, vocabulary) float32."""
+        """(…, D) output of `forward` → (…, V) float32 logits."""
         return self.lm_head(x).float()

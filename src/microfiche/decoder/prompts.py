@@ -1,4 +1,4 @@
-"""What DeepSeek-OCR can be asked: the published prompts (its README), by the names of their tasks."""
+"""The published prompts of DeepSeek-OCR (from its README), by the names of their tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOCATE = "locate:"
 
 
 def prompt(task: str) -> str:
-    """The prompt for a task: one of PROMPTS, or locate:WORDS; UsageError for another."""
+    """Returns the prompt for a task: one of PROMPTS, or locate:WORDS. Raises UsageError for any other."""
     if task in PROMPTS:
         return PROMPTS[task]
     words = task.removeprefix(LOCATE).strip()

@@ -1,1 +1,1 @@
-"""The published family: views, SAM, CLIP, the model, its checkpoint files and adapters."""
+"""The published DeepSeek-OCR model: views, SAM, CLIP, the model, its checkpoint files, and adapters."""

@@ -1,6 +1,6 @@
 """Low-rank adapters of DeepSeek-OCR's decoder, stored as peft stores them: adapter_model.safetensors and its config.
 
-What an adapter learned is added to the weights once, where they are read, so nothing is slower for it and peft is not
+What an adapter learned is added to the weights once, when they are loaded, so reading is not slower and peft is not
 needed. After LoRA (Hu et al. 2021, arXiv 2106.09685): W + (alpha / r) · B·A.
 """
 
@@ -21,15 +21,16 @@ from microfiche.files import whole_file
 from microfiche.weights.tensors import first, header, write
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-PREFIX = "base_model.model."  #: before every name, as peft has it
+PREFIX = "base_model.model."  #: peft puts it before every name
 LINEAR = r"decoder\.layers\.\d+\.(self_attn\.(qkv|o_proj)|mlp\.(shared_experts\.)?(gate_up|down))"
 EXPERTS = ("mlp.experts.gate_up.weight", "mlp.experts.down.weight")
-#: Settings of peft that would change what the two matrices mean.
+#: The settings of peft that would change the meaning of the two matrices.
 UNKNOWN = ("use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "fan_in_fan_out", "layer_replication")
 
 
 def adaptable(model: nn.Module) -> dict[str, tuple[int, int, int]]:
-    """Experts (1 where there are none), rows and columns of every parameter that an adapter may change, by name."""
+    """Returns for every parameter that an adapter may change, by name, its experts (1 if it has none), rows and
+    columns."""
     found = {}
     for name, parameter in model.named_parameters():
         if re.fullmatch(LINEAR, name.removesuffix(".weight")) or name.endswith(EXPERTS):
@@ -39,7 +40,7 @@ def adaptable(model: nn.Module) -> dict[str, tuple[int, int, int]]:
 
 
 class Adapter:
-    """What was learned of some of a model's parameters."""
+    """What was learned about some of a model's parameters."""
 
     def __init__(self, scale: float, factors: Mapping[str, tuple[Tensor, Tensor]]) -> None:
         """`factors` are B (experts, rows, r) and A (experts, r, columns) of each parameter."""
@@ -47,8 +48,8 @@ class Adapter:
 
     @classmethod
     def read(cls, folder: Path, model: nn.Module) -> Adapter:
-        """The adapter in `folder` for `model`; CheckpointError, naming what is wrong, where it is damaged or another
-        model's."""
+        """Reads the adapter in `folder` for `model`. Raises CheckpointError, with what is wrong, if it is damaged or
+        belongs to another model."""
         rank, scale = _config(folder / CONFIG)
         file = folder / WEIGHTS
         if not file.is_file():
@@ -66,14 +67,15 @@ class Adapter:
                 if found.shape != shape or not found.floats:
                     raise CheckpointError(f"{file}: {key} is {found.shape} of {found.dtype}, not {shape} floats")
             up, down = stored.pop(b).mapped().float(), stored.pop(a).mapped().float()
-            # B holds the experts of each of its r columns side by side, A the r rows of each expert below each other.
+            # B has the experts of each of its r columns side by side, A the r rows of each expert one below another.
             factors[name] = (up.view(rows, rank, experts).permute(2, 0, 1), down.view(experts, rank, columns))
         if stored:
             raise CheckpointError(f"{file}: {min(stored)} belongs to no part of the model that an adapter changes")
         return cls(scale, factors)
 
     def change(self, parameter: str, expert: int | None, rows: tuple[int, int] | None) -> Tensor | None:
-        """float32 to be added to `rows` of the matrix `expert` of a parameter; None where nothing was learned."""
+        """Returns the float32 change of `rows` of the matrix `expert` of a parameter, or None if nothing was learned
+        about it."""
         if parameter not in self._factors:
             return None
         up, down = (factor[expert or 0] for factor in self._factors[parameter])
@@ -81,7 +83,8 @@ class Adapter:
 
 
 def save(config: Mapping[str, Any], factors: Mapping[str, Tensor], folder: Path) -> None:
-    """Writes an adapter that peft and `Adapter.read` read; `factors` by peft's names without their prefix."""
+    """Writes an adapter that peft and `Adapter.read` can read. The keys of `factors` are peft's names without their
+    prefix."""
     named = {f"{PREFIX}{name}": factors[name] for name in sorted(factors)}
     write(folder / WEIGHTS, {name: (torch.float32, tuple(t.shape)) for name, t in named.items()}, named.values())
     if first():
@@ -90,7 +93,7 @@ def save(config: Mapping[str, Any], factors: Mapping[str, Tensor], folder: Path)
 
 
 def _config(path: Path) -> tuple[int, float]:
-    """Rank and scale; CheckpointError if the file is none of an adapter that is only these."""
+    """Returns rank and scale. Raises CheckpointError if the file is not the configuration of a plain LoRA adapter."""
     try:
         config = json.loads(path.read_bytes())
         rank, alpha = config["r"], config["lora_alpha"]

@@ -1,7 +1,7 @@
-"""The published DeepSeek-OCR checkpoint: its tensors under their own names, into our modules, one at a time.
+"""The published DeepSeek-OCR checkpoint: loads its tensors, under their own names, into our modules one at a time.
 
-All names, shapes and byte ranges are checked before the first tensor is mapped; each goes from the file straight to
-its place, so memory holds the model once and the largest tensor beside it.
+All names, shapes and byte ranges are checked before the first tensor is mapped. Each tensor then goes straight from the
+file to its place, so memory holds the model once, plus the largest tensor.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from microfiche.page import Checkpoint
 from microfiche.weights.tensors import FLOATS, Stored, first, header, whole, write
 
 HUB = "deepseek-ai/DeepSeek-OCR"
-NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  #: of a repository on the hub
+NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  #: the name of a repository on the hub
 INDEX = "model.safetensors.index.json"
-ROWS_AT_ONCE = 4096  #: that are made int8
-HASHED = 4096  #: bytes of each tensor that name the weights
+ROWS_AT_ONCE = 4096  #: rows that are converted to int8 at a time
+HASHED = 4096  #: bytes at the beginning of each tensor that identify the weights
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Slot:
-    """Where a tensor of the checkpoint goes: `parameter`, or of that the matrix `expert`, or of that the rows from
-    `rows[0]` to before `rows[1]`. A `parameter` of None is in the checkpoint but in no computation."""
+    """Where a tensor of the checkpoint goes: to `parameter`, or to its matrix `expert`, or to the rows of that from
+    `rows[0]` up to `rows[1]`. If `parameter` is None, the checkpoint has the tensor but no computation uses it."""
 
     shape: tuple[int, ...]
     parameter: str | None
@@ -50,12 +50,12 @@ class Slot:
 
 
 def slots(config: DeepSeekOCRConfig) -> dict[str, Slot]:
-    """Every tensor of a checkpoint of these sizes, by its published name."""
+    """Returns the Slot of every tensor of a checkpoint of these sizes, by its published name."""
     return dict(chain(_sam(config), _clip(config), _around(config), _decoder(config)))
 
 
 def official_tensors(config: DeepSeekOCRConfig | None = None) -> dict[str, tuple[int, ...]]:
-    """Name → shape of every tensor, of the published 3B checkpoint by default: 2,710 tensors."""
+    """Returns the name and shape of every tensor; by default, the 2,710 tensors of the published 3B checkpoint."""
     return {name: slot.shape for name, slot in slots(config or DeepSeekOCRConfig()).items()}
 
 
@@ -165,13 +165,14 @@ def load(
     config: DeepSeekOCRConfig | None = None,
     adapter: str | Path | None = None,
 ) -> DeepSeekOCR:
-    """The model from `path`, a folder or a name on the hub (OWNER/NAME; None: the published one), of which the hub's
-    cache is asked first.
+    """Loads the model from `path`, a folder or a name on the hub (OWNER/NAME; None means the published one). A name is
+    first looked up in the hub's local cache.
 
-    `dtype` is float32, bfloat16, or int8 for matrices held in int8; None takes bfloat16 where the device computes in
-    it. What the low-rank `adapter` in a folder learned is added to the weights as they are read. Raises
-    CheckpointError, naming the first offending tensor or file, for a checkpoint that is damaged or of another shape,
-    and UsageError where there is no such device, or, saying how much is needed, its free memory cannot hold it.
+    `dtype` is float32, bfloat16, or int8, which keeps the matrices in int8; None chooses bfloat16 if the device
+    computes in it. `adapter` is a folder with a low-rank adapter that is added to the weights while they are read.
+    Raises CheckpointError, with the first wrong tensor or file, if the checkpoint is damaged or has another shape.
+    Raises UsageError if there is no such device, or if its free memory is too small; the message says how much is
+    needed.
     """
     device_named(device)
     config = config or DeepSeekOCRConfig()
@@ -197,14 +198,14 @@ def load(
 
 
 def save(model: DeepSeekOCR, folder: Path, dtype: torch.dtype = torch.bfloat16) -> None:
-    """Writes `folder`/model.safetensors under the published names, and tokenizer.json, for `load` or anyone else.
+    """Writes `folder`/model.safetensors under the published names, and tokenizer.json, for `load` or any other program.
 
-    The patch convolution of CLIP, which is in the checkpoint but in no computation, is zeros. All processes that hold
-    a part of a sharded model must call. UsageError for a model whose matrices are held in int8.
+    CLIP's patch convolution, which the checkpoint has but no computation uses, is written as zeros. If the model is
+    sharded, all processes that hold a part must call this. Raises UsageError for a model in int8.
     """
     places = dict(model.named_parameters())
     if any(parameter.dtype is torch.int8 for parameter in places.values()):
-        raise UsageError("deepseek-ocr: a model held in int8 is not saved; load it in bfloat16 or float32")
+        raise UsageError("deepseek-ocr: a model in int8 cannot be saved; load it in bfloat16 or float32")
     expected = slots(model.config)
 
     def values() -> Iterator[Tensor]:
@@ -224,14 +225,14 @@ def save(model: DeepSeekOCR, folder: Path, dtype: torch.dtype = torch.bfloat16) 
 
 
 def empty(config: DeepSeekOCRConfig | None = None) -> DeepSeekOCR:
-    """The model of these sizes without memory for its weights, for counting them."""
+    """Builds the model of these sizes without memory for its weights, to count them."""
     return _empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), torch.float32, "cpu")
 
 
 def memory(
     config: DeepSeekOCRConfig | None = None, dtype: torch.dtype = torch.bfloat16, device: str = "cpu"
 ) -> int:
-    """Bytes the weights take in memory once loaded."""
+    """Returns how many bytes the weights take in memory once they are loaded."""
     return _bytes(_empty(config or DeepSeekOCRConfig(), Tokenizer(BPE()), dtype, device))
 
 
@@ -240,7 +241,7 @@ def _bytes(model: DeepSeekOCR) -> int:
 
 
 def _empty(config: DeepSeekOCRConfig, tokenizer: Tokenizer, dtype: torch.dtype, device: str) -> DeepSeekOCR:
-    """The model without memory for its weights."""
+    """Builds the model without memory for its weights."""
     with torch.device("meta"):
         model = DeepSeekOCR(config, tokenizer).to(fast_dtype(device) if dtype is torch.int8 else dtype)
         if dtype is torch.int8:
@@ -269,7 +270,8 @@ def _part(parameter: Tensor, slot: Slot) -> Tensor:
 
 
 def _folder(path: str | Path) -> Path:
-    """`path` itself where it is a folder or can only be one, else what the hub has under that name."""
+    """Returns `path` itself if it is a folder or cannot be a name on the hub; otherwise downloads what the hub has
+    under that name."""
     name = str(path)
     if Path(path).exists() or not NAME.fullmatch(name):
         return Path(path)
@@ -277,11 +279,11 @@ def _folder(path: str | Path) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise CheckpointError(
-            f"deepseek-ocr: no folder {name}; give that of the weights, or `pip install huggingface_hub` to fetch them"
+            f"deepseek-ocr: no folder {name}; give the weights' folder, or `pip install huggingface_hub` to fetch them"
         ) from error
     try:
         return Path(snapshot_download(name, allow_patterns=["*.safetensors", INDEX, "tokenizer.json"]))
-    except Exception as error:  # the hub's own family of errors, of OSError and of ValueError
+    except Exception as error:  # the hub's errors derive from OSError or ValueError
         raise CheckpointError(f"deepseek-ocr: {name} cannot be fetched ({str(error).splitlines()[0]})") from error
 
 
@@ -297,8 +299,8 @@ def _tokenizer(folder: Path, config: DeepSeekOCRConfig) -> Tokenizer:
 
 
 def _identity(stored: Iterable[Stored], adapter: Path | None) -> Checkpoint:
-    """The name of weights whose files are too large to hash whole whenever they are loaded: the SHA-256 of the shape
-    and the first bytes of every tensor, and of an adapter's file."""
+    """Identifies weights whose files are too large to hash whole at each load: the SHA-256 of the dtype, shape and
+    first bytes of every tensor, and of an adapter's file."""
     digest = hashlib.sha256()
     for tensor in sorted(stored, key=lambda tensor: (tensor.file, tensor.begin)):
         with tensor.file.open("rb") as file:
@@ -321,7 +323,8 @@ def _room(model: DeepSeekOCR, device: str) -> None:
 
 
 def _checked(folder: Path, expected: dict[str, Slot]) -> dict[str, Stored]:
-    """Every tensor that the files hold, which are all those expected, whole and of their shape, and no others."""
+    """Returns every tensor in the files. Raises CheckpointError unless they are exactly the expected ones, complete and
+    of the right shape."""
     stored = {name: tensor for path in _files(folder) for name, tensor in header(path).items()}
     for name, slot in expected.items():
         if name not in stored:
@@ -339,7 +342,7 @@ def _checked(folder: Path, expected: dict[str, Slot]) -> dict[str, Stored]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a checkpoint: those its index names, else all there are."""
+    """Returns the files of a checkpoint: those that its index names, or all there are."""
     index = folder / INDEX
     if not index.is_file():
         if files := sorted(folder.glob("*.safetensors")):

@@ -1,7 +1,8 @@
-"""CLIP-L's transformer, which lets SAM's vectors of one view see each other: SAM's map takes the patches' place.
+"""CLIP-L's transformer, in which the vectors of one view, as SAM made them, attend to each other.
 
-It never sees pixels; the checkpoint's patch convolution is not part of it. Names inside are the published
-checkpoint's. After CLIP (Radford et al. 2021, arXiv 2103.00020) and arXiv 2510.18234, section 3.2.
+SAM's map takes the place of the patches, so CLIP never sees pixels, and the checkpoint's patch convolution is not used.
+Names inside are the published checkpoint's. After CLIP (Radford et al. 2021, arXiv 2103.00020) and arXiv 2510.18234,
+section 3.2.
 """
 
 from __future__ import annotations
@@ -37,14 +38,14 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Lets the vectors of each view see each other."""
+        """(B, N, D) → (B, N, D): the vectors of each view attend to each other."""
         b, n, d = x.shape
         q, k, v = self.qkv_proj(x).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, d))
 
 
 class MLP(nn.Module):
-    """Two linear layers with CLIP's quick GELU between."""
+    """Two linear layers with CLIP's quick GELU in between."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """The MLP of each vector."""
+        """(…, D) → (…, D): the MLP of each vector."""
         x = self.fc1(x)
         return self.fc2(x * torch.sigmoid(1.702 * x))
 
@@ -68,13 +69,13 @@ class Layer(nn.Module):
         self.mlp = MLP(config.width, config.mlp)
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Attention and MLP, each added to what came in."""
+        """(B, N, D) → (B, N, D): attention and MLP, each added to its input."""
         x = x + self.self_attn(self.layer_norm1(x))
         return x + self.mlp(self.layer_norm2(x))
 
 
 class Embeddings(nn.Module):
-    """(B, D, g, g) map → (B, 1 + g², D): the class vector, then the map row by row, positions added to all."""
+    """(B, D, g, g) map → (B, 1 + g², D): the class vector, then the map row by row, with positions added to all."""
 
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
@@ -83,7 +84,7 @@ class Embeddings(nn.Module):
         self.position_embedding = nn.Embedding(config.grid**2 + 1, config.width)
 
     def forward(self, features: Float[Tensor, "b d g g"]) -> Float[Tensor, "b n d"]:
-        """The class vector and the map's, with their positions."""
+        """(B, D, g, g) → (B, 1 + g², D): the class vector and the map's vectors, with their positions."""
         first, rest = self.position_embedding.weight[:1], self.position_embedding.weight[1:]
         places = resized(rest.T.reshape(1, -1, self.grid, self.grid), features.shape[-1])
         first = (self.class_embedding + first).expand(len(features), 1, -1)
@@ -91,14 +92,14 @@ class Embeddings(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The layers."""
+    """The layers, one after another."""
 
     def __init__(self, config: CLIPConfig) -> None:
         super().__init__()
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
 
     def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """All layers, one after another."""
+        """(B, N, D) → (B, N, D) through all layers."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -114,5 +115,5 @@ class CLIP(nn.Module):
         self.transformer = Transformer(config)
 
     def forward(self, features: Float[Tensor, "b d g g"]) -> Float[Tensor, "b n d"]:
-        """The map's vectors, row by row, each having seen the others."""
+        """(B, D, g, g) → (B, g², D): the map's vectors, row by row, after they attended to each other."""
         return self.transformer(self.pre_layrnorm(self.embeddings(features)))[:, 1:]

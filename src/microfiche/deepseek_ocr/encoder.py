@@ -1,8 +1,8 @@
-"""DeepEncoder: the views of pages → the vectors that stand for each page before the decoder.
+"""DeepEncoder: the views of pages → the vectors that stand for each page in the decoder's input.
 
-SAM and CLIP side by side, projected to the decoder's width, rows ended by a newline vector, tiles laid out as one
-canvas before the global view, a separator at the end. It knows nothing of modes or text.
-After arXiv 2510.18234, section 3.2, and the published code.
+The outputs of SAM and CLIP are put side by side and projected to the decoder's width. A newline vector ends each row,
+the tiles are laid out as one canvas before the global view, and a separator comes last. It knows nothing of modes or
+text. After arXiv 2510.18234, section 3.2, and the published code.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from microfiche.deepseek_ocr.clip import CLIP, CLIPConfig
 from microfiche.deepseek_ocr.sam import SAM, SAMConfig
 from microfiche.deepseek_ocr.views import Views
 
-PIXELS_AT_ONCE = 16 * 1024 * 1024  #: on an accelerator; the CPU gains nothing from more than one view at a time
+PIXELS_AT_ONCE = 16 * 1024 * 1024  #: pixels in a batch of views on an accelerator; the CPU gains nothing from batches
 
 
 class DeepEncoder(nn.Module):
-    """Views → (n, width) vectors a page."""
+    """The views of each page → (n, width) vectors."""
 
     def __init__(self, sam: SAMConfig, clip: CLIPConfig, width: int) -> None:
         super().__init__()
@@ -38,12 +38,12 @@ class DeepEncoder(nn.Module):
         return self.projector(both).view(len(local), *local.shape[-2:], -1)
 
     def forward(self, pages: Sequence[Views]) -> list[Tensor]:
-        """(len(views), width) vectors for each page; views of equal side go through together."""
+        """Returns (len(views), width) vectors for each page. Views of equal side are processed together."""
         seen = self._seen([view for page in pages for view in (page.page, *page.tiles)])
         return [self._arranged(next(seen), [next(seen) for _ in page.tiles], page.grid) for page in pages]
 
     def _seen(self, views: list[Tensor]) -> Iterator[Tensor]:
-        """The (g, g, width) features of each view."""
+        """Yields the (g, g, width) features of each view."""
         device, dtype = self.newline.device, self.newline.dtype
         features: dict[int, Tensor] = {}
         for side in sorted({view.shape[-1] for view in views}):
@@ -64,6 +64,6 @@ class DeepEncoder(nn.Module):
         return torch.cat(rows)
 
     def _rows(self, canvas: Tensor) -> Tensor:
-        """(rows, columns, D) → (rows · (columns + 1), D): a newline after each row."""
+        """(rows, columns, D) → (rows · (columns + 1), D), with a newline after each row."""
         newline = self.newline.expand(len(canvas), 1, -1)
         return torch.cat([canvas, newline], dim=1).flatten(0, 1)

@@ -1,6 +1,6 @@
-"""Weights held as int8 with one scale for each output row; sums are in the precision of what they are applied to.
+"""Linear layers whose weights are int8 with one scale for each output row. Sums are in the precision of the input.
 
-It knows only matrices: which layers of a model to hold so, and nothing of checkpoints.
+It knows only layers, and nothing of checkpoints.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from microfiche.decoder.moe import GroupedLinear
 
-FEW = 4  #: up to this many rows the CPU multiplies int8 as it is; more rows pay for widening the matrix first
+FEW = 4  #: the CPU multiplies up to this many rows in int8; for more, converting the matrix to floats pays
 
 
 def quantised(weight: Float[Tensor, "*e out d"]) -> tuple[Int8[Tensor, "*e out d"], Float[Tensor, "*e out"]]:
@@ -32,7 +32,7 @@ def product(
 
 
 class Int8Linear(nn.Module):
-    """Takes the place of an nn.Linear."""
+    """Replaces an nn.Linear."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class Int8Linear(nn.Module):
         self.bias = linear.bias
 
     def forward(self, x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n out"]:
-        """The product with the matrix, and the bias where there is one."""
+        """(…, in) → (…, out): the product with the matrix, plus the bias if there is one."""
         y = product(x.reshape(-1, x.shape[-1]), self.weight, self.scale).view(*x.shape[:-1], -1)
         return y if self.bias is None else y + self.bias
 
 
 class Int8GroupedLinear(nn.Module):
-    """Takes the place of a GroupedLinear; goes through the experts that were hit one by one."""
+    """Replaces a GroupedLinear; loops over the experts that have rows."""
 
     def __init__(self, linear: GroupedLinear) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Int8GroupedLinear(nn.Module):
         self.scale = nn.Parameter(scale, requires_grad=False)
 
     def forward(self, x: Float[Tensor, "n d"], ends: Int[Tensor, " experts"]) -> Float[Tensor, "n out"]:
-        """As GroupedLinear's."""
+        """(N, in) rows, (experts,) ends → (N, out); see GroupedLinear."""
         y = x.new_empty(len(x), self.weight.shape[1])
         first = 0
         for expert, end in enumerate(ends.tolist()):
@@ -67,7 +67,7 @@ class Int8GroupedLinear(nn.Module):
 
 
 def hold_in_int8(model: nn.Module) -> None:
-    """Puts the int8 layers, unfilled, in the place of all linear ones of `model`."""
+    """Replaces all linear layers of `model` by int8 layers, whose weights are not filled in."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear):

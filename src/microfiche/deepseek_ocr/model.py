@@ -1,7 +1,8 @@
-"""DeepSeek-OCR: encoder, decoder and tokenizer as one model, images in, text out. Files are checkpoints' business.
+"""DeepSeek-OCR: encoder, decoder and tokenizer as one model that turns images into text. Files are read in
+checkpoint.py.
 
 Prompts, arrangement and decoding are those of the published model (deepseek-ai/DeepSeek-OCR). A page is encoded once
-and can be asked for as often as one likes; a text that loops or does not end is cut, and its reading says so.
+and can then be asked any number of questions. A text that loops or does not end is cut, and its reading says so.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, Vi
 
 SECOND_TRY = MappingProxyType(
     {"tiny": "small", "small": "base", "base": "large", "large": "base", "gundam": "large"}
-)  #: the mode a page is read in again where the first did not come to an end
-ENCODED_AT_ONCE = 8  #: pages whose pixels an accelerator is given at a time; the CPU gains nothing from several
-PAGES_AT_ONCE = 16  #: that are generated together at most; fewer where their keys and values would not fit
+)  #: the mode in which a page is read again if its first reading did not end
+ENCODED_AT_ONCE = 8  #: pages that an accelerator encodes at a time; the CPU gains nothing from batches
+PAGES_AT_ONCE = 16  #: the most pages that are read together; fewer if their keys and values would not fit
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class DeepSeekOCRConfig:
 
 @dataclass(frozen=True)
 class Example:
-    """A page as it is seen, the prompt's ids `before` and `after` it, and the ids of the `answer` with its end."""
+    """An example for training: the views of a page, the prompt's ids `before` and `after` it, and the ids of the
+    `answer`, with its end token."""
 
     views: views.Views
     before: list[int]
@@ -56,12 +58,12 @@ class Example:
     answer: list[int]
 
     def __len__(self) -> int:
-        """Positions that the decoder is given: all but the answer's last, which is only to be foretold."""
+        """The number of positions in the decoder's input: all but the last of the answer, which is only predicted."""
         return len(self.before) + len(self.views) + len(self.after) + len(self.answer) - 1
 
 
 class DeepSeekOCR(nn.Module):
-    """The published model; `tokenizer` is its own, of tokenizer.json."""
+    """The published model; `tokenizer` is its own, from tokenizer.json."""
 
     def __init__(self, config: DeepSeekOCRConfig, tokenizer: Tokenizer, checkpoint: Checkpoint = UNTRAINED) -> None:
         super().__init__()
@@ -72,9 +74,9 @@ class DeepSeekOCR(nn.Module):
         self.decoder = MoEDecoder(config.decoder)
 
     def forward(self, examples: Sequence[Example]) -> tuple[Float[Tensor, "answered v"], list[Routing]]:
-        """(n, vocabulary) float32 logits of the n ids of all answers, each after the true ones before it, and where
-        each layer sent the (B, T) positions of the sequences, padded on the right to the longest; for training.
-        """
+        """Runs the model on examples, for training. Returns (n, V) float32 logits of the n ids of all answers, each
+        given the true ones before it, and the routing of each layer for the (B, T) positions of the sequences, which
+        are padded on the right to the longest."""
         routings: list[Routing] = []
         device = self.encoder.newline.device
         rows, asked = [], []
@@ -87,7 +89,8 @@ class DeepSeekOCR(nn.Module):
         return self.decoder.logits(hidden[nn.utils.rnn.pad_sequence(asked, batch_first=True)]), routings
 
     def prompt(self, task: str, prompt: str | None = None) -> tuple[list[int], list[int]]:
-        """Ids before the image, the first of all included, and after it, of a task or of a `prompt` in its place."""
+        """Returns the ids before the image, including the begin token, and those after it, for a task or, if given, for
+        `prompt`. Raises UsageError for an unknown task or a prompt without exactly one <image>."""
         prompt = prompt or prompt_for(task)
         parts = prompt.strip().split("<image>")
         if len(parts) != 2:
@@ -97,10 +100,11 @@ class DeepSeekOCR(nn.Module):
 
     @torch.inference_mode()
     def encode(self, pages: Sequence[Image.Image | Page], mode: str = "gundam") -> list[VisionTokens]:
-        """The vision tokens of each page in a mode: `views.Views` counts them, and `views.places` says which square of
-        which view each of them stands for.
+        """Returns the vision tokens of each page in a mode. The length of `views.Views` says how many there are, and
+        `views.places` which square of which view each stands for.
 
-        Raises UsageError for an unknown mode, InputError, naming the file, for a picture that cannot be decoded.
+        Raises UsageError for an unknown mode, and InputError, with the file's name, for a picture that cannot be
+        decoded.
         """
         chosen = views.mode(mode)
         at_once = 1 if self.encoder.newline.device.type == "cpu" else ENCODED_AT_ONCE
@@ -131,11 +135,10 @@ class DeepSeekOCR(nn.Module):
         limit: int | None = None,
         no_repeat: NoRepeat | None = IMAGE,
     ) -> list[Reading]:
-        """What is read of each page's tokens when the model is asked to do a task, or the `prompt` in its place, which
-        holds `<image>` once.
+        """Reads the tokens of each page with the prompt of a task, or with `prompt`, which must contain `<image>` once.
 
-        `limit` is the most tokens that a page's text may take, None for all that the context holds. Raises UsageError
-        for an unknown task or a prompt without its `<image>`, CheckpointError for tokens of other weights.
+        `limit` is the most tokens that the text of a page may take; None means all that fit into the context. Raises
+        UsageError for an unknown task or a wrong prompt, and CheckpointError for tokens of other weights.
         """
         return [
             Reading(
@@ -155,7 +158,7 @@ class DeepSeekOCR(nn.Module):
         limit: int | None = None,
         no_repeat: NoRepeat | None = IMAGE,
     ) -> list[Generated]:
-        """The ids of what `read` reads of each page, and how that ended."""
+        """Returns what `read` reads of each page as token ids, and how each answer ended."""
         before, after = self.prompt(task, prompt)
         for page in tokens:
             page.check_made_by(self.checkpoint, self.config.decoder.width)
@@ -170,13 +173,13 @@ class DeepSeekOCR(nn.Module):
         return done
 
     def asking(self, mode: str = "gundam", task: str = "markdown", no_repeat: NoRepeat | None = IMAGE) -> Asking:
-        """The model as a Reader that sees pages in a mode and is asked to do a task; UsageError for an unknown one."""
+        """Returns the model as a Reader with a fixed mode and task. Raises UsageError if either is unknown."""
         views.mode(mode)
         self.prompt(task)
         return Asking(self, mode, task, no_repeat)
 
     def _pages_at_once(self) -> int:
-        """As many as 4/5 of the free memory hold with a full context each (0.5 GB a page in bfloat16)."""
+        """How many pages fit into 4/5 of the free memory, each with a full context (0.5 GB a page in bfloat16)."""
         c, weight = self.config.decoder, self.encoder.newline
         page = 2 * c.layers * c.width * c.context * weight.element_size()
         free = free_memory(weight.device)
@@ -185,7 +188,7 @@ class DeepSeekOCR(nn.Module):
 
 @dataclass(frozen=True)
 class Asking:
-    """A model that sees pages in a `mode` and is asked to do a `task`: see `DeepSeekOCR.asking`."""
+    """The model with a fixed `mode` and `task`, as a Reader; see `DeepSeekOCR.asking`."""
 
     model: DeepSeekOCR
     mode: str
@@ -194,14 +197,14 @@ class Asking:
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The model's weights."""
+        """The name and hash of the model's weights."""
         return self.model.checkpoint
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page."""
+        """Returns the vision tokens of each page."""
         return self.model.encode(pages, self.mode)
 
     def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
-        """What is read of each page; the reason of a reading that is not "ok" names the mode."""
+        """Returns the reading of each page; the reason of one that is not "ok" names the mode."""
         readings = self.model.read(tokens, self.task, no_repeat=self.no_repeat)
         return [one if one.status == "ok" else replace(one, reason=f"{one.reason} in {self.mode}") for one in readings]

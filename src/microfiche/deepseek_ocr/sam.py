@@ -1,7 +1,8 @@
-"""SAM's image encoder (ViT-B) with the neck and the two stride-2 convolutions that DeepSeek-OCR puts behind it.
+"""SAM's image encoder (ViT-B) with its neck and the two stride-2 convolutions that DeepSeek-OCR puts after it.
 
-Pixels → one vector for every 64×64 px. Names inside are the published checkpoint's. It knows nothing of tiles or of
-text. After segment-anything's image encoder (Kirillov et al. 2023, arXiv 2304.02643) and arXiv 2510.18234, section 3.2.
+It turns pixels into one vector for every 64×64 px. Names inside are the published checkpoint's. It knows nothing of
+tiles or text. After segment-anything's image encoder (Kirillov et al. 2023, arXiv 2304.02643) and arXiv 2510.18234,
+section 3.2.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BIAS_BYTES = 1 << 26  #: how much of the attention bias is held at a time
+BIAS_BYTES = 1 << 26  #: bytes of the attention bias that are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ def resized(table: Float[Tensor, "1 d h w"], size: int) -> Float[Tensor, "1 d si
 class Attention(nn.Module):
     """Attention over (B, S, S, D) squares with a learned bias for the distance in rows and in columns.
 
-    The bias of a query is a sum of two vectors of S, so it is never whole in memory: queries go in bands of rows
-    whose bias takes at most `BIAS_BYTES` (whole, it would be 2 GB for a 1280-px view in float32; SAM then needs
-    0.6 GB in all).
+    The bias of a query is a sum of two vectors of length S. It is never whole in memory: queries are processed in bands
+    of rows whose bias takes at most `BIAS_BYTES`. The whole bias of a 1280-px view would take 2 GB in float32; in
+    bands, SAM needs 0.6 GB in all.
     """
 
     def __init__(self, width: int, heads: int, side: int) -> None:
@@ -57,7 +58,7 @@ class Attention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * side - 1, width // heads))
 
     def forward(self, x: Float[Tensor, "b s s d"]) -> Float[Tensor, "b s s d"]:
-        """Lets the patches of each square see each other."""
+        """(B, S, S, D) → (B, S, S, D): the patches of each square attend to each other."""
         b, s, _, d = x.shape
         q, k, v = self.qkv(x).view(b, s * s, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         squares = q.reshape(b, self.heads, s, s, -1)
@@ -74,7 +75,7 @@ class Attention(nn.Module):
 
 
 def _distances(table: Tensor, side: int) -> Tensor:
-    """(2·n − 1, C) by distance → (side, side, C) by query and key, stretched where the side is not n."""
+    """(2·n − 1, C) by distance → (side, side, C) by query and key; interpolated if the side is not n."""
     if len(table) != 2 * side - 1:
         stretched = F.interpolate(table.float().T[None], 2 * side - 1, mode="linear")
         table = stretched[0].T.to(table.dtype)
@@ -83,7 +84,7 @@ def _distances(table: Tensor, side: int) -> Tensor:
 
 
 class MLP(nn.Module):
-    """Two linear layers with a GELU between."""
+    """Two linear layers with a GELU in between."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -91,14 +92,15 @@ class MLP(nn.Module):
         self.lin2 = nn.Linear(hidden, width)
 
     def forward(self, x: Float[Tensor, "*b d"]) -> Float[Tensor, "*b d"]:
-        """The MLP of each patch."""
+        """(…, D) → (…, D): the MLP of each patch."""
         return self.lin2(F.gelu(self.lin1(x)))
 
 
 class Block(nn.Module):
-    """Pre-norm attention inside windows of `window` patches a side, or over all if that is 0, then an MLP.
+    """Pre-norm attention inside windows of `window` patches a side, or over the whole map if that is 0, then an MLP.
 
-    A map that is no multiple of the window is padded with zeros, which are attended to as the published model does.
+    A map whose side is not a multiple of the window is padded with zeros, which are attended to, as in the published
+    model.
     """
 
     def __init__(self, config: SAMConfig, window: int) -> None:
@@ -110,7 +112,7 @@ class Block(nn.Module):
         self.mlp = MLP(config.width, config.mlp)
 
     def forward(self, x: Float[Tensor, "b s s d"]) -> Float[Tensor, "b s s d"]:
-        """Attention and MLP, each added to what came in."""
+        """(B, S, S, D) → (B, S, S, D): attention and MLP, each added to its input."""
         attended = self._in_windows(self.norm1(x)) if self.window else self.attn(self.norm1(x))
         x = x + attended
         return x + self.mlp(self.norm2(x))
@@ -131,19 +133,19 @@ class LayerNorm2d(nn.LayerNorm):
         super().__init__(channels, eps=1e-6)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Each pixel's channels, normalised."""
+        """(B, C, H, W) → the same shape, with each pixel's channels normalised."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class PatchEmbed(nn.Module):
-    """Patches of pixels as vectors."""
+    """Turns patches of pixels into vectors."""
 
     def __init__(self, config: SAMConfig) -> None:
         super().__init__()
         self.proj = nn.Conv2d(3, config.width, config.patch, stride=config.patch)
 
     def forward(self, pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b rows columns d"]:
-        """The patches of each view."""
+        """(B, 3, S, S) pixels → (B, S/patch, S/patch, D) patches."""
         return self.proj(pixels).permute(0, 2, 3, 1)
 
 
@@ -167,7 +169,7 @@ class SAM(nn.Module):
         self.net_3 = nn.Conv2d(config.out[0], config.out[1], 3, stride=2, padding=1, bias=False)
 
     def forward(self, pixels: Float[Tensor, "b 3 s s"]) -> Float[Tensor, "b c g g"]:
-        """A vector for every 64×64 px of each view."""
+        """(B, 3, S, S) → (B, C, S/64, S/64): a vector for every 64×64 px of each view."""
         x = self.patch_embed(pixels)  # (B, S/16, S/16, D)
         x = x + resized(self.pos_embed.permute(0, 3, 1, 2), x.shape[1]).permute(0, 2, 3, 1)
         for block in self.blocks:

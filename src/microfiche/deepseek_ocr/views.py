@@ -1,7 +1,8 @@
-"""Image → views: the pixels DeepSeek-OCR sees, one square global view and, in Gundam, tiles of it.
+"""Image → views, the pixels that DeepSeek-OCR sees: a square global view and, in the mode Gundam, tiles of the image.
 
-Modes, fit rules and tile grid of the published code (deepseek-ai/DeepSeek-OCR: process/image_process.py and the
-model card's `infer`), pixel for pixel, because they are PIL's. It knows nothing of the network that reads the views.
+Modes, fitting and tile grid are those of the published code (deepseek-ai/DeepSeek-OCR: process/image_process.py and the
+model card's `infer`). The views match it pixel for pixel, because both use PIL. It knows nothing of the model that
+reads them.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from microfiche.errors import InputError, UsageError
 from microfiche.page import TOKEN_SIDE, Page
 from microfiche.typesetting.density import MODES, Mode
 
-STRETCHED_UP_TO = 640  #: a view of at most this side is stretched to a square, a larger one is padded
+STRETCHED_UP_TO = 640  #: views of at most this side are stretched to a square, larger ones are padded
 PAD = (127, 127, 127)
 MAX_TILES = 9
 
 
-#: The modes of the paper: the sizes that pages are set in too, and Gundam, which also cuts a page into tiles.
+#: The modes of the paper: the sizes of typeset pages, and Gundam, which also cuts a page into tiles.
 RESOLUTIONS = MappingProxyType({**MODES, "gundam": Mode("gundam", 1024, tile=640)})
 
 
 @dataclass(frozen=True)
 class Views:
-    """What is seen of one page, float32 in [-1, 1].
+    """What the model sees of one page, float32 in [-1, 1].
 
-    `page` (3, S, S) is all of it; `tiles` (n, 3, T, T) are its parts row by row, `grid` (w, h) with w·h = n, or
-    (0, 3, T, T) and (0, 0) where it was not cut.
+    `page` (3, S, S) is the whole page. `tiles` (n, 3, T, T) are its parts, row by row, and `grid` is (w, h) with w·h =
+    n; if the page was not cut, they are (0, 3, T, T) and (0, 0).
     """
 
     page: Float[Tensor, "3 s s"]
@@ -43,12 +44,12 @@ class Views:
     grid: tuple[int, int]
 
     def __len__(self) -> int:
-        """Vectors these views become for the decoder, newlines and the separator counted."""
+        """The number of vectors that the views become for the decoder, including newlines and the separator."""
         return vectors(self.page.shape[-1], self.tiles.shape[-1], self.grid)
 
 
 def mode(name: str) -> Mode:
-    """The mode of that name; UsageError lists those there are."""
+    """Returns the mode of that name. Raises UsageError, with the list of modes, if there is none."""
     if name == "gundam-m":
         raise UsageError(
             "gundam-m: the published weights were not trained for it (1024-px tiles are in the paper only); use gundam"
@@ -59,10 +60,10 @@ def mode(name: str) -> Mode:
 
 
 def grid(width: int, height: int, tile: int = 640) -> tuple[int, int]:
-    """(w, h) tiles for an image of `width`×`height` pixels, (0, 0) where it fits into one tile.
+    """Returns the grid of tiles (w, h) for an image of `width`×`height` pixels, or (0, 0) if it fits into one tile.
 
-    Of all grids of 2 to 9 tiles, fewest first, the one whose w/h is nearest to width/height; of equally near ones a
-    later one only if the image has more than half of its pixels.
+    Of all grids of 2 to 9 tiles, in order of their number of tiles, it is the one whose w/h is nearest to width/height.
+    Of equally near ones, a later one is chosen only if the image has more than half as many pixels as its tiles.
     """
     if width <= tile and height <= tile:
         return 0, 0
@@ -76,12 +77,14 @@ def grid(width: int, height: int, tile: int = 640) -> tuple[int, int]:
 
 
 def tiling(mode: Mode, width: int, height: int) -> tuple[int, int]:
-    """(w, h) tiles that a mode cuts an image of `width`×`height` pixels into, (0, 0) where it does not."""
+    """Returns the grid of tiles (w, h) that a mode cuts an image of `width`×`height` pixels into, or (0, 0) if it does
+    not."""
     return grid(width, height, mode.tile) if mode.tile else (0, 0)
 
 
 def views(image: Image.Image | Page, mode: Mode) -> Views:
-    """The views of one image in a mode: turned as its EXIF says, made RGB, then fitted; InputError if PIL cannot."""
+    """Makes the views of one image in a mode: rotates it as its EXIF says, converts it to RGB, and fits it. Raises
+    InputError if PIL cannot decode it."""
     picture = _rgb(image)
     tile = mode.tile or mode.side
     w, h = tiling(mode, *picture.size)
@@ -96,16 +99,17 @@ def views(image: Image.Image | Page, mode: Mode) -> Views:
 
 
 def vectors(side: int, tile: int, grid: tuple[int, int]) -> int:
-    """Vectors that a view of `side` px and a grid of tiles of `tile` px become, newlines and the separator counted."""
+    """Returns how many vectors a view of `side` px and a grid of tiles of `tile` px become, including newlines and the
+    separator."""
     g, q, (w, h) = side // TOKEN_SIDE, tile // TOKEN_SIDE, grid
     local = h * q * (w * q + 1) if w else 0
     return local + g * (g + 1) + 1
 
 
 def places(seen: Views) -> NDArray[np.int32]:
-    """(n, 3) the view, row and column of the square that each vector of a page's views stands for, −1 in all three for
-    newlines and the separator. View 1 is all of the page, view 2 the canvas that its tiles make up, which comes first.
-    """
+    """Returns the (n, 3) view, row and column of the square that each vector of a page's views stands for, or −1 in all
+    three for newlines and the separator. View 1 is the whole page; view 2, which comes first, is the canvas that the
+    tiles make up."""
     (w, h), q = seen.grid, seen.tiles.shape[-1] // TOKEN_SIDE
     side = seen.page.shape[-1] // TOKEN_SIDE
     canvases = [(2, h * q, w * q)] if w else []
@@ -119,7 +123,7 @@ def places(seen: Views) -> NDArray[np.int32]:
 
 
 def size_of(page: Image.Image | Page) -> tuple[int, int]:
-    """The width and height in pixels of a page, a picture being turned as its EXIF says."""
+    """Returns the width and height of a page in pixels; a picture is taken as rotated by its EXIF."""
     if isinstance(page, Page):
         return page.image.shape[1], page.image.shape[0]
     turned = page.getexif().get(0x0112, 1) >= 5
@@ -135,6 +139,6 @@ def _rgb(image: Image.Image | Page) -> Image.Image:
 
 
 def _pixels(picture: Image.Image) -> Tensor:
-    """(3, H, W) float32 in [-1, 1]."""
+    """Converts an RGB picture to (3, H, W) float32 in [-1, 1]."""
     values = torch.from_numpy(np.array(picture)).permute(2, 0, 1).to(torch.float32)
     return (values / 255 - 0.5) / 0.5

@@ -1,1 +1,1 @@
-"""Measures of what was read, and pictures of what was measured."""
+"""Measures how well pages were read, and draws what was measured."""

@@ -1,4 +1,4 @@
-"""Pictures of what was measured: precision over ratio, a page beside its reading, a training's curve."""
+"""Figures of what was measured: precision over ratio, a page beside its reading, and the curve of a training."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, density, mode
 from microfiche.typesetting.typesetter import Typesetter, unreadable
 
-#: DeepSeek-OCR on Fox English (arXiv 2510.18234, Table 2): ratio, precision in per cent.
+#: DeepSeek-OCR on Fox's English pages (arXiv 2510.18234, table 2): ratio, precision in per cent.
 FOX_64 = ((10.5, 96.5), (11.8, 93.8), (13.2, 83.8), (15.1, 85.9), (16.5, 79.3), (17.7, 76.4), (19.7, 59.1))
 FOX_100 = ((6.7, 98.5), (7.5, 97.3), (8.5, 96.8), (9.7, 96.8), (10.6, 91.5), (11.3, 89.8), (12.6, 87.1))
 
 
 def plot(text: str, reader: Reader, mode_name: str, out: Path, progress: Callable[[int], None]) -> None:
-    """PNG of precision over ratio at every density that can draw `text`, random strings too, beside the paper's."""
+    """Writes a PNG of precision over ratio at every density that can draw `text`, for the text and for random strings,
+    beside the paper's values."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     for points, label in ((FOX_64, "64 tokens"), (FOX_100, "100 tokens")):
@@ -36,7 +37,7 @@ def plot(text: str, reader: Reader, mode_name: str, out: Path, progress: Callabl
     able = [d for d in able if not d.wide] or able
     for random, marker in ((False, "o"), (True, "x")):
         results = [measure(text, reader, d.name, mode_name, random=random, progress=progress) for d in able]
-        # Random strings have no meaningful count of text tokens: they stand at the ratio of the text they twin.
+        # Random strings have no meaningful count of text tokens, so they are drawn at the ratio of their text.
         if not random:
             ratios = {r.density: r.ratio for r in results}
         results.sort(key=lambda r: ratios[r.density])
@@ -59,7 +60,8 @@ def plot(text: str, reader: Reader, mode_name: str, out: Path, progress: Callabl
 
 
 def show(text: str, reader: Reader, density_name: str, mode_name: str, layout: Layout, out: Path) -> None:
-    """PNG of the first page beside what was read from it: the paler a character the less sure, errors on red."""
+    """Writes a PNG of the first page beside what was read from it. The paler a character, the less certain; errors are
+    on red. Raises UsageError if the reader gives no boxes."""
     typesetter = Typesetter(density(density_name), mode(mode_name), layout)
     page = next(islice(typesetter.pages([text]), 1))
     (reading,) = reader.read(reader.encode([page]))
@@ -95,8 +97,8 @@ def _characters(page: TypesetPage) -> dict[tuple[int, int], tuple[str, NDArray[n
 
 
 def curve(log: Path, out: Path, unit: str = "nats a character", held_out: str = "") -> None:
-    """PNG of a training's loss, in `unit`, and of what it measured on held-out text, from its log.jsonl: the share of
-    characters read right, unless `held_out` says what else."""
+    """Writes a PNG from a training's log.jsonl: its loss, in `unit`, and what it measured on held-out text. That is the
+    share of characters read right, unless `held_out` names something else."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     figure = Figure(figsize=(9, 4), layout="constrained")
     loss, held = figure.subplots(1, 2)

@@ -1,8 +1,8 @@
-"""How well a page of the world was read: words and lines that are there against those that were read.
+"""How well a real page was read: compares the words and lines on it with those that were read.
 
-A truth is the page's lines of text, a reading the lines of a reader, in any order; a U+FFFD in the truth stands for a
-character that nobody knows. Lines are compared as plain() has them, for readers differ in how they write what looks all
-but alike. Nothing here knows of pictures, boxes or readers.
+The truth is the page's lines of text and a reading is a reader's lines, both in any order. U+FFFD in the truth stands
+for an unknown character. Lines are compared after plain(), because readers differ in how they write what looks almost
+the same. Nothing here knows of pictures, boxes or readers.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from rapidfuzz.process import extract
 from microfiche.precision import HAN, words
 
 UNKNOWN = "\ufffd"
-HELD_BACK = 0.05  #: so much may recall lie below Fox precision, which can be had by withholding words
-_TRIED = 8  #: pieces of the reading that a line is compared with as wholes, and as many in part
+HELD_BACK = 0.05  #: how far recall may lie below Fox precision, which a reader could raise by withholding words
+_TRIED = 8  #: how many pieces of the reading a line is compared with as wholes, and how many in part
 _ALIKE = str.maketrans(dict.fromkeys("‘’‚‛′", "'") | dict.fromkeys("“”„‟″", '"') | dict.fromkeys("‐‑‒–—―−", "-"))
 _CJK = "[\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]"
 _LEADER = re.compile(r"(?:\s?[.·…]){4,}\s?")
@@ -31,7 +31,7 @@ _NO_SPACE = re.compile(f"(?<={_CJK}) | (?={_CJK})")
 
 @dataclass(frozen=True)
 class Words:
-    """How many distinct words there are on a page (`true`), were read (`read`), and both (`right`)."""
+    """How many distinct words are on a page (`true`), were read (`read`), and are both (`right`)."""
 
     true: int
     read: int
@@ -39,20 +39,20 @@ class Words:
 
     @property
     def fox_precision(self) -> float:
-        """The share of the words read that are there; 0 where none was read though some are there."""
+        """The share of the words read that are on the page; 0 if none was read although there are some."""
         return self.right / self.read if self.read else float(not self.true)
 
     @property
     def recall(self) -> float:
-        """The share of the words that are there that were read."""
+        """The share of the words on the page that were read."""
         return self.right / self.true if self.true else 1.0
 
 
 def word_counts(truth: Sequence[str], read: Sequence[str]) -> Words:
-    """Counts words of plain lines as precision.words does, both sides by jieba where the truth has Chinese.
+    """Counts the words of plain lines as precision.words does; both sides are split by jieba if the truth has Chinese.
 
-    A word of the truth with an unknown character is left out; a word that was read and could be one is, too, once for
-    each.
+    A word of the truth with an unknown character is not counted. For each such word, one wrong word that could be it is
+    not counted either.
     """
     whole, given = ("\n".join(map(plain, lines)) for lines in (truth, read))
     chinese = HAN.search(whole) is not None
@@ -68,13 +68,13 @@ def word_counts(truth: Sequence[str], read: Sequence[str]) -> Words:
 
 
 def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
-    """Errors in characters and the lengths that they are of: both summed over the lines of the truth, each compared
-    with the piece of the reading that is most like it.
+    """Returns the errors in characters and the length they are out of. Both are sums over the lines of the truth, each
+    of which is compared with the piece of the reading that is most like it.
 
-    Distances are Levenshtein's, lengths those of the longer of the two. Lines are served longest first, and a piece
-    that is at least half right no other line gets. A piece is a line that was read, or what is left of it, or words
-    within it, or Chinese signs: a reader may run lines together that stand beside one another. An unknown character
-    may be anything.
+    Errors are Levenshtein distances, and lengths are those of the longer of the two. The longest lines choose first,
+    and a piece that is at least half right is taken from the others. A piece is a line that was read, or what is left
+    of it, or some words or Chinese characters of it, because a reader may join lines that stand side by side. An
+    unknown character matches anything.
     """
     pieces = [piece for line in read if (piece := plain(line))]
     errors = lengths = 0
@@ -100,13 +100,14 @@ def line_errors(truth: Sequence[str], read: Sequence[str]) -> tuple[int, int]:
 
 
 def plain(line: str) -> str:
-    """A line as it is compared: one space for white space and none beside Chinese signs, quotation marks and dashes of
-    one shape each, and three dots for the many that lead to a page's number."""
+    """Normalises a line for comparison: single spaces, and none beside Chinese characters; one form of quotation marks
+    and of dashes; and three dots in place of the leader before a page number."""
     return _NO_SPACE.sub("", " ".join(_LEADER.sub(" ... ", line.translate(_ALIKE)).split()))
 
 
 def _spans(line: str, piece: str) -> set[tuple[int, int]]:
-    """From where to where in a piece a line may stand: all of it, and about where it matches best, between words."""
+    """Returns the ranges of a piece where a line may stand: all of it, and those around the best match, cut between
+    words."""
     spans = {(0, len(piece))}
     if len(piece) > len(line) and (found := partial_ratio_alignment(line, piece)):
         first, last = found.dest_start, found.dest_end
@@ -119,6 +120,6 @@ def _spans(line: str, piece: str) -> set[tuple[int, int]]:
 
 
 def _nearest(cuts: list[int], at: int) -> set[int]:
-    """Of the cuts, which are in order, the first that is not before a place and the last before that."""
+    """Returns, of cuts in ascending order, the first that is not before a position, and the one before that."""
     i = bisect_left(cuts, at)
     return {cuts[i], cuts[max(i - 1, 0)]}

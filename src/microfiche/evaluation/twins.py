@@ -1,6 +1,6 @@
-"""A page of a PDF as pictures to measure readers on: as it is, scanned, and with random strings in its lines' places.
+"""Turns a page of a PDF into pictures to measure readers on: as it is, scanned, and with random strings in its lines.
 
-The same page, side and twin is always the same picture, wherever the same typefaces are (fonts.py).
+The same page, side and kind always give the same picture, if the same typefaces are installed (fonts.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from microfiche.typesetting.print import Print
 
 Kind = Literal["clean", "scanned", "random"]
 KINDS: tuple[Kind, ...] = ("clean", "scanned", "random")
-_FINER = 4  #: drawn so much larger, so that a size of type need be no whole number of px
+_FINER = 4  #: text is drawn this much larger and then reduced, so that sizes of type need not be whole px
 _CJK = 0x2E80
 _COMPUTER_MODERN = re.compile("^(cm|sf|ec|tc|la|cs|pl)[a-z]{1,6}\\d|^cmu|^lm|latinmodern|computermodern", re.I)
 _MONO = re.compile("mono|monl|courier|typewriter|consol|fixed|iosevka|(cm|sf|ec|lm)[a-z]*tt\\d", re.I)
@@ -43,8 +43,8 @@ _ITALIC = re.compile("ital|obli|slant|(cm|sf|ec)(ti|sl|ssi|itt|bxti|sltt)\\d", r
 
 @dataclass(frozen=True)
 class Twin:
-    """A `picture` (H, W) uint8, both multiples of 64, and the text of its `lines`, with U+FFFD for what is not known;
-    of those squares of 64 px that it has, `inked` have ink."""
+    """A `picture` (H, W) uint8, whose sides are multiples of 64, and the text of its `lines`, with U+FFFD for unknown
+    characters."""
 
     picture: NDArray[np.uint8]
     lines: list[str]
@@ -56,17 +56,18 @@ class Twin:
 
     @property
     def inked(self) -> int:
-        """Squares with a pixel of more than a tenth of ink."""
+        """How many of these squares have a pixel with more than a tenth of full ink."""
         height, width = (side // TOKEN_SIDE for side in self.picture.shape)
         squares = self.picture.reshape(height, TOKEN_SIDE, width, TOKEN_SIDE)
         return int((squares.min((1, 3)) < 0.9 * PAPER).sum())
 
 
 def twin(page: Any, side: int, kind: Kind, name: str) -> Twin:
-    """An open PDFium page with its longer side at `side` px, white on the right and below up to whole squares of 64
-    px; all chance comes from `name`. Refused, from real_text, for a page without a sound text layer."""
+    """Draws an open PDFium page with its longer side at `side` px, padded with white on the right and below to whole
+    squares of 64 px. All randomness is seeded by `name`. Raises Refused (real_glyphs.py) for a page without a sound
+    text layer."""
     truth = page_truth(page)
-    truth = replace(truth, bad=truth.bad & (truth.points != ord(" ")))  # those are not compared (pages.py)
+    truth = replace(truth, bad=truth.bad & (truth.points != ord(" ")))  # bad spaces are not compared (pages.py)
     scale = side / max(truth.size)
     print_ = draw(page, truth, scale)
     rng = np.random.default_rng(list(hashlib.sha256(name.encode()).digest()))
@@ -82,10 +83,10 @@ def twin(page: Any, side: int, kind: Kind, name: str) -> Twin:
 
 
 def refilled(print_: Print, fonts: list[str], rng: np.random.Generator) -> Print:
-    """A page whose lines hold words as long as theirs of characters drawn evenly from the page's own: the lines' boxes
-    are painted over in their ground and set anew in a typeface of the kind that each line's font has by its name, at
-    the line's size, from its beginning, as far as its end. A line with none of the typeface's characters stays empty.
-    """
+    """Replaces the words of each line by random ones of the same length, drawn evenly from the page's own characters.
+    The lines' boxes are filled with their background. The words are then set in a typeface of the kind that the name of
+    each line's font suggests, at the line's size, from its beginning up to its end. A line stays empty if the typeface
+    has none of the characters."""
     text, boxes = print_.page.text, print_.page.boxes
     picture = print_.page.image.copy()
     grounds = []
@@ -129,7 +130,7 @@ def refilled(print_: Print, fonts: list[str], rng: np.random.Generator) -> Print
 
 
 def _ink(picture: NDArray[np.uint8], drawn: NDArray[np.float64], left: int, top: int, ground: int) -> None:
-    """Lays what was drawn in black on white over a picture: in white where the ground is dark."""
+    """Draws black-on-white text onto a picture; in white if the background is dark."""
     up, back = max(-top, 0), max(-left, 0)
     part = picture[top + up : max(top + len(drawn), 0), left + back : max(left + drawn.shape[1], 0)]
     paper = drawn[up : up + part.shape[0], back : back + part.shape[1]] / PAPER
@@ -138,8 +139,8 @@ def _ink(picture: NDArray[np.uint8], drawn: NDArray[np.float64], left: int, top:
 
 
 def like(font: str, text: str) -> tuple[Typeface, Style]:
-    """A typeface of the list in fonts.py, and its style, that looks like a font of this name; for text that is in good
-    part Chinese, Japanese or Korean a typeface that has such signs."""
+    """Returns a typeface of fonts.py, and its style, that looks like a font of this name. Text that is more than 30 %
+    Chinese, Japanese or Korean gets a typeface that has such characters."""
     name = font.split("+")[-1]
     style: Style = "bold" if _BOLD.search(name) else "italic" if _ITALIC.search(name) else "regular"
     if sum(ord(c) >= _CJK for c in text if c != UNKNOWN) > 0.3 * len(text):
@@ -152,7 +153,7 @@ def like(font: str, text: str) -> tuple[Typeface, Style]:
 
 
 def _fonts_of_lines(page: Any, print_: Print, scale: float) -> list[str]:
-    """The name of the font that most of each line is set in; "" for one that has none."""
+    """Returns the name of the font in which most of each line is set, or "" if there is none."""
     ends = np.array([line.baseline for line in print_.lines])
     sizes = np.array([line.size for line in print_.lines])
     counted: list[Counter[str]] = [Counter() for _ in print_.lines]

@@ -1,1 +1,1 @@
-"""Our own small models: one encoder, readouts of cells and of print, a line decoder, a prompted reader, an indexer."""
+"""Our own small models: an encoder, readouts for cells and for print, a line decoder, a prompted reader, an indexer."""

@@ -1,8 +1,8 @@
-"""Nano, the codec: encoder and readout as one model, typeset pages in, vision tokens, text out; and the same with a
-line decoder that checks what the readout reads.
+"""Nano, the codec: encoder and readout in one model, which encodes typeset pages to vision tokens and reads those back;
+and the same with a line decoder that checks what the readout reads.
 
-Pages pass one at a time on the CPU and in batches padded to one size elsewhere, so the same page gives the same tokens
-and the same text whatever stands beside it.
+Pages are processed one at a time on the CPU, and elsewhere in batches that are padded to one size. The same page
+therefore gives the same tokens and the same text, whatever other pages it comes with.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from microfiche.typesetting.typesetter import boxes, ids_to_text, text_cells
 from microfiche.weights.stored import Kind, load
 
 T = TypeVar("T")
-PAGES_AT_ONCE = 32  #: on an accelerator
-EARLY_END = -100.0  #: log-probability that the text ends where more of it follows
+PAGES_AT_ONCE = 32  #: the size of a batch on an accelerator
+EARLY_END = -100.0  #: log-probability of the end of the text in a cell that more text follows
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,12 @@ class NanoConfig:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> NanoConfig:
-        """The configuration in JSON or TOML, which know lists alone."""
+        """Builds the configuration from JSON or TOML, which have lists instead of tuples."""
         return cls(**{**given, "stem": tuple(given["stem"])} if "stem" in given else given)
 
 
 class NanoModel(nn.Module):
-    """A nano encoder with a readout of some kind: pages in, vision tokens out; reading is the readout's."""
+    """A nano encoder with some readout. It encodes pages to vision tokens; the subclasses read them."""
 
     def __init__(self, config: NanoConfig, readout: Squares, checkpoint: Checkpoint) -> None:
         super().__init__()
@@ -77,7 +77,8 @@ class NanoModel(nn.Module):
 
     @torch.inference_mode()
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page, on the CPU; UsageError for a page whose sides are no multiples of 64 px."""
+        """Returns the vision tokens of each page, on the CPU. Raises UsageError for a page whose sides are not
+        multiples of 64 px."""
         tokens = []
         for batch in self._batches(pages, lambda page: page.image.shape):
             ink = torch.stack([torch.from_numpy(_ink(page)) for page in batch]).to(self._device, self._dtype)
@@ -87,11 +88,12 @@ class NanoModel(nn.Module):
         return tokens
 
     def own(self, tokens: Sequence[VisionTokens]) -> None:
-        """CheckpointError where some of `tokens` were made by another checkpoint, or have not the shape of its own."""
+        """Raises CheckpointError if any of the `tokens` were made by another checkpoint or do not have the shape of its
+        own."""
         for page in tokens:
             page.check_made_by(self.checkpoint, self.config.token_width)
             if page.places is not None:
-                raise CheckpointError(f"{self.checkpoint.name} makes tokens of every square; these have places")
+                raise CheckpointError(f"{self.checkpoint.name} makes a token of every square; these tokens have places, and so leave squares out")
 
     def _squares(self, values: Tensor) -> Tensor:
         """(B, N, token width) → (B, N · 64, square width)"""
@@ -99,7 +101,7 @@ class NanoModel(nn.Module):
         return squares.view(-1, values.shape[1] * SQUARES, squares.shape[-1])
 
     def _batches(self, items: Iterable[T], key: Callable[[T], object]) -> Iterator[list[T]]:
-        """Lists of items that follow each other and are alike in `key`, as long as the device likes them."""
+        """Groups consecutive items with the same `key` into lists, as long as suits the device."""
         most = 1 if self._device.type == "cpu" else PAGES_AT_ONCE
         for _, alike in groupby(items, key):
             while batch := list(islice(alike, most)):
@@ -112,7 +114,7 @@ class NanoModel(nn.Module):
 
 
 class Nano(NanoModel):
-    """The nano codec: `encoder` makes vision tokens of ink, `readout` makes characters of them."""
+    """The nano codec: `encoder` turns ink into vision tokens, `readout` turns those into characters."""
 
     readout: Readout
 
@@ -126,10 +128,11 @@ class Nano(NanoModel):
     def read(
         self, tokens: Sequence[VisionTokens], decoder: LineDecoder | None = None, lines: range | None = None
     ) -> list[Reading]:
-        """What is read of each page: by the readout, or by a `decoder` that checks and corrects it; with `lines`,
-        counted from 0, only of those lines of each page.
+        """Reads the tokens of each page with the readout or, if there is one, with a `decoder` that checks and corrects
+        it. With `lines`, counted from 0, only those lines of each page are returned.
 
-        Raises CheckpointError for tokens of another checkpoint, UsageError for those of a page that was not typeset.
+        Raises CheckpointError for tokens of another checkpoint, and UsageError for those of a page that was not
+        typeset.
         """
         readings = []
         for batch in self._batches(tokens, lambda t: (t.height, t.width, t.setting)):
@@ -163,8 +166,8 @@ class Nano(NanoModel):
         squares: Float[Tensor, "squares width"] | None = None,
         scale: float = 1.0,
     ) -> Lines:
-        """What the line decoder is given of one page: (height · width, token width) tokens, on the model's device,
-        and the (height · width · 64, square width) squares they unfold to, if they are at hand."""
+        """Returns the line decoder's input for one page: (height · width, token width) tokens on the model's device,
+        and the (height · width · 64, square width) squares that they unfold to, if the caller has them."""
         rows, columns = grid(density, height, width, scale)
         squares = self.readout.unfold(values[None]) if squares is None else squares
 
@@ -194,8 +197,8 @@ class Nano(NanoModel):
     def likely(
         self, values: Float[Tensor, "b n d"], height: int, width: int, density: Density
     ) -> Float[Tensor, "b rows columns classes"]:
-        """(B, height · width, token width) pages of one density → (B, rows, columns, HALF_CLASSES) float32, how likely
-        each of their half-width cells is of each class."""
+        """(B, height · width, token width) tokens of pages of one density → (B, rows, columns, HALF_CLASSES) float32
+        probabilities of the classes in each half-width cell."""
         rows, columns = grid(density, height, width)
         at = places(density, rows, columns, height, width)
         squares = self.readout.unfold(values.to(self._device, self._dtype))
@@ -203,14 +206,15 @@ class Nano(NanoModel):
         return self.readout.half_logits(torch.stack(seen)).float().softmax(-1).view(len(values), rows, columns, -1)
 
     def _see(self, squares: Tensor, at: Places, chosen: NDArray[np.int64]) -> Tensor:
-        """(n, hidden) what the readout sees at the `chosen` of a page's places."""
+        """Returns (n, hidden): what the readout sees at the `chosen` places of a page."""
         indices = torch.from_numpy(at.squares.reshape(-1, 4)[chosen]).to(squares.device)
         return self.readout.see(squares, indices, torch.from_numpy(at.place.reshape(-1)[chosen]).to(squares.device))
 
     def _cells(
         self, squares: Tensor, density: Density, height: int, width: int, scale: float
     ) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
-        """(rows, columns) cells of one page's (height · width · 64, square width) squares, and their probability."""
+        """Reads one page from its (height · width · 64, square width) squares: (rows, columns) cells and their
+        probabilities."""
         rows, columns = grid(density, height, width, scale)
         at = places(density, rows, columns, height, width, scale=scale)
         logits = self.readout.half_logits(self._see(squares, at, np.arange(rows * columns)))
@@ -218,8 +222,8 @@ class Nano(NanoModel):
         logits.index_fill_(1, unreadable, -torch.inf)
         probability, half = _likeliest(logits)
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
-        early = (half == END) & (np.arange(rows * columns) < last)  # the text cannot be over where more of it follows
-        stray = (half == RIGHT) & (np.roll(half, 1) != LEFT)  # nor can there be half a character
+        early = (half == END) & (np.arange(rows * columns) < last)  # the text cannot end where more of it follows
+        stray = (half == RIGHT) & (np.roll(half, 1) != LEFT)  # nor can a right half stand alone
         for wrong, classes in ((early, [END]), (stray, [END, LEFT, RIGHT])):
             if wrong.any():
                 others = logits[torch.from_numpy(wrong).to(logits.device)]
@@ -237,41 +241,43 @@ class Nano(NanoModel):
 
 
 class NanoLines:
-    """Nano with its line decoder: encodes as nano does, and reads by the decoder with the readout's draft."""
+    """Nano with its line decoder: it encodes as nano does, and the decoder reads with the readout's reading as a
+    draft."""
 
     def __init__(self, nano: Nano, decoder: LineDecoder) -> None:
         self.nano, self.decoder, self.checkpoint = nano, decoder, nano.checkpoint
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page; see `Nano.encode`."""
+        """Returns the vision tokens of each page; see `Nano.encode`."""
         return self.nano.encode(pages)
 
     def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
-        """What is read of each page; see `Nano.read`."""
+        """Returns the reading of each page; see `Nano.read`."""
         return self.nano.read(tokens, self.decoder)
 
 
 def line_decoder(nano: Nano, path: str | Path = "nano-lines") -> LineDecoder:
-    """The line decoder for `nano`, on its device: the one that ships, or that in a file; CheckpointError where it is
-    damaged or was trained on another checkpoint's tokens."""
+    """Loads the line decoder for `nano` on its device, by default the one that ships. Raises CheckpointError if it is
+    damaged or was trained on the tokens of another checkpoint."""
     table = nano.readout.table
     return load(LINES, path, table.device, table.dtype, nano.checkpoint)
 
 
 def _likeliest(logits: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """(n,) the highest probability of each of (n, V) logits and its class."""
+    """(n, V) logits → (n,) the highest probability of each row, and (n,) its class."""
     probability, found = logits.softmax(-1, dtype=torch.float32).max(-1)
     return probability.cpu().numpy(), found.cpu().numpy()
 
 
 def grid(density: Density, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:
-    """Rows and columns of half-width cells on a page of `height` × `width` tokens that was shrunk to `scale`."""
+    """Returns the rows and columns of half-width cells on a page of `height` × `width` tokens that was shrunk to
+    `scale`."""
     rows, columns = (round(n * TOKEN_SIDE / scale) for n in (height, width))
     return rows // density.height, columns // density.width
 
 
 def _decoded(decoder: LineDecoder, lines: Lines) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
-    """(rows, columns) cells as the decoder reads them, and their probability."""
+    """Returns the (rows, columns) cells as the decoder reads them, and their probabilities."""
     read, sure, _ = decoder.verified(lines, lines.base.argmax(-1))
     found = read.cpu().numpy()
     cells = np.where(found < N_HALF, found, 0).astype(np.uint16)
@@ -282,7 +288,7 @@ def _decoded(decoder: LineDecoder, lines: Lines) -> tuple[NDArray[np.uint16], ND
 
 
 def _after_text(base: Tensor) -> Tensor:
-    """(rows, columns) bool, whether nothing is read in any later cell: where the text may end."""
+    """(rows, columns) bool: whether no text is read in this cell or any later one, so that the text may end here."""
     read = base.argmax(-1).flatten()
     text = ((read != 0) & (read != END)).nonzero()
     last = int(text[-1]) if len(text) else -1
@@ -290,7 +296,7 @@ def _after_text(base: Tensor) -> Tensor:
 
 
 def _readable(density: Density) -> NDArray[np.bool_]:
-    """(HALF_CLASSES,) whether a half-width cell of the density can be of that class."""
+    """(HALF_CLASSES,) bool: whether a half-width cell of the density can have that class."""
     readable = np.zeros(HALF_CLASSES, bool)
     readable[:N_HALF] = atlas(density).drawn[:N_HALF]
     readable[N_HALF:] = density.wide
@@ -298,7 +304,7 @@ def _readable(density: Density) -> NDArray[np.bool_]:
 
 
 def _ink(page: Page) -> NDArray[np.float32]:
-    """(H, W) ink of a page; UsageError where a side is no multiple of 64 px, too."""
+    """Returns the (H, W) ink of a page. Raises UsageError, also if a side is not a multiple of 64 px."""
     height, width = page.image.shape[:2]
     if height % TOKEN_SIDE or width % TOKEN_SIDE:
         raise UsageError(f"a page of {width}×{height} px: sides must be multiples of 64, at most {MAX_SIDE}")

@@ -1,13 +1,13 @@
 """Nano's encoder: page → vision tokens, one for every 64×64 px.
 
-Four stride-2 convolutions make 16-px patches, window attention reads them (local stage), two stride-2 kernel-2
+Four stride-2 convolutions make patches of 16 px, window attention reads them (local stage), two stride-2 kernel-2
 convolutions squeeze the 16 patches of a window into one token (compressor), and full attention lets the tokens of a
-page see each other (global stage). It knows nothing of characters or densities. After the DeepEncoder of Contexts
-Optical Compression (arXiv 2510.18234, section 3.2), in small.
+page see each other (global stage). It knows nothing of characters or densities. This is a small version of the
+DeepEncoder of Contexts Optical Compression (arXiv 2510.18234, section 3.2).
 
-A window is the 64×64 px that one token stands for: 4×4 patches of 16 px in *quad order*, which is (row of 2×2, column
-of 2×2, row in it, column in it), so that a stride-2 convolution over patches is a linear map over four neighbours in
-the last axis.
+A window is the 64×64 px that one token stands for. Its 4×4 patches of 16 px are in *quad order*, which is (row of 2×2,
+column of 2×2, row in it, column in it), so that a stride-2 convolution over patches is a linear map over four
+neighbours in the last axis.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from microfiche.errors import UsageError
 from microfiche.page import Page
 
-MAX_SIDE = 4096  #: pixels along a page's side; a larger page is refused
+MAX_SIDE = 4096  #: the most pixels along a page's side; a larger page is refused
 PATCHES = 16  #: patches in a window
 
 
@@ -48,7 +48,7 @@ class WindowBlock(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "n 16 d"]) -> Float[Tensor, "n 16 d"]:
-        """Lets the patches of each window see each other."""
+        """(n, 16, D) → (n, 16, D): the patches of each window attend to each other."""
         n, p, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(n, p, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=self.bias.to(q.dtype)[None])
@@ -57,7 +57,7 @@ class WindowBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """(B, H, W) ink in [0, 1] → (B, H/16, W/16, D)."""
+    """(B, H, W) ink in [0, 1] → (B, H/16, W/16, D) patches."""
 
     def __init__(self, widths: tuple[int, int, int, int]) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Stem(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(w) for w in widths)
 
     def forward(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "b rows columns d"]:
-        """The page's patches, h/16 rows and w/16 columns of them."""
+        """Returns the (B, H/16, W/16, D) patches of (B, H, W) ink."""
         x = ink.unsqueeze(-1)  # (B, H, W, 1), channels last throughout
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = norm(conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
@@ -83,25 +83,25 @@ class Compressor(nn.Module):
         super().__init__()
         self.conv1 = nn.Linear(4 * width, token_width // 4)
         self.conv2 = nn.Linear(token_width, token_width)
-        if not self.conv2.weight.is_meta:  # there it has no values, and torch.eye loads torch's compiler
+        if not self.conv2.weight.is_meta:  # on the meta device, torch.eye would load torch's compiler
             self.start_as(torch.eye(token_width // PATCHES, width))
 
     @torch.no_grad()
     def start_as(self, projection: Float[Tensor, "part d"]) -> None:
-        """Sets the weights so that a token is its patches' (token width / 16, D) projections side by side."""
+        """Sets the weights so that a token is the (token width / 16, D) projections of its patches side by side."""
         self.conv1.weight.copy_(torch.block_diag(*[projection] * 4))  # type: ignore[no-untyped-call]
         nn.init.eye_(self.conv2.weight)
         nn.init.zeros_(self.conv1.bias)
         nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Float[Tensor, "n 16 d"]) -> Float[Tensor, "n width"]:
-        """A token for each window."""
+        """(n, 16, D) → (n, token width): a token for each window."""
         n, _, d = x.shape
         return self.conv2(self.conv1(x.reshape(n, 4, 4 * d)).reshape(n, -1))
 
 
 def rotary(height: int, width: int, head_width: int, device: torch.device) -> Float[Tensor, "n half"]:
-    """(height·width, head_width / 2) angles: half of them turn with the row, half with the column."""
+    """Returns (height·width, head width / 2) angles: half of them turn with the row, half with the column."""
     frequencies = 100.0 ** (-torch.arange(head_width // 4, device=device) / (head_width // 4))
     rows = torch.arange(height, device=device)[:, None] * frequencies
     columns = torch.arange(width, device=device)[:, None] * frequencies
@@ -111,7 +111,8 @@ def rotary(height: int, width: int, head_width: int, device: torch.device) -> Fl
 
 
 def rotate(x: Float[Tensor, "*b n d"], angles: Float[Tensor, "n half"]) -> Float[Tensor, "*b n d"]:
-    """Turns each (first half, second half) pair of the last axis of (..., N, head width) by its angle."""
+    """Rotates (…, N, head width) vectors by their angles; a pair is one number of the first half and one of the
+    second."""
     a, b = x.chunk(2, dim=-1)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
@@ -131,7 +132,7 @@ class GlobalBlock(nn.Module):
         self.fc2 = nn.Linear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "b n d"], angles: Float[Tensor, "n half"]) -> Float[Tensor, "b n d"]:
-        """Lets the tokens of each page see each other."""
+        """(B, N, D) → (B, N, D): the tokens of each page attend to each other."""
         b, n, d = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(b, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(rotate(q, angles), rotate(k, angles), v)
@@ -140,7 +141,7 @@ class GlobalBlock(nn.Module):
 
 
 class GlobalStage(nn.Module):
-    """Adds to every token what the page tells about it; at first, nothing."""
+    """Adds to every token what the rest of the page says about it; before training, nothing."""
 
     def __init__(self, token_width: int, width: int, layers: int) -> None:
         super().__init__()
@@ -153,7 +154,7 @@ class GlobalStage(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, tokens: Float[Tensor, "b n d"], height: int, width: int) -> Float[Tensor, "b n d"]:
-        """The tokens of pages of `height` × `width` tokens, each with what its page tells about it."""
+        """(B, N, token width) → the same shape, for pages of `height` × `width` tokens."""
         angles = rotary(height, width, self.head_width, tokens.device)
         x = self.down(tokens)
         for block in self.blocks:
@@ -162,7 +163,7 @@ class GlobalStage(nn.Module):
 
 
 class NanoEncoder(nn.Module):
-    """(B, H, W) ink in [0, 1], H and W multiples of 64 → (B, H/64 · W/64, token width), rows first."""
+    """(B, H, W) ink in [0, 1], H and W multiples of 64 → (B, H/64 · W/64, token width), row by row."""
 
     def __init__(
         self,
@@ -190,14 +191,15 @@ class NanoEncoder(nn.Module):
         return normed
 
     def forward(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "b n d"]:
-        """The tokens of each page, row by row."""
+        """(B, H, W) ink → (B, N, token width): the tokens of each page, row by row."""
         b, height, width = ink.shape
         tokens = self.compressor(self.patches(ink)).view(b, -1, self.page.down.in_features)
         return self.page(tokens, height // 64, width // 64)
 
 
 def ink_of(page: Page) -> NDArray[np.float32]:
-    """(H, W) ink in [0, 1]: how far each pixel is from white. UsageError for sides not from 1 to MAX_SIDE."""
+    """Returns (H, W) ink in [0, 1]: how far each pixel is from white. Raises UsageError if a side is not from 1 to
+    MAX_SIDE."""
     height, width = page.image.shape[:2]
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
         raise UsageError(f"a page of {width}×{height} px: sides must be from 1 to {MAX_SIDE}")

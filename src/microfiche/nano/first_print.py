@@ -1,8 +1,9 @@
-"""Nano for print as it ships today: pages of proportional type in, vision tokens, lines of text out.
+"""Nano for print as it ships today: pages of proportional type to vision tokens, and those to lines of text.
 
-No cell says here where a character is, so tokens are unfolded to 8-px squares and asked twice. Each square says in
-which of its pixel rows the middle of a text line runs, if one does, and how large its type is. Along each line, every
-two pixels, a frame says which character has its centre there, if any. Its successor is nano/print.py.
+In print no cell says where a character is. So the tokens are unfolded to squares of 8 px, and the readout is asked
+twice. First, each square says in which of its pixel rows the middle of a text line runs, if one does, and how large its
+type is. Then, along each line, a frame for every two pixels says which character has its centre there, if any. Its
+successor is nano/print.py.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from microfiche.page import PAPER, TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Read
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights.stored import Kind
 
-FRAME = 2  #: pixels along a line that one frame stands for
-NO_LINE = SQUARE  #: the class of a square that no line's middle runs through
+FRAME = 2  #: width of a frame along a line, in px
+NO_LINE = SQUARE  #: the class of a square through which no line's middle runs
 
 
 class PrintReadout(Squares):
-    """Reads lines of type of what it can `see` in unfolded tokens."""
+    """Reads lines of type from what it can `see` in unfolded tokens."""
 
     def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
         super().__init__(width, token_width, layers, square_width, hidden, OFFSETS)
@@ -36,21 +37,21 @@ class PrintReadout(Squares):
         self.frame_head = nn.Linear(hidden, N_HALF + 1)
 
     def line_logits(self, squares: Float[Tensor, "*n d"]) -> tuple[Float[Tensor, "*n 9"], Float[Tensor, "*n"]]:
-        """(..., square width) → (..., 9) logits of the pixel row in which a line's middle runs through each square,
-        the last for none, and (...) the binary logarithm of its type's size in px an em."""
+        """(…, square width) → (…, 9) logits of the pixel row in which a line's middle runs through each square
+        (the last class: none), and (…) the binary logarithm of the type's size in px per em."""
         found: Tensor = self.line_head(squares)
         return found[..., : SQUARE + 1], found[..., SQUARE + 1] + 3.5
 
     def frame_logits(
         self, squares: Float[Tensor, "n d"], at: Int[Tensor, "m 4"], offset: Int[Tensor, " m"]
     ) -> Float[Tensor, "m classes"]:
-        """Squares of `unfold`, (m, 4) indices and (m,) offsets of `around_centres` → (m, N_HALF + 1) logits."""
+        """Squares from `unfold`, (m, 4) indices and (m,) offsets from `around_centres` → (m, N_HALF + 1) logits."""
         logits: Tensor = self.frame_head(self.see(squares, at, offset))
         return logits
 
     def read(self, squares: Float[Tensor, "n d"], height: int, width: int) -> list[PrintedLine]:
-        """The lines of one page of `height` × `width` tokens, from the top, of its (height · width · 64, square width)
-        squares."""
+        """Reads one page of `height` × `width` tokens from its (height · width · 64, square width) squares. Returns its
+        lines from the top down."""
         rows, size = self.line_logits(squares)
         y, x = np.mgrid[: height * TOKEN_SIDE : SQUARE, : width * TOKEN_SIDE : SQUARE]
         grid = square_at(y, x, height, width)
@@ -75,14 +76,15 @@ class PrintReadout(Squares):
 
 
 def frames(line: TracedLine, width: int) -> NDArray[np.float64]:
-    """The middles of the frames of a line, px."""
+    """Returns the x of the middles of a line's frames, in px."""
     first = max(0, int(line.left) // FRAME - 2)
     last = min(width // FRAME, int(line.right) // FRAME + 3)
     return np.arange(first, last, dtype=np.float64) * FRAME + FRAME / 2
 
 
 class NanoPrint(NanoModel):
-    """Reads print that says nothing of its setting: `encoder` makes vision tokens of ink, `readout` makes lines."""
+    """Reads printed pages, whose typesetting is not known: `encoder` turns ink into vision tokens, `readout` turns
+    those into lines."""
 
     readout: PrintReadout
 
@@ -93,13 +95,14 @@ class NanoPrint(NanoModel):
         super().__init__(config, readout, checkpoint)
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page, on the CPU; a page is followed by paper up to whole squares of 64 px."""
+        """Returns the vision tokens of each page, on the CPU; pages are first padded with white paper to whole squares
+        of 64 px."""
         return super().encode([_whole(page) for page in pages])
 
     @torch.inference_mode()
     def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
-        """What is read of each page, a line of text for each line of type, from the top down; CheckpointError for
-        tokens of another checkpoint."""
+        """Returns the reading of each page, with a line of text for each line of type, from the top down. Raises
+        CheckpointError for tokens of another checkpoint."""
         readings = []
         for batch in self._batches(tokens, lambda t: (t.height, t.width)):
             self.own(batch)

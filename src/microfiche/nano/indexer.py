@@ -1,8 +1,8 @@
-"""The lightning indexer: small heads over nano's frozen vision tokens, by which a query finds tokens that speak of it.
+"""The lightning indexer: small heads over nano's frozen vision tokens, by which a query finds the tokens that match it.
 
-After DeepSeek Sparse Attention (DeepSeek-V3.2-Exp): the score of query token s and key token t is
-Σ over heads h of w[s, h] · ReLU(q[s, h] · k[t]) / √d, with one key for all heads; a page's score is, as in late
-interaction (ColBERT), the sum over the query's tokens of the best token on the page. It knows nothing of stores.
+After DeepSeek Sparse Attention (DeepSeek-V3.2-Exp): the score of query token s and key token t is Σ over heads h of
+w[s, h] · ReLU(q[s, h] · k[t]) / √d, with one key for all heads. As in late interaction (ColBERT), a page's score is the
+sum over the query's tokens of the best score on the page. It knows nothing of how memories are stored.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from microfiche.nano.readout import HALF_CLASSES
 from microfiche.page import UNTRAINED, Checkpoint
 from microfiche.weights.stored import Kind, load
 
-KEY_STEP = 1 / 32  #: of an int8 key; keys are normalised, so nearly all lie within ±127 of them
+KEY_STEP = 1 / 32  #: one step of an int8 key; keys are normalised, so nearly all values are within ±127 steps
 
 
 @dataclass(frozen=True)
 class IndexerConfig:
-    """Classes that a cell may be of; widths: of a cell, of what a stretch of cells shows, of a key; how many cells make
-    a stretch; and how many heads."""
+    """`classes` is the number of classes of a cell; `narrow`, `hidden` and `width` are the widths of a cell, of a
+    stretch of cells, and of a key; `stretch` is the number of cells in a stretch."""
 
     classes: int = HALF_CLASSES
     narrow: int = 32
@@ -37,11 +37,11 @@ class IndexerConfig:
 
 
 class Indexer(nn.Module):
-    """`keys` of page tokens, `queries` of query tokens, and their `scores`.
+    """Makes `keys` from the tokens of pages and `queries` from the tokens of a query; `scores` compares them.
 
-    Both take tokens as what nano's readout makes of them: for each cell of a density's grid how likely it is of each
-    class. What a stretch of a line shows is the same feature wherever it stands, and a token has the strongest of each
-    feature in its square. At first queries are as keys, so that what shows the same is found before anything is learnt.
+    Both take tokens as nano's readout sees them: for each cell of a density's grid, the probability of each class. The
+    features of a stretch of a line do not depend on where it stands, and a token takes the strongest value of each
+    feature in its square. Before training, queries equal keys, so that tokens that show the same text already match.
     """
 
     def __init__(self, config: IndexerConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
@@ -90,13 +90,13 @@ def scores(
 
 
 def to_int8(keys: Float[Tensor, "n d"]) -> Int8[Tensor, "n d"]:
-    """Keys as they are stored."""
+    """Rounds (n, d) keys to int8, as they are stored."""
     return (keys / KEY_STEP).round().clamp(-127, 127).to(torch.int8)
 
 
 def load_indexer(path: str | Path | None, encoder: Checkpoint) -> Indexer:
-    """The indexer in a file, or the one that ships, in float32; CheckpointError if it is damaged or was not trained on
-    the tokens of `encoder`."""
+    """Loads an indexer in float32, from a file or, if `path` is None, the one that ships. Raises CheckpointError if it
+    is damaged or was not trained on the tokens of `encoder`."""
     return load(INDEX, path or "nano-index", "cpu", torch.float32, encoder)
 
 

@@ -1,10 +1,10 @@
-"""The line decoder: a page's lines, read by the mixture-of-experts language model, each its own sequence.
+"""The line decoder: the mixture-of-experts language model reads a page's lines, each as a sequence of its own.
 
-A line's sequence begins with the vision tokens of the row it stands in; each further step sees what the readout sees
-in the next cell and the character before it. Its logits are added to the readout's, so that before training it reads
-what the readout reads. `greedy` decodes cell by cell; `verified` checks a draft in one pass, keeps what it agrees with
-and goes on from the first disagreement (speculative decoding, arXiv 2211.17192, with a greedy model), to the same
-characters. It knows nothing of pages or files.
+The sequence of a line begins with the vision tokens of the row it stands in. Each further step sees what the readout
+sees in the next cell, and the character before it. The decoder's logits are added to the readout's, so that before
+training it reads what the readout reads. `greedy` decodes cell by cell. `verified` checks a draft in one pass, keeps
+what it agrees with and goes on from the first disagreement, and so arrives at the same characters (speculative
+decoding, arXiv 2211.17192, with a greedy model). It knows nothing of pages or files.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ CLASSES = HALF_CLASSES + N_FULL
 NANO_LINES = MoEConfig(
     vocabulary=CLASSES, width=192, layers=3, heads=3, dense=512, experts=8, shared=1, chosen=2, expert=192, context=1024
 )
-BEGIN = LEFT  #: stands before a line; no cell is of it
+BEGIN = LEFT  #: stands before a line; no cell has this class
 
 
 @dataclass(frozen=True)
 class Lines:
-    """L lines of C cells: `tokens` (L, P, token width) the vision tokens of their rows, `seen` (L, C, S) what the
-    readout sees in each cell, `base` (L, C, V) its logits, −∞ for what cannot stand there. V is HALF_CLASSES, or
-    CLASSES where full-width characters are drawn."""
+    """L lines of C cells. `tokens` (L, P, token width) are the vision tokens of their rows, `seen` (L, C, S) what the
+    readout sees in each cell, and `base` (L, C, V) its logits, −∞ for what cannot stand there. V is HALF_CLASSES, or
+    CLASSES if the density draws full-width characters."""
 
     tokens: Float[Tensor, "l p width"]
     seen: Float[Tensor, "l c s"]
@@ -48,7 +48,7 @@ class Lines:
 
 
 class LineDecoder(nn.Module):
-    """Reads lines; `config.width` wide, its vocabulary the CLASSES."""
+    """Reads lines. `config.width` is its width; its vocabulary is the CLASSES."""
 
     def __init__(self, config: MoEConfig, seen: int, token_width: int) -> None:
         super().__init__()
@@ -61,7 +61,8 @@ class LineDecoder(nn.Module):
 
     @classmethod
     def for_nano(cls, hidden: int, token_width: int, **sizes: Any) -> LineDecoder:
-        """One in nano's dimensions, `sizes` changed, for a readout of width `hidden` and tokens of `token_width`."""
+        """Builds a decoder in nano's dimensions, with `sizes` changed, for a readout of width `hidden` and tokens of
+        `token_width`."""
         return cls(replace(NANO_LINES, **sizes), 2 * hidden, token_width)
 
     def forward(
@@ -74,7 +75,7 @@ class LineDecoder(nn.Module):
 
     def _logits(self, hidden: Tensor, base: Tensor, before: Tensor) -> Tensor:
         logits = base + nn.functional.linear(hidden, self.decoder.lm_head.weight[: base.shape[-1]])
-        # The right half of a full-width character follows its left half, and nothing else does.
+        # Only the right half of a full-width character can follow its left half.
         if base.shape[-1] == HALF_CLASSES:
             return logits.index_fill(-1, torch.tensor(RIGHT, device=base.device), -torch.inf)
         after_full = before >= HALF_CLASSES
@@ -85,7 +86,7 @@ class LineDecoder(nn.Module):
 
     @torch.inference_mode()
     def greedy(self, lines: Lines) -> Int[Tensor, "l c"]:
-        """(L, C) the likeliest class of each cell, one cell of every line after another."""
+        """Returns the (L, C) likeliest classes, decoded one cell of every line after another."""
         c, (count, cells) = self.config, lines.base.shape[:2]
         prefix = self.token(lines.tokens)
         cache = Cache(
@@ -106,15 +107,15 @@ class LineDecoder(nn.Module):
     def verified(
         self, lines: Lines, draft: Int[Tensor, "l c"]
     ) -> tuple[Int[Tensor, "l c"], Float[Tensor, "l c"], list[int]]:
-        """What `greedy` reads, found by checking the (L, C) `draft`: the (L, C) classes, their probabilities, and how
-        many lines each pass went over.
+        """Returns what `greedy` would read, found by checking the (L, C) `draft`: the (L, C) classes, their
+        probabilities, and the number of lines in each pass.
 
-        A pass reads all cells of a line as if the draft before each were right; up to and with the first cell where
-        it reads otherwise its reading stands, and the next pass checks the rest of the draft from there.
+        A pass reads all cells of a line as if the draft before each were right. Its reading is final up to and
+        including the first cell where it differs from the draft; the next pass checks the rest of the draft from there.
         """
         read, sure = draft.clone(), torch.zeros(draft.shape, device=draft.device)
         cells = torch.arange(draft.shape[1], device=draft.device)
-        settled = torch.zeros(len(draft), dtype=torch.int64, device=draft.device)  # cells that stand
+        settled = torch.zeros(len(draft), dtype=torch.int64, device=draft.device)  # final cells of each line
         left = torch.arange(len(draft), device=draft.device)
         passes = []
         while len(left):

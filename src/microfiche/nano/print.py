@@ -1,17 +1,19 @@
-"""Nano for print: pages of the world in, a vision token for every 64×64 px with ink, lines of text out.
+"""Nano for print: real pages to vision tokens, one for every 64×64 px with ink, and those to lines of text.
 
-The local stage is convolutional, most of it at 4 and 8 px, where letters are, and it sees across the windows' borders.
-Each patch of 16 px is then folded to a sixteenth of a token: its 4-px features by their principal components at first,
-and what the stage at 16 px adds. The readout is the mirror: it unfolds tokens to the same maps of 8 and 4 px, and is
-asked twice. Every 8-px column of pixels says in which pixel rows the middle of a line runs and how large its type is,
-and along each line, every fifth of an em, a frame says which character stands there, and whether its centre does.
+The local stage is convolutional and sees across the borders of windows; most of it works at 4 and 8 px, the scale of
+letters. Each patch of 16 px is then folded to a sixteenth of a token: its 4-px features (at first, their principal
+components), plus what the stage at 16 px adds. The readout is the mirror image. It unfolds tokens to the same maps of 8
+and 4 px and is asked twice. First, every 8-px column says in which pixel rows the middle of a line runs and how large
+its type is. Then, along each line, a frame for every fifth of an em says which character stands there, and whether its
+centre does.
 
-After Contexts Optical Compression (arXiv 2510.18234, section 3.2), in small; the linear way past deep stages is DC-AE's
-(arXiv 2410.10733, section 3). It knows nothing of files, nor of the order in which lines are read.
+This is a small version of the encoder of Contexts Optical Compression (arXiv 2510.18234, section 3.2); the linear
+shortcut past deep stages is from DC-AE (arXiv 2410.10733, section 3). It knows nothing of files, nor of the order in
+which lines are read.
 
-Margins are cut, so that the first row and column of squares begin where ink does. The local stage runs only where it
-can see ink that a token is made of: in bands of rows of squares, each cut to its columns, with as much around them as
-the stage sees; blank areas wider than that cost nothing.
+Margins are cut, so that the first row and column of squares begin where the ink does. The local stage runs only where
+it can see ink that belongs to a token: in bands of rows of squares, each cut to its columns, with as much around them
+as the stage sees. Wider blank areas cost nothing.
 """
 
 from __future__ import annotations
@@ -35,22 +37,23 @@ from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, Vi
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights.stored import Kind
 
-PATCH = 16  #: px along the side of what a sixteenth of a token holds
-CELL = 4  #: px along the side of what a frame is read from
-COLUMN = 8  #: px along the side of a square in which lines are found
-FRAME = 0.2  #: em along a line that one frame stands for
+PATCH = 16  #: side in px of the patch that a sixteenth of a token stands for
+CELL = 4  #: side in px of the cells that frames are read from
+COLUMN = 8  #: side in px of the squares in which lines are found
+FRAME = 0.2  #: width of a frame along a line, in em
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
-BEYOND = 0.6  #: em that frames go on for before and behind a line
-BETWEEN = 8  #: frames of nothing between two lines, so that no line sees another
+BEYOND = 0.6  #: em by which the frames extend beyond both ends of a line
+BETWEEN = 8  #: empty frames between two lines, so that no line sees another
 PARTS = TOKEN_SIDE // PATCH  #: patches along the side of a token's square
-_PLACES = 8  #: parts of a cell's width that a frame's place is told in
-INKED = 0.1  #: the ink, of 1, from which on a pixel makes its square a token
+_PLACES = 8  #: into how many parts a cell's width is divided to say where a frame is
+INKED = 0.1  #: a pixel with more ink than this, of 1, makes its square a token
 
 
 @dataclass(frozen=True)
 class PrintConfig:
-    """`widths` are channels at 2, 4, 8 and 16 px; `blocks` are residual convolutions there in the encoder,
-    `readout_blocks` at 16, 8 and 4 px in the readout; `context` are the dilations of those along a line."""
+    """`widths` are the channels at 2, 4, 8 and 16 px. `blocks` are the residual convolutions at those scales in the
+    encoder, `readout_blocks` those at 16, 8 and 4 px in the readout. `context` are the dilations of the convolutions
+    along a line."""
 
     widths: tuple[int, int, int, int] = (32, 96, 160, 256)
     blocks: tuple[int, int, int, int] = (1, 3, 3, 2)
@@ -61,7 +64,7 @@ class PrintConfig:
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> PrintConfig:
-        """The configuration that TOML or JSON gives, which know lists alone."""
+        """Builds the configuration from TOML or JSON, which have lists instead of tuples."""
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
         return cls(**values)
 
@@ -70,13 +73,13 @@ class ChannelNorm(nn.LayerNorm):
     """LayerNorm over the channels of (B, C, H, W), channels last in memory."""
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Each pixel's channels, normalised."""
+        """(B, C, H, W) → the same shape, with each pixel's channels normalised."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Residual(nn.Module):
-    """(B, C, H, W) → the same with a 3×3 convolution of what is normalised and rectified added; `still`, with nothing
-    added at first."""
+    """(B, C, H, W) → the same shape: the input plus a 3×3 convolution of its normalised and rectified values. If
+    `still`, the convolution starts at zero."""
 
     def __init__(self, width: int, still: bool = False) -> None:
         super().__init__()
@@ -86,7 +89,7 @@ class Residual(nn.Module):
             _start_as_nothing(self.conv)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """What came in with the convolution added."""
+        """(B, C, H, W) → (B, C, H, W): the input plus the convolution."""
         return x + self.conv(F.gelu(self.norm(x)))
 
 
@@ -101,11 +104,11 @@ class Local(nn.Module):
             nn.Sequential(*(Residual(w) for _ in range(n))) for w, n in zip(widths, blocks, strict=True)
         )
         self.norms = nn.ModuleList(ChannelNorm(w) for w in widths)
-        #: how many patches around one its features depend on
+        #: how many patches on each side the features of a patch depend on
         self.sees = math.ceil(sum((0.5 + n) * 2 ** (i + 1) for i, n in enumerate(blocks)) / PATCH)
 
     def forward(self, ink: Float[Tensor, "b h w"], scales: int = 4) -> list[Tensor]:
-        """The maps of the first `scales` scales, sharpest first."""
+        """Returns the maps of the first `scales` scales of (B, H, W) ink, finest first."""
         x = ink[:, None].contiguous(memory_format=torch.channels_last)
         maps = []
         for i in range(scales):
@@ -115,8 +118,8 @@ class Local(nn.Module):
 
 
 class PrintEncoder(nn.Module):
-    """(B, H, W) ink in [0, 1], H and W multiples of 64 → (B, H/64 · W/64, token width), rows first; squares without
-    ink are zero."""
+    """(B, H, W) ink in [0, 1], H and W multiples of 64 → (B, H/64 · W/64, token width), row by row; squares without ink
+    are zero."""
 
     def __init__(self, config: PrintConfig) -> None:
         super().__init__()
@@ -129,17 +132,17 @@ class PrintEncoder(nn.Module):
         _start_as_identity(self.mix)
 
     def forward(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "b n width"]:
-        """The tokens of each page, row by row."""
+        """(B, H, W) ink → (B, N, token width): the tokens of each page, row by row."""
         return self.folded(self.local(ink), inked(ink))
 
     def folded(self, maps: list[Tensor], inked: Bool[Tensor, "b n"]) -> Float[Tensor, "b n width"]:
-        """The maps of the local stage and the (B, N) squares with ink → (B, N, token width)."""
+        """The maps of the local stage and (B, N) bool, the squares with ink → (B, N, token width)."""
         tokens: Tensor = self.mix(_by_squares(self._patches(maps)).flatten(1, 2))
         return tokens * inked[..., None]
 
     def kept(self, ink: Float[Tensor, "h w"], inked: Bool[Tensor, "rows columns"]) -> Float[Tensor, "n width"]:
-        """One page's (H, W) ink and its (H/64, W/64) squares with ink → (n, token width), what `forward` makes of
-        those; the local stage runs only near them."""
+        """(H, W) ink of one page and (H/64, W/64) bool, its squares with ink → (n, token width): the tokens that
+        `forward` returns for those squares. The local stage runs only near them."""
         sees = self.local.sees
         patches = ink.new_zeros(self.fold.out_channels, *(side // PATCH for side in ink.shape))
         for rows, columns in rectangles(inked.cpu().numpy(), 2 * sees // PARTS):
@@ -164,21 +167,21 @@ def _by_squares(patches: Tensor) -> Tensor:
 
 
 def rectangles(there: NDArray[np.bool_], apart: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns that hold all of (H, W) what is there: bands with more than `apart` empty rows between them, cut
-    where more than so many columns are empty."""
+    """Yields rows and columns that cover all True values of an (H, W) mask: bands with more than `apart` empty rows
+    between them, cut where more than `apart` columns are empty."""
     for rows in _runs(np.flatnonzero(there.any(1)), apart):
         for columns in _runs(np.flatnonzero(there[rows].any(0)), apart):
             yield rows, columns
 
 
 def _runs(at: NDArray[np.int64], apart: int) -> list[slice]:
-    """Ascending numbers → from the first to behind the last of those with at most `apart` missing between."""
+    """Splits ascending numbers where more than `apart` are missing in between; returns a slice for each part."""
     parts = np.split(at, np.flatnonzero(np.diff(at) > apart + 1) + 1) if len(at) else []
     return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
 
 
 def inked(ink: Float[Tensor, "b h w"]) -> Bool[Tensor, "b n"]:
-    """(B, H, W) ink → (B, H/64 · W/64) bool, the squares that have any."""
+    """(B, H, W) ink → (B, H/64 · W/64) bool: the squares that have any."""
     return (F.max_pool2d(ink[:, None].float(), TOKEN_SIDE) > INKED).flatten(1)
 
 
@@ -194,7 +197,7 @@ def _start_as_identity(linear: nn.Linear) -> None:
 
 
 class Up(nn.Module):
-    """(B, C, H, W) → (B, D, 2H, 2W), nothing at first."""
+    """(B, C, H, W) → (B, D, 2H, 2W); all zero at first."""
 
     def __init__(self, width: int, out: int) -> None:
         super().__init__()
@@ -203,12 +206,12 @@ class Up(nn.Module):
         _start_as_nothing(self.conv)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d rows columns"]:
-        """A map twice as fine."""
+        """(B, C, H, W) → (B, D, 2H, 2W): a map twice as fine."""
         return F.pixel_shuffle(self.conv(self.norm(x)), 2).contiguous(memory_format=torch.channels_last)
 
 
 class Along(nn.Module):
-    """(1, C, F) frames → the same with a convolution over three of them, `dilation` apart, added."""
+    """(1, C, F) frames → the same shape: the input plus a convolution over three frames that are `dilation` apart."""
 
     def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
@@ -216,14 +219,15 @@ class Along(nn.Module):
         self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
 
     def forward(self, x: Float[Tensor, "1 c f"]) -> Float[Tensor, "1 c f"]:
-        """What came in with the convolution along the line added."""
+        """(1, C, F) → (1, C, F): the input plus the convolution along the line."""
         return x + self.conv(F.gelu(self.norm(x.transpose(1, 2)).transpose(1, 2)))
 
 
 @dataclass(frozen=True)
 class Frames:
-    """Where frames look: the (F, 3) indices of the cells that each lies in, above and below it (−1: off the page, or
-    between two lines), and in which (F,) part of its cell; int64."""
+    """Where frames look; both int64. `cells` (F, 3) are the indices of the cell that each lies in and of those above
+    and below it (−1 if that is off the page, or the frame is between two lines); `part` (F,) says in which part of its
+    cell."""
 
     cells: NDArray[np.int64]
     part: NDArray[np.int64]
@@ -232,8 +236,8 @@ class Frames:
 def frames_at(
     y: NDArray[np.floating], x: NDArray[np.floating], page: NDArray[np.int64] | int, height: int, width: int
 ) -> Frames:
-    """Frames at px (y, x), each (F,), of pages of `height` × `width` px that lie one below another; NaN where nothing
-    stands."""
+    """Returns the Frames at px (y, x), each (F,), on pages of `height` × `width` px that lie one below another. y is
+    NaN for frames between lines."""
     rows, columns = height // CELL, width // CELL
     real = np.isfinite(y)
     y, x = np.nan_to_num(y).clip(0, height - 0.01), np.nan_to_num(x).clip(0, width - 0.01)
@@ -282,7 +286,7 @@ class PrintReadout(nn.Module):
         self, at_8: Float[Tensor, "b c h8 w8"]
     ) -> tuple[Float[Tensor, "b h w8"], Float[Tensor, "b h8 w8"]]:
         """(B, C, H/8, W/8) → (B, H, W/8) logits that the middle of a line runs through each pixel row of each column,
-        and (B, H/8, W/8) the binary logarithm of the type's size in px an em."""
+        and (B, H/8, W/8) the binary logarithm of the type's size in px per em."""
         found = self.line_head(at_8).float()
         rows = found[:, :COLUMN].permute(0, 2, 1, 3).flatten(1, 2)
         return rows - 3, found[:, COLUMN] + 3.3
@@ -290,8 +294,8 @@ class PrintReadout(nn.Module):
     def frame_logits(
         self, at_4: Float[Tensor, "b c h4 w4"], cells: Int[Tensor, "f 3"], part: Int[Tensor, " f"]
     ) -> Float[Tensor, "f classes"]:
-        """(B, C, H/4, W/4) and the (F, 3) cells and (F,) parts of Frames → (F, N_HALF + 1) logits of the character that
-        stands there and, the last, that its centre does."""
+        """(B, C, H/4, W/4) map, (F, 3) cells and (F,) parts from Frames → (F, N_HALF + 1) logits of the character at
+        each frame; the last is the logit that the character's centre is there."""
         flat = at_4.permute(0, 2, 3, 1).flatten(0, 2)
         seen = flat.index_select(0, cells.flatten().clamp(min=0)) * (cells.flatten() >= 0)[:, None]
         x = self.see(seen.view(len(cells), -1))
@@ -303,8 +307,8 @@ class PrintReadout(nn.Module):
 
 
 class PrintModel(nn.Module):
-    """Encoder and readout in one: pages in, vision tokens, lines of text out. `checkpoint` is the name and SHA-256 of
-    its weights."""
+    """Encoder and readout in one model: pages to vision tokens to lines of text. `checkpoint` is the name and SHA-256
+    of its weights."""
 
     def __init__(self, config: PrintConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
         super().__init__()
@@ -315,8 +319,8 @@ class PrintModel(nn.Module):
 
     @torch.inference_mode()
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page, on the CPU: one for each square with ink, of a grid that begins where ink
-        does. Pages may be of any size up to MAX_SIDE (encoder.py); UsageError for larger ones."""
+        """Returns the vision tokens of each page, on the CPU: one for each square with ink, of a grid that begins where
+        the ink does. Pages may have any size up to MAX_SIDE (encoder.py); raises UsageError for larger ones."""
         return [self._encoded(page) for page in pages]
 
     def _encoded(self, page: Page) -> VisionTokens:
@@ -324,19 +328,19 @@ class PrintModel(nn.Module):
         squares = inked(ink[None]).view(*(side // TOKEN_SIDE for side in ink.shape))
         weight = self.encoder.mix.weight
         values = self.encoder.kept(ink.to(weight.device, weight.dtype), squares.to(weight.device))
-        places = squares[None].nonzero().numpy().astype(np.int32)  # all of view 0
+        places = squares[None].nonzero().numpy().astype(np.int32)  # all of them in view 0
         height, width = (-(-side // TOKEN_SIDE) for side in page.image.shape[:2])
         return VisionTokens(values.cpu(), height, width, page.setting, self.checkpoint, places, origin)
 
     @torch.inference_mode()
     def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
-        """What is read of each page, a line of text for each line of type, from the top down; CheckpointError for
-        tokens of another checkpoint."""
+        """Returns the reading of each page, with a line of text for each line of type, from the top down. Raises
+        CheckpointError for tokens of another checkpoint."""
         self.own(tokens)
         return [reading_of(self._lines_of(page)) for page in tokens]
 
     def _lines_of(self, page: VisionTokens) -> list[PrintedLine]:
-        """The lines of a page, their boxes in pixels of the page."""
+        """Returns the lines of a page, with boxes in pixels of the page."""
         if not len(page):
             return []
         places = np.indices((1, page.height, page.width)).reshape(3, -1).T if page.places is None else page.places
@@ -350,17 +354,17 @@ class PrintModel(nn.Module):
         return [replace(line, boxes=line.boxes + moved) for line in self.lines(grid.flatten(0, 1), height, width)]
 
     def own(self, tokens: Sequence[VisionTokens]) -> None:
-        """CheckpointError where some of `tokens` were made by another checkpoint, have not the shape of its own, or
-        stand for something else than squares of the page itself."""
+        """Raises CheckpointError if any of the `tokens` were made by another checkpoint, do not have the shape of its
+        own, or stand for anything but squares of the page itself."""
         for page in tokens:
             page.check_made_by(self.checkpoint, self.config.token_width)
             if page.places is not None and (page.places[:, 0] != 0).any():
-                raise CheckpointError(f"{self.checkpoint.name} makes tokens of a page's own squares; these have others")
+                raise CheckpointError(f"{self.checkpoint.name} makes tokens of a page's own squares; these stand for something else")
 
     @torch.inference_mode()
     def lines(self, tokens: Float[Tensor, "n width"], height: int, width: int) -> list[PrintedLine]:
-        """The lines of one page of `height` × `width` squares, from the top, of its (height · width, token width)
-        tokens, zero where there are none."""
+        """Returns the lines of one page of `height` × `width` squares, from the top down, given its (height · width,
+        token width) tokens, which are zero for squares without one."""
         at_8, at_4 = self.readout.unfold(tokens[None], height, width)
         rows, log_size = self.readout.line_logits(at_8)
         chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
@@ -386,8 +390,8 @@ class PrintModel(nn.Module):
 
 
 def _cut(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:
-    """(H, W) ink → what of it has any above INKED, followed by paper up to whole squares, and where that begins: px
-    from top and left. Of a blank page, one square."""
+    """Cuts (H, W) ink to what is above INKED and pads it with paper to whole squares. Returns it, and the px that were
+    cut at the top and left. A blank page becomes one square."""
     ats = [(ink > INKED).any(axis).nonzero() for axis in (1, 0)]
     (top, bottom), (left, right) = ((int(at[0]), int(at[-1]) + 1) if len(at) else (0, 1) for at in ats)
     missing = (0, (left - right) % TOKEN_SIDE, 0, (top - bottom) % TOKEN_SIDE)
@@ -395,7 +399,7 @@ def _cut(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:
 
 
 def _frames(line: TracedLine, width: int) -> NDArray[np.float64]:
-    """The middles of the frames of a line, px."""
+    """Returns the x of the middles of a line's frames, in px."""
     pitch = FRAME * line.size
     first, last = max(0.0, line.left - BEYOND * line.size), min(width, line.right + BEYOND * line.size)
     return np.asarray(first + (np.arange(max(1, int((last - first) / pitch))) + 0.5) * pitch, np.float64)

@@ -1,9 +1,9 @@
-"""The prompted reader: a DeepSeek-OCR in small. Nano's vision tokens, a question, and an answer token by token.
+"""The prompted reader, a small DeepSeek-OCR: it takes nano's vision tokens and a question, and generates an answer.
 
-A linear projector brings a page's tokens to the width of the mixture-of-experts language model; a newline vector ends
-each row of them and a separator the page; then come the question and the answer. After arXiv 2510.18234, sections 3.2
-and 3.3, and the published code. It is trained for what training/tasks.py asks: reading a page freely or as Markdown
-with boxes, reading the line or the text at a position, locating a phrase, and going on with a text that was begun.
+A linear projector brings a page's tokens to the width of the mixture-of-experts language model. A newline vector ends
+each row of tokens and a separator ends the page; then come the question and the answer. After arXiv 2510.18234,
+sections 3.2 and 3.3, and the published code. It is trained for the tasks of training/tasks.py: reading a page freely or
+as Markdown with boxes, reading the line or the text at a position, locating a phrase, and continuing a text.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from microfiche.nano.vocabulary import BEGIN, END, SIZE
 from microfiche.page import Page, Reading, VisionTokens
 from microfiche.weights.stored import Kind, load
 
-READ = "<image>\nRead the {what} at {place}."  #: ours: the published prompts cannot ask for a part of a page
-PARTS = {"line": "line", "box": "text"}  #: what is read at a place, by task
+READ = "<image>\nRead the {what} at {place}."  #: our own: no published prompt asks for a part of a page
+PARTS = {"line": "line", "box": "text"}  #: what the prompt calls the part to read, by task
 _PLACE = re.compile(r"(line|box):(\d{1,3}),(\d{1,3}),(\d{1,3}),(\d{1,3})")
 NANO_READER = MoEConfig(
     vocabulary=SIZE, width=256, layers=6, heads=4, dense=704, experts=16, shared=1, chosen=4, expert=128
@@ -36,7 +36,7 @@ NANO_READER = MoEConfig(
 
 
 class AnswerDecoder(nn.Module):
-    """Answers questions about pages; `config.width` wide, over vision tokens of `token_width`."""
+    """Answers questions about pages. `config.width` is its width; the vision tokens are `token_width` wide."""
 
     def __init__(self, config: MoEConfig, token_width: int) -> None:
         super().__init__()
@@ -49,13 +49,14 @@ class AnswerDecoder(nn.Module):
         nn.init.normal_(self.decoder.embed_tokens.weight, std=config.width**-0.5)
 
     def arranged(self, values: Float[Tensor, "n width"], height: int, width: int) -> Float[Tensor, "t d"]:
-        """(height · width, token width) tokens of a page → the (height · (width + 1) + 1, D) vectors of it."""
+        """(height · width, token width) tokens of a page → its (height · (width + 1) + 1, D) vectors, with newlines and
+        separator."""
         rows = self.projector(values.to(self.newline)).to(self.newline).view(height, width, -1)
         newlines = self.newline.expand(height, 1, -1)
         return torch.cat([torch.cat([rows, newlines], dim=1).flatten(0, 1), self.separator[None]])
 
     def prompt(self, page: Float[Tensor, "n d"], question: Int[Tensor, " q"]) -> Float[Tensor, "t d"]:
-        """(n, D) vectors of a page, (T,) ids → the (1 + n + T, D) vectors before an answer."""
+        """(n, D) vectors of a page, (Q,) ids of a question → the (1 + n + Q, D) vectors before an answer."""
         embed, begin = self.decoder.embed_tokens, question.new_tensor([BEGIN])
         return torch.cat([embed(begin), page, embed(question)])
 
@@ -66,9 +67,8 @@ class AnswerDecoder(nn.Module):
         answers: Sequence[Int[Tensor, " _"]],
         routings: list[Routing] | None = None,
     ) -> tuple[Float[Tensor, "answered v"], Bool[Tensor, "b t"]]:
-        """(n, D) vectors of pages, and for each the (Q,) ids of a question and the (A,) ids of its answer → the
-        (ΣA, V) float32 logits of all answers' tokens, each after the true ones before it, and (B, T) bool, where a
-        token stands and no padding."""
+        """(n, D) vectors of pages, and for each the (Q,) ids of a question and the (A,) ids of its answer → the (ΣA, V)
+        float32 logits of all answers' tokens, each given the true ones before it; and (B, T) bool, false at padding."""
         begins = [len(page) + len(question) for page, question in zip(pages, questions, strict=True)]
         given = [
             torch.cat([self.prompt(page, question), self.decoder.embed_tokens(answer[:-1])])
@@ -83,28 +83,30 @@ class AnswerDecoder(nn.Module):
     def generate(
         self, pages: Sequence[Tensor], questions: Sequence[Tensor], limit: int | None = None
     ) -> list[Generated]:
-        """The likeliest answer to each question, token by token, cut where it loops; see decoder/generation.py.
+        """Generates the likeliest answer to each question, token by token, and cuts it if it loops; see
+        decoder/generation.py.
 
-        Characters repeat as the tokens of words do not (rules of tables, rows of dots), so no n-gram is banned.
+        No n-gram is banned, because tokens are characters here, and they repeat more than the tokens of words do (rules
+        of tables, rows of dots).
         """
         prompts = [self.prompt(page, question) for page, question in zip(pages, questions, strict=True)]
         return generate(self.decoder, prompts, END, limit, no_repeat=None)
 
 
 class PromptedNano:
-    """A reader that can be asked: `nano` makes vision tokens of pages, `decoder` answers questions about them."""
+    """A reader that can be asked questions: `nano` encodes pages to vision tokens, `decoder` answers."""
 
     def __init__(self, nano: NanoModel, decoder: AnswerDecoder) -> None:
         self.nano, self.decoder, self.checkpoint = nano, decoder, nano.checkpoint
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """The vision tokens of each page; see `NanoModel.encode`."""
+        """Returns the vision tokens of each page; see `NanoModel.encode`."""
         return self.nano.encode(pages)
 
     def read(
         self, tokens: Sequence[VisionTokens], task: str = "free", prefix: str = "", limit: int | None = None
     ) -> list[Reading]:
-        """The answer to one question about each page; see `answers`."""
+        """Asks the same question about each page and returns the answers; see `answers`."""
         return self.answers(tokens, [task] * len(tokens), [prefix] * len(tokens), limit)
 
     @torch.inference_mode()
@@ -115,12 +117,12 @@ class PromptedNano:
         prefixes: Sequence[str] = (),
         limit: int | None = None,
     ) -> list[Reading]:
-        """The likeliest answers to a question of its own about each page, found together; `limit` is the most
-        characters and marks of one.
+        """Asks a question of its own about each page and returns the likeliest answers. They are generated together;
+        `limit` is the most characters and marks of one.
 
-        A task is "free", "markdown", "locate:WORDS", or "line:X1,Y1,X2,Y2" or "box:X1,Y1,X2,Y2" in positions from 0 to
-        999; a prefix is the beginning of the answer, which goes on from there. UsageError for another task or a
-        character that the alphabet lacks, CheckpointError for tokens of another checkpoint.
+        A task is "free", "markdown", "locate:WORDS", or "line:X1,Y1,X2,Y2" or "box:X1,Y1,X2,Y2" with positions from 0
+        to 999. A prefix is the beginning of the answer, which continues from there. Raises UsageError for another task
+        or a character that is not in the alphabet, and CheckpointError for tokens of another checkpoint.
         """
         self.nano.own(tokens)
         device = self.decoder.newline.device
@@ -132,14 +134,14 @@ class PromptedNano:
 
 
 def load_prompted(nano: NanoModel, path: str | Path) -> PromptedNano:
-    """The reader in a file, with the `nano` whose tokens it was trained on; CheckpointError where it is damaged or was
-    trained on another's. None ships (docs/reader.md)."""
+    """Loads the prompted reader in a file; `nano` must be the model whose tokens it was trained on. Raises
+    CheckpointError if it is not, or if the file is damaged. No such weights ship (docs/reader.md)."""
     table = nano.readout.table
     return PromptedNano(nano, load(READER, path, table.device, table.dtype, nano.checkpoint))
 
 
 def reader_prompt(task: str) -> str:
-    """The prompt of a task, as `PromptedNano.answers` names them; UsageError for another."""
+    """Returns the prompt of a task that `PromptedNano.answers` takes. Raises UsageError for any other."""
     place = _PLACE.fullmatch(task.replace(" ", ""))
     if place:
         part, *box = place.groups()
@@ -152,7 +154,7 @@ def reader_prompt(task: str) -> str:
 
 
 def question(prompt: str, prefix: str, device: torch.device) -> Int[Tensor, " q"]:
-    """(Q,) ids of what comes between a page and the answer: the prompt behind its <image>, and the prefix."""
+    """Returns the (Q,) ids that stand between a page and the answer: the prompt after its <image>, and the prefix."""
     return torch.from_numpy(vocabulary.encode(prompt.removeprefix("<image>") + prefix)).to(device)
 
 

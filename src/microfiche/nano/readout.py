@@ -1,9 +1,9 @@
-"""The readout: vision tokens → characters, all of a page in one parallel pass.
+"""The readout: vision tokens → characters, the whole page in one parallel pass.
 
-The mirror of nano's compressor: a token is unfolded to 16 patches, window attention reads them, each patch is
-unfolded to four 8-px squares, and a character is read from the square that its centre lies in and the three nearest
-to it there, by an MLP that is told, by scale and shift, where in the square that centre lies and which density stands
-there. The neighbours matter where a character lies across two tokens.
+It mirrors nano's compressor: a token is unfolded to 16 patches, window attention reads them, and each patch is unfolded
+to four squares of 8 px. A character is read by an MLP from the square that contains its centre and the three squares
+nearest to that centre. A learned scale and shift tell the MLP where in its square the centre lies and which density the
+page has. The neighbours matter for characters that lie across two tokens.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from microfiche.page import TOKEN_SIDE
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
 from microfiche.typesetting.density import DENSITIES, Density
 
-SQUARE = 8  #: pixels along the side of a square
+SQUARE = 8  #: side of a square in px
 SQUARES = (TOKEN_SIDE // SQUARE) ** 2
-#: Classes of a half-width cell: every half-width glyph, then the left and the right half of a full-width one.
+#: The classes of a half-width cell are all half-width glyphs, then the left and the right half of a full-width one.
 LEFT, RIGHT = N_HALF, N_HALF + 1
 HALF_CLASSES = N_HALF + 2
 OFFSETS = SQUARE * SQUARE
-#: What a page may have been shrunk to, as shares of its size; the readout's table has a part for each.
+#: The scales that a page may have been shrunk to; the readout's table has a part for each.
 SCALES = (1.0, 0.8, 0.5)
 
 
 def _quad_order() -> NDArray[np.int64]:
-    """(8, 8) index of each square of a window: three levels of 2×2, outermost first."""
+    """(8, 8) index of each square in a window: three levels of 2×2, outermost first."""
     y, x = np.mgrid[:8, :8]
     return sum(((y >> b & 1) * 2 + (x >> b & 1)) << 2 * b for b in range(3))
 
@@ -45,9 +45,9 @@ _SQUARE_INDEX = _quad_order()
 
 @dataclass(frozen=True)
 class Places:
-    """Where to read on a page: for each character, the indices (..., 4) of its square among the page's, row of tokens
-    by row, and of those beside, above or below, and across from it (−1 where the page ends); and (...) its place's
-    row in the readout's table. All int64."""
+    """Where to read on a page; both int64. `squares` (…, 4) are, for each character, the indices of its square among
+    the page's, row of tokens by row, and of the squares beside, above or below, and diagonal to it
+    (−1 beyond the page). `place` (…) is the row of the readout's table."""
 
     squares: NDArray[np.int64]
     place: NDArray[np.int64]
@@ -57,8 +57,8 @@ class Places:
 def places(
     density: Density, rows: int, columns: int, height: int, width: int, full: bool = False, scale: float = 1.0
 ) -> Places:
-    """Places, (rows, columns), of a grid of half-width cells on a page of `height` × `width` tokens that was shrunk
-    to `scale`, or, `full`, of the full-width characters that begin in each of them."""
+    """Returns the Places, (rows, columns), of a grid of half-width cells on a page of `height` × `width` tokens that
+    was shrunk to `scale`; with `full`, those of the full-width characters that begin in each cell."""
     y, x = centres(density, rows, columns, full, scale)
     return places_at(density, y, np.minimum(x, width * TOKEN_SIDE - 1), height, width, full, scale)
 
@@ -66,8 +66,8 @@ def places(
 def centres(
     density: Density, rows: int, columns: int, full: bool = False, scale: float = 1.0, down: int = 0, right: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The pixel rows (rows, 1) and columns (1, columns) of the centres that `places` reads at, where the grid begins
-    `down` px above and `right` px left of the page, before it is shrunk."""
+    """Returns the pixel rows (rows, 1) and columns (1, columns) of the centres that `places` reads at. The grid begins
+    `down` px above and `right` px left of the page, measured before the page is shrunk."""
     y = (np.arange(rows)[:, None] + 0.5) * density.height - down
     x = (np.arange(columns)[None] + (1.0 if full else 0.5)) * density.width - right
     return _floor(y * scale), _floor(x * scale)
@@ -86,7 +86,7 @@ def places_at(
     full: bool,
     scale: float = 1.0,
 ) -> Places:
-    """Places of the characters whose centres are at pixels (y, x), which broadcast."""
+    """Returns the Places of characters whose centres are at pixels (y, x), which broadcast."""
     squares, offset = around_centres(y, x, height, width)
     nearest = min(range(len(SCALES)), key=lambda i: abs(math.log(scale / SCALES[i])))
     kind = list(DENSITIES).index(density.name) + len(DENSITIES) * (full + 2 * nearest)
@@ -96,10 +96,10 @@ def places_at(
 def around_centres(
     y: NDArray[np.int64], x: NDArray[np.int64], height: int, width: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of centres at pixels (y, x), which broadcast: the indices (..., 4) of the squares as in Places, and (...) where
-    in the first of them each centre lies, row by row."""
+    """For centres at pixels (y, x), which broadcast: the (…, 4) indices of squares as in Places, and (…) the position
+    of each centre in the first of them, row by row."""
     y, x = np.broadcast_arrays(y, x)
-    # The square on the side of the centre's square that the centre is nearer to.
+    # In each direction, the neighbour on the side that the centre is nearer to.
     down = y + np.where(y % SQUARE < SQUARE // 2, -SQUARE, SQUARE)
     across = x + np.where(x % SQUARE < SQUARE // 2, -SQUARE, SQUARE)
     around = [square_at(a, b, height, width) for a, b in ((y, x), (y, across), (down, x), (down, across))]
@@ -107,14 +107,14 @@ def around_centres(
 
 
 def square_at(y: NDArray[np.int64], x: NDArray[np.int64], height: int, width: int) -> NDArray[np.int64]:
-    """The index of the square that pixels (y, x) lie in, −1 where that is no page."""
+    """Returns the index of the square that contains pixel (y, x), or −1 beyond the page."""
     inside = (y >= 0) & (x >= 0) & (y < height * TOKEN_SIDE) & (x < width * TOKEN_SIDE)
     token = y // TOKEN_SIDE * width + x // TOKEN_SIDE
     return np.where(inside, token * SQUARES + _SQUARE_INDEX[y % TOKEN_SIDE // SQUARE, x % TOKEN_SIDE // SQUARE], -1)
 
 
 class Decompressor(nn.Module):
-    """(n, token width) → (n, 16, D): the compressor's mirror."""
+    """(n, token width) → (n, 16, D): the mirror of the compressor."""
 
     def __init__(self, width: int, token_width: int) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Decompressor(nn.Module):
         nn.init.zeros_(self.deconv2.bias)
 
     def forward(self, tokens: Float[Tensor, "n width"]) -> Float[Tensor, "n 16 d"]:
-        """The patches of each token."""
+        """(n, token width) → (n, 16, D): the patches of each token."""
         n, d = tokens.shape
         patches: Tensor = self.deconv1(self.deconv2(tokens).view(n, 4, d // 4))
         return patches.view(n, PATCHES, -1)
@@ -152,7 +152,7 @@ class Squares(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.squares = nn.Linear(width, 4 * square_width)
         self.fc1 = nn.Linear(square_width, hidden)
-        # Of the three neighbours, apart for the four corners of its square that a centre may be nearest to.
+        # For the three neighbours: one matrix for each corner of its square that a centre may be nearest to.
         self.around = nn.ModuleList(nn.Linear(3 * square_width, hidden, bias=False) for _ in range(4))
         for parameter in self.around.parameters():
             nn.init.zeros_(parameter)
@@ -160,11 +160,11 @@ class Squares(nn.Module):
         nn.init.normal_(self.table, std=2.0)
 
     def unfold(self, tokens: Float[Tensor, "b n width"]) -> Float[Tensor, "squares d"]:
-        """(B, N, token width) → (B·N·64, square width), the pages' 8-px squares in Places' order."""
+        """(B, N, token width) → (B·N·64, square width): the pages' 8-px squares in the order of Places."""
         return self.unfold_patches(self.decompressor(tokens.flatten(0, 1)))
 
     def unfold_patches(self, patches: Float[Tensor, "windows 16 width"]) -> Float[Tensor, "squares d"]:
-        """The same from (B·N, 16, D) windows of patches, decompressed or never compressed."""
+        """The same from (B·N, 16, D) windows of patches, whether decompressed or never compressed."""
         x = patches + self.place
         for block in self.blocks:
             x = block(x)
@@ -174,7 +174,7 @@ class Squares(nn.Module):
     def see(
         self, squares: Float[Tensor, "squares d"], at: Int[Tensor, "m 4"], place: Int[Tensor, " m"]
     ) -> Float[Tensor, "m hidden"]:
-        """(n, square width) squares of `unfold`, (m, 4) indices and (m,) places of Places → (m, hidden)."""
+        """(n, square width) squares from `unfold`, (m, 4) indices and (m,) places from Places → (m, hidden)."""
         offset = place % OFFSETS
         corner = (offset // SQUARE >= SQUARE // 2) * 2 + (offset % SQUARE >= SQUARE // 2)
         order = corner.argsort()
@@ -190,8 +190,8 @@ class Squares(nn.Module):
 
 
 class Readout(Squares):
-    """Reads half-width cells (`half_logits`) and full-width characters (`full_logits`) of what it can `see` in unfolded
-    tokens (`unfold`)."""
+    """Reads half-width cells (`half_logits`) and full-width characters (`full_logits`) from what it can `see` in
+    unfolded tokens (`unfold`)."""
 
     def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
         super().__init__(
@@ -202,11 +202,11 @@ class Readout(Squares):
         self.full_head = nn.Linear(hidden, N_FULL)
 
     def half_logits(self, seen: Float[Tensor, "*m hidden"]) -> Float[Tensor, "*m classes"]:
-        """(..., hidden) what is seen in a half-width cell → (..., HALF_CLASSES) logits."""
+        """(…, hidden) what is seen in a half-width cell → (…, HALF_CLASSES) logits."""
         logits: Tensor = self.half_head(seen)
         return logits
 
     def full_logits(self, seen: Float[Tensor, "*m hidden"]) -> Float[Tensor, "*m classes"]:
-        """(..., hidden) what is seen of a full-width character → (..., N_FULL) logits."""
+        """(…, hidden) what is seen of a full-width character → (…, N_FULL) logits."""
         logits: Tensor = self.full_head(self.fc2(seen))
         return logits

@@ -1,8 +1,8 @@
-"""Lines of print: traced in what a readout says of every pixel row, and their characters along them.
+"""Lines of print: finds them in a readout's output for each pixel row, and reads the characters along them.
 
-A readout says in which pixel rows the middle of a line of type runs and how large the type is; rows that follow each
-other from column to column are a line (`trace`). Along a line frames say which character has its centre there, if any
-(`characters`). It knows nothing of networks, nor of the order in which lines are read.
+A readout says in which pixel rows the middle of a line of type runs, and how large the type is. Rows that continue each
+other from column to column form a line (`trace`). Along a line, frames say which character has its centre there, if any
+(`characters`). It knows nothing of models, nor of the order in which lines are read.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from microfiche.nano.readout import SQUARE
 from microfiche.page import Reading
 from microfiche.typesetting.alphabet import CONTROLS, HALF, N_HALF
 
-NONE = N_HALF  #: the class of a frame that no character has its centre in
-FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id that is printed, but for the space
+NONE = N_HALF  #: the class of a frame in which no character has its centre
+FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id, apart from the space, that print contains
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
-_DRIFT = 2.5  #: px that a line may rise or fall from one column of squares to the next, and be the same line
-_LEFT_OVER = 0.3  #: least probability of a character that two neighbouring frames hold, neither of them likely
-_TWO, _TWO_ALIKE = 1.4, 1.9  #: least sum over neighbouring frames that hold two characters, and the same one twice
-_PEAK = (0.98, 0.99, 1.0, 0.99, 0.98)  #: how much the rows around a peak count: the middle one a little more
-_SEEN, _FAINT = 0.5, 0.2  #: least probability of a line's middle where a line begins, and where it goes on
+_DRIFT = 2.5  #: the most px that a line rises or falls from one column of squares to the next
+_LEFT_OVER = 0.3  #: the least sum of two unlikely neighbouring frames that counts as a character
+_TWO, _TWO_ALIKE = 1.4, 1.9  #: the least sum of neighbouring frames that counts as two characters, different or alike
+_PEAK = (0.98, 0.99, 1.0, 0.99, 0.98)  #: weights of the rows around a peak; the middle counts a little more
+_SEEN, _FAINT = 0.5, 0.2  #: the least probability of a line's middle where a line begins, and where it continues
 
 
 @dataclass(frozen=True)
 class TracedLine:
-    """A line's middle from (`left`, `y`) px on, falling `slope` px a px, up to `right`, and the `size` of its type in
-    px an em."""
+    """The middle of a line, which begins at (`left`, `y`) px, falls by `slope` px per px and ends at `right`; and the
+    `size` of its type in px per em."""
 
     left: float
     right: float
@@ -40,14 +40,14 @@ class TracedLine:
     size: float
 
     def at(self, x: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
-        """The height of the line's middle at `x`, px."""
+        """Returns the y of the line's middle at `x`, in px."""
         return (x - self.left) * self.slope + self.y
 
 
 @dataclass(frozen=True)
 class PrintedLine:
-    """What was read in one line: its `text`, and for each character of it the probability (T,) float32 and the box of
-    left, top, right, bottom pixels (T, 4) int32."""
+    """The reading of one line: its `text`, for each character the probability (T,) float32 and the box (T, 4) int32 of
+    left, top, right and bottom in px, and the `size` of its type in px per em."""
 
     text: str
     confidence: NDArray[np.float32]
@@ -56,21 +56,21 @@ class PrintedLine:
 
 
 def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -> list[TracedLine]:
-    """(rows of squares, columns, 8) the probability that a line's middle runs through each pixel row of each square,
-    and (rows, columns) the size of its type → the lines, from the top.
+    """Finds the lines, from the top down, given the (rows of squares, columns, 8) probabilities that a line's middle
+    runs through each pixel row of each square, and the (rows, columns) sizes of type.
 
-    A line is a chain of columns of squares, each of which has a peak near the one before.
+    A line is a chain of columns of squares, each with a peak near that of the one before.
     """
     rows, columns, _ = chance.shape
     ridge = np.pad(chance.transpose(1, 0, 2).reshape(columns, -1), ((0, 0), (2, 2)))  # (columns, pixel rows)
-    spread = np.stack([w * ridge[:, i : i + rows * SQUARE] for i, w in enumerate(_PEAK)])  # that a peak is spread on
+    spread = np.stack([w * ridge[:, i : i + rows * SQUARE] for i, w in enumerate(_PEAK)])  # the rows of a peak
     near = spread.sum(0)
     middle = (spread * np.arange(-2, 3)[:, None, None]).sum(0) / np.maximum(near, 1e-9)
     padded = np.pad(near, ((0, 0), (2, 2)), constant_values=-1.0)
     around = np.stack([padded[:, i : i + rows * SQUARE] for i in range(5)])
-    peak = (near >= _FAINT) & (around.argmax(0) == 2)  # of rows within 2 px the first of the highest
+    peak = (near >= _FAINT) & (around.argmax(0) == 2)  # the highest of the rows within 2 px; of equals, the first
     parts: list[NDArray[np.float64]] = []  # of each column: line, column, y, size
-    lines, ys = np.empty(0, np.int64), np.empty(0)  # that are followed, and where they were last
+    lines, ys = np.empty(0, np.int64), np.empty(0)  # the lines that are being followed, and their last y
     count = 0
     for column in range(columns):
         row = np.flatnonzero(peak[column])
@@ -94,7 +94,7 @@ def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -
 
 
 def _fitted(column: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[np.float64]) -> TracedLine:
-    """The straight line nearest to a chain of columns, heights and sizes."""
+    """Fits a straight line to a chain of columns, heights and sizes."""
     x = (column + 0.5) * SQUARE
     slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()) if len(x) > 6 else 0.0
     left, right = column[0] * SQUARE, (column[-1] + 1) * SQUARE
@@ -104,15 +104,16 @@ def _fitted(column: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[n
 def characters(
     line: TracedLine, x: NDArray[np.float64], probability: NDArray[np.float32]
 ) -> PrintedLine:
-    """What stands in a line, of the (F,) middles of its frames and their (F, N_HALF + 1) probabilities.
+    """Reads a line, given the (F,) x of its frames' middles and their (F, N_HALF + 1) probabilities.
 
-    A frame that likely holds a character's centre holds one; it may lie on the border to the next frame, so what that
-    one lacks to certainty is taken from its neighbours. Of the rest, two neighbours hold one that together have
-    _LEFT_OVER. Frames are so near that neighbours seldom hold two: they are one unless they are surer than that.
+    A frame that likely contains a character's centre counts as one character. The centre may lie on the border to the
+    next frame, so what this frame lacks to certainty is taken from its neighbours. Of the remaining probability, two
+    neighbouring frames count as a character if they have more than _LEFT_OVER together. Frames are so narrow that two
+    neighbours seldom contain two characters; they count as one unless their sum exceeds _TWO or _TWO_ALIKE.
     """
     some = 1 - probability[:, NONE]
     likely = some > 0.5
-    rest = [*np.where(likely, 0, some).tolist(), 0.0]  # what no character has taken; beyond the last frame is nothing
+    rest = [*np.where(likely, 0, some).tolist(), 0.0]  # what no character has taken; 0 beyond the end
     found = []
     for i, lack in zip(np.flatnonzero(likely).tolist(), (1 - some[likely]).tolist(), strict=True):
         for beside in (i - 1, i + 1) if rest[i - 1] > rest[i + 1] else (i + 1, i - 1):
@@ -147,7 +148,7 @@ def characters(
 
 
 def _sums(rows: NDArray[np.floating[Any]], spans: list[tuple[int, int]]) -> NDArray[np.floating[Any]]:
-    """The sums (S, n) of rows (F, n), each from the first to the last of a span."""
+    """Returns the (S, n) sums of (F, n) rows, each from the first to the last row of a span."""
     edges = np.array(spans, np.int64).reshape(-1, 2) + np.array([0, 1])
     padded = np.concatenate([rows, np.zeros_like(rows[:1])])
     return np.add.reduceat(padded, edges.ravel())[::2]
@@ -171,14 +172,14 @@ def _with_boxes(
 
 
 def _bounds(kept: NDArray[np.bool_]) -> tuple[int, int]:
-    """From the first to behind the last that is kept."""
+    """Returns the index of the first True value, and the one after the last."""
     at = np.flatnonzero(kept)
     return (int(at[0]), int(at[-1]) + 1) if len(at) else (0, 0)
 
 
 def reading_of(lines: Sequence[PrintedLine]) -> Reading:
-    """The reading of a page whose lines of type were read, from the top down: a newline ends each line, certain and
-    with an empty box. Columns are not told apart here: `documents` puts lines in order."""
+    """Builds the reading of a page from its lines of type, from the top down. A newline with certainty 1 and an empty
+    box ends each line. Columns are not separated here; `documents` puts lines in order."""
     ends = [np.concatenate([line.boxes[-1:, 2:], line.boxes[-1:, 2:]], 1) for line in lines]
     boxes = [part for line, end in zip(lines, ends, strict=True) for part in (line.boxes, end)]
     sure = [part for line in lines for part in (line.confidence, np.ones(1, np.float32))]

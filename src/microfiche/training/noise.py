@@ -1,8 +1,8 @@
 """The noise of the world: what happens to a page between the printer and the reader, in named steps.
 
-A step takes a (H, W) uint8 picture and gives another, and the homography by which points move: a 3×3 map of (x, y, 1)
-in px from the upper left corner, where the centre of pixel (i, j) is at x = j + 0.5, y = i + 0.5. By it the truth of a
-page moves along. It knows nothing of text.
+A step takes a (H, W) uint8 picture and returns another one, and the homography by which points move: a 3×3 map of
+(x, y, 1) in px from the upper left corner, where the centre of pixel (i, j) is at x = j + 0.5, y = i + 0.5. The boxes
+and lines of a page move with it. It knows nothing of text.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ STILL.flags.writeable = False
 
 
 def blur(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Out of focus: a Gaussian of 0.3 to 0.9 px."""
+    """Out of focus: a Gaussian blur of 0.3 to 0.9 px."""
     image = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 0.9))))
     return np.asarray(image), STILL
 
 
 def rescale(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Smaller or larger, 70 to 140 %, and back to the same size, by one of three filters."""
+    """Resizes the picture to 70 to 140 % and back, each time with one of three filters."""
     height, width = picture.shape
     scale = float(rng.uniform(0.7, 1.4))
     filters = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
@@ -43,30 +43,30 @@ def rescale(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 
 
 def jpeg(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Saved as a JPEG of quality 30 to 95."""
+    """Saves the picture as a JPEG of quality 30 to 95."""
     return as_jpeg(picture, int(rng.integers(30, 96))), STILL
 
 
 def gamma(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Darker or lighter: a power of 0.5 to 2, ink of up to 80 and paper of 200 at least."""
+    """Changes brightness and contrast: a power of 0.5 to 2, with ink up to 80 and paper at least 200."""
     ink, paper, power = rng.uniform(0, 80), rng.uniform(200, 255), 2.0 ** rng.uniform(-1, 1)
     table = np.rint(ink + (paper - ink) * (np.arange(256) / 255) ** power).astype(np.uint8)
     return table[picture], STILL
 
 
 def rotate(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Turned about its centre by up to 2°; what comes in from outside has the paper's grey."""
+    """Rotates the picture about its centre by up to 2°; what comes in from outside has the paper's grey."""
     return turned(picture, float(rng.uniform(-2, 2)))
 
 
 def turned(picture: Picture, degrees: float) -> tuple[Picture, Map]:
-    """A picture turned clockwise (as one sees it) about its centre."""
+    """Rotates a picture clockwise, as one sees it, about its centre."""
     height, width = picture.shape
     angle = np.deg2rad(degrees)
     cos, sin = np.cos(angle), np.sin(angle)
     x, y = width / 2, height / 2
     there = np.array([[cos, -sin, x - cos * x + sin * y], [sin, cos, y - sin * x - cos * y], [0, 0, 1]])
-    # Pillow takes the map from the new picture's points to the old one's, with the same convention for centres.
+    # Pillow wants the map from points of the new picture to those of the old one, with the same convention for centres.
     back = (cos, sin, x - cos * x - sin * y, -sin, cos, y + sin * x - cos * y)
     image = Image.fromarray(picture).transform(
         (width, height), Image.Transform.AFFINE, back, Image.Resampling.BILINEAR, fillcolor=_paper(picture)
@@ -75,8 +75,8 @@ def turned(picture: Picture, degrees: float) -> tuple[Picture, Map]:
 
 
 def scan(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """A scanner's: Gaussian grain of 2 to 10 grey levels, up to 0.2 % of dust, and light that falls off by up to 20 %
-    to one side."""
+    """A scanner: Gaussian grain of 2 to 10 grey levels, up to 0.2 % of dust, and light that falls off by up to 20 % to
+    one side."""
     height, width = picture.shape
     dark = rng.uniform(0, 0.2)
     across, down = rng.uniform(-1, 1, 2)
@@ -92,7 +92,7 @@ def scan(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 
 
 def ink(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Ink that has spread by up to 0.6 px or worn off by up to 0.4, more in some places than in others."""
+    """Ink that has spread by up to 0.6 px or worn off by up to 0.4 px, more in some places than in others."""
     spread = float(rng.uniform(-0.4, 0.6))
     framed = np.pad(picture, 1, mode="edge")
     extreme = np.minimum if spread > 0 else np.maximum
@@ -103,7 +103,7 @@ def ink(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 
 
 def show_through(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """The back of the sheet: the picture itself, mirrored, moved and blurred, 5 to 20 % as dark."""
+    """The back of the sheet shines through: the picture itself, mirrored, moved and blurred, 5 to 20 % as dark."""
     height, width = picture.shape
     back = Image.fromarray(np.roll(picture[:, ::-1], (int(rng.integers(height)), int(rng.integers(width))), (0, 1)))
     blurred = np.asarray(back.filter(ImageFilter.BoxBlur(float(rng.uniform(0.5, 1.5)))))
@@ -112,8 +112,8 @@ def show_through(picture: Picture, rng: np.random.Generator) -> tuple[Picture, M
 
 
 def gutter(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """The shadow of a book's fold at the left or right edge: there 35 to 75 % of the light is lost, and a third of that
-    3 to 15 % of the width away."""
+    """The shadow of a book's fold at the left or right edge. It takes 35 to 75 % of the light there, and about a third
+    of that at a distance of 3 to 15 % of the width."""
     width = picture.shape[1]
     away = (np.arange(width, dtype=np.float32) + 0.5) / max(width, 1)
     light = 1 - np.float32(rng.uniform(0.35, 0.75)) * np.exp(-away / np.float32(rng.uniform(0.03, 0.15)))
@@ -121,20 +121,20 @@ def gutter(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 
 
 def bilevel(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Black and white and nothing between."""
+    """Black and white only."""
     return np.asarray(_sharp(picture).point(_parting(picture, rng))), STILL
 
 
 def fax(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """Black and white at twice the size and then shrunk again, as a fax is when it is looked at."""
+    """A fax as one looks at it: black and white at twice the size, then reduced."""
     height, width = picture.shape
     large = _sharp(picture).resize((2 * width, 2 * height), Image.Resampling.BILINEAR)
     return np.asarray(large.point(_parting(picture, rng)).reduce(2)), STILL
 
 
 def perspective(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """A photograph from 1.5 to 4 times the longer side away: the page is tilted by up to 12° about both axes and turned
-    by up to 2°; what comes in from outside has the paper's grey."""
+    """A photograph from 1.5 to 4 times the longer side away: the page is tilted by up to 12° about both axes and
+    rotated by up to 2°. What comes in from outside has the paper's grey."""
     height, width = picture.shape
     tilt, swing, turn = np.deg2rad(rng.uniform([-12, -12, -2], [12, 12, 2]))
     away = float(rng.uniform(1.5, 4)) * max(height, width, 1)
@@ -158,12 +158,13 @@ def perspective(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Ma
 
 
 def shade(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """A photograph's uneven light: soft shadows that take up to 20 to 60 %."""
+    """The uneven light of a photograph: soft shadows that take up to 20 to 60 % of the light."""
     return _grey(picture * (1 - np.float32(rng.uniform(0.2, 0.6)) * _waves(picture.shape, rng))), STILL
 
 
 def glare(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """A lamp's reflection: a soft spot, anywhere, in whose middle 30 to 70 % of what was dark is white."""
+    """The reflection of a lamp: a soft spot, anywhere, in the middle of which dark pixels come 30 to 70 % closer to
+    white."""
     rise = np.float32(rng.uniform(0.3, 0.7))
     down, across = (
         np.exp(-(((np.arange(side, dtype=np.float32) / side - place) / size) ** 2), dtype=np.float32)
@@ -173,8 +174,8 @@ def glare(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 
 
 def moire(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
-    """A photograph of a screen, whose pixels are about as large as the camera's or twice that: the two grids beat, in
-    fringes down and across that take up to 5 to 25 % of the light."""
+    """A photograph of a screen, whose pixels are about as large as the camera's or twice as large: the two grids
+    interfere, in fringes down and across that take up to 5 to 25 % of the light."""
     pitch, angle = float(rng.integers(1, 3) * rng.uniform(0.92, 1.08)), float(rng.uniform(-0.08, 0.08))
     y, x = (np.arange(side) + rng.uniform(-0.02, 0.02) * np.arange(side) ** 2 / max(side, 1) for side in picture.shape)
     fringes = np.zeros(picture.shape, np.float32)
@@ -189,12 +190,12 @@ def moire(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Map]:
 STEPS: dict[str, Step] = {
     "rotate": rotate, "blur": blur, "rescale": rescale, "gamma": gamma, "scan": scan, "jpeg": jpeg,
 }  # fmt: skip
-#: What whole pages go through in scanners, fax machines and cameras; `scanned` puts them together.
+#: What happens to whole pages in scanners, fax machines and cameras; `scanned` combines these steps.
 SCANS: dict[str, Step] = {
     "ink": ink, "show-through": show_through, "gutter": gutter, "bilevel": bilevel, "fax": fax,
     "perspective": perspective, "shade": shade, "glare": glare, "moire": moire,
 }  # fmt: skip
-#: How pages become pictures: how often, and the steps in their order with the chance of each.
+#: The ways in which pages become pictures: the share of each, and its steps in order with their probabilities.
 WAYS: dict[str, tuple[float, dict[str, float]]] = {
     "flatbed": (0.45, {
         "ink": 0.6, "show-through": 0.4, "rotate": 0.7, "gutter": 0.35, "gamma": 0.2, "scan": 1, "jpeg": 0.7,
@@ -210,7 +211,7 @@ WAYS: dict[str, tuple[float, dict[str, float]]] = {
 
 
 def steps(names: Iterable[str]) -> list[Step]:
-    """The steps of these names; UsageError for an unknown name."""
+    """Returns the steps of these names. Raises UsageError for an unknown name."""
     known, names = STEPS | SCANS, list(names)
     for name in names:
         if name not in known:
@@ -219,23 +220,23 @@ def steps(names: Iterable[str]) -> list[Step]:
 
 
 def some(rng: np.random.Generator, share: float = 0.35) -> list[Step]:
-    """Each step by itself with a chance of `share`, in the order of STEPS."""
+    """Draws steps at random: each with probability `share`, in the order of STEPS."""
     chosen = rng.random(len(STEPS)) < share
     return [step for step, taken in zip(STEPS.values(), chosen, strict=True) if taken]
 
 
 def scanned(rng: np.random.Generator) -> list[Step]:
-    """The steps of one of the WAYS, for a whole page; at least one step."""
+    """Draws the steps of one of the WAYS, for a whole page; there is at least one step."""
     shares = np.array([share for share, _ in WAYS.values()])
     chances = list(WAYS.values())[int(rng.choice(len(WAYS), p=shares / shares.sum()))][1]
     return steps(name for name, chance in chances.items() if rng.random() < chance)
 
 
 def worn(one: Print, steps: Sequence[Step], rng: np.random.Generator) -> Print:
-    """A page after several steps, with its boxes, lines, blocks and unknown places where they have moved to.
+    """Applies several steps to a page and moves its boxes, lines, blocks and unknown places along.
 
-    Boxes become the upright hulls of the moved ones, cut at the page; empty ones stay empty. A line's size is scaled by
-    the root of how areas grow at its middle.
+    Boxes become the upright hulls of the moved ones, cut at the edge of the page; empty ones stay empty. The size of a
+    line is scaled by the square root of the growth of areas at its middle.
     """
     picture, moves = one.page.image, STILL
     for step in steps:
@@ -266,18 +267,19 @@ def worn(one: Print, steps: Sequence[Step], rng: np.random.Generator) -> Print:
 
 
 def after(second: Map, first: Map) -> Map:
-    """The map that does `first` and then `second`."""
+    """Composes two maps: `first`, then `second`."""
     return second @ first
 
 
 def moved(points: NDArray[np.floating], move: Map) -> NDArray[np.float64]:
-    """(N, 2) points (x, y) → the (N, 2) points that a map takes them to."""
+    """(N, 2) points (x, y) → (N, 2): where a map takes them."""
     there = points @ move[:, :2].T + move[:, 2]
     return there[:, :2] / there[:, 2:]
 
 
 def moved_boxes(boxes: Boxes, move: Map, height: int, width: int) -> Boxes:
-    """(N, 4) boxes → the smallest upright boxes around the moved ones, within the page; of whole pixels if they are."""
+    """(N, 4) boxes → (N, 4): the smallest upright boxes around the moved ones, within the page; int32 boxes become
+    whole pixels again."""
     corners = moved(boxes[:, [0, 1, 2, 1, 2, 3, 0, 3]].reshape(-1, 2).astype(np.float64), move).reshape(-1, 4, 2)
     hulls = np.concatenate([corners.min(1), corners.max(1)], 1)
     empty = (boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])
@@ -291,30 +293,31 @@ def moved_boxes(boxes: Boxes, move: Map, height: int, width: int) -> Boxes:
 
 
 def _paper(picture: Picture) -> int:
-    """The most common grey of a picture, or white where the picture is empty."""
+    """The most common grey of a picture, or white if the picture is empty."""
     return int(np.bincount(picture.reshape(-1), minlength=256).argmax()) if picture.size else PAPER
 
 
 def _grey(values: NDArray[np.floating]) -> Picture:
-    """The nearest greys, 0 to 255."""
+    """Rounds to the nearest greys, 0 to 255."""
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
 def _waves(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(H, W) from 0 to 1, smooth: a random grid of 3×3, made larger."""
+    """Returns smooth (H, W) values from 0 to 1: a random grid of 3×3, enlarged."""
     grid = Image.fromarray(rng.random((3, 3), dtype=np.float32))
     return np.asarray(grid.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).clip(0, 1)
 
 
 def _sharp(picture: Picture) -> Image.Image:
-    """Sharpened, so that hairlines are still ink when ink and paper are parted."""
+    """Sharpens the picture, so that hairlines are still ink after thresholding."""
     around = np.asarray(Image.fromarray(picture).filter(ImageFilter.BoxBlur(2)))
     return Image.fromarray((2 * picture.astype(np.int16) - around).clip(0, 255).astype(np.uint8))
 
 
 def _parting(picture: Picture, rng: np.random.Generator) -> list[int]:
-    """For each grey 0 or 255, parted at 50 to 70 % of the way from ink to paper. These are the darkest and the lightest
-    hundredth, 160 levels apart at least, so that the grain of an empty page does not become ink."""
+    """Returns, for each grey, 0 or 255. The threshold is at 50 to 70 % of the way from ink to paper, which are the
+    darkest and the lightest hundredth of the pixels. They count as at least 160 levels apart, so that the grain of an
+    empty page does not become ink."""
     counts = np.cumsum(Image.fromarray(picture).histogram())
     dark, light = np.searchsorted(counts, [0.01 * counts[-1], 0.99 * counts[-1]]).tolist()
     dark = min(dark, light - 160)

@@ -1,4 +1,4 @@
-"""The glyphs of a real PDF page, read from its text layer: which character each is, where it stands, and whether the
+"""The glyphs of a real PDF page, from its text layer: which characters they are, where they stand, and whether the
 picture agrees.
 
 All coordinates are points from the upper left corner of the page as it is shown. It knows nothing of lines.
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from microfiche.documents.pdf import HYPHENS, INVISIBLE, page_to_picture
 
-FEWEST, _MOST = 50, 40_000  #: characters of a page that is of use
+FEWEST, _MOST = 50, 40_000  #: how many characters a usable page has
 _TURNED = 0.0175  #: the tangent of 1°
 _SPACES = [0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
 _NOTHING = [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)]
-#: Accents as glyphs of their own → the combining ones.
+#: Accents that are glyphs of their own → the combining accents.
 _ACCENTS = {
     0x60: 0x300, 0xB4: 0x301, 0x2CA: 0x301, 0x2CB: 0x300, 0x5E: 0x302, 0x2C6: 0x302, 0x7E: 0x303, 0x2DC: 0x303,
     0xAF: 0x304, 0x2C9: 0x304, 0x2D8: 0x306, 0x2D9: 0x307, 0xA8: 0x308, 0x2DA: 0x30A, 0x2DD: 0x30B, 0x2C7: 0x30C,
@@ -32,18 +32,18 @@ _ACCENTS = {
 }  # fmt: skip
 _DOTLESS = {0x131: "i", 0x237: "j"}
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "ſt", 0xFB06: "st"}
-_LIGATURE = 3  #: characters of a ligature, at most
-_FAINT = [ord(c) for c in ".,:;·…'`´’‘¨-–—_~ˉ¯"]  #: signs with so little ink that a few grey levels will do
-_SHORT, _TALL, _DEEP = "acemnorsuvwxz", "bdhkl", "gpqy"  #: the classes that misshapen letters are found by
+_LIGATURE = 3  #: the most characters of a ligature
+_FAINT = [ord(c) for c in ".,:;·…'`´’‘¨-–—_~ˉ¯"]  #: characters with so little ink that a few grey levels suffice
+_SHORT, _TALL, _DEEP = "acemnorsuvwxz", "bdhkl", "gpqy"  #: classes of letters by height, which reveal wrong shapes
 
 
 class Refused(Exception):
-    """The page cannot be used; the message says by what sign, in one or two words."""
+    """The page cannot be used; the message is the reason in one or two words."""
 
 
 @dataclass
 class Glyphs:
-    """What was drawn, in the file's order, as columns: T of them."""
+    """The T glyphs that were drawn, in the file's order, as columns."""
 
     points: NDArray[np.int64]
     boxes: NDArray[np.float64]  # (T, 4): advance × line height, and all ink
@@ -58,13 +58,13 @@ class Glyphs:
         return len(self.points)
 
     def take(self, which: NDArray[Any]) -> Glyphs:
-        """Some of the glyphs, by their numbers or by a mask."""
+        """Returns some of the glyphs, by their indices or by a mask."""
         return Glyphs(**{name: column[which] for name, column in vars(self).items()})
 
 
 def glyphs_of(page: Any, width: float, height: float) -> tuple[Glyphs, frozenset[str]]:
-    """The upright, visible glyphs on an open PDFium page of that size, with accents joined and ligatures cut, and the
-    names of their fonts; Refused where the text layer cannot be trusted."""
+    """Returns the upright, visible glyphs on an open PDFium page of that size, with accents joined and ligatures split,
+    and the names of their fonts. Raises Refused if the text layer cannot be trusted."""
     textpage = pdfium.FPDFText_LoadPage(page)
     if not textpage:
         raise Refused("no text")
@@ -76,7 +76,7 @@ def glyphs_of(page: Any, width: float, height: float) -> tuple[Glyphs, frozenset
 
 
 def _quick(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """A function of PDFium that takes addresses as numbers, so that `map` calls it in no time."""
+    """Binds a function of PDFium so that it takes addresses as numbers, which `map` calls very fast."""
     return PYFUNCTYPE(result, *arguments)(cast(function, c_void_p).value or 0)
 
 
@@ -106,7 +106,7 @@ def _addresses(array: NDArray[Any], offset: int = 0) -> range:
 
 
 def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[Glyphs, frozenset[str]]:
-    """The upright, visible glyphs of the page, and the names of their fonts."""
+    """Returns the upright, visible glyphs of the page, and the names of their fonts."""
     count = pdfium.FPDFText_CountChars(textpage)
     if count < FEWEST:
         raise Refused("few characters")
@@ -118,7 +118,7 @@ def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[
     codes[low - 1] = 0x10000 + ((codes[low - 1] & 0x3FF) << 10) + (codes[low] & 0x3FF)
     codes[low] = 0x200B
     objects = np.fromiter(map(_object, text, range(count)), np.uint64, count)
-    # Spaces, both those of the file and those that PDFium makes up, become a mark on the glyph before them.
+    # A space, whether from the file or added by PDFium, becomes a mark on the glyph before it.
     drawn = (objects > 0) & ~np.isin(codes, [0x0A, 0x0D, *_SPACES, *_NOTHING])
     at = np.flatnonzero(drawn)
     if len(at) < FEWEST:
@@ -163,7 +163,7 @@ def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[
     boxes = _mapped(loose[:, [0, 3, 2, 1]].astype(np.float64), to_points)
     unknown = (boxes[:, 0] >= boxes[:, 2]) | (boxes[:, 1] >= boxes[:, 3])
     boxes[unknown] = ink[unknown]
-    # Fonts of formulas claim lines of ten times their height.
+    # Fonts for formulas claim line heights of ten times their size.
     boxes[:, 1] = np.maximum(boxes[:, 1], origin[:, 1] - 1.1 * size[which])
     boxes[:, 3] = np.minimum(boxes[:, 3], origin[:, 1] + 0.4 * size[which])
     inked = (ink[:, 0] < ink[:, 2]) & (ink[:, 1] < ink[:, 3])
@@ -191,15 +191,16 @@ def _name(font: int) -> str:
 
 
 def _mapped(boxes: NDArray[np.float64], to_points: Any) -> NDArray[np.float64]:
-    """(T, 4) boxes of two opposite corners, in the page's own space → (left, top, right, bottom)."""
+    """(T, 4) boxes of two opposite corners, in the page's own space → (T, 4) left, top, right, bottom."""
     x0, y0 = to_points(boxes[:, 0], boxes[:, 1])
     x1, y1 = to_points(boxes[:, 2], boxes[:, 3])
     return np.stack([np.minimum(x0, x1), np.minimum(y0, y1), np.maximum(x0, x1), np.maximum(y0, y1)], 1)
 
 
 def _cut_ligatures(glyphs: Glyphs) -> Glyphs:
-    """Several characters of one glyph, which come with the same box, share it evenly. If there are more of them than a
-    ligature has, the file gives a text to read instead of what it shows, and where they stand is unknown."""
+    """Splits the box of a glyph evenly among its characters, which PDFium reports with the same box. If there are more
+    characters than in any ligature, the file gives a text to read in place of what it shows; where these stand is
+    unknown, and they are dropped."""
     count = np.array([len(_LIGATURES.get(code, " ")) for code in glyphs.points.tolist()])
     if (count > 1).any():
         spelled = "".join(_LIGATURES.get(code, chr(code)) for code in glyphs.points.tolist())
@@ -221,15 +222,16 @@ def _cut_ligatures(glyphs: Glyphs) -> Glyphs:
 
 
 def _runs(joined: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(T - 1,) whether each is joined to the next → the place (T,) of each in its run, and the run's length (T,)."""
+    """(T - 1,) bool, whether each is joined to the next → the place (T,) of each in its run, and the length (T,) of the
+    run."""
     starts = np.append(True, ~joined)
     run = np.cumsum(starts) - 1
     return np.arange(len(starts)) - np.flatnonzero(starts)[run], np.bincount(run)[run]
 
 
 def _joined_accents(glyphs: Glyphs) -> Glyphs:
-    """Accents that are glyphs of their own, anywhere in the file, join the letter they stand over or under, where
-    Unicode has the two as one; else the letter is bad."""
+    """Joins accents that are glyphs of their own, anywhere in the file, to the letter over or under which they stand.
+    If Unicode has no single character for the two, the letter becomes bad."""
     accents = np.flatnonzero(np.isin(glyphs.points, list(_ACCENTS)))
     if not len(accents):
         return glyphs
@@ -260,7 +262,8 @@ def _joined_accents(glyphs: Glyphs) -> Glyphs:
 
 
 def check(glyphs: Glyphs, picture: NDArray[np.uint8], scale: float) -> None:
-    """Marks glyphs without ink, doubled ones, and letters of the wrong shape; Refused where there are many."""
+    """Marks as bad the glyphs without ink, doubled ones, and letters of the wrong shape. Raises Refused if there are
+    many."""
     blank = _range_in(picture, glyphs.ink * scale) < np.where(np.isin(glyphs.points, _FAINT), 8, 32)
     _limit("no ink", blank, 0.02)
     order = np.lexsort((glyphs.origin[:, 0], np.rint(glyphs.origin[:, 1]), glyphs.points))
@@ -280,7 +283,8 @@ def check(glyphs: Glyphs, picture: NDArray[np.uint8], scale: float) -> None:
 
 
 def _range_in(picture: NDArray[np.uint8], boxes: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The range of greys in each of (T, 4) boxes and a pixel around them; 0 in what is off the picture."""
+    """Returns the range of greys in each of (T, 4) boxes, extended by a pixel; what is beyond the picture takes the
+    grey at its edge."""
     rows, columns = picture.shape
     x0, y0 = (np.floor(boxes[:, k]).astype(np.int64) - 1 for k in (0, 1))
     wide = (np.ceil(boxes[:, 2]).astype(np.int64) + 1 - x0).clip(1, 100)

@@ -1,8 +1,8 @@
-"""Real pages by chance: pieces of the pages in a store of real_store.py, drawn by PDFium, with their truth.
+"""Random pieces of real pages, with their truth: chosen from a store of real_store.py and drawn by PDFium.
 
-All chance comes from the caller's generator: the same state and the same store give the same page. Only pages that
-PDFium has drawn before, when they were extracted, are drawn here, in the same process. Which documents are never
-trained on follows from their names, so that every training holds out the same ones.
+All randomness comes from the caller's generator: the same state and the same store give the same page. The drawing is
+done in this process, and only of pages that PDFium could draw when they were extracted. Which documents are held out
+follows from their names, so that every training holds out the same ones.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from microfiche.training.real_text import PageTruth, draw_grey
 from microfiche.training.recipe import Choice
 from microfiche.typesetting.print import Line, Print
 
-_BAD = 0xFFFD  #: stands in a page's text for a character that is not to be learned
+_BAD = 0xFFFD  #: replaces, in a page's text, a character that is not to be learned
 _DESIGNED = re.compile(
     "beamer|slide|talk|poster|letter(?!space)|lettre|brief|cv(?![a-z])|vitae|resume|exam(?!pl)|(?<![a-z])form(?![a-z])|card|"
     "table(?!au)|tabular|tabu(?![a-z])|invoice|factur|rechnung|flyer|leaflet|calend",
     re.I,
 )
 _OTHER_LANGUAGES = re.compile("-(lang-|ja$|zh)|installation-guide|lilypond|gnucash|refcard")
-#: The shares of documents: journals and theses, what comes with LaTeX packages, other books and manuals, other
-#: languages, and what is laid out in some way of its own.
+#: The shares of documents: journals and theses, documentation of LaTeX packages, other books and manuals, other
+#: languages, and documents with a layout of their own.
 MIXTURE = {"publishers": 0.25, "latex": 0.25, "manuals": 0.25, "languages": 0.15, "designed": 0.1}
 
-#: Packages and the units in them whose pages benchmarks/pages.json lists, and those that hold the same texts
+#: Packages, and the units in them whose pages are listed in benchmarks/pages.json or contain the same texts as those
 #: (jieeetran, revtex4, revtex4-1).
 EVALUATED: dict[str, tuple[str, ...]] = {
     "debian-refcard": ("",),
@@ -76,12 +76,12 @@ EVALUATED: dict[str, tuple[str, ...]] = {
     ),
     "texlive-science-doc": ("latex/ghsystem", "latex/siunitx"),
 }  # fmt: skip
-#: The families that docs/fonts.md calls unseen, as PDFs spell their names.
+#: The families that docs/fonts.md calls unseen, as PDFs spell them.
 _UNSEEN = re.compile("cabin|clearsans|biolin|ebgaramond|libertin|vollkorn|fira|zenhei")
 
 
 def group(file: str) -> str:
-    """Which of MIXTURE a PDF belongs to, by its path in the folder of PDFs."""
+    """Returns the key of MIXTURE that a PDF belongs to, by its path in the folder of PDFs."""
     package, _, rest = file.partition("/")
     if _DESIGNED.search("/".join(rest.split("/")[-2:])):
         return "designed"
@@ -93,13 +93,13 @@ def group(file: str) -> str:
 
 
 class RealPages:
-    """The pages of a store's training documents, or of those held out; the PDFs are under `pdfs`."""
+    """The pages of a store's training documents, or of its held-out ones; the PDFs are under `pdfs`."""
 
     def __init__(self, store: Path, pdfs: Path, held_out: bool = False) -> None:
-        """InputError where there is no such page in the store."""
+        """Raises InputError if the store has no such page."""
         self._pdfs = pdfs
         self._shards = [Shard(path) for path in sorted(store.glob("*.safetensors"))]
-        #: For each group its documents, for each of those its pages as (shard, page).
+        #: For each group its documents, and for each document its pages as (shard, page).
         self._groups: dict[str, list[list[tuple[int, int]]]] = {}
         for s, i in _documents(self._shards, held_out):
             pages = np.flatnonzero(self._shards[s].document == i).tolist()
@@ -115,8 +115,9 @@ class RealPages:
         return sum(len(pages) for documents in self._groups.values() for pages in documents)
 
     def page(self, rng: np.random.Generator, height: int, width: int, em: tuple[float, float] = (6.0, 18.0)) -> Print:
-        """A piece of `height` × `width` px of a page, somewhere where text is, with most of its type between the two
-        sizes of `em`, px an em; no smaller than the whole page would need to fill the piece."""
+        """Returns a random piece of `height` × `width` px of a page, at a place with text. Its commonest size of type
+        is between the two sizes of `em`, in px per em, and within that range at least so large that the whole page
+        would fill the piece."""
         documents = self._groups[self._kinds.one(rng)]
         pages = documents[int(rng.integers(len(documents)))]
         s, number = pages[int(rng.integers(len(pages)))]
@@ -135,7 +136,7 @@ class RealPages:
 
 @contextmanager
 def _page(path: Path, number: int, size: tuple[float, float]) -> Iterator[Any]:
-    """A page of a PDF, open; InputError where it is not there or of another size than it was."""
+    """Opens a page of a PDF. Raises InputError if it is missing or has another size than when it was extracted."""
     pdf = pdfium.FPDF_LoadDocument(os.fsencode(path), None)
     page = pdfium.FPDF_LoadPage(pdf, number) if pdf else None
     try:
@@ -143,7 +144,7 @@ def _page(path: Path, number: int, size: tuple[float, float]) -> Iterator[Any]:
             raise InputError(f"{path}: page {number + 1} cannot be opened, but the store has it; fetch the PDFs again")
         found = pdfium.FPDF_GetPageWidthF(page), pdfium.FPDF_GetPageHeightF(page)
         if np.abs(np.subtract(found, size)).max() > 0.1:
-            raise InputError(f"{path}: not the file that the store was made from; extract its pages anew")
+            raise InputError(f"{path}: not the file that the store was made from; extract its pages again")
         yield page
     finally:
         if page:
@@ -153,33 +154,34 @@ def _page(path: Path, number: int, size: tuple[float, float]) -> Iterator[Any]:
 
 
 def unit_of(file: str) -> str:
-    """The unit of a PDF by its path PACKAGE/usr/share/doc/…: the package and, in TeX Live's, the first two folders
-    below texlive-doc. PDFs of one unit share text, so they are held out together."""
+    """Returns the unit of a PDF by its path PACKAGE/usr/share/doc/…: the package and, for TeX Live, the first two
+    folders below texlive-doc. PDFs of one unit share text, so they are held out together."""
     package, *folders = file.split("/")[:-1]
     inner = folders[folders.index("texlive-doc") + 1 :][:2] if "texlive-doc" in folders else []
     return f"{package}/{'/'.join(inner)}"
 
 
 def unit_held_out(unit: str) -> bool:
-    """Whether a unit is one that is evaluated, or its SHA-256 starts with the hex digit 0."""
+    """Whether a unit is held out: it is evaluated, or its SHA-256 starts with the hex digit 0."""
     package, _, folders = unit.partition("/")
     return folders in EVALUATED.get(package, ()) or hashlib.sha256(unit.encode()).hexdigest()[0] == "0"
 
 
 def unseen(font: str) -> bool:
-    """Whether a font of this name, as a PDF has it, is of a family that no training page is set in."""
+    """Whether a font of this name, as a PDF spells it, belongs to a family in which no training page is set."""
     return bool(_UNSEEN.search(re.sub("[^a-z]", "", font.split("+")[-1].lower())))
 
 
 def kept_apart(documents: list[Document]) -> list[bool]:
-    """Whether each document is never trained on: it or a copy of it is in a unit that is held out, or it is set in a
-    typeface that is."""
+    """Whether each document is held out: it or a copy of it is in a unit that is held out, or it is set in an unseen
+    typeface."""
     copies = {document.sha256 for document in documents if unit_held_out(unit_of(document.file))}
     return [document.sha256 in copies or any(map(unseen, document.fonts)) for document in documents]
 
 
 def _documents(shards: list[Shard], wanted: bool) -> list[tuple[int, int]]:
-    """The documents that are held out, or those that are not, as (shard, document); of copies the first alone."""
+    """Returns the documents that are held out, or those that are not, as (shard, document); of copies, only the
+    first."""
     every = [(s, i) for s, shard in enumerate(shards) for i in range(len(shard.documents))]
     documents = [shards[s].documents[i] for s, i in every]
     found: dict[str, tuple[int, int]] = {}
@@ -190,8 +192,8 @@ def _documents(shards: list[Shard], wanted: bool) -> list[tuple[int, int]]:
 
 
 def _start(rng: np.random.Generator, whole: float, piece: int, at: float) -> int:
-    """Where a piece of a page `whole` px long begins so that `at` is in its middle half, or as near as the page's ends
-    let it; a page that is shorter is somewhere in the piece."""
+    """Returns where a piece of a page of `whole` px begins, so that `at` is in its middle half, or as near to that as
+    the ends of the page allow. A page that is shorter than the piece is placed at random in it."""
     free = round(whole) - piece
     if free <= 0:
         return -int(rng.integers(-free + 1))
@@ -199,11 +201,12 @@ def _start(rng: np.random.Generator, whole: float, piece: int, at: float) -> int
 
 
 def draw(page: Any, truth: PageTruth, scale: float, window: tuple[int, int, int, int] | None = None) -> Print:
-    """An open PDFium page of this truth at `scale` px a point, or a window (left, top, right, bottom) px of it, which
-    may go beyond the page.
+    """Draws an open PDFium page with this truth at `scale` px per point, or a window (left, top, right, bottom) px of
+    it, which may extend beyond the page.
 
-    The text has a line for each of the truth; a character that is bad, or less than half inside, is left out of what
-    can be learned: as U+FFFD, and as unknown. Boxes are float32, not whole pixels.
+    The text has a line for each line of the truth. A character that is bad, or less than half inside, is not to be
+    learned: a bad one becomes U+FFFD, and one that is cut off counts as unknown ink. Boxes are float32, with fractions
+    of pixels.
     """
     across, down = (max(1, round(side * scale)) for side in truth.size)
     left, top, right, bottom = window = window or (0, 0, across, down)

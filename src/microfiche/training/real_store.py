@@ -1,7 +1,7 @@
 """The truth of many PDFs' pages on disk, extracted once: a folder of shards, each for a few documents of one package.
 
-A shard is a safetensors file of concatenated arrays, of which only what is needed is read. The PDFs stay where they
-are; a shard names each by its path in their folder and its SHA-256. Extraction goes on where it was stopped.
+A shard is a safetensors file of concatenated arrays, of which only the needed parts are read. The PDFs stay where they
+are; a shard has the path of each in their folder, and its SHA-256. Extraction continues where it was stopped.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from microfiche.files import whole_file
 from microfiche.training.real_glyphs import Refused
 from microfiche.training.real_text import PageTruth, page_truth
 
-TRUTH = ".truth"  #: where the store of a folder of PDFs is, in that folder
-PAGES = 20  #: of one document, at most, evenly spread
-BATCH = 50  #: documents of one shard
-SECONDS = 60.0  #: for one document
-MEMORY = 4 << 30  #: bytes of address space of the process that reads
+TRUTH = ".truth"  #: the store of a folder of PDFs, inside that folder
+PAGES = 20  #: the most pages of one document, evenly spread
+BATCH = 50  #: documents in one shard
+SECONDS = 60.0  #: seconds that one document may take
+MEMORY = 4 << 30  #: bytes of address space of the reading process
 _FORMAT = "1"
 #: The columns of PageTruth that a shard concatenates.
 _COLUMNS = ("points", "boxes", "bad", "spans", "baselines", "sizes", "unknown")
-Pages = list[tuple[int, PageTruth]]  #: of one document, with their numbers from 0
+Pages = list[tuple[int, PageTruth]]  #: pages of one document, with their numbers from 0
 
 
 @dataclass(frozen=True)
 class Document:
-    """A PDF: its `file` in the folder of PDFs, what of it was read, and why other pages were not: a sign → how many."""
+    """A PDF: its `file` in the folder of PDFs, the fonts of the pages that were kept, and how many other pages were
+    refused for which reason."""
 
     file: str
     sha256: str
@@ -57,11 +58,11 @@ def extract(
     packages: Sequence[str] | None = None,
     progress: Callable[[str, int, int], None] = lambda shard, done, of: None,
 ) -> None:
-    """Reads the PDFs under `pdfs`/PACKAGE into `store`, shard by shard, for all packages or those named; shards that
-    are there are kept.
+    """Extracts the PDFs under `pdfs`/PACKAGE to `store`, shard by shard, for all packages or those named. Existing
+    shards are kept.
 
-    `progress` is called after each shard with its name, how many are done, and of how many. A PDF that crashes PDFium
-    or takes more than SECONDS is left out. InputError where there is no PDF, or the disk is full.
+    `progress` is called after each shard with its name, how many shards are done, and how many there are. A PDF that
+    crashes PDFium or takes more than SECONDS is left out. Raises InputError if there is no PDF or the disk is full.
     """
     names = packages or sorted(path.name for path in pdfs.glob("[!.]*") if path.is_dir())
     found = {package: dict(_batches(pdfs, package)) for package in names}
@@ -80,21 +81,21 @@ def extract(
             progress(name, done + 1, len(shards))
     finally:
         reader.end()
-    for package in names:  # shards of PDFs that are there no longer
+    for package in names:  # remove shards of PDFs that no longer exist
         for path in store.glob(f"{escape(package)}-[0-9][0-9][0-9].safetensors"):
             if path.stem not in shards:
                 path.unlink()
 
 
 def _batches(pdfs: Path, package: str) -> Iterator[tuple[str, list[str]]]:
-    """The names of a package's shards and the PDFs of each."""
+    """Yields the names of a package's shards and the PDFs of each."""
     files = [p.relative_to(pdfs).as_posix() for p in sorted((pdfs / package).rglob("*.pdf")) if p.is_file()]
     for first in range(0, len(files), BATCH):
         yield f"{package}-{first // BATCH:03}", files[first : first + BATCH]
 
 
 def _holds(path: Path, files: list[str]) -> bool:
-    """Whether a shard of just these files is there."""
+    """Whether there is a shard of exactly these files."""
     try:
         return [document.file for document in Shard(path).documents] == files
     except InputError:
@@ -109,7 +110,7 @@ def _read(reader: _Reader, pdfs: Path, file: str) -> tuple[Document, Pages]:
 
 
 def _shard(read: list[tuple[Document, Pages]]) -> bytes:
-    """The bytes of a shard."""
+    """Returns the bytes of a shard."""
     pages = [(i, number, truth) for i, (_, found) in enumerate(read) for number, truth in found]
     arrays: dict[str, NDArray[Any]] = {
         "document": np.array([i for i, _, _ in pages], np.int32),
@@ -126,17 +127,18 @@ def _shard(read: list[tuple[Document, Pages]]) -> bytes:
 
 
 def _commonest_size(truth: PageTruth) -> float:
-    """Points an em of most characters of a page."""
+    """The commonest size of type among the characters of a page, in points per em."""
     sizes, which = np.unique(np.round(truth.sizes, 1), return_inverse=True)
     return float(sizes[np.bincount(which, np.diff(truth.spans, axis=1)[:, 0]).argmax()])
 
 
 class Shard:
-    """A shard that is open. `documents` are all that were read; the pages kept are `document` (P,), which of them it is
-    of, `number` (P,) from 0, `size` (P, 2) and `em` (P,), the commonest size of type, in points."""
+    """An open shard. `documents` are all PDFs that were read. For the P pages that were kept, `document` (P,) is the
+    index of their PDF, `number` (P,) their number in it from 0, `size` (P, 2) their width and height, and `em` (P,)
+    their commonest size of type, both in points."""
 
     def __init__(self, path: Path) -> None:
-        """InputError where the file is not a shard, or one of another version."""
+        """Raises InputError if the file is not a shard, or is one of another version."""
         try:
             self._file = _opened(path)
             head = self._file.metadata() or {}
@@ -150,11 +152,11 @@ class Shard:
             raise InputError(f"{path}: no shard of pages ({error})") from error
 
     def truth(self, page: int) -> PageTruth:
-        """The PageTruth of its page `page`, without fonts."""
+        """Returns the PageTruth of page `page` of the shard, without fonts."""
 
         def part(name: str, kind: str) -> NDArray[Any]:
             first, last = self._first[kind][page : page + 2].tolist()
-            if first == last:  # of what is unknown alone can there be nothing, which get_slice does not take
+            if first == last:  # only `unknown` can be empty, which get_slice does not accept
                 return np.empty((0, 4), np.float32)
             return self._file.get_slice(name)[first:last]
 
@@ -171,15 +173,15 @@ def _opened(path: Path) -> Any:
 
 
 class _Reader:
-    """A process that reads documents, started anew where it died or took too long."""
+    """A process that reads documents. It is restarted if it died or took too long."""
 
     def __init__(self) -> None:
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
 
     def read(self, path: str) -> tuple[Pages, dict[str, int], str]:
-        """The pages of a document that are kept with their numbers, how many were refused by which sign, and what
-        went wrong with the whole, or ""."""
+        """Returns the pages of a document that are kept, with their numbers; how many were refused for which reason;
+        and what went wrong with the whole document, or ""."""
         if self._process is None or self._pipe is None:
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()

@@ -1,7 +1,8 @@
-"""The truth of a real PDF page: which characters stand where, in lines, and where there is ink that none explains.
+"""The truth of a real PDF page: which characters stand where, in lines, and where there is ink that they do not
+explain.
 
-All coordinates are points from the upper left corner of the page as it is shown. PDFium must be used in a process
-that may die; see real_store.py. A page whose text layer cannot be trusted is refused with the reason.
+All coordinates are points from the upper left corner of the page as it is shown. PDFium must be used in a process that
+may die; see real_store.py. A page whose text layer cannot be trusted is refused with the reason.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from numpy.typing import NDArray
 
 from microfiche.training.real_glyphs import FEWEST, Glyphs, Refused, check, glyphs_of
 
-GRID = 80  #: cells along a page's longer side in which unknown ink is sought
-_CELL = 12  #: px of a cell in the drawing that characters are checked against
-_CJK = 0x2E80  #: the first code point of signs that no spaces part
+GRID = 80  #: cells along a page's longer side in the grid in which unknown ink is found
+_CELL = 12  #: px of a cell in the picture that characters are checked against
+_CJK = 0x2E80  #: the first code point of the scripts without spaces
 
 
 @dataclass(frozen=True)
 class PageTruth:
-    """What stands on a page of `size` (width, height): the `points` (T,) int32 of characters in lines one after the
-    other, their `boxes` (T, 4) float32 as (left, top, right, bottom) and which are `bad` (T,) bool, so not to be
-    learned; for lines which characters they are, `spans` (L, 2) int32, their `baselines` (L, 4) float32 as (x0, y0,
-    x1, y1) and `sizes` (L,) float32, points an em; and boxes `unknown` (U, 4) float32 around ink that no character
-    explains. `fonts` are the names that the file gives."""
+    """What is on a page of `size` (width, height). `points` (T,) int32 are the characters, line after line, `boxes`
+    (T, 4) float32 their (left, top, right, bottom), and `bad` (T,) bool says which are not to be learned. For each
+    line, `spans` (L, 2) int32 is the range of its characters, `baselines` (L, 4) float32 its (x0, y0, x1, y1), and
+    `sizes` (L,) float32 its size of type in points per em. `unknown` (U, 4) float32 are boxes around ink that no
+    character explains. `fonts` are the names in the file."""
 
     size: tuple[float, float]
     points: NDArray[np.int32]
@@ -40,7 +41,7 @@ class PageTruth:
 
 
 def page_truth(page: Any) -> PageTruth:
-    """The truth of an open PDFium page; Refused where it cannot be trusted or there is too little of it."""
+    """Returns the truth of an open PDFium page. Raises Refused if it cannot be trusted or there is too little of it."""
     width, height = pdfium.FPDF_GetPageWidthF(page), pdfium.FPDF_GetPageHeightF(page)
     if not (20 < width < 20_000 and 20 < height < 20_000):
         raise Refused("page size")
@@ -52,8 +53,8 @@ def page_truth(page: Any) -> PageTruth:
 
 
 def draw_grey(page: Any, width: int, height: int, window: tuple[int, int, int, int] | None = None) -> NDArray[np.uint8]:
-    """An open page at `width` × `height` px in grey, or what of it is in a window (left, top, right, bottom) px, which
-    may go beyond the page, where all is white."""
+    """Draws an open page at `width` × `height` px in grey, or a window (left, top, right, bottom) px of it, which may
+    extend beyond the page and is white there."""
     left, top, right, bottom = window or (0, 0, width, height)
     picture = np.full((bottom - top, right - left), 255, np.uint8)
     rows, columns = picture.shape
@@ -102,7 +103,8 @@ def _in_lines(
 
 
 def _line_of(glyphs: Glyphs) -> NDArray[np.int64]:
-    """(T,) the number of each glyph's line. Runs that the file writes in one go are joined to those beside them."""
+    """Returns (T,) the number of each glyph's line. Runs that the file writes in one go are joined to those beside
+    them."""
     size, y, left, right = glyphs.size, glyphs.origin[:, 1], glyphs.boxes[:, 0], glyphs.boxes[:, 2]
     em = np.maximum(size[1:], size[:-1])
     parts = np.abs(np.diff(y)) > 0.45 * em
@@ -110,7 +112,7 @@ def _line_of(glyphs: Glyphs) -> NDArray[np.int64]:
     parts |= left[1:] < left[:-1] - 0.3 * em
     run = np.cumsum(np.append(False, parts))
     first = np.flatnonzero(np.append(True, parts))
-    # A run's own baseline and size are those of its largest glyph.
+    # The baseline and size of a run are those of its largest glyph.
     order = np.lexsort((-size, run))
     head = order[first]
     size, y = size[head], y[head]
@@ -124,7 +126,7 @@ def _line_of(glyphs: Glyphs) -> NDArray[np.int64]:
 
 
 def _components(joined: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(N, N) which are joined → (N,) the least index of all those that each is joined to, through others too."""
+    """(N, N) bool, which are joined → (N,) the least index in each one's connected component."""
     label = np.arange(len(joined))
     a, b = np.nonzero(np.triu(joined, 1))
     while True:
@@ -143,7 +145,8 @@ def _commonest(sizes: NDArray[np.float64]) -> float:
 
 
 def _mark_stacked(line: Glyphs, em: float) -> None:
-    """Glyphs over one another, such as a fraction's: nobody can say which of them a reader should give."""
+    """Marks as bad the glyphs that stand over one another, as in a fraction: nobody can say in which order to read
+    them."""
     centre = (line.boxes[:, 0] + line.boxes[:, 2]) / 2
     wide = np.minimum(line.boxes[1:, 2] - line.boxes[1:, 0], line.boxes[:-1, 2] - line.boxes[:-1, 0])
     near = np.diff(centre) < np.minimum(0.15 * em, 0.5 * wide)
@@ -154,8 +157,9 @@ def _mark_stacked(line: Glyphs, em: float) -> None:
 def _with_spaces(
     line: Glyphs, follows: NDArray[np.bool_], em: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Code points, boxes and badness of a line with its spaces, each as wide as the gap it stands for, and bad beside
-    a Chinese sign; `follows` (T - 1,) says of each glyph but the first whether it comes next in the file too."""
+    """Returns code points, boxes and badness of a line with its spaces. Each is as wide as the gap that it stands for,
+    and bad beside a Chinese character. `follows` (T - 1,) says of each glyph but the first whether it also comes next
+    in the file."""
     gap = line.boxes[1:, 0] - line.boxes[:-1, 2]
     after = np.flatnonzero(gap > em * np.where(follows, np.where(line.space[:-1], 0.08, 0.8), 0.2))
     middle = (line.boxes[after, 2] + line.boxes[after + 1, 0]) / 2
@@ -171,7 +175,7 @@ def _with_spaces(
 
 
 def _check_words(text: NDArray[np.int64], spans: list[tuple[int, int]]) -> None:
-    """Refused where most words are single letters: tables of fonts, charts, formulas."""
+    """Raises Refused if most words are single letters, as in tables of fonts, charts and formulas."""
     words = [w for start, stop in spans for w in "".join(map(chr, text[start:stop].tolist())).split()]
     single = sum(len(word) == 1 and word.isalpha() and ord(word) < _CJK for word in words)
     if len(words) >= 10 and single > 0.5 * len(words):
@@ -179,7 +183,7 @@ def _check_words(text: NDArray[np.int64], spans: list[tuple[int, int]]) -> None:
 
 
 def _unknown(picture: NDArray[np.uint8], known: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(U, 4) boxes in px around edges that are in none of the `known` (K, 4) boxes and of no rule."""
+    """Returns (U, 4) boxes in px around edges that are in none of the `known` (K, 4) boxes and belong to no rule."""
     rows, columns = picture.shape
     grey = picture.astype(np.int16)
     edges = np.zeros(picture.shape, bool)
@@ -200,14 +204,14 @@ def _unknown(picture: NDArray[np.uint8], known: NDArray[np.float64]) -> NDArray[
     cells = np.zeros((-(-rows // _CELL) * _CELL, -(-columns // _CELL) * _CELL), bool)
     cells[:rows, :columns] = edges
     full = cells.reshape(cells.shape[0] // _CELL, _CELL, -1, _CELL).sum((1, 3)) >= 3
-    gaps = full.copy()  # one free cell between two others is no free one
+    gaps = full.copy()  # fill single empty cells between two full ones
     gaps[:, 1:-1] |= full[:, :-2] & full[:, 2:]
     gaps[1:-1] |= full[:-2] & full[2:]
     return _boxes_of(gaps) * np.float64(_CELL)
 
 
 def _run_lengths(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """For each True of a (H, W) mask how long the run of them in its row is; 0 elsewhere."""
+    """Returns, for each True in an (H, W) mask, the length of its run in its row; 0 elsewhere."""
     rows, columns = mask.shape
     flat = np.zeros((rows, columns + 1), bool)
     flat[:, :-1] = mask
@@ -220,7 +224,7 @@ def _run_lengths(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
 
 
 def _boxes_of(cells: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(U, 4) boxes that together cover the True cells: runs of rows, joined where they lie under one another."""
+    """Returns (U, 4) boxes that together cover the True cells: runs in rows, joined if they lie under one another."""
     open_: dict[tuple[int, int], int] = {}
     found = []
     for y in range(len(cells) + 1):

@@ -1,4 +1,4 @@
-"""The weights that ship: one table of them, and where their files lie. It knows nothing of models."""
+"""The weights that ship with the package: a table of them, and where their files are. It knows nothing of models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Weights(NamedTuple):
     command: str
 
 
-#: By the name of the file, without its suffix.
+#: The keys are file names without their suffix.
 SHIPPED = {
     "nano": Weights("encodes and reads pages that Microfiche typeset", "microfiche train codec"),
     "nano-lines": Weights("checks what nano reads, line by line", "microfiche train lines"),
@@ -26,10 +26,10 @@ SHIPPED = {
 
 
 def shipped(name: str) -> Path:
-    """The file of the weights that ship under `name`; CheckpointError if this installation has none."""
+    """Returns the path of the weights that ship under `name`. Raises CheckpointError if there are none."""
     if name not in SHIPPED:
         raise CheckpointError(f"no weights {name!r} ship; there are {', '.join(SHIPPED)}")
     path = Path(__file__).parent / f"{name}.safetensors"
     if not path.is_file():
-        raise CheckpointError(f"{path}: not there; train it with `{SHIPPED[name].command}` and name your file")
+        raise CheckpointError(f"{path}: missing; train it with `{SHIPPED[name].command}` and name your file")
     return path

@@ -1,6 +1,8 @@
-"""How our own weights are stored: one safetensors file, its head as JSON in the metadata, nothing evaluated.
+"""How our own weights are stored: one safetensors file, with a head as JSON in its metadata; nothing in it is
+evaluated.
 
-Matrices are int8 with one float16 scale for each row (of each expert, where they are stacked); all else is float16.
+Matrices are int8 with one float16 scale for each row (of each expert, where experts are stacked). Everything else is
+float16.
 """
 
 from __future__ import annotations
@@ -31,10 +33,11 @@ M = TypeVar("M", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Kind(Generic[M]):
-    """A kind of model, as its files have it.
+    """A kind of model, as it is stored in files.
 
-    `format` is what the heads of its files name. `build` makes a model, without its weights, of a head and the name and
-    hash of its file; `describe` is the head of a model's file, but for the format, the alphabet and the encoder.
+    `format` is the name of the format in the heads of its files. `build` makes a model, without its weights, from a
+    head and the checkpoint (the name and hash of the file). `describe` returns the head of a model, without the format,
+    the alphabet and the encoder, which `save` adds.
     """
 
     format: str
@@ -43,7 +46,8 @@ class Kind(Generic[M]):
 
 
 def save(kind: Kind[M], model: M, path: Path, encoder: Checkpoint | None = None) -> None:
-    """Writes a model to `path`; `encoder` are the weights whose tokens it reads, where it has none of its own."""
+    """Writes a model to `path`. If it has no encoder of its own, `encoder` is the checkpoint that makes the tokens it
+    reads."""
     head = {"format": kind.format, **kind.describe(model)}
     if encoder is not None:
         head["encoder"] = encoder.sha256
@@ -51,13 +55,13 @@ def save(kind: Kind[M], model: M, path: Path, encoder: Checkpoint | None = None)
     for name, parameter in model.named_parameters():
         value = parameter.detach().float().cpu()
         if value.ndim >= 2 and value[0].numel() >= 16:
-            rows = value.flatten(-1) if value.ndim == 3 else value.flatten(1)  # of each expert, or of the matrix
+            rows = value.flatten(-1) if value.ndim == 3 else value.flatten(1)  # rows of each expert, or of the matrix
             scale = (rows.abs().amax(-1) / 127).clamp(min=1e-7).half()
             tensors[name] = (value / _over(scale, value)).round().clamp(-127, 127).to(torch.int8)
             tensors[f"{name}.scale"] = scale
         else:
             tensors[name] = value.half()
-    # One key: several are written in no fixed order.
+    # Only one key, because safetensors writes several in no fixed order.
     metadata = {"microfiche": json.dumps({**head, "alphabet": alphabet_hash()})}
     with whole_file(path) as beside:
         beside.write_bytes(to_bytes(tensors, metadata))
@@ -70,11 +74,11 @@ def load(
     dtype: torch.dtype | None = None,
     encoder: Checkpoint | None = None,
 ) -> M:
-    """The model of a kind that ships under a name, or that in a file, on a device, in evaluation mode and without
-    gradients; in `dtype`, or in what the device is fast in where that is None.
+    """Loads a model of a kind, by the name that it ships under or from a file. It is moved to the device, in evaluation
+    mode and without gradients, in `dtype` or, if that is None, in the dtype that the device is fast in.
 
-    Raises CheckpointError, naming the first tensor that is wrong, for a file that is missing, damaged, of another kind,
-    shape or alphabet, or made for the tokens of another `encoder`; UsageError for a device that is not there.
+    Raises CheckpointError, with the name of the first wrong tensor, if the file is missing, damaged, of another kind,
+    shape or alphabet, or made for the tokens of another `encoder`. Raises UsageError if there is no such device.
     """
     device = device_named(str(device))
     keep_to_thread_limit()
@@ -94,12 +98,12 @@ def load(
 
 
 def alphabet_hash() -> str:
-    """The SHA-256 of the alphabet, whose order the models' classes follow."""
+    """Returns the SHA-256 of the alphabet, because the models' classes are in its order."""
     return hashlib.sha256((HALF + FULL).encode()).hexdigest()
 
 
 def head_of(path: Path) -> dict[str, Any]:
-    """The head of a file of ours; empty for any other file."""
+    """Returns the head of a file of ours; for any other file, an empty dict."""
     try:
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
@@ -110,13 +114,14 @@ def head_of(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def unfilled() -> Iterator[None]:
-    """Modules that are built inside lie on the meta device: their weights take no memory and no values are drawn."""
+    """A context in which modules are built on the meta device: their weights take no memory and are not initialised."""
     with torch.device("meta"), _Unfilled():
         yield
 
 
 class _Unfilled(TorchFunctionMode):
-    """Leaves out what fills tensors: on the meta device torch imports its compiler for that, which takes a second."""
+    """Skips the functions that fill tensors. On the meta device, torch would import its compiler for them, which takes
+    a second."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -128,7 +133,7 @@ class _Unfilled(TorchFunctionMode):
 
 
 def _read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The head and the tensors of a file of a format."""
+    """Returns the head and the tensors of a file of this format."""
     if not path.is_file():
         raise CheckpointError(f"{path}: no checkpoint there")
     try:
@@ -138,15 +143,15 @@ def _read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
     if head.get("format") != format:
-        raise CheckpointError(f"{path}: not a checkpoint of this version and kind ({head.get('format')})")
+        raise CheckpointError(f"{path}: a checkpoint of another kind or version (its format: {head.get('format')})")
     if head.get("alphabet") != alphabet_hash():
-        raise CheckpointError(f"{path}: its alphabet is not this version's")
+        raise CheckpointError(f"{path}: its alphabet is that of another version")
     return head, stored
 
 
 def _place(model: nn.Module, stored: dict[str, Tensor], path: Path) -> None:
-    """Puts the tensors into `model`, which may be on the meta device; CheckpointError names the first that does not
-    fit."""
+    """Puts the tensors into `model`, which may be on the meta device. Raises CheckpointError for the first tensor that
+    does not fit."""
     weights = {}
     for key, parameter in model.named_parameters():
         value = stored.pop(key, None)

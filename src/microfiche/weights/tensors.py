@@ -1,6 +1,7 @@
-"""Safetensors files, read and written one tensor at a time, so that a file may be larger than the memory beside it.
+"""Reads and writes safetensors files one tensor at a time, so that a file may be larger than the memory.
 
-It knows nothing of models. The format: eight bytes of length, a header of JSON, the tensors' bytes (safetensors 0.4).
+It knows nothing of models. The format (safetensors 0.4): eight bytes with the length of the header, the header as JSON,
+and the bytes of the tensors.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ NAMES = {dtype: name for name, dtype in FLOATS.items()}
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file's header says of a tensor: its `size` bytes from byte `begin` on, `whole` if the file has them."""
+    """A tensor as the header of a file describes it: `size` bytes from byte `begin` on. `whole` is false if the file is
+    too short to contain them."""
 
     file: Path
     dtype: str
@@ -38,11 +40,11 @@ class Stored:
 
     @property
     def floats(self) -> bool:
-        """Whether it is of a type that can be read, and all there."""
+        """Whether its dtype is one that can be read, and all its bytes are there."""
         return self.dtype in FLOATS and self.whole and self.size == prod(self.shape) * FLOATS[self.dtype].itemsize
 
     def mapped(self) -> Tensor:
-        """The tensor as it lies in the file, mapped for as long as it is in use."""
+        """Returns the tensor mapped from the file; the mapping lasts as long as the tensor is in use."""
         before = self.begin % mmap.ALLOCATIONGRANULARITY
         with self.file.open("rb") as file:
             data = mmap.mmap(
@@ -53,7 +55,7 @@ class Stored:
 
 
 def header(path: Path) -> dict[str, Stored]:
-    """What a file's header says of its tensors, by name; CheckpointError if it is none."""
+    """Returns the tensors in a file's header, by name. Raises CheckpointError if it is not a safetensors file."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
@@ -74,12 +76,13 @@ def _stored(path: Path, entry: dict[str, Any], data: int, file_size: int) -> Sto
 
 
 def first() -> bool:
-    """Whether this process is the one that writes files, where there are several."""
+    """Whether this process is the one that writes files, if there are several."""
     return not (dist.is_initialized() and dist.get_rank())
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The tensor, gathered where each process holds a part of it; then all of them must call."""
+    """Returns the whole tensor, gathered if each process has a part of it; in that case all processes must call
+    this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
@@ -89,10 +92,11 @@ def write(
     values: Iterable[Tensor],
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes to `path` the `values`, which are of the names, types and shapes of `specs`, in their order.
+    """Writes the `values` to `path`. They must come in the order of `specs`, which gives the name, dtype and shape of
+    each.
 
-    Where there are several processes all must call; the first writes, the others help it to gather what is sharded.
-    Raises InputError where the file cannot be written, which then is as it was.
+    If there are several processes, all must call this: the first one writes, and the others help it to gather what is
+    sharded. Raises InputError if the file cannot be written; an existing file is then unchanged.
     """
     if not first():
         for value in values:
