@@ -202,8 +202,8 @@ def test_tokens_of_another_kind_are_refused() -> None:
         (replace(tokens, checkpoint=Checkpoint("other", "0" * 64)), "checkpoint other .* cannot be read by untrained"),
         (replace(tokens, values=tokens.values[:, :16]), f"tokens of {len(tokens)} × 16 numbers cannot be read"),
         (replace(tokens, places=None), f"makes {tokens.height * tokens.width} × 32 of such a page"),
-        (replace(tokens, places=tokens.places + np.int32([1, 0, 0])), "a page's own squares; these stand for something else"),
-        (replace(tokens, places=np.full_like(tokens.places, -1)), "a page's own squares; these stand for something else"),
+        (replace(tokens, places=tokens.places + np.int32([1, 0, 0])), "own squares; these stand for something else"),
+        (replace(tokens, places=np.full_like(tokens.places, -1)), "own squares; these stand for something else"),
     ):
         with pytest.raises(CheckpointError, match=said):
             MODEL.read([wrong])

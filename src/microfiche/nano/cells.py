@@ -93,7 +93,8 @@ class NanoModel(nn.Module):
         for page in tokens:
             page.check_made_by(self.checkpoint, self.config.token_width)
             if page.places is not None:
-                raise CheckpointError(f"{self.checkpoint.name} makes a token of every square; these tokens have places, and so leave squares out")
+                name = self.checkpoint.name
+                raise CheckpointError(f"{name} makes tokens of every square; these have places, so some are left out")
 
     def _squares(self, values: Tensor) -> Tensor:
         """(B, N, token width) → (B, N · 64, square width)"""

@@ -359,7 +359,8 @@ class PrintModel(nn.Module):
         for page in tokens:
             page.check_made_by(self.checkpoint, self.config.token_width)
             if page.places is not None and (page.places[:, 0] != 0).any():
-                raise CheckpointError(f"{self.checkpoint.name} makes tokens of a page's own squares; these stand for something else")
+                name = self.checkpoint.name
+                raise CheckpointError(f"{name} makes tokens of a page's own squares; these stand for something else")
 
     @torch.inference_mode()
     def lines(self, tokens: Float[Tensor, "n width"], height: int, width: int) -> list[PrintedLine]:
