@@ -131,7 +131,7 @@ def test_another_encoding_has_to_be_named(tmp_path: Path) -> None:
     assert "byte 3" in run("measure", str(tmp_path / "a.txt"), code=1).stderr
     result = json.loads(run("measure", str(tmp_path / "a.txt"), "--encoding", "latin-1", "--json").stdout)
     assert result["characters"] == 4
-    assert "no encoding" in run("measure", str(tmp_path / "a.txt"), "--encoding", "nonsense", code=2).stderr
+    assert "not an encoding" in run("measure", str(tmp_path / "a.txt"), "--encoding", "nonsense", code=2).stderr
 
 
 def test_a_byte_order_mark_and_letters_with_marks_apart_pack_as_without(tmp_path: Path) -> None:
