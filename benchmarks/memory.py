@@ -119,7 +119,7 @@ def chat(out: Path, messages: int) -> dict[str, object]:
     """What a chat of so many tiny messages takes, and whether all of them come back."""
     said = [{"role": "assistant" if i % 2 else "user", "content": f"{i} is {'odd' if i % 2 else 'even'}"}
             for i in range(messages)]
-    with Memory(out / "chat.memory", density_name="5x8", mode_name="large") as memory:
+    with Memory(out / "chat.memory", density="5x8", mode="large") as memory:
         start = time.perf_counter()
         memory.add(said, "chat")
         seconds = time.perf_counter() - start
@@ -152,7 +152,7 @@ def main() -> None:
     made, hidden = texts(given.corpus, given.tokens, given.needles)
     figures: dict[str, object] = {"command": " ".join(sys.argv)}
     path = given.out / "benchmark.memory"
-    with Memory(path, density_name=given.density, mode_name=given.mode) as memory:
+    with Memory(path, density=given.density, mode=given.mode) as memory:
         assert memory.model
         before = len(memory.records())
         seconds = add(memory, made, given.quiet)

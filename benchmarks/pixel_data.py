@@ -17,6 +17,7 @@ the test, and no text comes twice. The sources:
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import subprocess
 import sys
@@ -193,8 +194,11 @@ def _spread(examples: list[str], count: int) -> Iterator[str]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
     for name in SOURCES:
-        found = data(Path(sys.argv[1]), name)
+        found = data(folder, name)
         print(found.name, found.task, *(f.stat().st_size for f in (found.train, found.dev, found.test)))
 
 

@@ -11,6 +11,7 @@ a tick in a corner, so that the text of a page can always be read back exactly.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import freetype
@@ -113,6 +114,7 @@ def build(name: str, width: int, height: int, wide: bool) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     OUT.mkdir(exist_ok=True)
     for density in DENSITIES.values():
         build(density.name, density.width, density.height, density.wide)

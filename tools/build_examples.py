@@ -8,6 +8,7 @@ numbers. The scan is a letter as an office scanner delivers it: rotated by half 
 
 from __future__ import annotations
 
+import argparse
 import io
 import math
 from pathlib import Path
@@ -203,5 +204,6 @@ def scan(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     paper(EXAMPLES / "paper.pdf")
     scan(EXAMPLES / "scan.jpg")

@@ -7,6 +7,7 @@ The arrows are the imports in the source, without those that other arrows imply.
 
 from __future__ import annotations
 
+import argparse
 import ast
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def imports(path: Path) -> set[str]:
 
 def main() -> None:
     """Reads the imports and draws."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     files = [path for path in SOURCE.rglob("*.py") if path.parent != SOURCE or not path.stem.startswith("__")]
     above: dict[str, set[str]] = {}
     for path in files:

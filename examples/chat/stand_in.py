@@ -8,11 +8,11 @@ pictures by OpenAI's tile formula and text in DeepSeek's vocabulary. Tests put a
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import re
 import struct
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -129,4 +129,6 @@ def standing_in(answer: Callable[[Body], str] = says) -> Iterator[StandIn]:
 
 
 if __name__ == "__main__":
-    StandIn(int(sys.argv[1])).http.serve_forever()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", type=int)
+    StandIn(parser.parse_args().port).http.serve_forever()

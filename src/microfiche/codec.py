@@ -14,14 +14,15 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from microfiche.errors import CheckpointError
+from microfiche.errors import CheckpointError, InputError, UsageError
 from microfiche.fiche import Fiche, FicheWriter
 from microfiche.files import whole_file
-from microfiche.page import Layout, TokenType, TypesetPage, VisionTokens, dequantise, quantise
+from microfiche.page import Checkpoint, Layout, TokenType, TypesetPage, VisionTokens, dequantise, quantise
 from microfiche.precision import errors, fox_precision, random_twin, text_tokens
 from microfiche.readers import Reader, load
 from microfiche.sources import Source
-from microfiche.typesetting.density import DEFAULT_DENSITY, density, mode
+from microfiche.typesetting import density as densities
+from microfiche.typesetting.density import DEFAULT_DENSITY
 from microfiche.typesetting.shrink import as_jpeg, shrink
 from microfiche.typesetting.typesetter import Typesetter, drawable
 
@@ -81,8 +82,8 @@ def pack(
     text: str | Sequence[Source],
     output: str | Path,
     reader: Reader | None = None,
-    density_name: str = DEFAULT_DENSITY,
-    mode_name: str = "small",
+    density: str = DEFAULT_DENSITY,
+    mode: str = "small",
     layout: Layout = "dense",
     *,
     keep_text: bool = False,
@@ -94,18 +95,19 @@ def pack(
     `output`, whole or not at all. With `keep_text` the compressed text is stored too.
 
     Raises UnreadableCharacters for characters that the density cannot draw, unless a `replacement` is given; it is
-    drawn instead, and `say` is called with a line about it. Raises UsageError for an unknown name.
+    drawn instead, and `say` is called with a line about it. Raises UsageError for an unknown name, and CheckpointError
+    if the reader's tokens are not those of its checkpoint or if its weights come from no file.
     """
-    at = density(density_name)
-    typesetter = Typesetter(at, mode(mode_name), layout)
+    reader = _checked(reader)
+    at = densities.density(density)
+    typesetter = Typesetter(at, densities.mode(mode), layout)
     sources = [Source("text", text.encode())] if isinstance(text, str) else text
     texts = [(source.name, drawable(source, at, replacement, say)) for source in sources]
-    reader = reader or load()
     start = time.perf_counter()
     pages = characters = vision_tokens = 0
     with (
         whole_file(Path(output)) as beside,
-        FicheWriter(beside, reader.checkpoint, typesetter.setting, mode_name, "int8", keep_text) as fiche,
+        FicheWriter(beside, reader.checkpoint, typesetter.setting, mode, "int8", keep_text) as fiche,
     ):
         for name, chunks in texts:
             fiche.source(name)
@@ -119,10 +121,10 @@ def pack(
 
 
 def unpack(file: str | Path, reader: Reader | None = None, progress: Progress = lambda pages: None) -> Unpacked:
-    """Reads a .fiche file back. By default the reader is the one that made its tokens.
+    """Reads a .fiche file back. Without a `reader`, the tokens must have been made by nano or nano-print as they ship.
 
     Raises FicheError for a damaged file, and CheckpointError if the tokens were made by other weights than the
-    reader's.
+    reader's. For weights of your own, give `reader=load(FILE)`.
     """
     with Fiche(Path(file)) as fiche:
         texts, wrong = [], []
@@ -138,7 +140,7 @@ def read_back(
 ) -> Iterator[tuple[str, bool]]:
     """Yields for each page of a .fiche file the text that was read, and whether it is exactly the text that was packed.
     See `unpack` for the reader and the errors."""
-    reader = reader or load("nano-print" if fiche.manifest.checkpoint == "nano-print" else "nano")
+    reader = maker_of(fiche) if reader is None else _checked(reader)
     numbers = iter(range(1, len(fiche) + 1))
     while some := list(islice(numbers, AT_ONCE)):
         try:
@@ -151,11 +153,23 @@ def read_back(
         progress(some[-1])
 
 
+def maker_of(fiche: Fiche, device: str = "cpu") -> Reader:
+    """Loads nano or nano-print, whichever made the tokens of a .fiche file. Raises CheckpointError if neither did."""
+    made_by = Checkpoint(fiche.manifest.checkpoint, fiche.manifest.checkpoint_sha256)
+    reader: Reader = load("nano-print" if made_by.name == "nano-print" else "nano", device)
+    if made_by.sha256 != reader.checkpoint.sha256:
+        raise CheckpointError(
+            f"{fiche.path}: tokens of checkpoint {made_by} cannot be read by what ships; name the weights that "
+            "made them: reader=load(FILE) in Python; in a command, --checkpoint FILE or --engine deepseek-ocr --weights X"
+        )
+    return reader
+
+
 def measure(
     text: str,
     reader: Reader | None = None,
-    density_name: str = DEFAULT_DENSITY,
-    mode_name: str = "small",
+    density: str = DEFAULT_DENSITY,
+    mode: str = "small",
     layout: Layout = "dense",
     *,
     random: bool = False,
@@ -166,13 +180,15 @@ def measure(
 ) -> Measurement:
     """Typesets a text, encodes it, converts the tokens to `token_type` and back (unless that is None), and reads them,
     all in memory. With `random`, the text is replaced by random strings of its own characters. `reader` is nano by
-    default.
+    default. Raises InputError for an empty text, and UsageError for an unknown name.
 
     Before encoding, each page may be shrunk to `shrunk_to` pixels of width, and saved as a JPEG of quality `jpeg`.
     """
-    reader = reader or load()
+    reader = _checked(reader)
+    if not text:
+        raise InputError("text: empty")
     text = random_twin(text) if random else text
-    typesetter = Typesetter(density(density_name), mode(mode_name), layout)
+    typesetter = Typesetter(densities.density(density), densities.mode(mode), layout)
     pages = typesetter.pages([text])
     seconds = {"typeset": 0.0, "encode": 0.0, "read": 0.0}
     read: list[str] = []
@@ -207,8 +223,8 @@ def measure(
         seconds_typeset=round(seconds["typeset"], 3),
         seconds_encode=round(seconds["encode"], 3),
         seconds_read=round(seconds["read"], 3),
-        density=density_name,
-        mode=mode_name,
+        density=density,
+        mode=mode,
         layout=layout,
         shrunk_to=shrunk_to,
         jpeg=jpeg,
@@ -217,6 +233,15 @@ def measure(
         token_type=token_type or "as encoded",
         checkpoint=f"{reader.checkpoint.name} {reader.checkpoint.sha256[:12]}",
     )
+
+
+def _checked(reader: Reader | None) -> Reader:
+    """Returns the reader, or nano if it is None. Raises UsageError for anything else, such as a name."""
+    if reader is None:
+        return load()
+    if not hasattr(reader, "checkpoint"):
+        raise UsageError(f"reader={reader!r} is no reader; load one first, as by reader=microfiche.load('nano')")
+    return reader
 
 
 def _batches(items: Iterable[T], most: int) -> Iterator[list[T]]:

@@ -40,6 +40,10 @@ class CheckpointError(InputError):
     """A checkpoint is missing or damaged, or does not have the shapes that its configuration names."""
 
 
+class SetUpError(InputError):
+    """What an engine needs is missing, so that it cannot read any page at all."""
+
+
 class TrainingError(MicroficheError):
     """A training cannot go on; the message says where it stopped and what was kept."""
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import io
 import lzma
+import re
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from microfiche.errors import FicheError, InputError, UsageError, first_of
+from microfiche.errors import CheckpointError, FicheError, InputError, UsageError, first_of
 from microfiche.files import plain, unpacked_xz
 from microfiche.limits import Limits
 from microfiche.page import (
@@ -44,7 +45,8 @@ from microfiche.typesetting.density import density
 
 MAX_MANIFEST = 256 << 20
 MAX_ENTRY = 64 << 20
-Digest = Field(pattern="^[0-9a-f]{64}$")
+DIGEST = "^[0-9a-f]{64}$"
+Digest = Field(pattern=DIGEST)
 
 
 class _Strict(BaseModel):
@@ -91,7 +93,10 @@ def sha256(data: bytes) -> str:
 
 
 class FicheWriter:
-    """Writes a .fiche file page by page and keeps only one page in memory. `close` writes the manifest."""
+    """Writes a .fiche file page by page and keeps only one page in memory. `close` writes the manifest.
+
+    Raises CheckpointError if the checkpoint has no SHA-256, or for tokens of another one: nothing could read them back.
+    """
 
     def __init__(
         self,
@@ -102,6 +107,12 @@ class FicheWriter:
         token_type: TokenType,
         keep_text: bool,
     ) -> None:
+        if not re.fullmatch(DIGEST, checkpoint.sha256):
+            raise CheckpointError(
+                f"{checkpoint.name}: its weights have no SHA-256 ({checkpoint.sha256!r}), so nothing could read a "
+                ".fiche file of theirs back; save the weights to a file and load that"
+            )
+        self._checkpoint = checkpoint
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
         self._head: dict[str, Any] = {
             "format": "microfiche-1",
@@ -124,6 +135,11 @@ class FicheWriter:
 
     def add(self, page: TypesetPage, tokens: VisionTokens) -> None:
         """Writes a typeset page and its tokens."""
+        if tokens.checkpoint != self._checkpoint:
+            raise CheckpointError(
+                f"tokens of checkpoint {tokens.checkpoint} came from a reader that says its checkpoint is "
+                f"{self._checkpoint}; a reader that wraps another returns the inner reader's checkpoint"
+            )
         number = len(self._pages) + 1
         buffer = io.BytesIO()
         Image.fromarray(page.image).convert("1", dither=Image.Dither.NONE).save(buffer, "PNG")
@@ -187,8 +203,8 @@ class Fiche:
     Raises FicheError, which says what is wrong and where, if anything does not match.
     """
 
-    def __init__(self, path: Path, limits: Limits = Limits()) -> None:
-        self.path = path
+    def __init__(self, path: str | Path, limits: Limits = Limits()) -> None:
+        self.path = path = Path(path)
         self._ratio = limits.ratio
         if not path.is_file():
             raise FicheError(f"{path}: {'not a file' if path.exists() else 'no such file'}")

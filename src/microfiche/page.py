@@ -147,7 +147,8 @@ class Reading:
     and the box where it was read, `boxes` (T, 4) int32 in pixels of the page. Both are empty, (0,) and (0, 4), if the
     reader does not know them.
 
-    `status` says how the reading ended; if it is not "ok", `reason` says in one line what happened.
+    `status` says how the reading ended; if it is not "ok", `reason` says in one line what happened. Raises UsageError
+    if `confidence` or `boxes` are not empty and do not fit the text.
     """
 
     text: str
@@ -155,6 +156,13 @@ class Reading:
     boxes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))
     status: Status = "ok"
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        shapes = {"confidence": (self.confidence.shape, ()), "boxes": (self.boxes.shape, (4,))}
+        for name, (found, rest) in shapes.items():
+            whole = (len(self.text), *rest)
+            if found not in (whole, (0, *rest)):
+                raise UsageError(f"{name} of a text of {len(self.text)} characters is {found}, not {whole}")
 
     def __repr__(self) -> str:
         ended = "" if self.status == "ok" else f", {self.status}"

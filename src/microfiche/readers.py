@@ -22,11 +22,17 @@ READERS = ("nano", "nano-lines", "nano-print", "deepseek-ocr")  #: the names tha
 
 
 class Reader(Protocol):
-    """Encodes each page to vision tokens once, and reads those as often as it is asked."""
+    """Encodes each page to vision tokens once, and reads those as often as it is asked.
+
+    For `pack`, `unpack` and `measure` it must take pages that Microfiche set, which know their setting. To read
+    documents it must also take grey or RGB pictures of any size without a setting. It may refuse other pages, or their
+    tokens, by raising a MicroficheError, as nano for cells does with every page that Microfiche did not set.
+    """
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """The name and hash of the reader's weights."""
+        """The name and hash of the weights that make the reader's tokens. They stand in each VisionTokens and in a
+        .fiche file, and say who can read it. A reader that wraps another returns the inner reader's checkpoint."""
         ...
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
@@ -69,13 +75,16 @@ def load(
 ) -> Reader:
     """Loads a reader, ready to encode and read.
 
-    "nano", the default, reads pages that Microfiche typeset. "nano-lines" is the same, checked by the line decoder;
-    "nano-print" reads printed pages; "deepseek-ocr" is the published model. Anything else is the path of a file that a
-    training of nano wrote. For deepseek-ocr, `weights` are a folder or a name on the hub (by default
-    deepseek-ai/DeepSeek-OCR), and `adapter` is a folder that `train deepseek-ocr` wrote, which is added to them.
-    `dtype` is float32 or bfloat16, for deepseek-ocr also int8; None chooses the one that the device is fast in.
+    "nano", the default (a Nano), reads pages that Microfiche typeset. "nano-lines" (NanoLines) is the same, checked by
+    the line decoder; "nano-print" (NanoPrint) reads printed pages; "deepseek-ocr" (DeepSeekOCR) is the published model.
+    Anything else is the path of a file that a training of nano wrote, whose kind says what is returned.
 
-    Raises CheckpointError if weights are missing, damaged or of another kind, and UsageError if they do not fit into
+    For deepseek-ocr, `weights` are a folder or a name on the hub (by default deepseek-ai/DeepSeek-OCR), and `adapter`
+    is a folder that `train deepseek-ocr` wrote, which is added to them. `dtype` is float32 or bfloat16, for
+    deepseek-ocr also int8; None chooses the one that the device is fast in.
+
+    Raises CheckpointError for a name that is neither a reader's nor a file's and for weights that are missing, damaged
+    or of another kind, and UsageError if they do not fit into
     the device's memory.
     """
     name = "nano" if name_or_path is None else str(name_or_path)
@@ -92,12 +101,14 @@ def load(
 def _nano(name: str, device: str, dtype: torch.dtype | None) -> Reader:
     """Loads one of our own readers, by its name or file."""
     from microfiche.nano import cells, first_print, lines, print, prompted
-    from microfiche.weights import SHIPPED, shipped, stored
+    from microfiche.weights import shipped, stored
 
     if name == "nano-lines":
         nano = stored.load(cells.NANO, "nano", device, dtype)
         return cells.NanoLines(nano, cells.line_decoder(nano))
-    path = shipped(name) if name in SHIPPED else Path(name)
+    path = shipped(name) if name in READERS else Path(name)
+    if not path.is_file():
+        raise CheckpointError(f"{name}: no checkpoint there, nor a reader of that name; there are {', '.join(READERS)}")
     head = stored.head_of(path)
     match head.get("format"):
         case lines.LINES.format:

@@ -30,7 +30,7 @@ def opened(tmp_path: Path, nano: Nano) -> Iterator[Callable[..., Memory]]:
     made: list[Memory] = []
 
     def open_memory(name: str = "m.memory", **options: object) -> Memory:
-        settings = {"mode_name": "tiny", "density_name": "7x13", "model": nano, "timeout": 0.2, **options}
+        settings = {"mode": "tiny", "density": "7x13", "model": nano, "timeout": 0.2, **options}
         made.append(Memory(tmp_path / name, **settings))  # type: ignore[arg-type]
         return made[-1]
 

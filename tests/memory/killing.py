@@ -37,7 +37,7 @@ class Noise:
 
 
 def opened(path: Path) -> Memory:
-    return Memory(path, density_name="5x8", mode_name="tiny", model=Noise())  # type: ignore[arg-type]
+    return Memory(path, density="5x8", mode="tiny", model=Noise())  # type: ignore[arg-type]
 
 
 def message(i: int) -> str:

@@ -39,7 +39,7 @@ def test_a_needle_is_found_by_its_words_and_read_from_the_tokens(hidden: Memory)
 
 @pytest.mark.parametrize("density", ["5x8", "7x13", "6x10"])
 def test_rows_are_read_as_the_whole_page_is(opened: Callable[..., Memory], alice: str, density: str) -> None:
-    memory = opened(mode_name="base", density_name=density)
+    memory = opened(mode="base", density=density)
     memory.add(alice * 3, name="alice")
     record = memory.records()[0]
     whole = memory.read(record)

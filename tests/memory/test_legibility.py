@@ -14,7 +14,7 @@ from microfiche.nano.cells import Nano
 
 @pytest.mark.parametrize("density", ["7x13", "5x8"])
 def test_the_forgetting_curve_falls_at_every_level(density: str, nano: Nano, alice: str, tmp_path: Path) -> None:
-    with Memory(tmp_path / "large.memory", density_name=density, model=nano) as large:
+    with Memory(tmp_path / "large.memory", density=density, model=nano) as large:
         large.add(alice, name="alice")
         levels = measure_levels(sample(large, 1), nano)
     assert [level.name for level in levels] == list(LEVELS) and [level.side for level in levels] == list(SIDES)

@@ -65,30 +65,44 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         help="Who encodes and reads: nano; nano-lines, which is nano checked by a language model; nano-print, for "
-        "printed pages; deepseek-ocr, with --weights. The default is nano.",
+        "printed pages; deepseek-ocr, with --weights. The default is nano; for unpack, nano or nano-print, "
+        "whichever made the tokens.",
     ),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="A file of weights that you trained, instead of those that ship.")
+    Path | None, typer.Option("--checkpoint", help="A file of weights that you trained, instead of --engine.")
 ]
 WeightsOption = Annotated[
     str | None,
-    typer.Option("--weights", envvar="MICROFICHE_WEIGHTS", help="For deepseek-ocr: a folder, or a name on the hub."),
+    typer.Option(
+        "--weights", envvar="MICROFICHE_WEIGHTS", help="With --engine deepseek-ocr: its folder, or its name on the hub."
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
 
 
+def refuse_unused_weights(context: typer.Context, engine: ReaderName | None) -> None:
+    """Raises UsageError if --weights was given to an engine that does not take it. MICROFICHE_WEIGHTS, which other
+    commands read too, may be set all the same."""
+    source = context.get_parameter_source("weights")
+    if engine is not ReaderName.deepseek and source is not None and source.name == "COMMANDLINE":
+        raise UsageError("--weights goes with --engine deepseek-ocr")
+
+
 def reader_for(
     engine: ReaderName | None, checkpoint: Path | None, weights: str | None, device: str, mode_name: str = "small"
 ) -> Reader:
-    """Returns the reader that the options name. The published model sees pages in the mode `mode_name`."""
+    """Returns the reader that the options name. The published model sees pages in the mode `mode_name`. Raises
+    UsageError for options that do not go together."""
     from microfiche.readers import load
 
     if engine is ReaderName.deepseek:
         if checkpoint or not weights:
             raise UsageError("--engine deepseek-ocr takes its weights by --weights, a folder or a name on the hub")
         return load("deepseek-ocr", device, weights=weights).asking(mode_name, "free")
+    if engine and checkpoint:
+        raise UsageError("--checkpoint says who encodes and reads; leave --engine out")
     return load(str(checkpoint) if checkpoint else str(engine or "nano"), device)
 
 
@@ -145,6 +159,7 @@ def render(
 
 
 def pack(
+    context: typer.Context,
     files: Files,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .fiche file to write.")],
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
@@ -162,6 +177,7 @@ def pack(
     from microfiche import codec
 
     with reported():
+        refuse_unused_weights(context, engine)
         found = texts_of(files, encoding)
         reader = reader_for(engine, checkpoint, weights, device, mode_name)
         with progress("pages") as done:
@@ -176,6 +192,7 @@ def pack(
 
 
 def unpack(
+    context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A .fiche file.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file for the text; standard output by default.")
@@ -193,18 +210,19 @@ def unpack(
 ) -> None:
     """Reads the vision tokens of a .fiche file back to text, and names every page that was read with an error.
 
-    Without --engine, the reader that made the tokens reads them.
+    Without --engine, nano or nano-print reads them, whichever made them. Tokens that other weights made need those
+    again: --checkpoint FILE, or --engine deepseek-ocr with --weights.
     """
-    from microfiche.codec import read_back
+    from microfiche.codec import maker_of, read_back
     from microfiche.fiche import Fiche
 
     with reported(), Fiche(file) as fiche:
+        refuse_unused_weights(context, engine)
         if text:
             _write(output, fiche.text())
             return
-        reader = None
-        if engine or checkpoint or device != "cpu":
-            reader = reader_for(engine, checkpoint, weights, device)
+        named = engine or checkpoint
+        reader = reader_for(engine, checkpoint, weights, device) if named else maker_of(fiche, device)
         wrong: list[int] = []
 
         def pieces() -> Iterator[bytes]:
@@ -235,6 +253,7 @@ def _write(output: Path | None, pieces: Iterable[bytes]) -> None:
 
 
 def measure(
+    context: typer.Context,
     files: Files,
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: ModeOption = ModeName("small"),
@@ -270,6 +289,7 @@ def measure(
     from microfiche.typesetting.typesetter import drawable
 
     with reported():
+        refuse_unused_weights(context, engine)
         at, laid = density(density_name), layout_of(layout)
         found = texts_of(files, encoding)
         chunks = (drawable(source, at, replace, say) for source in found)

@@ -85,7 +85,7 @@ def add(
     with reported():
         total = Added()
         with (
-            Memory(memory, density_name=density, mode_name=mode, layout=layout.value if layout else None) as opened,
+            Memory(memory, density=density, mode=mode, layout=layout.value if layout else None) as opened,
             progress("pages") as done,
         ):
 

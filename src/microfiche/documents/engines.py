@@ -1,7 +1,8 @@
 """Who reads a page: an Engine gives the reading of sheets, and for each sheet one is chosen.
 
 `text` takes a PDF's own text layer where it is sound, `rapid` (rapid.py) reads scans, `endpoint` asks a server, and
-ReaderEngine makes an engine of any Reader. To add an engine, write a class with `name`, `batch` and `read`.
+ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a class with `name`, `batch` and
+`read`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
@@ -26,7 +27,7 @@ from microfiche.documents.rapid import RapidEngine, page_of_lines, regions
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.documents.text_lines import lines_of, lines_read
 from microfiche.endpoint import Endpoint, image_part
-from microfiche.errors import CheckpointError, InputError, UsageError
+from microfiche.errors import InputError, UsageError
 from microfiche.page import Page, Reading, Status
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ class Engine(Protocol):
         ...
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
-        """The page that it reads on each sheet; a fault in one page is that page's status, not an error."""
+        """The page that it reads on each sheet; a fault in one page is that page's status.
+
+        If it raises an error all the same, the sheets are read again one by one, and one that fails alone becomes a
+        failed page. SetUpError ends the reading: the engine cannot read any page.
+        """
         ...
 
 
@@ -92,19 +97,15 @@ def engines(name: str | None = None, pictures: Engine | None = None, device: str
 
 
 def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
-    """The engine of the model that `microfiche.load` finds by its `name`; UsageError where there is none."""
-    from microfiche.readers import load
+    """The engine of the model that `microfiche.load` finds by its `name`; UsageError where there is none, or where it
+    reads only pages that Microfiche set."""
+    from microfiche.readers import READERS, load
 
-    known = f"there are text, rapid, {', '.join(CONFIGURED)} and the models that ship, such as nano-print"
     if name in CONFIGURED:
         raise UsageError(f"engine {name!r} needs {CONFIGURED[name]}; pass it as pictures=…")
-    if name in ("nano", "nano-lines"):
-        raise UsageError(f"engine {name!r} reads pages that Microfiche set (unpack, measure), not documents; {known}")
-    try:
-        reader: Any = load(name, device)
-    except CheckpointError as error:
-        raise UsageError(f"no engine {name!r}; {known} ({error})") from error
-    return ReaderEngine(name, reader)
+    if name not in READERS:
+        raise UsageError(f"no engine {name!r}; there are text, rapid, {', '.join(CONFIGURED)}, nano-print")
+    return ReaderEngine(name, load(name, device))
 
 
 def unsound(sheet: Sheet) -> str:
@@ -195,12 +196,13 @@ def _page_of_text(sheet: Sheet, engine: str, text: str, status: Status, reason: 
 
 @dataclass(frozen=True)
 class ReaderEngine:
-    """Reads sheets by `reader`, which may be any Reader.
+    """Reads sheets by `reader`, a Reader that takes pictures of any size, whether or not Microfiche set them.
 
     A reading with boxes and confidence is laid out as RapidOCR's lines are; the text of one without is parsed as
     Markdown with DeepSeek-OCR's marks. `again`, if there is one, is asked for pages whose first reading is not "ok".
     The better of the two readings is kept (the first, if neither is "ok"), with a reason that tells of both; `again_in`
-    names the second mode there: "looped in gundam, read again in large".
+    names the second mode there: "looped in gundam, read again in large". Raises UsageError for nano for cells, which
+    reads only pages that Microfiche set.
     """
 
     name: str
@@ -208,6 +210,12 @@ class ReaderEngine:
     again: Reader | None = None
     again_in: str = ""
     batch: int = 16
+
+    def __post_init__(self) -> None:
+        from microfiche.nano.cells import Nano
+
+        if isinstance(getattr(self.reader, "nano", self.reader), Nano):  # its wrappers have it as `nano`
+            raise UsageError(f"{self.name} reads only pages that Microfiche set (pack, unpack, measure), not documents")
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
         """The blocks of each sheet; partial where the reading was cut, broke its grammar or is of low confidence."""

@@ -21,7 +21,7 @@ from microfiche.documents.document import Kind, PageRead
 from microfiche.documents.layout import blocks
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.text_lines import Region, TextLine, with_markers
-from microfiche.errors import InputError
+from microfiche.errors import SetUpError
 
 KINDS: dict[str, Kind] = {
     "text": "text",
@@ -44,17 +44,17 @@ TYPE = 0.72  #: the height of type over that of the box that the detector draws 
 def from_wheel(package: str, name: str, **options: Any) -> Any:
     """`package.name(**options)`, a model, started without a word on any log.
 
-    Raises InputError if the package cannot be imported, or if its wheel lacks the model, which it would download.
+    Raises SetUpError if the package cannot be imported, or if its wheel lacks the model, which it would download.
     """
     try:
         model = getattr(import_module(package), name)
         fetching = import_module(f"{package}.utils.download_file")
     except ImportError as error:
-        raise InputError(f"{package} cannot start ({error}); on a machine without libGL.so.1, "
+        raise SetUpError(f"{package} cannot start ({error}); on a machine without libGL.so.1, "
                          "pip install --force-reinstall opencv-python-headless") from error
 
     def refuse(url: str, **_: Any) -> NoReturn:
-        raise InputError(f"{package}: {url.rsplit('/', 1)[-1]} is missing or damaged, and nothing is downloaded; "
+        raise SetUpError(f"{package}: {url.rsplit('/', 1)[-1]} is missing or damaged, and nothing is downloaded; "
                          f"pip install --force-reinstall {package}")
 
     fetching.requests = SimpleNamespace(get=refuse, RequestException=())  # type: ignore[attr-defined]

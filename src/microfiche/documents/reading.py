@@ -20,7 +20,7 @@ from microfiche.documents.engines import SOUND, Engine, Engines, engines
 from microfiche.documents.opening import DocumentSource, OpenFile, is_url, open_document, page_numbers
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.writing import Shelf, names_for
-from microfiche.errors import InputError, MicroficheError, UsageError
+from microfiche.errors import InputError, MicroficheError, SetUpError, UsageError
 from microfiche.limits import Limits
 
 BLANK = 12  #: a page whose lightest and darkest pixels (0 to 255, shrunk) are nearer than this holds nothing
@@ -70,15 +70,19 @@ def _read(sheets: Sequence[Sheet], at_hand: Engines) -> dict[int, PageRead]:
 
 
 def _by(engine: Engine, sheets: Sequence[Sheet]) -> list[PageRead]:
-    """The sheets read together; one by one where that fails, so that a page which cannot be read costs no other."""
+    """The sheets read together; one by one where that fails, so that a page which cannot be read costs no other.
+
+    Raises SetUpError if the engine cannot read any page.
+    """
     try:
         return engine.read(sheets)
-    except MicroficheError:
+    except SetUpError:
         raise
-    except Exception as error:  # a library's fault with a page is that page's loss
+    except Exception as error:  # the engine refuses a page, or a library fails at it: that is this page's loss
         if len(sheets) > 1:
             return [page for sheet in sheets for page in _by(engine, [sheet])]
-        reason = f"{engine.name} failed: {type(error).__name__}: {error}".splitlines()[0]
+        fault = str(error) if isinstance(error, MicroficheError) else f"{type(error).__name__}: {error}"
+        reason = f"{engine.name} failed: {fault}".splitlines()[0]
         return [PageRead(number=sheets[0].number, engine=engine.name, status="failed", reason=reason)]
 
 
@@ -108,8 +112,8 @@ def read(
 
     `pages` are numbered from 1 ("1-3,7"). `engine` names the one that reads every page: "text", "rapid", the name of
     `pictures`, or a model that ships. Without it, a page's text layer is taken where it is sound, and `pictures`, or
-    RapidOCR if that is None, reads the others. Raises InputError for what cannot be opened; a page that cannot be read
-    has the status failed.
+    RapidOCR if that is None, reads the others. Raises InputError for what cannot be opened, and SetUpError if an engine
+    cannot start; a page that cannot be read has the status failed.
     """
     name = "-" if isinstance(source, bytes) else str(source)
     at_hand = engines(engine, pictures)

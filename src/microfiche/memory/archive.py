@@ -32,8 +32,8 @@ from microfiche.memory.records import (
     tokens_of,
 )
 from microfiche.page import Layout, Page, VisionTokens
-from microfiche.typesetting import density
-from microfiche.typesetting.density import DEFAULT_DENSITY, mode
+from microfiche.typesetting import density as densities
+from microfiche.typesetting.density import DEFAULT_DENSITY
 
 if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
@@ -57,8 +57,8 @@ class Archive:
         self,
         path: str | Path,
         *,
-        density_name: str | None = None,
-        mode_name: str | None = None,
+        density: str | None = None,
+        mode: str | None = None,
         layout: Layout | None = None,
         model: Nano | None = None,
         read_only: bool = False,
@@ -68,11 +68,12 @@ class Archive:
         self._pictures = Pictures()
         self.connection, self.read_only = connect(self.path, timeout, read_only)
         kept = meta(self.connection, "manner")
-        given = {"density": density_name, "mode": mode_name, "layout": layout}
+        given = {"density": density, "mode": mode, "layout": layout}
         wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "dense"}
         wanted |= kept if isinstance(kept, dict) else {}
         wanted |= {key: value for key, value in given.items() if value is not None}
-        self.manner = Manner(density.density(wanted["density"]).name, mode(wanted["mode"]).name, wanted["layout"])
+        names = densities.density(wanted["density"]).name, densities.mode(wanted["mode"]).name
+        self.manner = Manner(*names, wanted["layout"])
         self.manner.typesetter("")
         if wanted != kept and not self.read_only:
             self.keep("manner", wanted)

@@ -34,7 +34,7 @@ LARGEST = 1 << 30  #: bytes of one text
 class Memory(Archive):
     """A memory in one file, which is made if it is not there.
 
-    `density_name`, `mode_name` and `layout` say how its pages are set from now on; those that were set before stay as
+    `density`, `mode` and `layout` say how its pages are set from now on; those that were set before stay as
     they are. Many processes may read it while one writes; another writer waits up to `timeout` seconds for that one.
     """
 

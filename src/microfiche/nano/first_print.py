@@ -2,8 +2,10 @@
 
 In print no cell says where a character is. So the tokens are unfolded to squares of 8 px, and the readout is asked
 twice. First, each square says in which of its pixel rows the middle of a text line runs, if one does, and how large its
-type is. Then, along each line, a frame for every two pixels says which character has its centre there, if any. Its
-successor is nano/print.py.
+type is. Then, along each line, a frame for every two pixels says which character has its centre there, if any.
+
+The weights `nano-print` that ship are of this kind. Its successor, with a PrintReadout of its own, is nano/print.py,
+which `train print` trains; no weights of that kind ship yet.
 """
 
 from __future__ import annotations
