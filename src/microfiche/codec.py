@@ -160,7 +160,7 @@ def maker_of(fiche: Fiche, device: str = "cpu") -> Reader:
     if made_by.sha256 != reader.checkpoint.sha256:
         raise CheckpointError(
             f"{fiche.path}: tokens of checkpoint {made_by} cannot be read by what ships; name the weights that "
-            "made them: reader=load(FILE) in Python; in a command, --checkpoint FILE or --engine deepseek-ocr --weights X"
+            "made them: reader=load(FILE) in Python, --checkpoint FILE or --engine deepseek-ocr with --weights"
         )
     return reader
 

@@ -84,8 +84,7 @@ def load(
     deepseek-ocr also int8; None chooses the one that the device is fast in.
 
     Raises CheckpointError for a name that is neither a reader's nor a file's and for weights that are missing, damaged
-    or of another kind, and UsageError if they do not fit into
-    the device's memory.
+    or of another kind, and UsageError if they do not fit into the device's memory.
     """
     name = "nano" if name_or_path is None else str(name_or_path)
     if name == "deepseek-ocr":

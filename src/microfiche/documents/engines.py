@@ -1,8 +1,8 @@
 """Who reads a page: an Engine gives the reading of sheets, and for each sheet one is chosen.
 
 `text` takes a PDF's own text layer where it is sound, `rapid` (rapid.py) reads scans, `endpoint` asks a server, and
-ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a class with `name`, `batch` and
-`read`.
+ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a class with `name`, `batch`
+and `read`.
 """
 
 from __future__ import annotations
