@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import microfiche
+from microfiche.cli.codec import ReaderName
+from microfiche.readers import READERS
 
 TYPED = """
 from typing import assert_type
@@ -49,6 +51,14 @@ def test_every_public_name_is_listed_where_it_comes_from() -> None:
         microfiche.nothing  # noqa: B018
 
 
+def test_load_names_the_readers_that_it_knows() -> None:
+    for name in ("rapid", "pixel-small", "nano-index", "missing.safetensors"):
+        with pytest.raises(microfiche.MicroficheError, match="no checkpoint there.* there are " + ", ".join(READERS)):
+            microfiche.load(name)
+    assert [name.value for name in ReaderName] == list(READERS)
+    assert all(f'"{name}"' in (microfiche.load.__doc__ or "") for name in READERS)
+
+
 def test_things_print_in_a_line(tmp_path: Path) -> None:
     text = "It was the best of times, it was the worst of times. " * 20
     (page,) = microfiche.typeset(text, "7x13", "tiny")
@@ -65,5 +75,7 @@ def test_things_print_in_a_line(tmp_path: Path) -> None:
         f"Fiche('{tmp_path}/x.fiche', 1 page by nano)",
         f"Memory('{tmp_path}/x.memory')",
     ]
+    with microfiche.Fiche(str(tmp_path / "x.fiche")) as fiche:
+        assert repr(fiche) == shown[3]
     document = microfiche.Document(name="a.pdf", sha256="0" * 64, pages=[])
     assert repr(document) == "Document('a.pdf', 0 pages)"

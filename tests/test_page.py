@@ -1,4 +1,4 @@
-"""Vision tokens say which squares they stand for, and cannot say what no page has."""
+"""Vision tokens say which squares they stand for, and cannot say what no page has; nor can readings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.nano.cells import Nano, NanoConfig
-from microfiche.page import Checkpoint, Setting, VisionTokens
+from microfiche.page import Checkpoint, Reading, Setting, VisionTokens
 
 
 def tokens(places: Any, origin: tuple[int, int] = (0, 0), count: int | None = None, **more: Any) -> VisionTokens:
@@ -53,3 +53,27 @@ def test_the_codec_reads_no_tokens_with_places() -> None:
         page = VisionTokens(torch.zeros(1, 16), 1, 2, setting, nano.checkpoint, given)
         with pytest.raises(CheckpointError, match=said):
             nano.read([page])
+
+
+@pytest.mark.parametrize(
+    ("confidence", "boxes", "said"),
+    [
+        ((2,), (3, 4), r"confidence of a text of 3 characters is \(2,\), not \(3,\)"),
+        ((3, 1), (3, 4), r"confidence of a text of 3 characters is \(3, 1\)"),
+        ((3,), (4, 4), r"boxes of a text of 3 characters is \(4, 4\), not \(3, 4\)"),
+        ((0,), (3, 2), r"boxes of a text of 3 characters is \(3, 2\)"),
+        ((0,), (0,), r"boxes of a text of 3 characters is \(0,\)"),
+    ],
+)
+def test_a_reading_knows_all_of_its_characters_or_none(
+    confidence: tuple[int, ...], boxes: tuple[int, ...], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        Reading("abc", np.zeros(confidence, np.float32), np.zeros(boxes, np.int32))
+
+
+def test_confidence_and_boxes_may_be_unknown() -> None:
+    sure, boxes = np.zeros(3, np.float32), np.zeros((3, 4), np.int32)
+    for reading in (Reading("abc"), Reading("abc", sure), Reading("abc", boxes=boxes), Reading("abc", sure, boxes)):
+        assert reading.text == "abc"
+    assert Reading("").boxes.shape == (0, 4)

@@ -13,12 +13,16 @@ from pathlib import Path
 from unicodedata import normalize
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import microfiche
 from microfiche.cli import app
 from microfiche.fiche import Fiche
+from microfiche.nano.cells import NANO
 from microfiche.typesetting.density import DENSITIES
+from microfiche.weights.stored import save
 
 COMMAND = [sys.executable, "-c", "from microfiche.cli import main; main()"]
 LONG = "The quick brown fox jumps over the lazy dog. " * 40_000
@@ -196,6 +200,35 @@ def test_whoever_is_asked_encodes_and_reads(tmp_path: Path) -> None:
     for more in ([], ["--weights", "x", "--checkpoint", "y"]):
         refused = run("measure", str(tmp_path / "a.txt"), "--engine", "deepseek-ocr", *more, code=2).stderr
         assert "takes its weights by --weights" in refused
+
+
+def test_options_that_nobody_would_heed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.txt").write_text("It was the best of times.")
+    text, out, mine = str(tmp_path / "a.txt"), str(tmp_path / "x.fiche"), str(tmp_path / "mine.safetensors")
+    monkeypatch.setenv("MICROFICHE_WEIGHTS", str(tmp_path / "nothing"))
+    run("pack", text, "-o", out)
+    assert run("unpack", out).stdout == "It was the best of times."
+    assert run("measure", text, "--json").stdout
+    for command in (("pack", text, "-o", out), ("unpack", out), ("measure", text)):
+        for more in ([], ["--engine", "nano-print"], ["--checkpoint", mine]):
+            refused = run(*command, "--weights", "x", *more, code=2).stderr
+            assert refused == "microfiche: --weights goes with --engine deepseek-ocr\n"
+        refused = run(*command, "--engine", "nano-lines", "--checkpoint", mine, code=2).stderr
+        assert refused == "microfiche: --checkpoint says who encodes and reads; leave --engine out\n"
+
+
+def test_tokens_of_own_weights_are_unpacked_by_naming_those(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("It was the best of times.")
+    out, mine = str(tmp_path / "x.fiche"), str(tmp_path / "mine.safetensors")
+    model = microfiche.load(dtype=torch.float32)
+    with torch.no_grad():
+        model.readout.half_head.bias.add_(1)
+    save(NANO, model, Path(mine))
+    run("pack", str(tmp_path / "a.txt"), "-o", out, "--checkpoint", mine)
+    assert run("unpack", out, "--checkpoint", mine).stdout == "It was the best of times."
+    refused = run("unpack", out, code=1).stderr
+    assert "tokens of checkpoint mine" in refused and "--checkpoint FILE" in refused
+    assert refused.count("\n") == 1
 
 
 def pack_until(folder: Path, stop: signal.Signals) -> subprocess.CompletedProcess[str]:

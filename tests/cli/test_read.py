@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from microfiche.cli import app, console
 from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.writing import Shelf, names_for
+from microfiche.nano.cells import NANO, Nano, NanoConfig
 from microfiche.nano.print import PRINT, PrintConfig, PrintModel
 from microfiche.weights import stored
 
@@ -39,6 +40,16 @@ def test_one_document_goes_to_standard_output() -> None:
     assert "#" not in run(PAPER, "--format", "text").stdout
     found = Document.model_validate_json(run(PAPER, "--format", "json").stdout)
     assert (found.pages[0].number, found.pages[0].engine) == (1, "text")
+
+
+def test_weights_of_the_codec_read_no_documents(tmp_path: Path) -> None:
+    said = "reads only pages that Microfiche set (pack, unpack, measure), not documents\n"
+    stored.save(NANO, Nano(NanoConfig((4, 4, 4, 8), 1, 16, 8, 1, 1, 8, 8)), tmp_path / "mine.safetensors")
+    mine = ("--checkpoint", str(tmp_path / "mine.safetensors"))
+    for name, options in (("mine", mine), ("nano", ("--engine", "nano"))):
+        refused = run(PAPER, str(EXAMPLES / "scan.jpg"), "-o", str(tmp_path / "out"), *options, code=2)
+        assert refused.stderr == f"microfiche: {name} {said}"
+        assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_output_holds_markdown_json_figures_and_overlays(tmp_path: Path) -> None:

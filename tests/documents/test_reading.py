@@ -22,7 +22,7 @@ from microfiche.documents.opening import documents_in, open_document
 from microfiche.documents.rapid import RapidEngine, tilt
 from microfiche.documents.reading import Outcome, Request, read_pages, read_to
 from microfiche.documents.sheet import Sheet, TextLayer
-from microfiche.errors import UsageError
+from microfiche.errors import CheckpointError, InputError, MicroficheError, SetUpError, UsageError
 from microfiche.precision import precision
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -65,13 +65,14 @@ class Echo:
 
     name, batch = "echo", 3
 
-    def __init__(self, fails: Sequence[int] = ()) -> None:
+    def __init__(self, fails: Sequence[int] = (), error: Exception | None = None) -> None:
         self.fails, self.calls = fails, []  # type: ignore[var-annotated]
+        self.error = error or RuntimeError("out of paper\nsecond line")
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
         self.calls.append([s.number for s in sheets])
         if any(s.number in self.fails for s in sheets):
-            raise RuntimeError("out of paper\nsecond line")
+            raise self.error
         return [PageRead(number=s.number, engine=self.name) for s in sheets]
 
 
@@ -90,6 +91,23 @@ def test_pages_pass_in_batches_and_one_that_fails_costs_no_other() -> None:
     assert echo.calls == [[1, 2, 3], [4, 5, 6], [4], [5], [6], [7]]
     assert [p.status for p in pages] == ["ok"] * 3 + ["failed"] + ["ok"] * 3
     assert pages[3].reason == "echo failed: RuntimeError: out of paper"
+
+
+@pytest.mark.parametrize("kind", [UsageError, InputError, CheckpointError])
+def test_a_page_that_an_engine_refuses_is_failed_and_the_rest_is_read(kind: type[MicroficheError]) -> None:
+    echo = Echo([2], kind("a page of 9×9 px: too small"))
+    with open_document(tiff(3), "x.tif") as opened:
+        pages = [page for page, _ in read_pages(opened, Engines(echo, None, forced=True))]
+    assert [(p.status, p.reason) for p in pages] == [
+        ("ok", ""), ("failed", "echo failed: a page of 9×9 px: too small"), ("ok", ""),
+    ]
+
+
+def test_an_engine_that_cannot_start_ends_the_document() -> None:
+    echo = Echo([1], SetUpError("echo cannot start"))
+    with open_document(tiff(3), "x.tif") as opened, pytest.raises(SetUpError, match=r"^echo cannot start$"):
+        list(read_pages(opened, Engines(echo, None, forced=True)))
+    assert echo.calls == [[1, 2, 3]]
 
 
 READS = """
@@ -162,10 +180,13 @@ def test_engines_are_chosen_page_by_page_or_forced() -> None:
     assert free.choose(scan)[1] == "no text layer"
     assert engines("text").choose(scan)[0].name == "text"
     assert engines("echo", echo).choose(sound)[0].name == "echo"
-    with pytest.raises(UsageError, match="no engine 'tea'; there are text, rapid, endpoint, deepseek-ocr"):
+    with pytest.raises(UsageError, match=r"no engine 'tea'; there are text, rapid, endpoint, deepseek-ocr, nano-print$"):
         engines("tea")
     with pytest.raises(UsageError, match="engine 'deepseek-ocr' needs weights"):
         engines("deepseek-ocr")
+    for name in ("nano", "nano-lines"):
+        with pytest.raises(UsageError, match=rf"^{name} reads only pages that Microfiche set \("):
+            engines(name)
 
 
 def test_the_example_paper_becomes_markdown() -> None:

@@ -1,0 +1,100 @@
+"""What `pack`, `unpack` and `measure` take, and what they refuse: readers, names, and files that nobody could read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import microfiche
+from microfiche.errors import CheckpointError, InputError, UsageError
+from microfiche.nano.cells import NANO, Nano
+from microfiche.page import UNTRAINED, Checkpoint, Page, Reading, VisionTokens
+from microfiche.weights.stored import save
+
+TEXT = "It was the best of times."
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights of one's own, which are nano's and a little more."""
+    model, path = microfiche.load(dtype=torch.float32), tmp_path_factory.mktemp("own") / "mine.safetensors"
+    with torch.no_grad():
+        model.readout.half_head.bias.add_(1)
+    save(NANO, model, path)
+    return path
+
+
+class Wrapped:
+    """A reader that wraps nano and says that its checkpoint is another."""
+
+    def __init__(self, inner: Nano, checkpoint: Checkpoint) -> None:
+        self.inner, self.checkpoint = inner, checkpoint
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        return self.inner.encode(pages)
+
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        return self.inner.read(tokens)
+
+
+def test_tokens_of_own_weights_are_read_by_those_and_the_error_says_how_to_name_them(own: Path, tmp_path: Path) -> None:
+    reader, path = microfiche.load(own), tmp_path / "x.fiche"
+    microfiche.pack(TEXT, path, reader)
+    assert microfiche.unpack(path, reader).text == TEXT
+    said = r"x.fiche: tokens of checkpoint mine .* cannot be read by what ships; .*reader=load.*--checkpoint FILE"
+    with pytest.raises(CheckpointError, match=said):
+        microfiche.unpack(path)
+    with pytest.raises(CheckpointError, match=r"tokens of checkpoint mine .* cannot be read by nano"):
+        microfiche.unpack(path, microfiche.load())
+
+
+def test_what_ships_reads_its_own_tokens_without_being_named(tmp_path: Path) -> None:
+    microfiche.pack(TEXT, tmp_path / "x.fiche", density="7x13", mode="tiny")
+    assert microfiche.unpack(tmp_path / "x.fiche").text == TEXT
+
+
+def test_a_file_that_nobody_could_read_back_is_not_written(tmp_path: Path) -> None:
+    nano = microfiche.load()
+    for checkpoint, said in (
+        (Checkpoint("mine", "0" * 64), "tokens of checkpoint nano .* its checkpoint is mine .* the inner reader's"),
+        (UNTRAINED, "untrained: its weights have no SHA-256"),
+        (Checkpoint("mine", "abc"), "mine: its weights have no SHA-256 .*'abc'"),
+    ):
+        with pytest.raises(CheckpointError, match=said):
+            microfiche.pack(TEXT, tmp_path / "x.fiche", Wrapped(nano, checkpoint))
+        assert list(tmp_path.iterdir()) == []
+    microfiche.pack(TEXT, tmp_path / "x.fiche", Wrapped(nano, nano.checkpoint))
+    assert microfiche.unpack(tmp_path / "x.fiche").text == TEXT
+
+
+@pytest.mark.parametrize("call", [microfiche.measure, lambda text, reader: microfiche.pack(text, "x.fiche", reader)])
+def test_the_name_of_a_reader_is_no_reader(call: Callable[[str, Any], object], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"reader='nano' is no reader; .*microfiche.load\('nano'\)"):
+        call(TEXT, "nano")
+    microfiche.pack(TEXT, tmp_path / "x.fiche")
+    with pytest.raises(UsageError, match="reader='nano' is no reader"):
+        microfiche.unpack(tmp_path / "x.fiche", "nano")  # type: ignore[arg-type]
+
+
+def test_an_empty_text_is_neither_packed_nor_measured(tmp_path: Path) -> None:
+    for call in (lambda: microfiche.measure(""), lambda: microfiche.measure("", random=True)):
+        with pytest.raises(InputError, match=r"^text: empty$"):
+            call()
+    with pytest.raises(InputError, match=r"^text: empty$"):
+        microfiche.pack("", tmp_path / "x.fiche")
+
+
+def test_density_and_mode_are_called_so_everywhere(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"density": "7x13", "mode": "tiny", "layout": "lines"}
+    result = microfiche.measure(TEXT, **given)
+    assert (result.density, result.mode, result.layout) == ("7x13", "tiny", "lines")
+    assert len(microfiche.typeset(TEXT, **given)) == microfiche.pack(TEXT, tmp_path / "x.fiche", **given).pages == 1
+    with microfiche.Memory(tmp_path / "x.memory", **given) as memory:
+        assert (memory.manner.density, memory.manner.mode, memory.manner.layout) == ("7x13", "tiny", "lines")
+    for wrong in ({"density": "3x3"}, {"mode": "huge"}, {"layout": "wide"}):
+        with pytest.raises(UsageError, match=r"no (density|mode|layout) '"):
+            microfiche.measure(TEXT, **wrong)  # type: ignore[arg-type]
