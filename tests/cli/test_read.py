@@ -17,10 +17,11 @@ from makers import CATALOG, encrypted_pdf, endless_second_page, raw_pdf, text_pd
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import microfiche
 from microfiche.cli import app, console
 from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.writing import Shelf, names_for
-from microfiche.nano.cells import NANO, Nano, NanoConfig
+from microfiche.nano.cells import NANO
 from microfiche.nano.print import PRINT, PrintConfig, PrintModel
 from microfiche.weights import stored
 
@@ -44,7 +45,7 @@ def test_one_document_goes_to_standard_output() -> None:
 
 def test_weights_of_the_codec_read_no_documents(tmp_path: Path) -> None:
     said = "reads only pages that Microfiche set (pack, unpack, measure), not documents\n"
-    stored.save(NANO, Nano(NanoConfig((4, 4, 4, 8), 1, 16, 8, 1, 1, 8, 8)), tmp_path / "mine.safetensors")
+    stored.save(NANO, microfiche.load(), tmp_path / "mine.safetensors")
     mine = ("--checkpoint", str(tmp_path / "mine.safetensors"))
     for name, options in (("mine", mine), ("nano", ("--engine", "nano"))):
         refused = run(PAPER, str(EXAMPLES / "scan.jpg"), "-o", str(tmp_path / "out"), *options, code=2)
@@ -271,4 +272,4 @@ def test_weights_of_ones_own_read_scans(tmp_path: Path) -> None:
     assert refused.exit_code == 2 and "leave --engine out" in refused.stderr
     for name in ("nano", "nano-lines"):
         refused = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), "--engine", name])
-        assert refused.exit_code == 2 and "reads pages that Microfiche set" in refused.stderr
+        assert refused.exit_code == 2 and "reads only pages that Microfiche set" in refused.stderr
