@@ -109,3 +109,20 @@ def test_readme_names_every_command() -> None:
 def test_the_public_names_are_listed() -> None:
     text = (ROOT / "docs/architecture.md").read_text()
     assert [name for name in microfiche.__all__ if f"`{name}`" not in text] == []
+
+
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_relative_link_leads_to_a_file_and_a_heading(path: Path) -> None:
+    for link in LINK.findall(path.read_text()):
+        if "://" in link:
+            continue
+        name, _, anchor = link.partition("#")
+        target = path.parent / name if name else path
+        assert target.exists(), f"{link}: there is no such file"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
+            anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in anchors, f"{link}: there is no such heading"
