@@ -169,7 +169,11 @@ def test_devices_pipes_and_folders_are_not_replaced(tmp_path: Path) -> None:
         said = f"{name}: cannot be written: it is not a regular file"
         with pytest.raises(InputError, match=said), whole_file(tmp_path / name):
             pytest.fail("begun")
+    for name in ("none/../pipe", "none/x/../../null", "folder/../pipe"):  # a folder that is not there hides nothing
+        with pytest.raises(InputError, match="it is not a regular file"), whole_file(tmp_path / name):
+            pytest.fail("begun")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "null", "pipe"]
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_stays_one(tmp_path: Path) -> None:

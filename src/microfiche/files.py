@@ -159,10 +159,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     mode, and a link stays a link. Temporary files that a killed process left beside `path` are removed too. Raises
     InputError, with `path`, if it is a device or a folder, the disk is full, or the folder is not writable.
     """
+    named, path = path, Path(os.path.realpath(path))  # which follows ".." through folders that are not there yet
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: cannot be written: it is not a regular file")
-    if path.is_symlink():
-        path = path.resolve()
+        raise InputError(f"{named}: cannot be written: it is not a regular file")
     name = os.fsencode(path.name)
     stem = path.name if len(name) <= LONGEST else hashlib.sha256(name).hexdigest()
     beside = path.with_name(f".{stem}.{os.getpid()}.part")
@@ -179,7 +178,7 @@ def whole_file(path: Path) -> Iterator[Path]:
                 shutil.copymode(path, beside)
             os.replace(beside, path)
         except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror or error}); nothing was kept") from error
+            raise InputError(f"{named}: cannot be written ({error.strerror or error}); nothing was kept") from error
     finally:
         with suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -77,7 +77,7 @@ def load(
 
     "nano", the default (a Nano), reads pages that Microfiche typeset. "nano-lines" (NanoLines) is the same, checked by
     the line decoder; "nano-print" (NanoPrint) reads printed pages; "deepseek-ocr" (DeepSeekOCR) is the published model.
-    Anything else is the path of a file that a training of nano wrote, whose kind says what is returned.
+    Anything else, and every Path, is a file that a training of nano wrote, whose kind says what is returned.
 
     For deepseek-ocr, `weights` are a folder or a name on the hub (by default deepseek-ai/DeepSeek-OCR), and `adapter`
     is a folder that `train deepseek-ocr` wrote, which is added to them. `dtype` is float32 or bfloat16, for
@@ -87,25 +87,25 @@ def load(
     or of another kind, and UsageError if they do not fit into the device's memory.
     """
     name = "nano" if name_or_path is None else str(name_or_path)
-    if name == "deepseek-ocr":
+    if name_or_path == "deepseek-ocr":
         from microfiche.deepseek_ocr import checkpoint
 
         return checkpoint.load(weights, device, dtype, adapter=adapter)
     if weights is not None or adapter is not None:
         what = "weights" if weights is not None else "adapter"
         raise UsageError(f"{what}=… goes with load('deepseek-ocr'), not with load({name!r})")
-    return _nano(name, device, dtype)
+    return _nano(name_or_path if isinstance(name_or_path, Path) else name, device, dtype)
 
 
-def _nano(name: str, device: str, dtype: torch.dtype | None) -> Reader:
-    """Loads one of our own readers, by its name or file."""
+def _nano(name: str | Path, device: str, dtype: torch.dtype | None) -> Reader:
+    """Loads one of our own readers, by its name, or by its file, which a Path always is."""
     from microfiche.nano import cells, first_print, lines, print, prompted
     from microfiche.weights import shipped, stored
 
     if name == "nano-lines":
         nano = stored.load(cells.NANO, "nano", device, dtype)
         return cells.NanoLines(nano, cells.line_decoder(nano))
-    path = shipped(name) if name in READERS else Path(name)
+    path = shipped(name) if isinstance(name, str) and name in READERS else Path(name)
     if not path.is_file():
         raise CheckpointError(f"{name}: no checkpoint there, nor a reader of that name; there are {', '.join(READERS)}")
     head = stored.head_of(path)

@@ -270,6 +270,17 @@ def test_weights_of_ones_own_read_scans(tmp_path: Path) -> None:
     assert document.settings["model"] == sha256((tmp_path / "mine.safetensors").read_bytes()).hexdigest()
     refused = CliRunner().invoke(app, [*mine, "--engine", "rapid"])
     assert refused.exit_code == 2 and "leave --engine out" in refused.stderr
+    named = CliRunner().invoke(app, mine, env={"MICROFICHE_WEIGHTS": "/none", "MICROFICHE_ENDPOINT": "http://none"})
+    assert named.exit_code == 0 and named.stdout == CliRunner().invoke(app, mine).stdout
+    for option, value in (("--weights", "/none"), ("--adapter", "/none"), ("--mode", "tiny"), ("--dtype", "int8"),
+                          ("--endpoint", "http://none"), ("--task", "ocr")):  # fmt: skip
+        for reader in (mine, [*mine[:2], "--engine", "rapid"], [*mine[:2], "--engine", "text"]):
+            refused = CliRunner().invoke(app, [*reader, option, value])
+            assert refused.exit_code == 2 and f"{option} says how another engine reads" in refused.stderr
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("deepseek-ocr", "nano-print", str(tmp_path / "pipe")):  # a checkpoint is a file, never a name
+        refused = CliRunner().invoke(app, [*mine[:2], "--checkpoint", name])
+        assert refused.exit_code == 1 and f"{name}: no checkpoint there" in refused.stderr
     for name in ("nano", "nano-lines"):
         refused = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), "--engine", name])
         assert refused.exit_code == 2 and "reads only pages that Microfiche set" in refused.stderr

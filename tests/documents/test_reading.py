@@ -93,6 +93,13 @@ def test_pages_pass_in_batches_and_one_that_fails_costs_no_other() -> None:
     assert pages[3].reason == "echo failed: RuntimeError: out of paper"
 
 
+def test_an_engine_that_takes_no_page_at_a_time_skips_none_in_silence() -> None:
+    echo = Echo()
+    echo.batch = 0
+    with open_document(tiff(2), "x.tif") as opened, pytest.raises(UsageError, match="'echo' takes 0 pages at a time"):
+        list(read_pages(opened, Engines(echo, None, forced=True)))
+
+
 @pytest.mark.parametrize("kind", [UsageError, InputError, CheckpointError])
 def test_a_page_that_an_engine_refuses_is_failed_and_the_rest_is_read(kind: type[MicroficheError]) -> None:
     echo = Echo([2], kind("a page of 9×9 px: too small"))

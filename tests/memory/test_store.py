@@ -58,6 +58,10 @@ def test_a_changed_text_appends_what_changed_with_a_diff_and_retires_the_old(mem
     assert added.changed == 1 and added.pages_kept == len(before) - 1
     first, second = memory.history("alice")
     assert first.retired is not None and second.retired is None
+    assert [memory.version_text("alice", number) for number in (1, 2, None)] == [alice, changed, changed]
+    for number in (-1, 0, 3):
+        with pytest.raises(UsageError, match=f"alice: has no version {number}"):
+            memory.version_text("alice", number)
     assert memory.version_text("alice", 1) == alice and memory.version_text("alice") == changed
     (gone,) = set(first.pages) - set(second.pages)
     assert min(set(second.pages) - set(first.pages)) > max(first.pages), "the log only grows"

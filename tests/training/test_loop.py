@@ -19,6 +19,8 @@ from toy import Toy
 
 from microfiche.devices import DTYPE
 from microfiche.errors import CheckpointError, TrainingError, UsageError
+from microfiche.training.optimisers import optimisers_of
+from microfiche.training.state import load_state, save_state
 
 RECIPE = """
 steps = 8
@@ -230,3 +232,24 @@ def test_metrics_go_to_tensorboard_where_it_is_installed(train, tmp_path: Path) 
     events = board.EventAccumulator(str(tmp_path / "out/tensorboard"))
     events.Reload()
     assert {"loss", "right", "lr", "held out/slope"} <= set(events.Tags()["scalars"])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device, where AdamW is fused")
+def test_a_state_is_resumed_on_a_gpu(tmp_path: Path) -> None:
+    def trained(steps: int, state: Path | None = None) -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        model = torch.nn.Linear(3, 2).cuda()
+        both = optimisers_of(model, 0.1, lambda name, p: False, 1.0, ())
+        first = load_state(state, model, both, {}) if state else 0
+        for step in range(first, steps):
+            model.zero_grad()
+            model(torch.full((4, 3), float(step), device="cuda")).square().sum().backward()
+            for each in both:
+                each.step()
+        save_state(tmp_path / f"{steps}.safetensors", model, both, steps, {})
+        return [p.detach().cpu() for p in model.parameters()]
+
+    whole = trained(4)
+    trained(2)
+    for one, other in zip(whole, trained(4, tmp_path / "2.safetensors"), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)

@@ -103,7 +103,7 @@ def reader_for(
         return load("deepseek-ocr", device, weights=weights).asking(mode_name, "free")
     if engine and checkpoint:
         raise UsageError("--checkpoint says who encodes and reads; leave --engine out")
-    return load(str(checkpoint) if checkpoint else str(engine or "nano"), device)
+    return load(checkpoint or str(engine or "nano"), device)
 
 
 def texts_of(files: list[str], encoding: str) -> list[Source]:

@@ -41,6 +41,7 @@ class DType(StrEnum):
 
 
 def read(
+    context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(help="PDF, PNG, JPEG, TIFF or WebP files, folders or URLs of them, or - for standard input."),
@@ -131,6 +132,9 @@ def read(
         sources = documents_in(files, limits)
         if output is None and (len(sources) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
+        if checkpoint or engine not in (None, "deepseek-ocr", "endpoint"):
+            _refuse_unused(context, "--checkpoint" if checkpoint else f"--engine {engine}")
+            weights = endpoint = None  # the environment may name them all the same
         pictures = _pictures(engine, weights, checkpoint, adapter, device, dtype, mode, endpoint, endpoint_model, task)
         model = ""
         if checkpoint:
@@ -173,6 +177,14 @@ def _show(outcome: Outcome) -> None:
             if page.status != "ok":
                 err.print(f"{name}: page {page.number} {page.status}: {page.reason}", markup=False)
         err.print(_summary(document, outcome.seconds), markup=False)
+
+
+def _refuse_unused(context: typer.Context, reader: str) -> None:
+    """Raises UsageError for an option on the command line that only the published model or an endpoint takes."""
+    for name in ("weights", "adapter", "dtype", "mode", "endpoint", "endpoint_model", "task"):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name.replace('_', '-')} says how another engine reads; leave it out, or {reader}")
 
 
 def _pictures(

@@ -45,6 +45,8 @@ def read_pages(
     """
     sheets = iter(opened.sheets(numbers))
     batch = at_hand.pictures.batch
+    if batch < 1:
+        raise UsageError(f"engine {at_hand.pictures.name!r} takes {batch} pages at a time; it must take at least one")
     while several := list(islice(sheets, batch)):
         pages = _read(several, at_hand)
         yield from ((pages[sheet.number], sheet.picture) for sheet in several)

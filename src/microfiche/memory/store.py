@@ -124,7 +124,7 @@ class Memory(Archive):
         with self.reading():
             name = self._known_as(name)
             versions = self.history(name)
-            chosen = [v for v in versions if v.number == (number or versions[-1].number)]
+            chosen = [v for v in versions if v.number == (versions[-1].number if number is None else number)]
             if not chosen:
                 raise UsageError(f"{name}: has no version {number}")
             kept = "".join(self.text(page) for page in chosen[0].pages)

@@ -105,8 +105,8 @@ def load_state(
             for key in file.keys():  # noqa: SIM118
                 kind, name = key.split("/")
                 value, parameter = file.get_tensor(key), parameters[name]
-                if kind == "step":
-                    owner[parameter].state[parameter][kind] = value
+                if kind == "step":  # a fused optimiser keeps it beside the weights
+                    owner[parameter].state[parameter][kind] = value.to(parameter.device)
                     continue
                 value = parallel.sharded_as(value.to(parameter.device), parameter)
                 if kind == "model":

@@ -82,8 +82,7 @@ def load(
     """
     device = device_named(str(device))
     keep_to_thread_limit()
-    name = str(name_or_path)
-    path = shipped(name) if name in SHIPPED else Path(name_or_path)
+    path = shipped(name_or_path) if isinstance(name_or_path, str) and name_or_path in SHIPPED else Path(name_or_path)
     head, tensors = _read(path, kind.format)
     if encoder is not None and head.get("encoder") != encoder.sha256:
         raise CheckpointError(f"{path}: made for the tokens of another checkpoint than {encoder}")
@@ -103,7 +102,9 @@ def alphabet_hash() -> str:
 
 
 def head_of(path: Path) -> dict[str, Any]:
-    """Returns the head of a file of ours; for any other file, an empty dict."""
+    """Returns the head of a file of ours; for anything else, an empty dict."""
+    if not path.is_file():
+        return {}
     try:
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
@@ -139,6 +140,7 @@ def _read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
+            head = head if isinstance(head, dict) else {}
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
