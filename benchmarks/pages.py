@@ -1,12 +1,12 @@
 """How well nano, Tesseract and RapidOCR read pages of the world: those that benchmarks/pages.json lists.
 
     python benchmarks/pages.py PDFS [--sides 640 1024] [--twins clean random] [--readers nano tesseract rapidocr]
-                               [--classes paper forms] [--latin] [--pages 3] [--checkpoint nano-print] [--json OUT]
-    python benchmarks/pages.py PDFS --readers nano-print-2 --checkpoint model.safetensors
+                               [--classes paper forms] [--latin] [--pages 3] [--checkpoint FILE] [--json OUT]
+    python benchmarks/pages.py PDFS --readers nano-pages --checkpoint model.safetensors
 
 PDFS is the folder that tools/fetch_pages.py fills. PDFium draws a page with its longer side at so many px, and the
 picture is padded with white to whole squares of 64 px. The reader `nano`, which is nano-print, makes a token of every
-square; `nano-print-2`, its successor, cuts margins and makes tokens only of squares with ink. A page has two twins:
+square; `nano-pages`, its successor, cuts margins and makes tokens only of squares with ink. A page has two twins:
 `scanned`, with the noise of training/noise.py, and `random`, in which random strings replace its lines
 (evaluation/twins.py). OUT is a file of JSON lines, one for each reading. What is in it is not read again, so a long run
 can be stopped and goes on.
@@ -56,14 +56,14 @@ Reader = Callable[[Picture], tuple[list[str], int | None]]
 Record = dict[str, Any]
 
 
-def nano_print(checkpoint: str) -> Reader:
+def nano_print(checkpoint: str | None) -> Reader:
     """The nano-print that ships, which makes a token of every square."""
-    return by_model(load(NANO_PRINT, checkpoint))
+    return by_model(load(NANO_PRINT, checkpoint or "nano-print"))
 
 
-def nano_print_2(checkpoint: str) -> Reader:
-    """The successor of nano-print, which makes a token of each square with ink."""
-    return by_model(load(PRINT, checkpoint))
+def nano_pages(checkpoint: str | None) -> Reader:
+    """The successor of nano-print, which also ships and makes a token of each square with ink."""
+    return by_model(load(PRINT, checkpoint or "nano-pages"))
 
 
 def by_model(model: NanoPrint | PrintModel) -> Reader:
@@ -87,10 +87,10 @@ def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
     return enlarged
 
 
-#: What reads, made from the name of a checkpoint, which only nano's two need.
-READERS: dict[str, Callable[[str], Reader]] = {
+#: What reads, made from the file of a checkpoint, which only nano's two take; without one, they read with what ships.
+READERS: dict[str, Callable[[str | None], Reader]] = {
     "nano": nano_print,
-    "nano-print-2": nano_print_2,
+    "nano-pages": nano_pages,
     "tesseract": lambda _: rival(partial(tesseract, language="eng+Latin"), 1),
     "tesseract-2x": lambda _: rival(partial(tesseract, language="eng+Latin"), 2),
     "rapidocr": lambda _: rival(rapidocr(1), 1),
@@ -193,7 +193,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="lengths of the longer side, in px")
     parser.add_argument("--twins", nargs="+", default=KINDS, choices=KINDS)
     parser.add_argument("--readers", nargs="+", default=["nano", "tesseract", "rapidocr"], choices=READERS)
-    parser.add_argument("--checkpoint", default="nano-print", help="weights for nano: a name that ships, or a file")
+    parser.add_argument("--checkpoint", help="a file of weights for nano (default: those that ship)")
     parser.add_argument("--classes", nargs="+", help="only pages of these classes of pages.json")
     parser.add_argument("--latin", action="store_true", help="only pages in Latin letters")
     parser.add_argument("--pages", type=int, help="at most so many pages of each class")

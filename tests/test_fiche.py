@@ -266,7 +266,7 @@ def written(path: Path, pages: Pages, token_type: TokenType) -> list[VisionToken
     with FicheWriter(path, checkpoint, setting, "small", token_type, False) as writer:
         writer.source("a")
         for height, width, at, origin, less in pages:
-            given = None if at is None else np.array(at, np.int32).reshape(-1, 3)
+            given = None if at is None else np.asfortranarray(np.array(at, np.int32).reshape(-1, 3))
             values = torch.randn(height * width if given is None else len(given), 8)
             made.append(VisionTokens(values, height, width, setting, checkpoint, given, origin))
             image = np.full((height * 64 - less, width * 64), 255, np.uint8)

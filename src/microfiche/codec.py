@@ -19,7 +19,7 @@ from microfiche.fiche import Fiche, FicheWriter
 from microfiche.files import whole_file
 from microfiche.page import Checkpoint, Layout, TokenType, TypesetPage, VisionTokens, dequantise, quantise
 from microfiche.precision import errors, fox_precision, random_twin, text_tokens
-from microfiche.readers import Reader, load
+from microfiche.readers import MAKERS, Reader, load
 from microfiche.sources import Source
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.density import DEFAULT_DENSITY
@@ -121,7 +121,7 @@ def pack(
 
 
 def unpack(file: str | Path, reader: Reader | None = None, progress: Progress = lambda pages: None) -> Unpacked:
-    """Reads a .fiche file back. Without a `reader`, the tokens must have been made by nano or nano-print as they ship.
+    """Reads a .fiche file back. Without a `reader`, the tokens must have been made by weights that ship.
 
     Raises FicheError for a damaged file, and CheckpointError if the tokens were made by other weights than the
     reader's. For weights of your own, give `reader=load(FILE)`.
@@ -154,9 +154,9 @@ def read_back(
 
 
 def maker_of(fiche: Fiche, device: str = "cpu") -> Reader:
-    """Loads nano or nano-print, whichever made the tokens of a .fiche file. Raises CheckpointError if neither did."""
+    """Loads the one of our own readers that made the tokens of a .fiche file. Raises CheckpointError if none did."""
     made_by = Checkpoint(fiche.manifest.checkpoint, fiche.manifest.checkpoint_sha256)
-    reader: Reader = load("nano-print" if made_by.name == "nano-print" else "nano", device)
+    reader: Reader = load(made_by.name if made_by.name in MAKERS else "nano", device)
     if made_by.sha256 != reader.checkpoint.sha256:
         raise CheckpointError(
             f"{fiche.path}: tokens of checkpoint {made_by} cannot be read by what ships; name the weights that "

@@ -146,7 +146,7 @@ class FicheWriter:
         picture, text = buffer.getvalue(), page.text.encode()
         stored = quantise(tokens.values, self._token_type)
         if tokens.places is not None:
-            stored["places"] = torch.tensor(tokens.places)
+            stored["places"] = torch.from_numpy(np.ascontiguousarray(tokens.places))
         if tokens.origin != (0, 0):
             stored["origin"] = torch.tensor(tokens.origin, dtype=torch.int32)
         if {"places", "origin"} & stored.keys():

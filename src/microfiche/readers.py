@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from microfiche.deepseek_ocr.model import DeepSeekOCR
     from microfiche.nano.cells import Nano, NanoLines
     from microfiche.nano.first_print import NanoPrint
+    from microfiche.nano.print import PrintModel
 
-READERS = ("nano", "nano-lines", "nano-print", "deepseek-ocr")  #: the names that `load` knows
+READERS = ("nano", "nano-lines", "nano-print", "nano-pages", "deepseek-ocr")  #: the names that `load` knows
+MAKERS = ("nano", "nano-print", "nano-pages")  #: those of our own weights that make tokens
 
 
 class Reader(Protocol):
@@ -51,6 +53,8 @@ def load(name_or_path: Literal["nano-lines"], device: str = ..., dtype: torch.dt
 @overload
 def load(name_or_path: Literal["nano-print"], device: str = ..., dtype: torch.dtype | None = ...) -> NanoPrint: ...
 @overload
+def load(name_or_path: Literal["nano-pages"], device: str = ..., dtype: torch.dtype | None = ...) -> PrintModel: ...
+@overload
 def load(
     name_or_path: Literal["deepseek-ocr"],
     device: str = ...,
@@ -76,7 +80,8 @@ def load(
     """Loads a reader, ready to encode and read.
 
     "nano", the default (a Nano), reads pages that Microfiche typeset. "nano-lines" (NanoLines) is the same, checked by
-    the line decoder; "nano-print" (NanoPrint) reads printed pages; "deepseek-ocr" (DeepSeekOCR) is the published model.
+    the line decoder; "nano-print" (NanoPrint) reads pages set in printed type; "nano-pages" (PrintModel) reads pages of
+    PDFs and scans; "deepseek-ocr" (DeepSeekOCR) is the published model.
     Anything else, and every Path, is a file that a training of nano wrote, whose kind says what is returned.
 
     For deepseek-ocr, `weights` are a folder or a name on the hub (by default deepseek-ai/DeepSeek-OCR), and `adapter`
@@ -129,7 +134,7 @@ def _encoder(path: Path, head: dict[str, object]) -> str:
     """Returns the name of the shipped weights that made the tokens which the model in a file was trained on."""
     from microfiche.weights import shipped
 
-    for name in ("nano", "nano-print"):
+    for name in MAKERS:
         if hashlib.sha256(shipped(name).read_bytes()).hexdigest() == head.get("encoder"):
             return name
     raise CheckpointError(f"{path}: made for the tokens of a checkpoint that does not ship")

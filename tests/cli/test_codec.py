@@ -185,14 +185,15 @@ def test_pictures_of_a_measurement(tmp_path: Path) -> None:
 
 def test_whoever_is_asked_encodes_and_reads(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("It was the best of times, it was the worst of times. " * 5)
-    for engine in ("nano", "nano-lines", "nano-print"):
+    for engine in ("nano", "nano-lines", "nano-pages", "nano-print"):
         out = str(tmp_path / f"{engine}.fiche")
         run("pack", str(tmp_path / "a.txt"), "-o", out, "--engine", engine, "--density", "7x13", "--mode", "tiny")
         read = run("unpack", out, "--engine", engine, "--allow-errors").stdout
         assert "best" in read
         assert run("unpack", out, "--allow-errors").stdout == read
         result = json.loads(run("measure", str(tmp_path / "a.txt"), "--engine", engine, "--json").stdout)
-        assert result["read_by"] == {"nano": "Nano", "nano-lines": "NanoLines", "nano-print": "NanoPrint"}[engine]
+        classes = {"nano": "Nano", "nano-lines": "NanoLines", "nano-print": "NanoPrint", "nano-pages": "PrintModel"}
+        assert result["read_by"] == classes[engine]
     refused = run("unpack", out, "--engine", "nano", code=1).stderr
     assert "tokens of checkpoint nano-print" in refused and "cannot be read by nano (" in refused
     shown = ("--engine", "nano-print", "--show", str(tmp_path / "x.png"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from microfiche.errors import CheckpointError, UsageError
@@ -218,3 +220,22 @@ def test_a_model_from_a_file_signs_its_tokens(tmp_path: Path) -> None:
     assert tokens.checkpoint == model.checkpoint and model.read([tokens])[0].text
     with pytest.raises(CheckpointError, match="cannot be read by untrained"):
         MODEL.read([tokens])
+
+
+LETTER = """Dear Miss Hartley, The films that you asked for arrived on Tuesday. Reels 3 to 9 are in good order. Reel 11
+was wound the wrong way and its first forty frames are scratched, but every page of the parish register can be read.
+I have put the whole series on fiche, 98 pages to the card, and enclose the first two. Please hold them by the edges.
+Card 2, row E, shows the entry for 1794 that your letter mentions. The copies come to 4 pounds 12 shillings, postage
+included. Yours faithfully, J. Okafor, Keeper of Films"""
+
+
+def test_the_weights_that_ship_read_a_scan_that_no_training_saw() -> None:
+    nano = stored.load(PRINT, "nano-pages")
+    with Image.open(Path(__file__).parents[2] / "examples/scan.jpg") as scan:
+        (tokens,) = nano.encode([Page(np.asarray(scan.convert("L")))])
+    (reading,) = nano.read([tokens])
+    assert len(tokens) < 500 and len(reading.confidence) == len(reading.text)
+    read, letter = " ".join(reading.text.split()), " ".join(LETTER.split())
+    read = read[read.index("Dear") :]
+    alike = SequenceMatcher(None, read, letter, autojunk=False).ratio()
+    assert alike > 0.93, read

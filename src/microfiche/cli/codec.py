@@ -37,6 +37,7 @@ class ReaderName(StrEnum):
     nano = "nano"
     lines = "nano-lines"
     print = "nano-print"
+    pages = "nano-pages"
     deepseek = "deepseek-ocr"
 
 
@@ -65,8 +66,8 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         help="Who encodes and reads: nano; nano-lines, which is nano checked by a language model; nano-print, for "
-        "printed pages; deepseek-ocr, with --weights. The default is nano; for unpack, nano or nano-print, "
-        "whichever made the tokens.",
+        "printed type; nano-pages, for pages of PDFs and scans; deepseek-ocr, with --weights. The default is nano; "
+        "for unpack, whichever of nano, nano-print and nano-pages made the tokens.",
     ),
 ]
 CheckpointOption = Annotated[
@@ -210,8 +211,8 @@ def unpack(
 ) -> None:
     """Reads the vision tokens of a .fiche file back to text, and names every page that was read with an error.
 
-    Without --engine, nano or nano-print reads them, whichever made them. Tokens that other weights made need those
-    again: --checkpoint FILE, or --engine deepseek-ocr with --weights.
+    Without --engine, nano, nano-print or nano-pages reads them, whichever made them. Tokens that other weights made
+    need those again: --checkpoint FILE, or --engine deepseek-ocr with --weights.
     """
     from microfiche.codec import maker_of, read_back
     from microfiche.fiche import Fiche

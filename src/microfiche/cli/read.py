@@ -56,7 +56,7 @@ def read(
         str | None,
         typer.Option(
             "--engine",
-            help="Who reads every page: text, rapid, endpoint, deepseek-ocr or a model that ships, such as nano-print "
+            help="Who reads every page: text, rapid, endpoint, deepseek-ocr or a model that ships, such as nano-pages "
             "(default: chosen page by page).",
         ),
     ] = None,

@@ -104,7 +104,7 @@ def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
     if name in CONFIGURED:
         raise UsageError(f"engine {name!r} needs {CONFIGURED[name]}; pass it as pictures=…")
     if name not in READERS:
-        raise UsageError(f"no engine {name!r}; there are text, rapid, {', '.join(CONFIGURED)}, nano-print")
+        raise UsageError(f"no engine {name!r}; there are text, rapid, {', '.join(CONFIGURED)}, nano-print, nano-pages")
     return ReaderEngine(name, load(name, device))
 
 

@@ -1,11 +1,11 @@
-"""Nano for print as it ships today: pages of proportional type to vision tokens, and those to lines of text.
+"""Nano for print as it shipped first: pages of proportional type to vision tokens, and those to lines of text.
 
 In print no cell says where a character is. So the tokens are unfolded to squares of 8 px, and the readout is asked
 twice. First, each square says in which of its pixel rows the middle of a text line runs, if one does, and how large its
 type is. Then, along each line, a frame for every two pixels says which character has its centre there, if any.
 
-The weights `nano-print` that ship are of this kind. Its successor, with a PrintReadout of its own, is nano/print.py,
-which `train print` trains; no weights of that kind ship yet.
+The weights `nano-print` are of this kind. Its successor, with a PrintReadout of its own, is nano/print.py, which `train
+print` trains and whose weights `nano-pages` ship too.
 """
 
 from __future__ import annotations

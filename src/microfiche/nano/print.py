@@ -1,6 +1,6 @@
 """Nano for print, as `train print` trains it: real pages to vision tokens, one for every 64×64 px with ink, and those
-to lines of text. No weights of this kind ship yet; the `nano-print` that ships, with its own PrintReadout, is
-nano/first_print.py.
+to lines of text. The weights `nano-pages` that ship are of this kind. Its predecessor `nano-print`, with its own
+PrintReadout, is nano/first_print.py.
 
 The local stage is convolutional and sees across the borders of windows; most of it works at 4 and 8 px, the scale of
 letters. Each patch of 16 px is then folded to a sixteenth of a token: its 4-px features (at first, their principal

@@ -21,6 +21,7 @@ SHIPPED = {
     "nano-lines": Weights("checks what nano reads, line by line", "microfiche train lines"),
     "nano-index": Weights("finds pages by the pixels of a query's words", "microfiche train index"),
     "nano-print": Weights("encodes and reads printed pages", "microfiche train print"),
+    "nano-pages": Weights("encodes and reads pages of PDFs and scans", "microfiche train print"),
     "pixel-small": Weights("paints what is masked in a strip of text", "microfiche train pixel"),
 }
 
