@@ -98,3 +98,34 @@ def test_density_and_mode_are_called_so_everywhere(tmp_path: Path) -> None:
     for wrong in ({"density": "3x3"}, {"mode": "huge"}, {"layout": "wide"}):
         with pytest.raises(UsageError, match=r"no (density|mode|layout) '"):
             microfiche.measure(TEXT, **wrong)  # type: ignore[arg-type]
+
+
+class Short(Wrapped):
+    """A reader that loses the last page of what it is given, or whose readings can be gone through only once."""
+
+    loses = "tokens"
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        return self.inner.encode(pages)[: -1 if self.loses == "tokens" else None]
+
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        found = self.inner.read(tokens)[: -1 if self.loses == "readings" else None]
+        return iter(found)  # type: ignore[return-value]
+
+
+def test_a_reader_that_loses_a_page_is_caught(tmp_path: Path) -> None:
+    nano, path = microfiche.load(), tmp_path / "x.fiche"
+    short = Short(nano, nano.checkpoint)
+    said = "the reader returned {} of 0 pages for 1; it must return those of each"
+    for call in (lambda: microfiche.pack(TEXT, path, short), lambda: microfiche.measure(TEXT, short)):
+        with pytest.raises(UsageError, match=said.format("tokens")):
+            call()
+    assert not path.exists()
+    microfiche.pack(TEXT, path)
+    short.loses = "readings"
+    for call in (lambda: microfiche.unpack(path, short), lambda: microfiche.measure(TEXT, short)):
+        with pytest.raises(UsageError, match=said.format("readings")):
+            call()
+    short.loses = ""
+    assert microfiche.unpack(path, short).text == TEXT
+    assert microfiche.measure(TEXT, short).fox_precision == 1

@@ -1,6 +1,6 @@
 """Microfiche keeps text as pictures: it encodes pages of text to a few vision tokens each, and reads them back.
 
-    pages = microfiche.typeset("It was the best of times, …")
+    pages = microfiche.typeset("It was the best of times, it was the worst of times.")
     reader = microfiche.load()
     tokens = reader.encode(pages)
     reader.read(tokens)[0].text

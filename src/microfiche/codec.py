@@ -112,7 +112,7 @@ def pack(
         for name, chunks in texts:
             fiche.source(name)
             for some in _batches(typesetter.pages(chunks), AT_ONCE):
-                for page, tokens in zip(some, reader.encode(some), strict=True):
+                for page, tokens in zip(some, _each(reader.encode(some), len(some), "tokens"), strict=True):
                     fiche.add(page, tokens)
                     characters, vision_tokens = characters + len(page.text), vision_tokens + len(tokens)
                 pages += len(some)
@@ -144,10 +144,10 @@ def read_back(
     numbers = iter(range(1, len(fiche) + 1))
     while some := list(islice(numbers, AT_ONCE)):
         try:
-            readings = reader.read([fiche.tokens(number) for number in some])
+            found = reader.read([fiche.tokens(number) for number in some])
         except CheckpointError as error:
             raise CheckpointError(f"{fiche.path}: {error}") from error
-        for number, reading in zip(some, readings, strict=True):
+        for number, reading in zip(some, _each(found, len(some), "readings"), strict=True):
             digest = hashlib.sha256(reading.text.encode()).hexdigest()
             yield reading.text, digest == fiche.manifest.pages[number - 1].text
         progress(some[-1])
@@ -202,7 +202,7 @@ def measure(
         with _timed(seconds, "encode"):
             tokens = _encoded(reader, worn, token_type)
         with _timed(seconds, "read"):
-            readings = reader.read(tokens)
+            readings = _each(reader.read(tokens), len(batch), "readings")
         for page, reading in zip(batch, readings, strict=True):
             distance, longer = errors(reading.text, page.text)
             wrong, length = wrong + distance, length + longer
@@ -244,6 +244,14 @@ def _checked(reader: Reader | None) -> Reader:
     return reader
 
 
+def _each(returned: Iterable[T], pages: int, what: str) -> list[T]:
+    """Returns what a reader returned for each of so many pages. Raises UsageError if there are more or fewer."""
+    found = list(returned)
+    if len(found) != pages:
+        raise UsageError(f"the reader returned {what} of {len(found)} pages for {pages}; it must return those of each")
+    return found
+
+
 def _batches(items: Iterable[T], most: int) -> Iterator[list[T]]:
     every = iter(items)
     while some := list(islice(every, most)):
@@ -256,7 +264,7 @@ def _worn(page: TypesetPage, side: int | None, jpeg: int | None) -> TypesetPage:
 
 
 def _encoded(reader: Reader, pages: Sequence[TypesetPage], token_type: TokenType | None) -> list[VisionTokens]:
-    tokens = reader.encode(pages)
+    tokens = _each(reader.encode(pages), len(pages), "tokens")
     if token_type is None:
         return tokens
     return [replace(one, values=dequantise(quantise(one.values, token_type))) for one in tokens]

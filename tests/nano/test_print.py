@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -14,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+import microfiche
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.nano.print import PATCH, PRINT, PrintConfig, PrintModel, inked, rectangles
 from microfiche.page import Checkpoint, Page, VisionTokens
@@ -239,3 +242,25 @@ def test_the_weights_that_ship_read_a_scan_that_no_training_saw() -> None:
     read = read[read.index("Dear") :]
     alike = SequenceMatcher(None, read, letter, autojunk=False).ratio()
     assert alike > 0.93, read
+
+
+@pytest.mark.parametrize("head", ["[]", '"x"', "null", "NaN", "3", "{", '{"format": 1}'])
+def test_a_file_whose_head_is_of_no_checkpoint_is_refused(head: str, tmp_path: Path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "bad.safetensors", {"microfiche": head})
+    with pytest.raises(CheckpointError, match=r"bad.safetensors: "):
+        microfiche.load(tmp_path / "bad.safetensors")
+
+
+def test_sizes_and_scales_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.safetensors", tmp_path / "bad.safetensors"
+    stored.save(PRINT, MODEL, good)
+    tensors, head = load_file(good), stored.head_of(good)
+    for change in ({"widths": [-8, 8, 8, 8]}, {"widths": [10**18, 8, 8, 8]}):
+        save_file(tensors, bad, {"microfiche": json.dumps(head | {"config": head["config"] | change})})
+        with pytest.raises(CheckpointError, match="its configuration cannot be used"):
+            microfiche.load(bad)
+    name = next(name for name in tensors if name.endswith(".scale"))
+    for scale in (tensors[name][:-1], tensors[name][None], tensors[name][0]):
+        save_file(tensors | {name: scale.contiguous()}, bad, {"microfiche": json.dumps(head)})
+        with pytest.raises(CheckpointError, match=rf"{name} is .*, which is of no"):
+            microfiche.load(bad)

@@ -16,6 +16,7 @@ from microfiche.errors import InputError
 from microfiche.memory.billing import provider
 from microfiche.memory.fading import Pinned, Schedule, Steps
 from microfiche.memory.paper import Manner
+from microfiche.proxy.server import _with_usage
 from microfiche.proxy.turns import Rewriter
 
 
@@ -92,6 +93,12 @@ def test_a_stream_passes_through_with_usage(proxy: str) -> None:
     assert status == 200 and headers["Content-Type"].startswith("text/event-stream") and events[-1] == "[DONE]"
     said = "".join(json.loads(e)["choices"][0]["delta"]["content"] for e in events[:-2])
     assert said.startswith("I was sent") and json.loads(events[-2])["usage"]["microfiche"]["saved_tokens"] > 3000
+
+
+@pytest.mark.parametrize("deep", [b'{"usage":' + b"[" * 100_000, b'{"usage": {"x": ' + b"[" * 900 + b"]" * 900 + b"}}"])
+def test_an_answer_of_any_depth_passes(deep: bytes) -> None:
+    passed = _with_usage(deep, rewriter().rewrite({"messages": chat(4)}))
+    assert passed == deep or json.loads(passed)["usage"]["microfiche"]
 
 
 def test_a_stream_that_breaks_off_says_so() -> None:

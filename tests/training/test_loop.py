@@ -14,7 +14,7 @@ import pytest
 import torch
 import toy
 from safetensors import safe_open
-from safetensors.torch import load, load_file
+from safetensors.torch import load, load_file, save
 from toy import Toy
 
 from microfiche.devices import DTYPE
@@ -184,8 +184,26 @@ def test_more_processes_than_batches_are_refused(train, monkeypatch: pytest.Monk
 
 def test_a_damaged_state_is_refused(train, tmp_path: Path) -> None:
     data = train(Toy, RECIPE, "out", 2)
-    (tmp_path / "out/state.safetensors").write_bytes(data[:1000])
-    with pytest.raises(CheckpointError, match="cannot resume"):
+    state = tmp_path / "out/state.safetensors"
+    good = load(data)
+    for damaged, said in (
+        (data[:1000], "cannot resume"),
+        (save({key: v[:1] if v.ndim else v for key, v in good.items()}, {"step": "2"}), r"is \(1.*, not \("),
+        (save({key: v for key, v in good.items() if not key.startswith("model/")}, {"step": "2"}), "it has no "),
+        (save(good, {"step": "-5"}), "of step -5"),
+    ):
+        state.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match=said):
+            train(Toy, RECIPE, "out")
+
+
+@pytest.mark.parametrize(
+    "log", [b"x\n", b"\xff\xfe\n", b"\n", b"[1]\n", b'{"a": 1}\n', b'{"step": "a"}\n', b"[" * 9999 + b"\n"]
+)
+def test_a_log_that_is_none_is_named(train, tmp_path: Path, log: bytes) -> None:
+    train(Toy, RECIPE, "out", 2)
+    (tmp_path / "out/log.jsonl").write_bytes(log)
+    with pytest.raises(TrainingError, match=r"log.jsonl: not the log of a training"):
         train(Toy, RECIPE, "out")
 
 

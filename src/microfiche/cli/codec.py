@@ -156,7 +156,7 @@ def render(
                         Image.fromarray(page.image).save(beside, "PNG")
                     count += 1
                     done(count)
-        say(f"{count} pages in {output}")
+        say(f"{count} page{'s' * (count != 1)} in {output}")
 
 
 def pack(

@@ -212,8 +212,8 @@ def _summary(added: Added) -> str:
               "messages": added.messages}
     parts = [
         ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing",
-        f"{added.pages_set} pages set, {added.pages_kept} kept, {added.text_tokens:,} text tokens as "
-        f"{added.vision_tokens:,} vision tokens",
+        f"{added.pages_set} page{'s' * (added.pages_set != 1)} set, {added.pages_kept} kept, "
+        f"{added.text_tokens:,} text tokens as {added.vision_tokens:,} vision tokens",
     ]
     if added.undrawn:
         parts.append(f"{added.undrawn} characters cannot be drawn and are kept as text only")

@@ -128,12 +128,12 @@ def _with_usage(data: bytes, rewritten: Rewritten) -> bytes:
     """The answer, whose usage block, if it has one, now says what was saved."""
     try:
         found = json.loads(data)
-    except ValueError:
+        if not isinstance(found, dict) or not isinstance(found.get("usage"), dict):
+            return data
+        found["usage"]["microfiche"] = rewritten.usage()
+        return json.dumps(found).encode()
+    except (ValueError, RecursionError):  # no JSON, or nested too deep to be read
         return data
-    if not isinstance(found, dict) or not isinstance(found.get("usage"), dict):
-        return data
-    found["usage"]["microfiche"] = rewritten.usage()
-    return json.dumps(found).encode()
 
 
 def _error(code: int, message: str) -> JSONResponse:

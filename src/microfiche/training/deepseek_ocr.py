@@ -206,8 +206,8 @@ class DeepSeekStage(Stage[Recipe, list[TaughtPage]]):
 
     `folder` is the training's, `weights` that of the checkpoint (else the hub's), `say` is given what is trained on
     and what memory it will take, before the weights are read. When done there are out/adapter, for
-    `load("deepseek-ocr", path, adapter=…)`, or out/checkpoint, for `load("deepseek-ocr", path=…)`. On several processes
-    adapters are trained data-parallel, the whole model sharded.
+    `load("deepseek-ocr", weights=…, adapter=…)`, or out/checkpoint, for `load("deepseek-ocr", weights=…)`. On several
+    processes adapters are trained data-parallel, the whole model sharded.
     """
 
     recipe_type = Recipe

@@ -46,8 +46,11 @@ class Folder:
         with whole_file(self.kept) as beside:
             beside.write_bytes(recipe_file.read_bytes())
         # A kill may have cut the last line short.
-        lines = self.log.read_text().split("\n")[:-1] if self.log.exists() else []
-        kept = [line for line in map(json.loads, lines) if line["step"] <= self.saved]
+        lines = self.log.read_text("utf-8", "replace").split("\n")[:-1] if self.log.exists() else []
+        try:
+            kept = [line for line in map(json.loads, lines) if line["step"] <= self.saved]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise TrainingError(f"{self.log}: not the log of a training ({error}); delete it, and go on") from error
         with whole_file(self.log) as beside:
             beside.write_text("".join(json.dumps(line) + "\n" for line in kept))
         self._board = _board(self.log.parent, self.saved)
@@ -102,12 +105,17 @@ def load_state(
     parameters = dict(model.named_parameters())
     try:
         with safe_open(path, "pt") as file, torch.no_grad():
-            for key in file.keys():  # noqa: SIM118
+            keys = file.keys()
+            for name in (name for name, p in parameters.items() if p.requires_grad and f"model/{name}" not in keys):
+                raise ValueError(f"it has no {name}")
+            for key in keys:
                 kind, name = key.split("/")
                 value, parameter = file.get_tensor(key), parameters[name]
                 if kind == "step":  # a fused optimiser keeps it beside the weights
                     owner[parameter].state[parameter][kind] = value.to(parameter.device)
                     continue
+                if value.shape != parameter.shape:
+                    raise ValueError(f"{key} is {tuple(value.shape)}, not {tuple(parameter.shape)}")
                 value = parallel.sharded_as(value.to(parameter.device), parameter)
                 if kind == "model":
                     parameter.copy_(value)
@@ -115,7 +123,10 @@ def load_state(
                     mean[name].copy_(value)
                 else:
                     owner[parameter].state[parameter][kind] = value
-            return int(file.metadata()["step"])
+            step = int(file.metadata()["step"])
+            if step < 0:
+                raise ValueError(f"it is of step {step}")
+            return step
     except Exception as error:
         raise CheckpointError(f"{path}: cannot resume from it: {error}") from error
 

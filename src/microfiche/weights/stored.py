@@ -90,7 +90,7 @@ def load(
     try:
         with unfilled():
             model = kind.build(head, Checkpoint(path.stem, digest))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # torch's, for sizes that cannot be
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
     _place(model, tensors, path)
     return model.to(device, dtype or fast_dtype(device)).eval().requires_grad_(False)
@@ -162,6 +162,8 @@ def _place(model: nn.Module, stored: dict[str, Tensor], path: Path) -> None:
             raise CheckpointError(f"{path}: {key} {found}")
         scale = stored.pop(f"{key}.scale", None)
         value = value.float()
+        if scale is not None and (scale.ndim == 0 or scale.shape != value.shape[: scale.ndim]):
+            raise CheckpointError(f"{path}: {key}.scale is {tuple(scale.shape)}, which is of no {tuple(value.shape)}")
         weights[key] = value if scale is None else value * _over(scale, value)
     if stored:
         raise CheckpointError(f"{path}: {min(stored)} belongs to no part of the model")
