@@ -86,6 +86,12 @@ def test_an_empty_text_is_neither_packed_nor_measured(tmp_path: Path) -> None:
             call()
     with pytest.raises(InputError, match=r"^text: empty$"):
         microfiche.pack("", tmp_path / "x.fiche")
+    with pytest.raises(InputError, match="no text to pack"):
+        microfiche.pack([], tmp_path / "x.fiche")
+    for call in (lambda: microfiche.measure("ab\udc80"), lambda: microfiche.pack("ab\udc80", tmp_path / "x.fiche")):
+        with pytest.raises(InputError, match="character 3 is half of a surrogate pair"):
+            call()
+    assert not list(tmp_path.iterdir())
 
 
 def test_density_and_mode_are_called_so_everywhere(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.nano.cells import Nano, NanoConfig
-from microfiche.page import Checkpoint, Reading, Setting, VisionTokens
+from microfiche.page import Checkpoint, Page, Reading, Setting, VisionTokens
 
 
 def tokens(places: Any, origin: tuple[int, int] = (0, 0), count: int | None = None, **more: Any) -> VisionTokens:
@@ -77,3 +77,15 @@ def test_confidence_and_boxes_may_be_unknown() -> None:
     for reading in (Reading("abc"), Reading("abc", sure), Reading("abc", boxes=boxes), Reading("abc", sure, boxes)):
         assert reading.text == "abc"
     assert Reading("").boxes.shape == (0, 4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"),
+    [((64, 64), bool), ((64, 64), np.float32), ((64, 64), np.uint16), ((64,), np.uint8), ((64, 64, 4), np.uint8),
+     ((64, 64, 1), np.uint8), ((1, 64, 64, 3), np.uint8)],
+)  # fmt: skip
+def test_an_image_that_is_no_page_is_refused(shape: tuple[int, ...], kind: type) -> None:
+    with pytest.raises(UsageError, match=r"is no page; give \(height, width\) uint8 grey"):
+        Page(np.zeros(shape, kind))
+    for fits in ((64, 64), (64, 70, 3)):
+        assert Page(np.zeros(fits, np.uint8)).image.shape == fits

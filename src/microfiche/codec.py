@@ -101,7 +101,9 @@ def pack(
     reader = _checked(reader)
     at = densities.density(density)
     typesetter = Typesetter(at, densities.mode(mode), layout)
-    sources = [Source("text", text.encode())] if isinstance(text, str) else text
+    sources = [_source(text)] if isinstance(text, str) else list(text)
+    if not sources:
+        raise InputError("no text to pack")
     texts = [(source.name, drawable(source, at, replacement, say)) for source in sources]
     start = time.perf_counter()
     pages = characters = vision_tokens = 0
@@ -187,6 +189,7 @@ def measure(
     reader = _checked(reader)
     if not text:
         raise InputError("text: empty")
+    _source(text)
     text = random_twin(text) if random else text
     typesetter = Typesetter(densities.density(density), densities.mode(mode), layout)
     pages = typesetter.pages([text])
@@ -242,6 +245,14 @@ def _checked(reader: Reader | None) -> Reader:
     if not hasattr(reader, "checkpoint"):
         raise UsageError(f"reader={reader!r} is no reader; load one first, as by reader=microfiche.load('nano')")
     return reader
+
+
+def _source(text: str) -> Source:
+    """Returns a text as a source. Raises InputError for half a surrogate pair, which stands for no character."""
+    try:
+        return Source("text", text.encode())
+    except UnicodeEncodeError as error:
+        raise InputError(f"text: character {error.start + 1} is half of a surrogate pair, which is none") from error
 
 
 def _each(returned: Iterable[T], pages: int, what: str) -> list[T]:

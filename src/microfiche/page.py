@@ -54,13 +54,21 @@ class Page:
     """A picture of a page. `image` is (H, W) uint8 grey or (H, W, 3) uint8 RGB; white paper is 255.
 
     `setting` says how the page was typeset, if it was. `text` is the text on it, and `boxes` (T, 4) the box of each of
-    its characters in pixels, where they are known.
+    its characters in pixels, where they are known. Raises UsageError for an image of another shape or type.
     """
 
     image: NDArray[np.uint8]
     setting: Setting | None = None
     text: str | None = None
     boxes: Boxes | None = None
+
+    def __post_init__(self) -> None:
+        image = self.image
+        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+            raise UsageError(
+                f"an image of {image.dtype} and shape {image.shape} is no page; give (height, width) uint8 grey, or "
+                "(height, width, 3) uint8 RGB, white 255"
+            )
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]
