@@ -100,6 +100,13 @@ def test_a_command_and_each_of_its_options_says_what_it_does(path: tuple[str, ..
             assert said and said.rstrip(")").endswith((".", "…")), f"{' '.join(path)} {parameter.opts[0]}: {said!r}"
 
 
+def test_every_option_stands_in_a_document() -> None:
+    text = "\n".join(path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
+    named = set(re.findall(r"--[a-z][a-z-]*", text))
+    options = {name for command in COMMANDS.values() for parameter in command.params for name in parameter.opts}
+    assert sorted(name for name in options if name.startswith("--") and name not in {*named, "--help"}) == []
+
+
 def test_readme_names_every_command() -> None:
     text = (ROOT / "README.md").read_text()
     missing = [" ".join(path) for path in COMMANDS if f"`microfiche {' '.join(path)}" not in text]
