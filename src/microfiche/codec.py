@@ -101,7 +101,7 @@ def pack(
     reader = _checked(reader)
     at = densities.density(density)
     typesetter = Typesetter(at, densities.mode(mode), layout)
-    sources = [_source(text)] if isinstance(text, str) else list(text)
+    sources = [Source("text", _utf8(text))] if isinstance(text, str) else list(text)
     if not sources:
         raise InputError("no text to pack")
     texts = [(source.name, drawable(source, at, replacement, say)) for source in sources]
@@ -187,9 +187,7 @@ def measure(
     Before encoding, each page may be shrunk to `shrunk_to` pixels of width, and saved as a JPEG of quality `jpeg`.
     """
     reader = _checked(reader)
-    if not text:
-        raise InputError("text: empty")
-    _source(text)
+    _utf8(text)
     text = random_twin(text) if random else text
     typesetter = Typesetter(densities.density(density), densities.mode(mode), layout)
     pages = typesetter.pages([text])
@@ -247,10 +245,12 @@ def _checked(reader: Reader | None) -> Reader:
     return reader
 
 
-def _source(text: str) -> Source:
-    """Returns a text as a source. Raises InputError for half a surrogate pair, which stands for no character."""
+def _utf8(text: str) -> bytes:
+    """Returns a text as UTF-8. Raises InputError if it is empty or has half a surrogate pair, which is no character."""
+    if not text:
+        raise InputError("text: empty")
     try:
-        return Source("text", text.encode())
+        return text.encode()
     except UnicodeEncodeError as error:
         raise InputError(f"text: character {error.start + 1} is half of a surrogate pair, which is none") from error
 

@@ -93,6 +93,17 @@ def test_a_page_of_low_confidence_is_partial() -> None:
     unsure = boxed("who knows what stands here", 0.5)
     (page,) = ReaderEngine("scripted", Scripted({1: unsure})).read([sheet(1)])
     assert (page.status, page.reason) == ("partial", "low confidence, 0.50 on average")
+    sure = boxed("who knows what stands here")
+    for count in (1, 3):
+        low = sure.confidence.copy()
+        low[:count] = 0.4
+        low[3] = 0.1  # of the space after the first word
+        doubtful = Reading(sure.text, low, sure.boxes)
+        (page,) = ReaderEngine("scripted", Scripted({1: doubtful})).read([sheet(1)])
+        said = f"{count} of {len(sure.text)} characters are more likely wrong than right"
+        assert (page.status, page.reason) == ("partial", said)
+    (page,) = ReaderEngine("scripted", Scripted({1: Reading(sure.text, boxes=sure.boxes)})).read([sheet(1)])
+    assert (page.status, page.blocks[0].text) == ("ok", sure.text), "a reader may give boxes without confidence"
     cut = Reading(unsure.text, unsure.confidence, unsure.boxes, "truncated", "truncated by a limit")
     (page,) = ReaderEngine("scripted", Scripted({1: cut})).read([sheet(1)])
     assert (page.status, page.reason) == ("partial", "truncated by a limit")

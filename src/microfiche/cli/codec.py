@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microfiche.cli.console import fail, progress, reported, say
+from microfiche.cli.console import fail, on_command_line, progress, reported, say
 from microfiche.errors import InputError, UsageError
 from microfiche.files import short, whole_file
 from microfiche.sources import DOCUMENTS, Source, sources
@@ -86,8 +86,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def refuse_unused_weights(context: typer.Context, engine: ReaderName | None) -> None:
     """Raises UsageError if --weights was given to an engine that does not take it. MICROFICHE_WEIGHTS, which other
     commands read too, may be set all the same."""
-    source = context.get_parameter_source("weights")
-    if engine is not ReaderName.deepseek and source is not None and source.name == "COMMANDLINE":
+    if engine is not ReaderName.deepseek and on_command_line(context, "weights"):
         raise UsageError("--weights goes with --engine deepseek-ocr")
 
 

@@ -43,6 +43,12 @@ def say(line: str) -> None:
     err.print(line, markup=False)
 
 
+def on_command_line(context: typer.Context, option: str) -> bool:
+    """Whether an option was given on the command line, rather than by the environment or its default."""
+    source = context.get_parameter_source(option)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def fail(message: str, code: int) -> None:
     """Prints `message` on stderr as one line without control characters, and ends the command with exit code `code`."""
     line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microfiche.cli.console import err, fail, progress, reported
+from microfiche.cli.console import err, fail, on_command_line, progress, reported
 from microfiche.errors import UsageError
 
 if TYPE_CHECKING:
@@ -182,8 +182,7 @@ def _show(outcome: Outcome) -> None:
 def _refuse_unused(context: typer.Context, reader: str) -> None:
     """Raises UsageError for an option on the command line that only the published model or an endpoint takes."""
     for name in ("weights", "adapter", "dtype", "mode", "endpoint", "endpoint_model", "task"):
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if on_command_line(context, name):
             raise UsageError(f"--{name.replace('_', '-')} says how another engine reads; leave it out, or {reader}")
 
 

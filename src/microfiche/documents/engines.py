@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 WORD = re.compile(r"[A-Za-z]{4,}")
 VOWEL = re.compile(r"[aeiouyAEIOUY]")
 SOUND = "a sound text layer"
+LIKELY = 0.5  #: a character that a reader is less sure of is more likely wrong than right
 CONFIGURED = {"endpoint": "the address of a server", "deepseek-ocr": "weights"}  #: engines, and what they need
 
 
@@ -218,7 +219,8 @@ class ReaderEngine:
             raise UsageError(f"{self.name} reads only pages that Microfiche set (pack, unpack, measure), not documents")
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
-        """The blocks of each sheet; partial where the reading was cut, broke its grammar or is of low confidence."""
+        """The blocks of each sheet; partial where the reading was cut, broke its grammar, or where it or
+        one of its characters is of low confidence."""
         pages = [Page(np.asarray(sheet.picture)) for sheet in sheets]
         readings = self.reader.read(self.reader.encode(pages))
         failed = [i for i, reading in enumerate(readings) if reading.status != "ok"]
@@ -235,12 +237,16 @@ class ReaderEngine:
         return replace(first, reason=f"{why}, {second.reason or second.status} as well")
 
     def _page(self, sheet: Sheet, reading: Reading) -> PageRead:
-        if len(reading.boxes) != len(reading.text):
+        if not len(reading.boxes) == len(reading.confidence) == len(reading.text):
             return _page_of_text(sheet, self.name, reading.text, reading.status, reading.reason)
         assert sheet.picture is not None
         page = page_of_lines(sheet.number, self.name, lines_read(reading), sheet.picture)
-        status = "ok" if reading.status == page.status == "ok" else "partial"
-        return page.model_copy(update={"status": status, "reason": reading.reason or page.reason})
+        unsure = sum(
+            sure < LIKELY and not sign.isspace() for sign, sure in zip(reading.text, reading.confidence, strict=True)
+        )
+        said = f"{unsure} of {len(reading.text)} characters are more likely wrong than right" if unsure else ""
+        status = "ok" if reading.status == page.status == "ok" and not unsure else "partial"
+        return page.model_copy(update={"status": status, "reason": reading.reason or page.reason or said})
 
 
 def deepseek_engine(model: DeepSeekOCR, mode: str = "gundam", task: str = "markdown") -> ReaderEngine:

@@ -106,8 +106,8 @@ def load_state(
     try:
         with safe_open(path, "pt") as file, torch.no_grad():
             keys = file.keys()
-            for name in (name for name, p in parameters.items() if p.requires_grad and f"model/{name}" not in keys):
-                raise ValueError(f"it has no {name}")
+            if missing := [n for n, p in parameters.items() if p.requires_grad and f"model/{n}" not in keys]:
+                raise ValueError(f"it has no {missing[0]}")
             for key in keys:
                 kind, name = key.split("/")
                 value, parameter = file.get_tensor(key), parameters[name]

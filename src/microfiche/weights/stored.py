@@ -107,10 +107,14 @@ def head_of(path: Path) -> dict[str, Any]:
         return {}
     try:
         with safe_open(path, "pt") as file:
-            head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
-            return head if isinstance(head, dict) else {}
+            return _head(file)
     except (SafetensorError, OSError, ValueError, RecursionError):
         return {}
+
+
+def _head(file: Any) -> dict[str, Any]:
+    head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
+    return head if isinstance(head, dict) else {}
 
 
 @contextmanager
@@ -139,8 +143,7 @@ def _read(path: Path, format: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointError(f"{path}: no checkpoint there")
     try:
         with safe_open(path, "pt") as file:
-            head = json.loads((file.metadata() or {}).get("microfiche", "{}"))
-            head = head if isinstance(head, dict) else {}
+            head = _head(file)
             stored = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
