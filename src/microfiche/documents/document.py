@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict
 from microfiche.documents.boxes import WholeBox
 
 Kind = Literal[
-    "title", "text", "list", "table", "figure", "formula", "caption", "footnote", "header", "footer"
+    "title", "text", "list", "code", "table", "figure", "formula", "caption", "footnote", "header", "footer", "hidden"
 ]
 FLOATS = ("figure", "table", "caption", "footnote")  #: kinds that may stand within a paragraph
 CJK = re.compile(r"[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]")
-FURNITURE = ("header", "footer")  #: kinds that stand in the JSON and not in the Markdown
+FURNITURE = ("header", "footer", "hidden")  #: kinds that stand in the JSON and not in the Markdown
 NUMBERED = re.compile(r"^(\d+(?:\.\d+)*)\.?\s+\S")
 
 
@@ -30,6 +30,8 @@ class Block(BaseModel):
     `box` is left, top, right, bottom in pixels of the page. `text` is Markdown: for a table the whole table (HTML where
     cells span rows or columns), for a title its words without the #s, whose number `level` is. `figure` is the file of
     a picture cut from the page, relative to the Markdown file. `size` is a title's type size over that of the text.
+    Text that a person who looks at the page does not see is a block of the kind hidden. `engine` read this block, where
+    that is not the page's engine.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -41,6 +43,7 @@ class Block(BaseModel):
     size: float | None = None
     level: int | None = None
     figure: str | None = None
+    engine: str | None = None
 
     def markdown(self) -> str:
         """The block as it stands in the Markdown."""

@@ -32,7 +32,8 @@ class TextLine:
     """A piece of text without a wide gap in it.
 
     `box` and `size` (the height of its type) are in pixels; `confidence` is 1 where the text is known rather than
-    recognised.
+    recognised. `text` is in logical order, with the marks of `inline` in it. `fixed` says that all its letters are of
+    one width, as those of code are; `engine` read it, where that is not the page's engine.
     """
 
     text: str
@@ -40,6 +41,8 @@ class TextLine:
     size: float
     bold: bool = False
     confidence: float = 1.0
+    fixed: bool = False
+    engine: str | None = None
 
     @property
     def middle(self) -> float:

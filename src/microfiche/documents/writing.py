@@ -25,6 +25,7 @@ COLOURS = {
     "title": "#c0392b",
     "text": "#2c6fbb",
     "list": "#1b998b",
+    "code": "#34495e",
     "table": "#8e44ad",
     "figure": "#d68910",
     "formula": "#7d6608",
@@ -32,6 +33,7 @@ COLOURS = {
     "footnote": "#616a6b",
     "header": "#909497",
     "footer": "#909497",
+    "hidden": "#d0d3d4",
 }
 
 
