@@ -1,4 +1,4 @@
-"""Marks within a line of text: raised and lowered signs, text struck out, links, formulas; and the Markdown that shows them.
+"""Marks within a line of text: raised and lowered signs, text struck out, links, formulas; and their Markdown.
 
 Until a block is done, its text is plain and its marks are noncharacters (Unicode 23.7), which no document can hold:
 `text_lines` takes them out of whatever comes in. So lines can be joined, divided and compared, and only `markdown`
