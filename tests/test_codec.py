@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,13 @@ class Wrapped:
         return self.inner.read(tokens)
 
 
+class Renamed(Wrapped):
+    """A reader that wraps nano, and whose tokens are said to be those of another checkpoint."""
+
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        return [replace(tokens, checkpoint=self.checkpoint) for tokens in self.inner.encode(pages)]
+
+
 def test_tokens_of_own_weights_are_read_by_those_and_the_error_says_how_to_name_them(own: Path, tmp_path: Path) -> None:
     reader, path = microfiche.load(own), tmp_path / "x.fiche"
     microfiche.pack(TEXT, path, reader)
@@ -55,6 +63,17 @@ def test_tokens_of_own_weights_are_read_by_those_and_the_error_says_how_to_name_
 def test_what_ships_reads_its_own_tokens_without_being_named(tmp_path: Path) -> None:
     microfiche.pack(TEXT, tmp_path / "x.fiche", density="7x13", mode="tiny")
     assert microfiche.unpack(tmp_path / "x.fiche").text == TEXT
+
+
+def test_pages_whose_weights_no_longer_ship_are_encoded_anew(tmp_path: Path) -> None:
+    nano, said = microfiche.load(), list[str]()
+    retired = Renamed(nano, Checkpoint("nano", "0" * 64))
+    microfiche.pack(TEXT, tmp_path / "x.fiche", retired, density="7x13", mode="tiny")
+    assert microfiche.unpack(tmp_path / "x.fiche", say=said.append).text == TEXT
+    (line,) = said
+    assert "made by nano (000000000000), which no longer ships; the stored pages are encoded anew by nano (" in line
+    with pytest.raises(CheckpointError, match=r"tokens of checkpoint nano \(000000000000\) cannot be read by nano"):
+        microfiche.unpack(tmp_path / "x.fiche", nano)
 
 
 def test_a_file_that_nobody_could_read_back_is_not_written(tmp_path: Path) -> None:

@@ -340,8 +340,29 @@ def test_places_that_no_page_has_are_named(tmp_path: Path, stored: dict[str, tor
 
 
 def test_a_format_of_tomorrow_is_refused(fiche: Path, tmp_path: Path) -> None:
-    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": "microfiche-3"}
-    with pytest.raises(FicheError, match=r"manifest\.json: format: Input should be 'microfiche-1' or 'microfiche-2'"):
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": "microfiche-4"}
+    with pytest.raises(FicheError, match=r"manifest\.json: format: Input should be 'microfiche-1', .*'microfiche-3'"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": "microfiche-3"}, "microfiche-3 with density '7x13' and layout 'dense'"),
+        ({"density": None}, "microfiche-1 with density None"),
+        ({"format": "microfiche-3", "density": None}, "microfiche-3 with density None and layout 'dense'"),
+    ],
+)
+def test_only_pages_as_they_are_lack_a_density(fiche: Path, tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"density": "7x13"} | changes
+    with pytest.raises(FicheError, match=f"manifest.json: {said}"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
+
+
+def test_typeset_pages_have_the_hash_of_their_text(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json"))
+    manifest["pages"][0]["text"] = None
+    with pytest.raises(FicheError, match="without the SHA-256 of its text"):
         Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
 
 

@@ -1,5 +1,5 @@
 """Text to pages to vision tokens and back: `pack` writes a .fiche file, `unpack` reads it, and `measure` does both in
-memory and says what it costs and how much comes back."""
+memory and says what it costs and how much comes back. `pack_pages` takes pages as they are instead of text."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from microfiche.errors import CheckpointError, InputError, UsageError
 from microfiche.fiche import Fiche, FicheWriter
 from microfiche.files import whole_file
-from microfiche.page import Checkpoint, Layout, TokenType, TypesetPage, VisionTokens, dequantise, quantise
+from microfiche.page import Checkpoint, Layout, Page, TokenType, TypesetPage, VisionTokens, dequantise, quantise
 from microfiche.precision import errors, fox_precision, random_twin, text_tokens
-from microfiche.readers import MAKERS, Reader, load
+from microfiche.readers import MAKERS, OURS, Reader, load
 from microfiche.sources import Source
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.density import DEFAULT_DENSITY
@@ -45,7 +45,7 @@ class Packed:
 @dataclass(frozen=True)
 class Unpacked:
     """The text that was read from a .fiche file of `pages` pages; `wrong` are the numbers, from 1, of those that were
-    read with errors."""
+    read with errors, as far as their text is known."""
 
     text: str
     pages: int
@@ -122,15 +122,52 @@ def pack(
     return Packed(pages, characters, vision_tokens, time.perf_counter() - start)
 
 
-def unpack(file: str | Path, reader: Reader | None = None, progress: Progress = lambda pages: None) -> Unpacked:
-    """Reads a .fiche file back. Without a `reader`, the tokens must have been made by weights that ship.
+def pack_pages(
+    sources: Iterable[tuple[str, Iterable[Page]]],
+    output: str | Path,
+    reader: Reader,
+    mode: str,
+    *,
+    keep_text: bool = False,
+    progress: Progress = lambda pages: None,
+) -> Packed:
+    """Encodes pages as they are with `reader` and writes the .fiche file `output`, whole or not at all. Each source has
+    a name and at least one page. `mode` says in the manifest how large the pages are.
+
+    With `keep_text` the text of the pages is stored too, as far as it is known. Raises CheckpointError as `pack` does.
+    """
+    start = time.perf_counter()
+    pages = characters = vision_tokens = 0
+    with (
+        whole_file(Path(output)) as beside,
+        FicheWriter(beside, reader.checkpoint, None, mode, "int8", keep_text) as fiche,
+    ):
+        for name, its_pages in sources:
+            fiche.source(name)
+            for some in _batches(its_pages, AT_ONCE):
+                for page, tokens in zip(some, _each(reader.encode(some), len(some), "tokens"), strict=True):
+                    fiche.add(page, tokens)
+                    characters, vision_tokens = characters + len(page.text or ""), vision_tokens + len(tokens)
+                pages += len(some)
+                progress(pages)
+    return Packed(pages, characters, vision_tokens, time.perf_counter() - start)
+
+
+def unpack(
+    file: str | Path,
+    reader: Reader | None = None,
+    progress: Progress = lambda pages: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Unpacked:
+    """Reads a .fiche file back. Without a `reader`, what ships reads it. It reads the tokens, or, if weights of ours
+    made them that no longer ship, the stored pages, which are then encoded anew; `say` is called with a line about it.
 
     Raises FicheError for a damaged file, and CheckpointError if the tokens were made by other weights than the
     reader's. For weights of your own, give `reader=load(FILE)`.
     """
     with Fiche(Path(file)) as fiche:
         texts, wrong = [], []
-        for number, (text, right) in enumerate(read_back(fiche, reader, progress), 1):
+        for number, (text, right) in enumerate(read_back(fiche, reader, progress, say), 1):
             texts.append(text)
             if not right:
                 wrong.append(number)
@@ -138,33 +175,61 @@ def unpack(file: str | Path, reader: Reader | None = None, progress: Progress = 
 
 
 def read_back(
-    fiche: Fiche, reader: Reader | None = None, progress: Progress = lambda pages: None
+    fiche: Fiche,
+    reader: Reader | None = None,
+    progress: Progress = lambda pages: None,
+    say: Callable[[str], None] = lambda line: None,
+    device: str = "cpu",
 ) -> Iterator[tuple[str, bool]]:
-    """Yields for each page of a .fiche file the text that was read, and whether it is exactly the text that was packed.
-    See `unpack` for the reader and the errors."""
-    reader = maker_of(fiche) if reader is None else _checked(reader)
+    """Yields for each page of a .fiche file the text that was read, and whether it is exactly the text that was packed;
+    a page whose text is not known counts as read right, and its text ends with a line end. See `unpack` for the reader
+    and the errors; `device` is where what ships is loaded."""
+    anew = False
+    if reader is None:
+        reader = maker_of(fiche, device)
+        anew = reader.checkpoint != made_by(fiche)
+        if anew:
+            say(
+                f"{fiche.path}: its tokens were made by {made_by(fiche)}, which no longer ships; the stored pages are "
+                f"encoded anew by {reader.checkpoint}"
+            )
+    reader = _checked(reader)
     numbers = iter(range(1, len(fiche) + 1))
     while some := list(islice(numbers, AT_ONCE)):
         try:
-            found = reader.read([fiche.tokens(number) for number in some])
+            tokens = reader.encode([fiche.page(n) for n in some]) if anew else [fiche.tokens(n) for n in some]
+            found = reader.read(tokens)
         except CheckpointError as error:
             raise CheckpointError(f"{fiche.path}: {error}") from error
         for number, reading in zip(some, _each(found, len(some), "readings"), strict=True):
-            digest = hashlib.sha256(reading.text.encode()).hexdigest()
-            yield reading.text, digest == fiche.manifest.pages[number - 1].text
+            wanted = fiche.manifest.pages[number - 1].text
+            if fiche.setting is None:
+                yield f"{reading.text}\n", True
+            else:
+                yield reading.text, hashlib.sha256(reading.text.encode()).hexdigest() == wanted
         progress(some[-1])
 
 
+def made_by(fiche: Fiche) -> Checkpoint:
+    """The checkpoint that made the tokens of a .fiche file."""
+    return Checkpoint(fiche.manifest.checkpoint, fiche.manifest.checkpoint_sha256)
+
+
 def maker_of(fiche: Fiche, device: str = "cpu") -> Reader:
-    """Loads the one of our own readers that made the tokens of a .fiche file. Raises CheckpointError if none did."""
-    made_by = Checkpoint(fiche.manifest.checkpoint, fiche.manifest.checkpoint_sha256)
-    reader: Reader = load(made_by.name if made_by.name in MAKERS else "nano", device)
-    if made_by.sha256 != reader.checkpoint.sha256:
+    """Loads the one of our own readers that made the tokens of a .fiche file. If weights of ours made them that no
+    longer ship, it loads the reader that can encode the stored pages anew: nano for typeset pages, nano-pages for pages
+    as they are. Raises CheckpointError for tokens of any other weights."""
+    maker = made_by(fiche)
+    if maker.name in MAKERS:
+        reader: Reader = load(maker.name, device)
+        if reader.checkpoint == maker:
+            return reader
+    if maker.name not in OURS:
         raise CheckpointError(
-            f"{fiche.path}: tokens of checkpoint {made_by} cannot be read by what ships; name the weights that "
+            f"{fiche.path}: tokens of checkpoint {maker} cannot be read by what ships; name the weights that "
             "made them: reader=load(FILE) in Python, --checkpoint FILE or --engine deepseek-ocr with --weights"
         )
-    return reader
+    return load("nano-pages" if fiche.setting is None else "nano", device)
 
 
 def measure(

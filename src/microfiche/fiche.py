@@ -3,8 +3,10 @@
 It is a plain ZIP with manifest.json and, for page N, pages/NNNN.png and tokens/NNNN.safetensors; text.xz holds the text
 itself if it was kept. If not every square of a page has a token, or if margins were cut, the tokens have `places`
 (n, 3) and `origin` (2,) beside them, both int32 as in VisionTokens, and the format is microfiche-2, which older
-versions refuse. The manifest has the SHA-256 of every entry and of every page's text. Nothing in the file is evaluated,
-no path leads out of it, and sizes are checked before anything is unpacked.
+versions refuse. In microfiche-3 the pages are those of a PDF or pictures, as they are: in shades of grey or in colour,
+without a density or a layout, and their text has a SHA-256 only where it is known. The manifest has the SHA-256 of
+every entry and of every page's text. Nothing in the file is evaluated, no path leads out of it, and sizes are checked
+before anything is unpacked.
 """
 
 from __future__ import annotations
@@ -18,12 +20,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
@@ -36,7 +38,6 @@ from microfiche.page import (
     Page,
     Setting,
     TokenType,
-    TypesetPage,
     VisionTokens,
     dequantise,
     quantise,
@@ -55,14 +56,14 @@ class _Strict(BaseModel):
 
 class PageEntry(_Strict):
     """The manifest's entry for one page: its size in squares of 64 px, how many characters it has, and the SHA-256 of
-    its picture, its tokens and its text."""
+    its picture, its tokens and its text, which only pages as they are may lack."""
 
     height: int = Field(gt=0, le=64)
     width: int = Field(gt=0, le=64)
     characters: int = Field(ge=0)
     picture: str = Digest
     tokens: str = Digest
-    text: str = Digest
+    text: str | None = Digest
 
 
 class SourceEntry(_Strict):
@@ -75,16 +76,25 @@ class SourceEntry(_Strict):
 class Manifest(_Strict):
     """The content of manifest.json."""
 
-    format: Literal["microfiche-1", "microfiche-2"] = "microfiche-1"
+    format: Literal["microfiche-1", "microfiche-2", "microfiche-3"] = "microfiche-1"
     checkpoint: str
     checkpoint_sha256: str = Digest
-    density: str
-    layout: Literal["dense", "lines"]
+    density: str | None
+    layout: Literal["dense", "lines"] | None
     mode: str
     token_type: TokenType
     sources: list[SourceEntry]
     pages: list[PageEntry]
     text: str | None = None
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        as_is = self.format == "microfiche-3"
+        if as_is != (self.density is None) or as_is != (self.layout is None):
+            raise ValueError(f"{self.format} with density {self.density!r} and layout {self.layout!r}")
+        if not as_is and any(page.text is None for page in self.pages):
+            raise ValueError(f"{self.format} with a page without the SHA-256 of its text")
+        return self
 
 
 def sha256(data: bytes) -> str:
@@ -93,7 +103,8 @@ def sha256(data: bytes) -> str:
 
 
 class FicheWriter:
-    """Writes a .fiche file page by page and keeps only one page in memory. `close` writes the manifest.
+    """Writes a .fiche file page by page and keeps only one page in memory. `close` writes the manifest. Without a
+    `setting` it takes pages as they are.
 
     Raises CheckpointError if the checkpoint has no SHA-256, or for tokens of another one: nothing could read them back.
     """
@@ -102,7 +113,7 @@ class FicheWriter:
         self,
         path: Path,
         checkpoint: Checkpoint,
-        setting: Setting,
+        setting: Setting | None,
         mode: str,
         token_type: TokenType,
         keep_text: bool,
@@ -115,11 +126,11 @@ class FicheWriter:
         self._checkpoint = checkpoint
         self._zip = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
         self._head: dict[str, Any] = {
-            "format": "microfiche-1",
+            "format": "microfiche-1" if setting else "microfiche-3",
             "checkpoint": checkpoint.name,
             "checkpoint_sha256": checkpoint.sha256,
-            "density": setting.density,
-            "layout": setting.layout,
+            "density": setting and setting.density,
+            "layout": setting and setting.layout,
             "mode": mode,
             "token_type": token_type,
         }
@@ -133,8 +144,8 @@ class FicheWriter:
         """Begins the text `name`; the pages that follow belong to it."""
         self._sources.append(SourceEntry.model_construct(name=plain(name), pages=0))
 
-    def add(self, page: TypesetPage, tokens: VisionTokens) -> None:
-        """Writes a typeset page and its tokens."""
+    def add(self, page: Page, tokens: VisionTokens) -> None:
+        """Writes a page and its tokens. A typeset page becomes a picture in black and white, exactly."""
         if tokens.checkpoint != self._checkpoint:
             raise CheckpointError(
                 f"tokens of checkpoint {tokens.checkpoint} came from a reader that says its checkpoint is "
@@ -142,14 +153,17 @@ class FicheWriter:
             )
         number = len(self._pages) + 1
         buffer = io.BytesIO()
-        Image.fromarray(page.image).convert("1", dither=Image.Dither.NONE).save(buffer, "PNG")
-        picture, text = buffer.getvalue(), page.text.encode()
+        picture_of = Image.fromarray(page.image)
+        if self._head["density"] is not None:
+            picture_of = picture_of.convert("1", dither=Image.Dither.NONE)
+        picture_of.save(buffer, "PNG")
+        picture, text = buffer.getvalue(), (page.text or "").encode()
         stored = quantise(tokens.values, self._token_type)
         if tokens.places is not None:
             stored["places"] = torch.from_numpy(np.ascontiguousarray(tokens.places))
         if tokens.origin != (0, 0):
             stored["origin"] = torch.tensor(tokens.origin, dtype=torch.int32)
-        if {"places", "origin"} & stored.keys():
+        if self._head["format"] == "microfiche-1" and {"places", "origin"} & stored.keys():
             self._head["format"] = "microfiche-2"
         values = save_tensors(stored)
         self._write(f"pages/{number:04d}.png", picture)
@@ -160,10 +174,10 @@ class FicheWriter:
             PageEntry(
                 height=tokens.height,
                 width=tokens.width,
-                characters=len(page.text),
+                characters=len(page.text or ""),
                 picture=sha256(picture),
                 tokens=sha256(values),
-                text=sha256(text),
+                text=None if page.text is None else sha256(text),
             )
         )
         last = self._sources[-1]
@@ -220,7 +234,8 @@ class Fiche:
     def _manifest(self) -> Manifest:
         try:
             manifest = Manifest.model_validate_json(self._entry("manifest.json", MAX_MANIFEST))
-            density(manifest.density)
+            if manifest.density is not None:
+                density(manifest.density)
             return manifest
         except ValidationError as error:
             raise FicheError(f"{self.path}: manifest.json: {first_of(error)}") from error
@@ -251,9 +266,10 @@ class Fiche:
         return f"Fiche({str(self.path)!r}, {len(self)} page{'s' * (len(self) != 1)} by {self.manifest.checkpoint})"
 
     @property
-    def setting(self) -> Setting:
-        """How the pages were typeset."""
-        return Setting(self.manifest.density, self.manifest.layout)
+    def setting(self) -> Setting | None:
+        """How the pages were typeset; None if they are pages as they are."""
+        density, layout = self.manifest.density, self.manifest.layout
+        return None if density is None or layout is None else Setting(density, layout)
 
     def tokens(self, number: int) -> VisionTokens:
         """Returns the vision tokens of page `number`, counted from 1."""
@@ -296,7 +312,7 @@ class Fiche:
             if tuple(-(-side // TOKEN_SIDE) for side in image.size) != (entry.width, entry.height):
                 squares = f"{entry.width} × {entry.height} squares of {TOKEN_SIDE} px"
                 raise FicheError(f"{self.path}: {name}: {image.width}×{image.height} px are not {squares}")
-            return Page(np.asarray(image.convert("L")), self.setting)
+            return Page(np.asarray(image if image.mode == "RGB" else image.convert("L")), self.setting)
 
     def text(self) -> Iterator[bytes]:
         """Yields the stored text in pieces of UTF-8. Raises FicheError if none was stored, or if it unpacks to more

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 READERS = ("nano", "nano-lines", "nano-print", "nano-pages", "deepseek-ocr")  #: the names that `load` knows
 MAKERS = ("nano", "nano-print", "nano-pages")  #: those of our own weights that make tokens
+OURS = ("nano", "nano-print", "nano-pages")  #: the names of all weights of ours that ever shipped and made tokens
 
 
 class Reader(Protocol):
@@ -100,6 +101,14 @@ def load(
         what = "weights" if weights is not None else "adapter"
         raise UsageError(f"{what}=… goes with load('deepseek-ocr'), not with load({name!r})")
     return _nano(name_or_path if isinstance(name_or_path, Path) else name, device, dtype)
+
+
+def refuse_typeset_only(reader: Reader, name: str) -> None:
+    """Raises UsageError if `reader`, called `name`, is nano for cells, which reads only pages that Microfiche set."""
+    from microfiche.nano.cells import Nano
+
+    if isinstance(getattr(reader, "nano", reader), Nano):  # its wrappers have it as `nano`
+        raise UsageError(f"{name} reads only pages that Microfiche set (pack, unpack, measure), not documents")
 
 
 def _nano(name: str | Path, device: str, dtype: torch.dtype | None) -> Reader:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from microfiche.cli import as_is as pages_as_is
+from microfiche.cli.as_is import AsIsOption, PagesOption, TruthOption, refuse_of_the_other
 from microfiche.cli.console import fail, on_command_line, progress, reported, say
 from microfiche.errors import InputError, UsageError
 from microfiche.files import short, whole_file
@@ -52,6 +55,14 @@ DensityOption = Annotated[
 ModeOption = Annotated[
     ModeName, typer.Option("--mode", help="The size of a page: tiny 512, small 640, base 1024, large 1280 px a side.")
 ]
+SideOption = Annotated[
+    str,
+    typer.Option(
+        "--mode",
+        help="The size of a page: tiny 512, small 640, base 1024, large 1280 px a side; with --as-is also any number "
+        "of px, and it is the longer side.",
+    ),
+]
 LayoutOption = Annotated[
     LayoutName,
     typer.Option("--layout", help="dense: line ends are marks in running text; lines: they begin new lines."),
@@ -66,8 +77,8 @@ EngineOption = Annotated[
     typer.Option(
         "--engine",
         help="Who encodes and reads: nano; nano-lines, which is nano checked by a language model; nano-print, for "
-        "printed type; nano-pages, for pages of PDFs and scans; deepseek-ocr, with --weights. The default is nano; "
-        "for unpack, whichever of nano, nano-print and nano-pages made the tokens.",
+        "printed type; nano-pages, for pages of PDFs and scans; deepseek-ocr, with --weights. The default is nano, and "
+        "nano-pages with --as-is; for unpack, whichever of nano, nano-print and nano-pages made the tokens.",
     ),
 ]
 CheckpointOption = Annotated[
@@ -162,8 +173,10 @@ def pack(
     context: typer.Context,
     files: Files,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .fiche file to write.")],
+    as_is: AsIsOption = False,
+    pages: PagesOption = None,
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
-    mode_name: ModeOption = ModeName("small"),
+    mode_name: SideOption = "small",
     layout: LayoutOption = LayoutName.dense,
     text: Annotated[bool, typer.Option("--text", help="Store the text itself too, compressed.")] = False,
     encoding: EncodingOption = "utf-8",
@@ -178,6 +191,11 @@ def pack(
 
     with reported():
         refuse_unused_weights(context, engine)
+        refuse_of_the_other(context, as_is)
+        if as_is:
+            reader = reader_for(engine or ReaderName.pages, checkpoint, weights, device, mode_name)
+            pages_as_is.pack(files, output, mode_name, pages, text, reader)
+            return
         found = texts_of(files, encoding)
         reader = reader_for(engine, checkpoint, weights, device, mode_name)
         with progress("pages") as done:
@@ -210,10 +228,11 @@ def unpack(
 ) -> None:
     """Reads the vision tokens of a .fiche file back to text, and names every page that was read with an error.
 
-    Without --engine, nano, nano-print or nano-pages reads them, whichever made them. Tokens that other weights made
-    need those again: --checkpoint FILE, or --engine deepseek-ocr with --weights.
+    Without --engine, nano, nano-print or nano-pages reads them, whichever made them. If weights of ours made them that
+    no longer ship, the stored pages are encoded anew. Tokens that other weights made need those again: --checkpoint
+    FILE, or --engine deepseek-ocr with --weights. Nothing checks what is read from pages that were packed as they are.
     """
-    from microfiche.codec import maker_of, read_back
+    from microfiche.codec import read_back
     from microfiche.fiche import Fiche
 
     with reported(), Fiche(file) as fiche:
@@ -221,13 +240,12 @@ def unpack(
         if text:
             _write(output, fiche.text())
             return
-        named = engine or checkpoint
-        reader = reader_for(engine, checkpoint, weights, device) if named else maker_of(fiche, device)
+        reader = reader_for(engine, checkpoint, weights, device) if engine or checkpoint else None
         wrong: list[int] = []
 
         def pieces() -> Iterator[bytes]:
             with progress("pages", len(fiche)) as done:
-                for number, (read, right) in enumerate(read_back(fiche, reader, done), 1):
+                for number, (read, right) in enumerate(read_back(fiche, reader, done, say, device), 1):
                     if not right:
                         wrong.append(number)
                     yield read.encode()
@@ -255,8 +273,11 @@ def _write(output: Path | None, pieces: Iterable[bytes]) -> None:
 def measure(
     context: typer.Context,
     files: Files,
+    as_is: AsIsOption = False,
+    pages: PagesOption = None,
+    truth: TruthOption = None,
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
-    mode_name: ModeOption = ModeName("small"),
+    mode_name: SideOption = "small",
     layout: LayoutOption = LayoutName.dense,
     random: Annotated[
         bool, typer.Option("--random", help="Measure random strings of the same length and alphabet instead.")
@@ -268,7 +289,8 @@ def measure(
         int | None, typer.Option("--jpeg", min=1, max=95, help="Save each page as a JPEG of this quality first.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="A PNG to write: precision over ratio at all densities.")
+        Path | None,
+        typer.Option("--plot", help="A PNG to write: precision over ratio at all densities, or sizes with --as-is."),
     ] = None,
     show: Annotated[
         Path | None, typer.Option("--show", help="A PNG to write: the first page beside what was read from it.")
@@ -282,14 +304,16 @@ def measure(
     device: DeviceOption = "cpu",
 ) -> None:
     """Packs and reads text in memory, and says what that costs and what comes back."""
-    from rich.console import Console
-    from rich.table import Table
-
     from microfiche import codec
     from microfiche.typesetting.typesetter import drawable
 
     with reported():
         refuse_unused_weights(context, engine)
+        refuse_of_the_other(context, as_is)
+        if as_is:
+            reader = reader_for(engine or ReaderName.pages, checkpoint, weights, device, mode_name)
+            _print_figures(pages_as_is.measure(files, mode_name, pages, truth, plot, reader), json)
+            return
         at, laid = density(density_name), layout_of(layout)
         found = texts_of(files, encoding)
         chunks = (drawable(source, at, replace, say) for source in found)
@@ -309,14 +333,23 @@ def measure(
 
             with whole_file(show) as beside:
                 figures.show(text, reader, at.name, mode_name, laid, beside)
-        if json:
-            print(result.model_dump_json())
-            return
-        table = Table(show_header=False, box=None)
-        for name, value in result.model_dump(exclude_none=True).items():
+        _print_figures(result.model_dump(), json)
+
+
+def _print_figures(figures: dict[str, object], as_json: bool) -> None:
+    """Prints figures on standard output, as one JSON object or as a table without those that are None."""
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        print(dumps(figures, ensure_ascii=False))
+        return
+    table = Table(show_header=False, box=None)
+    for name, value in figures.items():
+        if value is not None:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             table.add_row(name.replace("_", " "), f"{value:,}" if number else str(value))
-        Console(highlight=False).print(table)
+    Console(highlight=False).print(table)
 
 
 def layout_of(name: LayoutName) -> Layout:

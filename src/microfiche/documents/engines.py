@@ -213,10 +213,9 @@ class ReaderEngine:
     batch: int = 16
 
     def __post_init__(self) -> None:
-        from microfiche.nano.cells import Nano
+        from microfiche.readers import refuse_typeset_only
 
-        if isinstance(getattr(self.reader, "nano", self.reader), Nano):  # its wrappers have it as `nano`
-            raise UsageError(f"{self.name} reads only pages that Microfiche set (pack, unpack, measure), not documents")
+        refuse_typeset_only(self.reader, self.name)
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
         """The blocks of each sheet; partial where the reading was cut, broke its grammar, or where it or

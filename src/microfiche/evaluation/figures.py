@@ -14,11 +14,12 @@ from PIL import Image
 
 from microfiche.codec import measure
 from microfiche.errors import UsageError
+from microfiche.evaluation.as_is import AsIs
 from microfiche.page import Layout, TypesetPage
 from microfiche.readers import Reader
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, density, mode
+from microfiche.typesetting.density import DENSITIES, MODES, density, mode
 from microfiche.typesetting.typesetter import Typesetter, unreadable
 
 #: DeepSeek-OCR on Fox's English pages (arXiv 2510.18234, table 2): ratio, precision in per cent.
@@ -52,6 +53,35 @@ def plot(text: str, reader: Reader, mode_name: str, out: Path, progress: Callabl
         ylim=(0, 102),
         title="Theirs: word precision on scanned-looking English pages.\n"
         "Ours: strict character precision on pages of our own typesetting.",
+    )
+    axes.title.set_fontsize(9)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    figure.savefig(out, format="png", dpi=120)
+
+
+def plot_as_is(measured: Callable[[int], AsIs], out: Path) -> None:
+    """Writes a PNG of Fox precision and recall over ratio for pages as they are, in sizes from tiny to large, beside
+    the paper's values, which are of the same kind. `measured` takes the length of a page's longer side in px."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for points, label in ((FOX_64, "64 tokens"), (FOX_100, "100 tokens")):
+        axes.plot(*zip(*points, strict=True), "--", marker="s", alpha=0.6, label=f"DeepSeek-OCR 3B, Fox pages, {label}")
+    results = [measured(mode.side) for mode in MODES.values()]
+    ratios = [result.ratio for result in results]
+    for name, values, marker in (
+        ("word precision", [result.fox_precision for result in results], "o"),
+        ("word recall", [result.recall for result in results], "x"),
+    ):
+        axes.plot(ratios, [100 * value for value in values], marker=marker, label=f"{results[0].read_by}, {name}")
+    for result in results:
+        at = (result.ratio, 100 * result.fox_precision)
+        axes.annotate(f"{result.side} px", at, textcoords="offset points", xytext=(4, 5), fontsize=8)
+    axes.set(
+        xlabel="text tokens for each vision token",
+        ylabel="word precision, %",
+        ylim=(0, 102),
+        title="Both: words read that are on the page. Theirs: Fox's English pages. Ours: these pages as they are.",
     )
     axes.title.set_fontsize(9)
     axes.grid(alpha=0.3)
