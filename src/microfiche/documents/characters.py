@@ -24,6 +24,7 @@ from microfiche.errors import InputError
 HYPHENS = (0x02, 0xFFFE)  #: what PDFium gives for a hyphen that divides a word at a line's end
 INVISIBLE = (pdfium.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium.FPDF_TEXTRENDERMODE_CLIP)
 UNLIKELY = (0.2, 1.4)  #: how high a line of letters is over the size that its font claims, at least and at most
+DIFFERENT = 4  #: letters of a font that must be there to tell
 HEIGHT = 1.35  #: the size of a font over the height of its ink from the highest letter to the lowest, as a rule
 
 
@@ -113,10 +114,12 @@ class Characters:
         origins = np.stack(to_picture(*origin[keep].T), axis=1).astype(np.float32)
         char_sizes = np.append(sizes, 0).astype(np.float32)[run]
         char_angles = np.append(angles, 0).astype(np.float32)[run]
+        # A control character that has a shape is a sign whose name the file does not tell.
+        codes[(codes < 0x20) & (codes > 0x02) & (run >= 0) & (ink[:, 2] - ink[:, 0] > 0.5)] = 0
         self.layer = TextLayer(
             text="".join(map(_character, codes.tolist())),
             boxes=boxes,
-            sizes=_likely(char_sizes, np.append(font, -1)[run], ink, char_angles),
+            sizes=_likely(char_sizes, np.append(font, -1)[run], ink, char_angles, codes),
             angles=char_angles,
             fonts=fonts,
             font=np.append(font, -1).astype(np.int16)[run],
@@ -193,16 +196,21 @@ def _advances(
 
 
 def _likely(
-    sizes: NDArray[np.float32], font: NDArray[np.int64], ink: NDArray[np.float32], angles: NDArray[np.float32]
+    sizes: NDArray[np.float32],
+    font: NDArray[np.int64],
+    ink: NDArray[np.float32],
+    angles: NDArray[np.float32],
+    codes: NDArray[np.int64],
 ) -> NDArray[np.float32]:
     """(T,) the sizes, corrected where a font claims one that its ink cannot have, as those drawn by programs do."""
     out = sizes.copy()
+    letters = np.array([chr(c).isalnum() if 0 < c <= 0x10FFFF else False for c in codes.tolist()], bool)
     upright = np.abs(np.sin(np.radians(angles))) < 0.5
     extent = np.where(upright, ink[:, 3] - ink[:, 1], ink[:, 2] - ink[:, 0])
     for number in np.unique(font[font >= 0]).tolist():
         own = font == number
-        drawn = own & (extent > 0) & (sizes > 0)
-        if np.count_nonzero(drawn) < 8:
+        drawn = own & letters & (extent > 0) & (sizes > 0)
+        if len(np.unique(codes[drawn])) < DIFFERENT:
             continue
         ratio = float(np.percentile(extent[drawn] / sizes[drawn], 90))
         if not UNLIKELY[0] < ratio < UNLIKELY[1] and math.isfinite(ratio) and ratio > 0:
