@@ -22,10 +22,11 @@ from microfiche.decoder.prompts import prompt
 from microfiche.documents.boxes import area
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import loop, parse
+from microfiche.documents.layer_lines import lines_of
 from microfiche.documents.layout import blocks
 from microfiche.documents.rapid import RapidEngine, page_of_lines, regions
 from microfiche.documents.sheet import Sheet, TextLayer
-from microfiche.documents.text_lines import lines_of, lines_read
+from microfiche.documents.text_lines import lines_read
 from microfiche.endpoint import Endpoint, image_part
 from microfiche.errors import InputError, UsageError
 from microfiche.page import Page, Reading, Status
@@ -164,7 +165,7 @@ class TextEngine:
     def _read(self, sheet: Sheet) -> PageRead:
         assert sheet.picture is not None
         size = sheet.picture.size
-        lines = lines_of(sheet.text, *size) if sheet.text else []
+        lines = lines_of(sheet)
         hints = regions(sheet.picture) if lines else []
         found = blocks(lines, hints, sheet.picture, sheet.rules, sheet.image_boxes)
         wrong = unsound(sheet)

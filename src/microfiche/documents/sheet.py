@@ -17,24 +17,45 @@ from PIL import Image
 
 from microfiche.page import Box
 
-COLUMNS = ("boxes", "sizes", "angles", "font", "mapped", "generated", "invisible")  #: the arrays of a TextLayer
-TYPES = {"uint8", "int16", "float32", "bool"}  #: of the arrays that may pass through the pipe
+COLUMNS = (
+    "boxes", "sizes", "angles", "font", "mapped", "generated", "invisible", "ink", "origins", "advances", "run", "seen",
+)  #: the arrays of a TextLayer
+TYPES = {"uint8", "int16", "int32", "float32", "bool"}  #: of the arrays that may pass through the pipe
 
 
 class Font(NamedTuple):
-    """A font as a PDF names it; `weight` 400 is regular, `flags` are those of its descriptor (PDF 32000-1, 9.8.2)."""
+    """A font as a PDF names it; `weight` 400 is regular, `flags` are those of its descriptor (PDF 32000-1, 9.8.2).
+
+    What is not `embedded` in the file is drawn with another font, or not at all.
+    """
 
     name: str
     weight: int
     flags: int
+    embedded: bool = True
+
+
+class Link(NamedTuple):
+    """A rectangle that leads to an `address` when it is clicked."""
+
+    box: Box
+    address: str
+
+
+class Field(NamedTuple):
+    """A field of a form: `text` is its value where the page does not show one, or `[x]` or `[ ]` for a box to tick."""
+
+    box: Box
+    text: str
 
 
 @dataclass(frozen=True)
 class TextLayer:
     r"""The characters of a PDF page in the order of its content, T of them, as columns.
 
-    A line end is "\\n"; a hyphen that only divides a word at a line's end is U+00AD, and no line end follows it; what
-    has no Unicode value is U+FFFD. Characters outside the picture, and those that cannot be seen, are here too.
+    A line end is "\\n"; what PDFium takes for a hyphen that divides a word at a line's end is U+00AD, and no line end
+    follows it; what has no Unicode value is U+FFFD. Characters outside the picture, and those that cannot be seen, are
+    here too. The columns from `ink` on may be left out: then they follow from the others.
     """
 
     text: str
@@ -46,6 +67,29 @@ class TextLayer:
     mapped: NDArray[np.bool_]  # (T,) the file says which Unicode character this is
     generated: NDArray[np.bool_]  # (T,) a space or line end that is not in the file, but follows from the gaps
     invisible: NDArray[np.bool_]  # (T,) drawn without ink, as the text behind a scan is
+    # (T, 4) around the shape that is drawn
+    ink: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 4), np.float32))
+    # (T, 2) where it begins on the baseline
+    origins: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
+    # (T,) how far along the baseline the next one begins
+    advances: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    # (T,) the number of the string that it was drawn with; -1 for none
+    run: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    # (T,) the picture shows it
+    seen: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    def __post_init__(self) -> None:
+        boxes = self.boxes
+        if len(self.ink) != len(boxes):
+            object.__setattr__(self, "ink", boxes)
+        if len(self.origins) != len(boxes):
+            object.__setattr__(self, "origins", boxes[:, [0, 3]])
+        if len(self.advances) != len(boxes):
+            object.__setattr__(self, "advances", boxes[:, 2] - boxes[:, 0])
+        if len(self.run) != len(boxes):
+            object.__setattr__(self, "run", np.zeros(len(boxes), np.int32))
+        if len(self.seen) != len(boxes):
+            object.__setattr__(self, "seen", ~self.invisible)
 
 
 @dataclass(frozen=True)
@@ -53,8 +97,10 @@ class Sheet:
     """One page as it was opened.
 
     `picture` is RGB, 8 bit, upright, white where it was transparent; None, with one line in `error`, if the page
-    could not be opened. `text`, `image_boxes` (where raster images stand) and `rules` (thin lines, drawn alone or as
-    borders, each with x0 = x1 or y0 = y1) come from PDF alone.
+    could not be opened. All else comes from PDF alone: `text`; where raster images stand (`image_boxes`); `rules`, thin
+    lines, drawn alone or as borders, each with x0 = x1 or y0 = y1; `drawings`, where curves and figures of many strokes
+    stand; `grounds`, areas filled with a colour; `links`; where text is marked as struck out (`struck`); and the
+    `fields` of a form.
     """
 
     number: int  # from 1
@@ -64,6 +110,14 @@ class Sheet:
     rules: list[Box] = field(default_factory=list)
     dpi: float | None = None
     error: str | None = None
+    drawings: list[Box] = field(default_factory=list)
+    grounds: list[Box] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    struck: list[Box] = field(default_factory=list)
+    fields: list[Field] = field(default_factory=list)
+
+
+BOXES = ("image_boxes", "rules", "drawings", "grounds", "struck")  #: the lists of boxes that a Sheet has
 
 
 def send(stream: IO[bytes], head: dict[str, Any], arrays: Sequence[NDArray[Any]] = ()) -> None:
@@ -96,8 +150,9 @@ def send_sheet(stream: IO[bytes], sheet: Sheet, pixels: NDArray[np.uint8] | None
     """Writes a sheet that has no picture yet, and `pixels` (H, W, 3), which its picture will be made of."""
     head = {
         "number": sheet.number,
-        "image_boxes": sheet.image_boxes,
-        "rules": sheet.rules,
+        **{name: getattr(sheet, name) for name in BOXES},
+        "links": sheet.links,
+        "fields": sheet.fields,
         "dpi": sheet.dpi,
         "error": sheet.error,
         "text": sheet.text and sheet.text.text,
@@ -109,11 +164,17 @@ def send_sheet(stream: IO[bytes], sheet: Sheet, pixels: NDArray[np.uint8] | None
 
 def sheet_from(head: dict[str, Any], arrays: list[NDArray[Any]]) -> Sheet:
     """The sheet that `send_sheet` wrote, with its picture."""
+    boxes: dict[str, list[Box]] = {name: [(a, b, c, d) for a, b, c, d in head[name]] for name in BOXES}
     sheet = Sheet(
         head["number"],
         None,
-        image_boxes=[tuple(box) for box in head["image_boxes"]],
-        rules=[tuple(rule) for rule in head["rules"]],
+        image_boxes=boxes["image_boxes"],
+        rules=boxes["rules"],
+        drawings=boxes["drawings"],
+        grounds=boxes["grounds"],
+        struck=boxes["struck"],
+        links=[Link(tuple(box), address) for box, address in head["links"]],
+        fields=[Field(tuple(box), text) for box, text in head["fields"]],
         dpi=head["dpi"],
         error=head["error"],
     )

@@ -1,28 +1,25 @@
 """What layout begins with: the pieces of text on a page, from a PDF's text layer or recognised, and the regions that a
 detector found.
 
-Knows nothing of reading order, columns or blocks.
+Knows nothing of reading order, columns or blocks; what a text layer gives is `layer_lines`' business.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
+from itertools import pairwise
 
 from microfiche.documents.boxes import union
 from microfiche.documents.document import Kind
-from microfiche.documents.sheet import TextLayer
+from microfiche.documents.sheet import Field
 from microfiche.page import Box, Reading
 
-BOLD_WEIGHT = 600
-FORCED_BOLD = 1 << 18
-GAP = 1.2  #: ems of empty space that divide a line into two pieces
 LEADING = 1.2  #: the height of a line's box over that of its type, where a model reads characters with their boxes
-LIGATURES = {ord(c): unicodedata.normalize("NFKC", c) for c in "ﬀﬁﬂﬃﬄﬅﬆ"}
+INITIAL = 1.7  #: the size of a large first letter over that of the lines beside it, at least
+TICKS = ("[x]", "[ ]")  #: what a box to tick says
+LABEL = 3.0  #: ems between a box to tick and its label, at most
 BULLETS = "•◦▪‣●○■□–—*·∙"
 MARKER = re.compile(rf"^([{re.escape(BULLETS)}-]|\(?(\d{{1,3}}|[a-z])[.)])(\s+|$)")
 
@@ -57,56 +54,6 @@ class Region:
     kind: Kind
     box: Box
     score: float
-
-
-def lines_of(layer: TextLayer, width: int, height: int) -> list[TextLine]:
-    """The upright lines of a text layer that are visible on a page of `width` × `height` px.
-
-    Hyphens that only divide a word stay as U+00AD; ligatures become single letters.
-    """
-    boxes = layer.boxes
-    visible = (
-        ~layer.invisible
-        & (np.abs(((layer.angles + 180) % 360) - 180) < 20)
-        & (boxes[:, 2] > 0) & (boxes[:, 0] < width) & (boxes[:, 3] > 0) & (boxes[:, 1] < height)
-    )
-    bold = np.array([f.weight >= BOLD_WEIGHT or bool(f.flags & FORCED_BOLD) or "bold" in f.name.lower()
-                     for f in layer.fonts] + [False])
-    lines: list[TextLine] = []
-    piece: list[int] = []
-
-    def close() -> None:
-        text = "".join(layer.text[i] for i in piece).translate(LIGATURES).strip()
-        drawn = [i for i in piece if not layer.text[i].isspace()]
-        if text and drawn:
-            box = union(tuple(boxes[i].tolist()) for i in drawn)
-            size = float(np.median(layer.sizes[drawn]))
-            lines.append(TextLine(text, box, size, bool(bold[layer.font[drawn]].mean() > 0.5)))
-        piece.clear()
-
-    last = -1  # the last character of the piece that is no space
-    for i, char in enumerate(layer.text):
-        if char == "\n":
-            close()
-            last = -1
-        elif char.isspace():
-            if piece:
-                piece.append(i)
-        elif visible[i]:
-            if last >= 0 and _apart(boxes[last], boxes[i], float(max(layer.sizes[last], layer.sizes[i]))):
-                close()
-            piece.append(i)
-            last = i
-    close()
-    return with_markers(lines)
-
-
-def _apart(a: np.ndarray, b: np.ndarray, size: float) -> bool:
-    """Whether characters with the boxes `a` and, after it, `b` belong to different pieces."""
-    shared = min(a[3], b[3]) - max(a[1], b[1])
-    if shared < 0.3 * min(a[3] - a[1], b[3] - b[1]):
-        return True
-    return bool(b[0] - a[2] > GAP * size or b[0] < a[0] - GAP * size)
 
 
 def lines_read(reading: Reading) -> list[TextLine]:
@@ -147,3 +94,66 @@ def with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
         else:
             rest.append(marker)
     return rest
+
+
+def with_initials(lines: Sequence[TextLine]) -> list[TextLine]:
+    """The lines, each large first letter joined with the first of the lines that stand beside it."""
+    out = list(lines)
+    for cap in [x for x in lines if 0 < len(x.text) <= 3 and sum(map(str.isalpha, x.text)) == 1]:
+        left, top, right, bottom = cap.box
+        beside = [
+            k for k, x in enumerate(out)
+            if cap.size > INITIAL * x.size and right - 0.5 * x.size <= x.box[0] <= right + 1.2 * x.size
+            and top - 0.3 * x.size < x.middle < bottom and len(x.text) > 3
+        ]
+        beside.sort(key=lambda k: out[k].middle)
+        rows = [out[k].middle for k in beside]
+        # A heading's number or a large bracket stands beside one line; a first letter goes down two or more.
+        if len(beside) < 2 or any(b - a < 0.6 * out[beside[0]].size for a, b in pairwise(rows)):
+            continue
+        if rows[0] - top > 0.6 * (bottom - top):
+            continue
+        first = out[beside[0]]
+        text = cap.text.replace("\u00ad", "-") + first.text
+        for k in beside:
+            line = out[k]
+            text = text if k == beside[0] else line.text
+            out[k] = replace(line, text=text, box=(left, line.box[1], line.box[2], line.box[3]))
+        out.remove(cap)
+    return out
+
+
+def with_fields(lines: Sequence[TextLine], fields: Sequence[Field]) -> list[TextLine]:
+    """The lines, with the values of fields that the page itself does not show, and each box to tick, `[x]` or `[ ]`,
+    before its label."""
+    out = list(lines)
+    usual = sorted(x.size for x in lines)[len(lines) // 2] if lines else 20.0
+    for box, text in fields:
+        if text in TICKS:
+            size = min(usual, box[3] - box[1])
+        elif any(box[0] < (x.box[0] + x.box[2]) / 2 < box[2] and box[1] < x.middle < box[3] for x in lines):
+            continue
+        else:
+            size = min(usual, 0.8 * (box[3] - box[1]))
+        shown = [part for part in text.splitlines() if part.strip()]
+        height = (box[3] - box[1]) / max(1, len(shown))
+        for k, part in enumerate(shown):
+            row = (box[0], box[1] + k * height, box[2], box[1] + (k + 1) * height)
+            out.append(TextLine(part.strip(), row, size))
+    return _labelled(out)
+
+
+def _labelled(lines: list[TextLine]) -> list[TextLine]:
+    """The lines, with each box to tick joined with its label: what stands to its right, or, if no label does, to its
+    left."""
+    out = [line for line in lines if line.text not in TICKS]
+    boxes = [line for line in lines if line.text in TICKS]
+    for box in sorted(boxes, key=lambda x: x.box[0], reverse=True):
+        level = [k for k, x in enumerate(out) if x.box[1] < box.middle < x.box[3] and not x.text.startswith(TICKS)]
+        right = [k for k in level if -1 <= out[k].box[0] - box.box[2] < LABEL * out[k].size]
+        if right:
+            k = min(right, key=lambda k: out[k].box[0])
+            out[k] = replace(out[k], text=f"{box.text} {out[k].text}", box=union([box.box, out[k].box]))
+        else:
+            out.append(box)
+    return out

@@ -18,7 +18,8 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from microfiche.documents.pdf import HYPHENS, INVISIBLE, page_to_picture
+from microfiche.documents.characters import HYPHENS, INVISIBLE
+from microfiche.documents.plane import page_to_picture
 
 FEWEST, _MOST = 50, 40_000  #: how many characters a usable page has
 _TURNED = 0.0175  #: the tangent of 1°
