@@ -1,0 +1,172 @@
+"""Reading order: the columns of a page, each from its top, found from boxes alone.
+
+Recursive XY-cut (Nagy and Seth, 1984); where neither an empty strip down nor one across divides a part of the page,
+the partial order of Breuel ("High Performance Document Layout Analysis", 2003, section 4.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from microfiche.page import Box
+
+FEW_LINES = 3  #: on either side of a narrow strip, at least, for it to be a gutter
+NARROW = 0.1  #: of a gutter's usual width, from which a strip between many lines is one
+SHEETS = 5.0  #: gutters' widths: an empty strip across that is as high parts sheets that stand one below the other
+JUTTING = 0.1  #: of the boxes may cross a gutter
+
+
+def columns(boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """The indices of `boxes` in reading order, in pieces: each a column, or a part of the page across all columns.
+
+    Columns are read from left to right, each from the top. An empty strip more than `gutter` px wide separates two of
+    them; between columns of several lines each, one of a tenth of that does.
+    """
+    return _cut(list(range(len(boxes))), boxes, gutter)
+
+
+def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    if len(chosen) < 2:
+        return [chosen] if chosen else []
+    sheets = _sheets(chosen, boxes, gutter)
+    if len(sheets) > 1:
+        return [piece for sheet in sheets for piece in _cut(sheet, boxes, gutter)]
+    pieces: list[list[int]] = []
+    run: list[int] = []
+    bands = _divided(chosen, boxes, axis=1, gap=0)
+    # Bands that one and the same gutter divides make a run; a band across all columns ends it.
+    for band in bands:
+        if run and len(_parts(run + band, boxes, gutter)) == 1:
+            if len(_parts(run, boxes, gutter)) > 1:
+                pieces += _columns(run, boxes, gutter)
+                run = []
+            elif len(_parts(band, boxes, gutter)) > 1:
+                pieces += _columns(run, boxes, gutter)
+                run = []
+        run = run + band
+    return pieces + _columns(run, boxes, gutter)
+
+
+def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    parts = _parts(run, boxes, gutter)
+    if len(parts) == len(run):
+        return [run]  # one row
+    if len(parts) > 1:
+        return [piece for part in parts for piece in _cut(part, boxes, gutter)]
+    if not _beside(run, boxes):
+        return [run]
+    sides = _around_jutting(run, boxes, gutter)
+    if sides:
+        return [piece for side in sides for piece in _cut(side, boxes, gutter)]
+    return list(_in_order(run, boxes))
+
+
+def _sheets(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """`chosen` in groups, one below the other, that empty strips across divide more widely than gutters do each."""
+    bands = _divided(chosen, boxes, axis=1, gap=SHEETS * gutter)
+    if len(bands) < 2:
+        return [chosen]
+    widths = [width for band in bands for width in _widths(band, boxes, gutter)]
+    if not widths:
+        return [chosen]
+    return _divided(chosen, boxes, axis=1, gap=max(SHEETS * gutter, 0.8 * min(widths)))
+
+
+def _widths(run: list[int], boxes: Sequence[Box], gutter: float) -> list[float]:
+    parts = _parts(run, boxes, gutter)
+    return [
+        min(boxes[i][0] for i in right) - max(boxes[i][2] for i in left)
+        for left, right in zip(parts, parts[1:], strict=False)
+    ]
+
+
+def _parts(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """`run` in columns: divided at each strip that is wide enough for how many boxes stand on both of its sides."""
+    parts: list[list[int]] = []
+    for piece in _divided(run, boxes, axis=0, gap=NARROW * gutter):
+        if parts:
+            gap = min(boxes[i][0] for i in piece) - max(boxes[i][2] for i in parts[-1])
+            if gap <= gutter and min(_lines(parts[-1], piece, boxes), _lines(piece, parts[-1], boxes)) < FEW_LINES:
+                parts[-1] = parts[-1] + piece
+                continue
+        parts.append(piece)
+    return parts
+
+
+def _lines(side: list[int], other: list[int], boxes: Sequence[Box]) -> int:
+    """How many boxes of `side` lie beside the boxes of `other`."""
+    top, bottom = min(boxes[i][1] for i in other), max(boxes[i][3] for i in other)
+    return sum(top < (boxes[i][1] + boxes[i][3]) / 2 < bottom for i in side)
+
+
+def _divided(chosen: Sequence[int], boxes: Sequence[Box], axis: int, gap: float) -> list[list[int]]:
+    """`chosen` along an axis (0 across, 1 down) in groups, between which an empty strip of more than `gap` px lies."""
+    groups: list[list[int]] = []
+    end = float("-inf")
+    for i in sorted(chosen, key=lambda i: (boxes[i][axis], boxes[i][1 - axis])):
+        low, high = boxes[i][axis], boxes[i][axis + 2]
+        # Lines set closely overlap a little; an overlap of less than 0.3 of the next one still ends a band.
+        if groups and low - end <= (gap if gap or axis == 0 else -0.3 * (high - low)):
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+        end = max(end, high)
+    return groups
+
+
+def _beside(run: Sequence[int], boxes: Sequence[Box]) -> bool:
+    """Whether any two boxes of `run` stand beside each other."""
+    box = np.array([boxes[i] for i in run])
+    middle = (box[:, 1] + box[:, 3]) / 2
+    level = (box[:, None, 1] < middle) & (middle < box[:, None, 3])  # (n, n): the middle of one within the other
+    return bool((level & (box[:, None, 2] <= box[:, 0])).any())
+
+
+def _around_jutting(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]] | None:
+    """`run` in two columns, though a few lines of the left one jut over the gutter; None where there is none."""
+    box = np.array([boxes[i] for i in run])
+    best: tuple[int, float] | None = None
+    for x in np.unique(box[:, 0]):  # a column begins where its lines begin
+        at = x - NARROW * gutter
+        left, right = box[:, 2] <= at, box[:, 0] >= at
+        crossing = int((~left & ~right).sum())
+        if crossing <= max(1, JUTTING * len(run)) and min(left.sum(), right.sum()) >= max(FEW_LINES, 3 * crossing):
+            best = min(best or (crossing, at), (crossing, at))
+    if best is None:
+        return None
+    at = best[1]
+    parts: list[list[int]] = [[], []]
+    for i in run:
+        parts[0 if boxes[i][0] < at else 1].append(i)
+    return parts
+
+
+def _in_order(run: Sequence[int], boxes: Sequence[Box]) -> Iterator[list[int]]:
+    """`run` in Breuel's order, in pieces whose boxes stand one below the other: a box comes before those below it, and
+    before those to its right unless a box that is as wide as both stands between their heights."""
+    run = sorted(run, key=lambda i: (boxes[i][1] + boxes[i][3], boxes[i][0]))
+    box = np.array([boxes[i] for i in run])
+    middle = (box[:, 1] + box[:, 3]) / 2
+    width = box[:, 2] - box[:, 0]
+    shared = np.minimum(box[:, None, 2], box[:, 2]) - np.maximum(box[:, None, 0], box[:, 0])
+    over = shared > 0.1 * np.minimum(width[:, None], width)  # (n, n): one stands above the other
+    before = over & (middle[:, None] < middle)
+    for a, b in np.argwhere(~over & (box[:, None, 0] < box[None, :, 0])):
+        low, high = sorted((middle[a], middle[b]))
+        before[a, b] = not (over[a] & over[b] & (low < middle) & (middle < high)).any()
+    np.fill_diagonal(before, False)
+    left = list(range(len(run)))
+    piece: list[int] = []
+    while left:
+        waiting = before[np.ix_(left, left)].sum(axis=0)
+        ready = [k for k, n in zip(left, waiting, strict=True) if n == waiting.min()]
+        below = [k for k in ready if piece and over[piece[-1], k] and middle[piece[-1]] < middle[k]]
+        k = (below or sorted(ready, key=lambda k: (box[k, 0], middle[k])))[0]
+        if piece and not below:
+            yield [run[i] for i in piece]
+            piece = []
+        piece.append(k)
+        left.remove(k)
+    yield [run[i] for i in piece]

@@ -1,0 +1,118 @@
+"""Which paragraphs of a page are titles.
+
+No sign alone makes one: larger or bold type, capitals, a number, space around it, what follows, and what a detector of
+regions says are weighed against each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from microfiche.documents.boxes import share
+from microfiche.documents.inline import unmarked
+from microfiche.documents.paragraphs import Paragraph
+from microfiche.documents.rows import LEADER, WIDE, letters
+from microfiche.documents.text_lines import Region, TextLine
+from microfiche.page import Box
+
+ENOUGH = 2.1  #: the weight of the signs from which a paragraph is a title
+LONGEST = 160  #: letters of a title
+NUMBERED = re.compile(
+    r"^(?:(?:\d{1,2}|[A-Z])(?:\.\d{1,2})*\.?\s+|[IVX]{1,5}\.\s+)[^\W\d_]"
+    r"|^(?:chapter|part|section|appendix|book|act|scene|lesson|unit|annex|article|kapitel|teil|anhang|abschnitt"
+    r"|chapitre|partie|annexe|cap[ií]tulo|capitolo|parte|глава|часть)\s+(?:\d+|[IVXLC]+|[A-Z])\b"
+    r"|^§+\s*\d|^第\s*[\d一二三四五六七八九十百]+\s*[章节節部分篇编回课課讲]|^[一二三四五六七八九十]{1,3}\s*[、．.]"
+    r"|^[（(][一二三四五六七八九十]{1,3}[)）]",
+    re.IGNORECASE,
+)
+SENTENCE = re.compile(r"[.,;。，；、…][\"'”’»)\]]*$")
+ADDRESS = re.compile(r"@|https?:|www\.|\+\d")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a paragraph is weighed against: the type of running text on the page (its `size` in px, whether it is `bold`
+    or `capital`), the `column` from left to right, the space `above` and `below` in ems of its own type (None at an end
+    of the column), and whether the neighbours are of the same type."""
+
+    size: float
+    bold: bool
+    capital: bool
+    column: tuple[float, float]
+    above: float | None
+    below: float | None
+    same_above: bool
+    same_below: bool
+    prose_below: bool
+
+
+def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Region]) -> bool:
+    """Whether a paragraph is a title."""
+    text = unmarked(paragraph.text).strip()
+    lines = paragraph.lines
+    ratio = paragraph.size / around.size
+    if not _possible(paragraph, text, ratio):
+        return False
+    known = all(line.confidence == 1 for line in lines)
+    weight = _size_weight(ratio if known else ratio / 1.06)
+    bold = paragraph.bold and not around.bold
+    capital = is_capital(text) and not around.capital
+    numbered = NUMBERED.match(text) is not None
+    hinted = any(r.kind == "title" and share(_box(lines), r.box) > 0.5 for r in regions)
+    if not (weight >= 1 or bold or capital or hinted or (numbered and around.prose_below)):
+        return False
+    weight += 1.5 * bold + 1.0 * capital + (1.0 if hinted else 0) + (0.8 if numbered else 0)
+    left, right = around.column
+    width = max(line.box[2] - line.box[0] for line in lines)
+    before, after = _box(lines)[0] - left, right - _box(lines)[2]
+    if min(before, after) > 0.12 * (right - left) and abs(before - after) < 0.1 * (right - left):
+        weight += 0.4
+    weight += 0.5 * (around.above is None or around.above > 0.55) + 0.3 * (around.below is not None and around.below > 0.4)
+    weight += 0.3 if len(lines) == 1 and width < 0.7 * (right - left) else -0.3 if len(lines) > 1 else 0
+    weight += -0.8 if around.below is None else 0.4 if not around.same_below else -0.4
+    if around.same_above and around.same_below:
+        weight -= 0.8
+    if ADDRESS.search(text):
+        weight -= 1.5
+    return weight >= ENOUGH
+
+
+def _box(lines: Sequence[TextLine]) -> Box:
+    return (
+        min(x.box[0] for x in lines), min(x.box[1] for x in lines),
+        max(x.box[2] for x in lines), max(x.box[3] for x in lines),
+    )
+
+
+def _size_weight(ratio: float) -> float:
+    if ratio < 0.93:
+        return -1.2
+    return 3.0 if ratio >= 1.5 else 2.2 if ratio >= 1.25 else 1.2 if ratio >= 1.1 else 0.0
+
+
+def _possible(paragraph: Paragraph, text: str, ratio: float) -> bool:
+    """Whether nothing speaks against a title: words, few lines, no sentence, no row of several pieces."""
+    lines = paragraph.lines
+    signs = sum(c.isalpha() for c in text) + len(WIDE.findall(text))
+    if signs < 2 or signs < 0.35 * len(text.replace(" ", "")) or LEADER.search(text):
+        return False
+    longest = LONGEST if ratio > 1.1 else 0.6 * LONGEST
+    if len(lines) > (4 if ratio > 1.3 else 3) or sum(map(letters, lines)) > longest:
+        return False
+    if SENTENCE.search(text) and not (NUMBERED.match(text) and len(text.split()) < 3):
+        return False
+    if text.endswith((":", "：")) and ratio < 1.15 and not paragraph.bold:
+        return False
+    if text[:1].islower() and ratio < 1.3:
+        return False
+    if paragraph.listed and not paragraph.listed.values:
+        return False
+    return all(len(row.pieces) == 1 or NUMBERED.match(row.line.text) for row in paragraph.rows)
+
+
+def is_capital(text: str) -> bool:
+    """Whether a text is written in capital letters alone."""
+    cased = [c for c in text if c.isupper() or c.islower()]
+    return len(cased) > 3 and all(c.isupper() for c in cased)
