@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from microfiche.documents.boxes import columns
+from microfiche.documents.columns import columns
 from microfiche.documents.document import Block, Document, PageRead, finish
 from microfiche.documents.layout import blocks
 from microfiche.documents.tables import Cell, merged, ruled, table, table_text

@@ -16,7 +16,7 @@ from microfiche.documents import inline
 from microfiche.documents.boxes import rounded, share, union
 from microfiche.documents.columns import columns
 from microfiche.documents.document import Block, Kind
-from microfiche.documents.listings import is_listing, listing, typewritten
+from microfiche.documents.listings import listed_rows, listing, typewritten
 from microfiche.documents.lists import Marker, list_text
 from microfiche.documents.paragraphs import Paragraph, joined, paragraphs
 from microfiche.documents.rows import Row, divided, letters, rows, with_capitals
@@ -166,9 +166,10 @@ def _parts(column: Sequence[_Item], typed: bool) -> list[_Part]:
             out += [_Part(item.kind, item.box, item.lines, edges) for item in several]
             continue
         free = [item.row for item in several if item.row]
-        for fixed, run in groupby(free, key=lambda row: row.line.fixed):
-            its = list(run)
-            if fixed and is_listing(its, typed):
+        code = listed_rows(free, typed, edges[1])
+        for is_code, run in groupby(zip(free, code, strict=True), key=lambda pair: pair[1]):
+            its = [row for row, _ in run]
+            if is_code:
                 found = tuple(row.line for row in its)
                 out.append(_Part("code", union([x.box for x in found]), found, edges, text=listing(its)))
             else:
@@ -204,7 +205,7 @@ def _kinds(
         if paragraph is None:
             out.append(part)
             continue
-        before = parts[k - 1] if k and parts[k - 1].column == part.column else None
+        before = out[k - 1] if k and parts[k - 1].column == part.column else None
         after = parts[k + 1] if k + 1 < len(parts) and parts[k + 1].column == part.column else None
         kind: Kind = "list" if paragraph.listed else "text"
         around = _surroundings(part, before, after, body, bold, capital)
@@ -226,15 +227,22 @@ def _surroundings(
 
     def same(other: _Part | None) -> bool:
         its = other.paragraph if other else None
-        return bool(its) and abs(its.size - paragraph.size) < 0.08 * paragraph.size and its.bold == paragraph.bold
+        return (
+            its is not None and abs(its.size - paragraph.size) < 0.08 * paragraph.size and its.bold == paragraph.bold
+            and is_capital(its.text) == is_capital(paragraph.text)
+        )
 
     size = paragraph.size
-    prose = after is not None and sum(map(letters, after.lines)) > 1.5 * sum(map(letters, part.lines))
+    prose = (
+        after is not None and not (after.paragraph and after.paragraph.listed and paragraph.listed)
+        and sum(map(letters, after.lines)) > 1.5 * sum(map(letters, part.lines))
+        and (len(after.lines) > 1 or not same(after))
+    )
     return Surroundings(
         body, bold, capital, part.column,
         (part.box[1] - before.box[3]) / size if before else None,
         (after.box[1] - part.box[3]) / size if after else None,
-        same(before), same(after), prose and not same(after) or prose and len(after.lines) > 1 if after else False,
+        same(before), same(after), prose, before is not None and before.kind == "title" and before.lines[0].size > size,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 
 from microfiche.documents.inline import unmarked
@@ -27,8 +27,31 @@ def typewritten(lines: Sequence[TextLine]) -> bool:
     return fixed >= TYPED * sum(len(line.text) for line in lines)
 
 
-def is_listing(rows: Sequence[Row], typed: bool) -> bool:
-    """Whether rows that follow each other, all in fixed-pitch type, are code; `typed` says that all of the page is."""
+def listed_rows(rows: Sequence[Row], typed: bool, right: float) -> list[bool]:
+    """For each row of a column that ends at `right`, whether it is code; `typed` says that all of the page is in
+    fixed-pitch type."""
+    out: list[bool] = []
+    for fixed, run in groupby(rows, key=lambda row: row.line.fixed):
+        its = list(run)
+        before = rows[len(out) - 1].line if out else None
+        code = fixed and _is_listing(its, typed)
+        if code and len(its) < 3 and before and _flows(before, its[0].line, right):
+            code = False
+        out += [code] * len(its)
+    return out
+
+
+def _flows(before: TextLine, line: TextLine, right: float) -> bool:
+    """Whether a line of running text goes on in `line`, which happens to be in fixed-pitch type alone."""
+    return (
+        before.box[2] > right - 2.5 * before.size
+        and not before.text.endswith((".", ":"))
+        and line.middle - before.middle < 1.6 * before.size
+        and abs(line.box[0] - before.box[0]) < 2 * before.size
+    )
+
+
+def _is_listing(rows: Sequence[Row], typed: bool) -> bool:
     lines = [row.line for row in rows]
     text = "".join(unmarked(line.text) for line in lines)
     symbols = len(SYMBOLS.findall(text)) / max(1, len(text.replace(" ", "")))

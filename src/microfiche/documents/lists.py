@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from microfiche.documents.rows import Row
+from microfiche.documents.rows import Row, letters
 
 SIGNS = "•◦▪‣●○■□∙►▶▸➢➤➔→✓✔✗☐☑☒◆◇★⁃\uf0b7\uf0a7"  #: begin an item wherever they begin a line
 DASHES = "-–—*·+o§"  #: may begin an item
@@ -19,6 +19,7 @@ MARK = re.compile(
     r"|([(\[]?)(\d{1,3}|[a-zA-Z]|[ivxlc]{2,6}|[IVXLC]{2,6})([.)\]])\s+)(?=\S)"
 )
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+SHORT = 25  #: letters: a line that is shorter is no full line of running text
 SAME = 0.7  #: ems that the marks of one level differ at most in where they begin
 
 
@@ -104,9 +105,10 @@ def _flows(before: Row, row: Row, column: Sequence[Row]) -> bool:
     right = max(r.line.box[2] for r in column)
     return (
         a.box[2] > right - 2.5 * a.size
+        and letters(a) > SHORT
         and not a.text.endswith((".", ":", "!", "?", ";", "。"))
         and b.middle - a.middle < 1.6 * b.size
-        and b.box[0] < a.box[0] + 0.3 * b.size
+        and -3 * b.size < b.box[0] - a.box[0] < 0.3 * b.size
     )
 
 

@@ -92,44 +92,53 @@ def paragraphs(column: Sequence[Row], edges: tuple[float, float]) -> list[Paragr
 
 def _runs(column: Sequence[Row]) -> list[list[Row]]:
     """The rows in runs of lines of one type that stand equally far apart."""
-    pitch = _pitch([row.line for row in column])
+    lines = [row.line for row in column]
+    pitch = _pitch(lines)
+    steps = [b.middle - a.middle if _alike(a, b) else 0.0 for a, b in pairwise(lines)]
     runs = [[column[0]]]
     for k, (before, row) in enumerate(pairwise(column)):
-        after = column[k + 2] if k + 2 < len(column) else None
-        if _parts(before, row, after, pitch, runs[-1]):
+        if _parts(before, row, pitch, runs[-1], _even(steps, k)):
             runs.append([])
         runs[-1].append(row)
     return runs
 
 
+def _alike(a: TextLine, b: TextLine) -> bool:
+    """Whether two lines are of one size; that of recognised ones is known less well."""
+    return abs(a.size - b.size) <= (0.075 if a.confidence == b.confidence == 1 else 0.28) * max(a.size, b.size)
+
+
 def _pitch(lines: Sequence[TextLine]) -> float:
     """The step from line to line in ems: that of the lower quarter, as wider steps part paragraphs."""
-    steps = [
-        (b.middle - a.middle) / b.size for a, b in pairwise(lines) if abs(a.size - b.size) < 0.15 * max(a.size, b.size)
-    ]
-    steps = sorted(s for s in steps if 0.6 < s < 3) or [1.3]
+    steps = sorted(
+        step for a, b in pairwise(lines) if _alike(a, b) and 0.6 < (step := (b.middle - a.middle) / b.size) < 3
+    ) or [1.3]
     pitch = steps[len(steps) // 4]
     return min(pitch, 1.45) if len(steps) < FEW else pitch
 
 
-def _parts(before: Row, row: Row, after: Row | None, pitch: float, run: Sequence[Row]) -> bool:
-    """Whether a run ends between two rows."""
+def _even(steps: Sequence[float], k: int) -> bool:
+    """Whether step `k` is one of at least three of the same width that follow each other."""
+    same = [abs(step - steps[k]) < 0.06 * steps[k] for step in steps[max(0, k - 2) : k + 3]]
+    at = min(k, 2)
+    return any(all(same[i : i + 3]) for i in range(max(0, at - 2), at + 1) if i + 3 <= len(same))
+
+
+def _parts(before: Row, row: Row, pitch: float, run: Sequence[Row], even: bool) -> bool:
+    """Whether a run ends between two rows; `even` says that several steps of this width follow each other."""
     a, b = before.line, row.line
     larger = max(a.size, b.size)
-    if abs(a.size - b.size) > (0.13 if a.confidence == b.confidence == 1 else 0.28) * larger:
+    if not _alike(a, b):
         return True
     step = b.middle - a.middle
     if step < 0.4 * b.size:
         return False
-    if a.fixed != b.fixed:
-        return True
     if step > WIDER * pitch * larger:
-        last = a.middle - run[-2].line.middle if len(run) > 1 else None
-        following = after.line.middle - b.middle if after and abs(after.line.size - b.size) < 0.13 * larger else None
-        even = [s for s in (last, following) if s is not None and abs(s - step) < 0.06 * step]
         return not even or step > 2.9 * larger
-    return a.bold != b.bold and not (step < 1.15 * pitch * larger and a.box[2] > max(r.line.box[2] for r in run) - a.size
-                                     and not a.text.endswith(ENDS) and b.text[:1].islower())
+    if a.bold == b.bold:
+        return False
+    full = a.box[2] > max(r.line.box[2] for r in run) - a.size and not a.text.endswith(ENDS)
+    return not (step < 1.15 * pitch * larger and full and b.text[:1].islower())
 
 
 class _Run:

@@ -112,7 +112,7 @@ def _neighbours(placed: Sequence[TextLine]) -> list[tuple[TextLine, TextLine]]:
 
 def _gap(a: TextLine, b: TextLine, placed: Sequence[TextLine]) -> _Gap:
     """The gap between two pieces beside each other, as far up and down as no line crosses it."""
-    gap = _Gap()
+    gap = _Gap([a], [b])
     start = next(k for k, line in enumerate(placed) if line is a)
     sides = [list(a.box[::2]), list(b.box[::2])]  # the widths of what stands on either side
     for step in (1, -1):
@@ -122,6 +122,8 @@ def _gap(a: TextLine, b: TextLine, placed: Sequence[TextLine]) -> _Gap:
         while 0 <= i < len(placed):
             line = placed[i]
             i += step
+            if line is a or line is b:
+                continue
             if abs(line.middle - end) > BLANK * max(line.size, a.size):
                 break
             left, right = line.box[0], line.box[2]
