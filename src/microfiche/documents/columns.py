@@ -7,22 +7,25 @@ the partial order of Breuel ("High Performance Document Layout Analysis", 2003, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
 from microfiche.page import Box
 
-FEW_LINES = 3  #: on either side of a narrow strip, at least, for it to be a gutter
-NARROW = 0.1  #: of a gutter's usual width, from which a strip between many lines is one
-SHEETS = 5.0  #: gutters' widths: an empty strip across that is as high parts sheets that stand one below the other
+FEW_LINES = 3  #: on either side of a gutter that others jut over, at least
+NARROW = 0.1  #: of a gutter's usual width, from which a strip is one
+USUAL = 0.5  #: ems that the usual gutter is wide
+SHEETS = 2.5  #: ems: an empty strip across that is as high parts sheets that stand one below the other
+STRIP = 1.6  #: ems: one that parts groups of short lines
 JUTTING = 0.1  #: of the boxes may cross a gutter
 
 
 def columns(boxes: Sequence[Box], gutter: float) -> list[list[int]]:
     """The indices of `boxes` in reading order, in pieces: each a column, or a part of the page across all columns.
 
-    Columns are read from left to right, each from the top. An empty strip more than `gutter` px wide separates two of
-    them; between columns of several lines each, one of a tenth of that does.
+    Columns are read from left to right, each from the top. An empty strip separates two of them, however narrow, as
+    what is read across has been joined before; `gutter` px is how wide one usually is.
     """
     return _cut(list(range(len(boxes))), boxes, gutter)
 
@@ -54,6 +57,9 @@ def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[i
     if len(parts) == len(run):
         return [run]  # one row
     if len(parts) > 1:
+        sheets = _sheets(run, boxes, gutter)
+        if len(sheets) > 1:
+            return [piece for sheet in sheets for piece in _cut(sheet, boxes, gutter)]
         return [piece for part in parts for piece in _cut(part, boxes, gutter)]
     if not _beside(run, boxes):
         return [run]
@@ -64,41 +70,51 @@ def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[i
 
 
 def _sheets(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    """`chosen` in groups, one below the other, that empty strips across divide more widely than gutters do each."""
-    bands = _divided(chosen, boxes, axis=1, gap=SHEETS * gutter)
+    """`chosen` in groups, one below the other, between which an empty strip across is higher than the gutters in them
+    are wide. Where the columns are no running text, lower strips part them too, if one of the columns ends there."""
+    em = gutter / USUAL
+    bands = _divided(chosen, boxes, axis=1, gap=STRIP * em)
     if len(bands) < 2:
         return [chosen]
+    high = SHEETS * em
     widths = [width for band in bands for width in _widths(band, boxes, gutter)]
-    if not widths:
+    if widths:
+        sheets = _divided(chosen, boxes, axis=1, gap=max(high, 0.8 * min(widths)))
+        if len(sheets) > 1:
+            return sheets
+    parts = _parts(chosen, boxes, gutter)
+    if len(parts) < 2 or any(_filled(part, boxes) for part in parts):
         return [chosen]
-    return _divided(chosen, boxes, axis=1, gap=max(SHEETS * gutter, 0.8 * min(widths)))
+    groups: list[list[int]] = [bands[0]]
+    for band in bands[1:]:
+        if any(_ends(part, groups[-1], band) for part in parts):
+            groups.append(band)
+        else:
+            groups[-1] = groups[-1] + band
+    return groups
+
+
+def _ends(part: Sequence[int], above: Sequence[int], below: Sequence[int]) -> bool:
+    """Whether of what is above and below a strip only one lies in a column."""
+    return set(part).isdisjoint(above) != set(part).isdisjoint(below)
+
+
+def _filled(part: Sequence[int], boxes: Sequence[Box]) -> bool:
+    """Whether most of the boxes are about as wide as their column, as lines of running text are."""
+    left, right = min(boxes[i][0] for i in part), max(boxes[i][2] for i in part)
+    return len(part) > 3 and sum(boxes[i][2] > right - 0.15 * (right - left) for i in part) >= 0.5 * len(part)
 
 
 def _widths(run: list[int], boxes: Sequence[Box], gutter: float) -> list[float]:
-    parts = _parts(run, boxes, gutter)
     return [
         min(boxes[i][0] for i in right) - max(boxes[i][2] for i in left)
-        for left, right in zip(parts, parts[1:], strict=False)
+        for left, right in pairwise(_parts(run, boxes, gutter))
     ]
 
 
-def _parts(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    """`run` in columns: divided at each strip that is wide enough for how many boxes stand on both of its sides."""
-    parts: list[list[int]] = []
-    for piece in _divided(run, boxes, axis=0, gap=NARROW * gutter):
-        if parts:
-            gap = min(boxes[i][0] for i in piece) - max(boxes[i][2] for i in parts[-1])
-            if gap <= gutter and min(_lines(parts[-1], piece, boxes), _lines(piece, parts[-1], boxes)) < FEW_LINES:
-                parts[-1] = parts[-1] + piece
-                continue
-        parts.append(piece)
-    return parts
-
-
-def _lines(side: list[int], other: list[int], boxes: Sequence[Box]) -> int:
-    """How many boxes of `side` lie beside the boxes of `other`."""
-    top, bottom = min(boxes[i][1] for i in other), max(boxes[i][3] for i in other)
-    return sum(top < (boxes[i][1] + boxes[i][3]) / 2 < bottom for i in side)
+def _parts(run: Sequence[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """`run` in columns."""
+    return _divided(run, boxes, axis=0, gap=NARROW * gutter)
 
 
 def _divided(chosen: Sequence[int], boxes: Sequence[Box], axis: int, gap: float) -> list[list[int]]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from microfiche.documents import inline
 from microfiche.documents.boxes import rounded, share, union
-from microfiche.documents.columns import columns
+from microfiche.documents.columns import USUAL, columns
 from microfiche.documents.document import Block, Kind
 from microfiche.documents.listings import listed_rows, listing, typewritten
 from microfiche.documents.lists import Marker, list_text
@@ -33,7 +33,6 @@ CAPTION = re.compile(
     re.IGNORECASE,
 )
 NOTE = re.compile(rf"^({inline.RAISED[0]}|[*†‡§¶]|\d{{1,3}}\s|\[\d+\]\s)")
-GUTTER = 0.5  #: ems between two columns, at least
 MARGIN = 0.09  #: of the page's height, in which heads and feet stand
 APART = 0.9  #: ems between a head or a foot and the text, at least
 SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
@@ -57,7 +56,7 @@ class _Part:
     kind: Kind
     box: Box
     lines: tuple[TextLine, ...]
-    column: tuple[float, float]
+    column: tuple[float, float, float]
     paragraph: Paragraph | None = None
     text: str = ""
 
@@ -81,19 +80,23 @@ def blocks(
     typed = typewritten(lines)
     parts: list[_Part] = []
     for part in _head_text_foot(items, picture.height, body):
-        for column in columns([item.box for item in part], gutter=GUTTER * body):
-            parts += _parts([part[i] for i in column], typed)
+        for column in columns([item.box for item in part], gutter=USUAL * body):
+            chosen = [part[i] for i in column]
+            parts += _parts(chosen, _edges(chosen, items), typed)
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
 
 
 def body_size(lines: Sequence[TextLine]) -> float:
-    """The size of running text, px: that which most characters have; sizes that differ little count as one."""
+    """The size of running text, px: that which most characters have; sizes that differ by 3 % count as one."""
     sizes = sorted((line.size, len(line.text)) for line in lines)
-    best, most = 20.0, 0
-    for size, _ in sizes:
-        count = sum(n for other, n in sizes if 0.97 * size <= other <= 1.03 * size)
+    best, most, count, first = 20.0, 0, 0, 0
+    for size, length in sizes:
+        count += length
+        while sizes[first][0] < 0.97 * size:
+            count -= sizes[first][1]
+            first += 1
         if count > most:
-            best, most = size, count
+            best, most = (sizes[first][0] + size) / 2, count
     return best
 
 
@@ -156,10 +159,18 @@ def _margin(ordered: Sequence[_Item], height: int, body: float, way: int) -> lis
     return row if space > APART * body else []
 
 
-def _parts(column: Sequence[_Item], typed: bool) -> list[_Part]:
+def _edges(column: Sequence[_Item], items: Sequence[_Item]) -> tuple[float, float, float]:
+    """The left and the right edge of a column, and the width that its lines could have before they met others."""
+    left, top, right, bottom = union([item.box for item in column])
+    level = [x.box for x in items if x.box[1] < bottom and top < x.box[3]]
+    start = max((box[2] for box in level if box[2] <= left), default=min(x.box[0] for x in items))
+    end = min((box[0] for box in level if box[0] >= right), default=max(x.box[2] for x in items))
+    return left, right, end - start
+
+
+def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bool) -> list[_Part]:
     """The parts of one column, from the top."""
     ordered = _in_rows(column)
-    edges = min(item.box[0] for item in ordered), max(item.box[2] for item in ordered)
     out: list[_Part] = []
     for alone, several in groupby(ordered, key=lambda item: item.row is None):
         if alone:
@@ -239,7 +250,7 @@ def _surroundings(
         and (len(after.lines) > 1 or not same(after))
     )
     return Surroundings(
-        body, bold, capital, part.column,
+        body, bold, capital, part.column[:2],
         (part.box[1] - before.box[3]) / size if before else None,
         (after.box[1] - part.box[3]) / size if after else None,
         same(before), same(after), prose, before is not None and before.kind == "title" and before.lines[0].size > size,

@@ -15,13 +15,14 @@ from statistics import median
 from microfiche.documents.document import CJK
 from microfiche.documents.inline import BREAK, unmarked
 from microfiche.documents.lists import Marker, markers
-from microfiche.documents.rows import LEADER, Row
+from microfiche.documents.rows import LEADER, Row, letters
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
 FEW = 3  #: a column with fewer steps from line to line does not show how far apart its lines stand
 WIDER = 1.28  #: times the step from line to line: a step that is wider parts two paragraphs
 INDENT = 0.8  #: ems by which the first line of a paragraph begins further in, at least
+SHORT = 26  #: letters of a line that may be one of an address
 ENDS = (".", "!", "?", ":", "。", "！", "？", "：", ";", "؟", "।", "…")
 CLOSING = "\"'”’»)]）」』“"
 
@@ -79,8 +80,9 @@ def divides(before: str, after: str) -> bool:
     return before[-1:] in ("-", "‐") and before[-2:-1].isalpha() and after[:1].islower()
 
 
-def paragraphs(column: Sequence[Row], edges: tuple[float, float]) -> list[Paragraph]:
-    """The paragraphs that rows make, which come from the top in a column with these `edges`, left and right."""
+def paragraphs(column: Sequence[Row], edges: tuple[float, float, float]) -> list[Paragraph]:
+    """The paragraphs that rows make, which come from the top in a column with these `edges`: left, right, and the width that
+    its lines could have."""
     marks = markers(column)
     out: list[Paragraph] = []
     start = 0
@@ -144,14 +146,16 @@ def _parts(before: Row, row: Row, pitch: float, run: Sequence[Row], even: bool) 
 class _Run:
     """Lines of one type that stand equally far apart, in a column from `left` to `right`."""
 
-    def __init__(self, rows: Sequence[Row], marks: Sequence[Marker | None], edges: tuple[float, float]) -> None:
+    def __init__(self, rows: Sequence[Row], marks: Sequence[Marker | None], edges: tuple[float, float, float]) -> None:
         self.rows, self.marks = list(rows), list(marks)
         self.lines = [row.line for row in rows]
         self.size = median(line.size for line in self.lines)
-        self.column = left, right = edges
+        left, right, width = edges
         begin, end = min(x.box[0] for x in self.lines), max(x.box[2] for x in self.lines)
+        self.free = width if median(map(letters, self.lines)) < SHORT and end - begin < 0.55 * width else None
         if end - begin < 0.75 * (right - left) or len(self.lines) < 3:
             end = max(end, right)
+        self.width = self.free or max(end, right) - left
         self.left, self.right = begin, end
         self.centred = _centred([line.box for line in self.lines], self.size)
         self.backward = sum(map(_backward, self.lines)) > 0.5 * len(self.lines)
@@ -175,6 +179,8 @@ class _Run:
 
     def _room(self, box: Box) -> float:
         """How much of the column a line leaves empty at its end, px."""
+        if self.free:
+            return self.free - (box[2] - box[0])
         if self.centred:
             return (self.right - self.left) - (box[2] - box[0])
         return box[0] - self.left if self.backward else self.right - box[2]
@@ -197,8 +203,7 @@ class _Run:
         if any(len(row.pieces) > 1 for row in self.rows):
             return True
         if len(ends) == 1:
-            width = self.column[1] - self.column[0]
-            return ends[0] and all(x.box[2] - x.box[0] < 0.6 * width for x in self.lines)
+            return ends[0] and all(x.box[2] - x.box[0] < 0.6 * self.width for x in self.lines)
         return sum(ends) >= 0.5 * len(ends)
 
     def _kept(self, i: int, verse: bool) -> bool:

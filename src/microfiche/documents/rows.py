@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from statistics import median
 
 from microfiche.documents.boxes import share, union
@@ -19,6 +20,8 @@ from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
 
 LEVEL = 0.3  #: ems that the middles of two pieces of one row differ at most
+WIDEST_SPACE = 2.6  #: ems between two words of a justified line, at most
+NEAR = 8.0  #: ems that lines of one column begin apart, at most
 BLANK = 2.5  #: ems without a line that end a gap
 PROSE = 18  #: characters of a line of running text, at least; a letter as wide as it is high counts twice
 WIDE = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
@@ -43,38 +46,45 @@ class Row:
 
 @dataclass
 class _Gap:
-    """The strip between two pieces of a row, and the lines to its `left` and its `right`; `pairs` stand in one row."""
+    """The strip between two pieces of a row, and the lines to its `left` and its `right`; `pairs` stand in one row.
+    `ends` are the lines of like type that cross it at its two ends, `others` those of other type on either side."""
 
-    left: list[TextLine] = field(default_factory=list)
-    right: list[TextLine] = field(default_factory=list)
+    left: list[TextLine]
+    right: list[TextLine]
     pairs: list[tuple[TextLine, TextLine]] = field(default_factory=list)
+    ends: list[TextLine] = field(default_factory=list)
+    others: tuple[list[TextLine], list[TextLine]] = field(default_factory=lambda: ([], []))
 
 
 def rows(lines: Sequence[TextLine]) -> list[Row]:
     """The lines from the top, with those joined that are read across."""
     placed = sorted(lines, key=lambda line: (line.middle, line.box[0]))
-    joined: list[tuple[TextLine, TextLine]] = []
-    known: set[tuple[int, int]] = set()
-    for a, b in _neighbours(placed):
-        if (id(a), id(b)) in known:
-            continue
-        gap = _gap(a, b, placed)
-        together = _together(gap)
-        for pair in gap.pairs:
-            if (id(pair[0]), id(pair[1])) not in known:
-                known.add((id(pair[0]), id(pair[1])))
-                if together:
-                    joined.append(pair)
-    after = {id(a): b for a, b in joined}
-    begun = {id(b) for _, b in joined}
+    placed = [_joined(pieces) for pieces in _chains(placed, _river)]
+    placed.sort(key=lambda line: (line.middle, line.box[0]))
+    return [Row(_joined(pieces), tuple(pieces)) for pieces in _chains(placed, _together)]
+
+
+def _chains(placed: Sequence[TextLine], test: Callable[[_Gap], bool]) -> list[list[TextLine]]:
+    """The lines, from the top, in groups: what stands beside each other in a row where the gap between passes `test`."""
+    after: dict[int, TextLine] = {}
+    known: set[int] = set()
+    beside = _neighbours(placed)
+    for k, line in enumerate(placed):
+        if id(line) in beside and id(line) not in known:
+            gap = _gap(k, placed, beside)
+            together = test(gap)
+            for x, y in gap.pairs:
+                if id(x) not in known:
+                    known.add(id(x))
+                    if together:
+                        after[id(x)] = y
+    begun = {id(line) for line in after.values()}
     found = []
     for line in placed:
-        if id(line) in begun:
-            continue
-        pieces = [line]
-        while id(pieces[-1]) in after:
-            pieces.append(after[id(pieces[-1])])
-        found.append(Row(_joined(pieces), tuple(pieces)))
+        if id(line) not in begun:
+            found.append([line])
+            while id(found[-1][-1]) in after:
+                found[-1].append(after[id(found[-1][-1])])
     return found
 
 
@@ -93,49 +103,56 @@ def _joined(pieces: Sequence[TextLine]) -> TextLine:
     )
 
 
-def _neighbours(placed: Sequence[TextLine]) -> list[tuple[TextLine, TextLine]]:
-    """Each line with the next one to its right in the same row, from the top."""
-    found = []
+def _neighbours(placed: Sequence[TextLine]) -> dict[int, TextLine]:
+    """For each line (by its id) that has others to its right in the same row, the next of them."""
+    found = {}
     for k, line in enumerate(placed):
-        reach = LEVEL * line.size
+        reach, middle = LEVEL * line.size, line.middle
         level = []
         for step in (1, -1):
             i = k + step
-            while 0 <= i < len(placed) and abs(placed[i].middle - line.middle) <= max(reach, LEVEL * placed[i].size):
-                if placed[i].box[0] >= line.box[2] - reach:
-                    level.append(placed[i])
+            while 0 <= i < len(placed):
+                other = placed[i]
+                if abs(other.middle - middle) > max(reach, LEVEL * other.size):
+                    break
+                if other.box[0] >= line.box[2] - reach:
+                    level.append(other)
                 i += step
         if level:
-            found.append((line, min(level, key=lambda other: other.box[0])))
+            found[id(line)] = min(level, key=lambda other: other.box[0])
     return found
 
 
-def _gap(a: TextLine, b: TextLine, placed: Sequence[TextLine]) -> _Gap:
-    """The gap between two pieces beside each other, as far up and down as no line crosses it."""
+def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine]) -> _Gap:
+    """The gap between the line numbered `start` and the one beside it, as far up and down as no line crosses it."""
+    a = placed[start]
+    b = beside[id(a)]
     gap = _Gap([a], [b])
-    start = next(k for k, line in enumerate(placed) if line is a)
-    sides = [list(a.box[::2]), list(b.box[::2])]  # the widths of what stands on either side
+    widths = [[a.box[0], a.box[2]], [b.box[0], b.box[2]]]  # of what stands on either side
     for step in (1, -1):
         low, high = a.box[2], b.box[0]
         end = a.middle
-        i = start if step == 1 else start - 1
+        i = start + step
         while 0 <= i < len(placed):
             line = placed[i]
             i += step
-            if line is a or line is b:
+            if line is b:
                 continue
             if abs(line.middle - end) > BLANK * max(line.size, a.size):
                 break
-            left, right = line.box[0], line.box[2]
-            if right <= (low + high) / 2 and right <= high - 0.1 * line.size:
-                side = 0
-            elif left >= (low + high) / 2 or left >= low + 0.1 * line.size:
-                side = 1
-            else:
+            left, right, free = line.box[0], line.box[2], 0.1 * line.size
+            before, behind = right <= high - free, left >= low + free
+            if not before and not behind:
+                gap.ends += [line] * (abs(line.size - a.size) < 0.2 * a.size)
                 break
-            if right <= sides[side][0] or left >= sides[side][1]:
+            if abs(line.size - a.size) > 0.2 * a.size:
+                if step == 1:
+                    gap.others[0 if before else 1].append(line)
+                continue
+            side = 0 if before and (not behind or left - low < high - right) else 1
+            if right <= widths[side][0] or left >= widths[side][1] or abs(left - (a, b)[side].box[0]) > NEAR * a.size:
                 continue  # in another column
-            sides[side] = [min(sides[side][0], left), max(sides[side][1], right)]
+            widths[side] = [min(widths[side][0], left), max(widths[side][1], right)]
             if side == 0:
                 low = max(low, right)
             else:
@@ -144,20 +161,37 @@ def _gap(a: TextLine, b: TextLine, placed: Sequence[TextLine]) -> _Gap:
             end = line.middle
     gap.left.sort(key=lambda line: line.middle)
     gap.right.sort(key=lambda line: line.middle)
-    for line in gap.left:
-        level = [x for x in gap.right if abs(x.middle - line.middle) <= LEVEL * max(line.size, x.size)]
-        if level:
-            gap.pairs.append((line, min(level, key=lambda x: x.box[0])))
-    if not any(x is a and y is b for x, y in gap.pairs):
-        gap.pairs.append((a, b))
+    right_ids = {id(line) for line in gap.right}
+    gap.pairs = [(x, y) for x in gap.left if (y := beside.get(id(x))) is not None and id(y) in right_ids]
     return gap
+
+
+def _river(gap: _Gap) -> bool:
+    """Whether a gap is no more than wide spaces within a few justified lines, as lines above and below cross it."""
+    tall = max(_levels(gap.left), _levels(gap.right))
+    if not gap.ends or tall > (3 if len(gap.ends) == 2 else 1):
+        return False
+    size = gap.left[0].size
+    left, right = min(x.box[0] for x in gap.left), max(y.box[2] for y in gap.right)
+    framed = len(gap.ends) == 2 and all(
+        end.box[0] < left + 0.5 * size and end.box[2] > right - 0.5 * size for end in gap.ends
+    )
+    widest = max(y.box[0] - x.box[2] for x, y in gap.pairs)
+    return widest < (3 if framed else 1) * WIDEST_SPACE * size
+
+
+def _levels(lines: Sequence[TextLine]) -> int:
+    """How many rows lines that come from the top stand in."""
+    return 1 + sum(b.middle - a.middle > LEVEL * a.size for a, b in pairwise(lines))
 
 
 def _together(gap: _Gap) -> bool:
     """Whether what stands on both sides of a gap is read row by row."""
     left, right, pairs = gap.left, gap.right, gap.pairs
     if len(left) <= 1 and len(right) <= 1:
-        return True
+        (a, b), *_ = pairs
+        heads = all(gap.others) and not _value(b.text)  # each of what stands below it
+        return not heads and max(a.size, b.size) < 1.25 * min(a.size, b.size)
     if len(pairs) < 0.75 * min(len(left), len(right)) or (_prose(left) and _prose(right)):
         return False
 
@@ -177,10 +211,10 @@ def _together(gap: _Gap) -> bool:
         return True
     wide = max(x.box[2] for x in left) - min(x.box[0] for x in left)
     whole = max(x.box[2] for x in right) - min(x.box[0] for x in left)
-    near = min(b.box[0] - a.box[2] for a, b in pairs) < 4 * pairs[0][0].size
+    near = min(b.box[0] - a.box[2] for a, b in pairs) < (NEAR if wide < 0.3 * whole else 0.5 * NEAR) * pairs[0][0].size
     if len(left) == len(pairs) and wide < 0.4 * whole and near:  # a label for each of what stands to the right
         return len(right) == len(pairs) or most([_begins(b, right) for _, b in pairs], 0.7)
-    steps = [y[0].middle - x[0].middle for x, y in zip(pairs, pairs[1:], strict=False)]
+    steps = [y[0].middle - x[0].middle for x, y in pairwise(pairs)]
     return len(left) == len(right) == len(pairs) >= 3 and min(steps) > 1.8 * pairs[0][0].size
 
 
@@ -202,7 +236,8 @@ def _value(text: str) -> bool:
     """Whether a text is a number, a date or an amount rather than words."""
     seen = unmarked(text)
     signs = sum(c.isdigit() or c in "£$€¥%.,/:-–+() " for c in seen)
-    return bool(VALUE.search(seen)) and (signs > 0.5 * len(seen) or (len(seen) < 16 and len(seen.split()) <= 3))
+    few = sum(c.isdigit() for c in seen) > 0.15 * len(seen) and len(seen) < 16 and len(seen.split()) <= 3
+    return bool(VALUE.search(seen)) and (signs > 0.5 * len(seen) or few)
 
 
 def _prose(lines: Sequence[TextLine]) -> bool:
