@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from statistics import median
 
 import numpy as np
 
@@ -18,6 +19,7 @@ NARROW = 0.1  #: of a gutter's usual width, from which a strip is one
 USUAL = 0.5  #: ems that the usual gutter is wide
 SHEETS = 2.5  #: ems: an empty strip across that is as high parts sheets that stand one below the other
 STRIP = 1.6  #: ems: one that parts groups of short lines
+HEADS = 1.35  #: of the median height: boxes that are higher are heads
 JUTTING = 0.1  #: of the boxes may cross a gutter
 
 
@@ -27,7 +29,27 @@ def columns(boxes: Sequence[Box], gutter: float) -> list[list[int]]:
     Columns are read from left to right, each from the top. An empty strip separates two of them, however narrow, as
     what is read across has been joined before; `gutter` px is how wide one usually is.
     """
-    return _cut(list(range(len(boxes))), boxes, gutter)
+    return _cut(list(range(len(boxes))), _clipped(boxes), gutter)
+
+
+def _clipped(boxes: Sequence[Box]) -> Sequence[Box]:
+    """The boxes, with each that juts out to the right of its column, as long addresses do, clipped to it: one that
+    stands close between two others which begin where it does and both end at one place further in."""
+    if len(boxes) < 3:
+        return boxes
+    box = np.array(boxes)
+    out = list(boxes)
+    for i in np.argsort(box[:, 1]):
+        left, top, right, bottom = box[i]
+        height = bottom - top
+        same = np.abs(box[:, 0] - left) < 0.3 * height
+        above = box[same & (box[:, 3] < bottom - 0.5 * height) & (top - box[:, 3] < 0.6 * height)]
+        below = box[same & (box[:, 1] > top + 0.5 * height) & (box[:, 1] - bottom < 0.6 * height)]
+        if len(above) == len(below) == 1:
+            end = above[0, 2]
+            if abs(end - below[0, 2]) < 0.5 * height and right > end + 0.5 * height:
+                out[i] = (left, top, float(end), bottom)
+    return out
 
 
 def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
@@ -38,9 +60,12 @@ def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[in
         return [piece for sheet in sheets for piece in _cut(sheet, boxes, gutter)]
     pieces: list[list[int]] = []
     run: list[int] = []
-    bands = _divided(chosen, boxes, axis=1, gap=0)
-    # Bands that one and the same gutter divides make a run; a band across all columns ends it.
-    for band in bands:
+    tall = HEADS * median(boxes[i][3] - boxes[i][1] for i in chosen)
+    # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads of columns.
+    for band in _divided(chosen, boxes, axis=1, gap=0):
+        if run and len(band) > 1 and all(boxes[i][3] - boxes[i][1] > tall for i in band):
+            pieces += _columns(run, boxes, gutter)
+            run = []
         if run and len(_parts(run + band, boxes, gutter)) == 1:
             if len(_parts(run, boxes, gutter)) > 1:
                 pieces += _columns(run, boxes, gutter)

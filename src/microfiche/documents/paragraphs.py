@@ -23,6 +23,7 @@ FEW = 3  #: a column with fewer steps from line to line does not show how far ap
 WIDER = 1.28  #: times the step from line to line: a step that is wider parts two paragraphs
 INDENT = 0.8  #: ems by which the first line of a paragraph begins further in, at least
 SHORT = 26  #: letters of a line that may be one of an address
+SPEAKER = re.compile(r"^(\w[\w. -]{0,20}?)\s?[:：]\s")
 ENDS = (".", "!", "?", ":", "。", "！", "？", "：", ";", "؟", "।", "…")
 CLOSING = "\"'”’»)]）」』“"
 
@@ -159,6 +160,7 @@ class _Run:
         self.left, self.right = begin, end
         self.centred = _centred([line.box for line in self.lines], self.size)
         self.backward = sum(map(_backward, self.lines)) > 0.5 * len(self.lines)
+        self.speakers = _speakers(self.lines)
         self.early = [self._early(a, b) for a, b in pairwise(self.rows)]
 
     def paragraphs(self) -> list[Paragraph]:
@@ -170,7 +172,7 @@ class _Run:
                 out.append(([row], [], self.marks[i]))
             else:
                 out[-1][0].append(row)
-                out[-1][1].append(self._kept(i, verse))
+                out[-1][1].append(self._kept(i, verse, out[-1][2]))
         return [Paragraph(tuple(rows), tuple(kept), mark) for rows, kept, mark in out]
 
     def _start(self, box: Box) -> float:
@@ -206,19 +208,19 @@ class _Run:
             return ends[0] and all(x.box[2] - x.box[0] < 0.6 * self.width for x in self.lines)
         return sum(ends) >= 0.5 * len(ends)
 
-    def _kept(self, i: int, verse: bool) -> bool:
-        """Whether the line end before row `i`, within a paragraph, stays."""
+    def _kept(self, i: int, verse: bool, mark: Marker | None) -> bool:
+        """Whether the line end before row `i`, within a paragraph (of a list, if there is a `mark`), stays."""
         a, b = self.rows[i - 1], self.rows[i]
         if b.line.middle - a.line.middle < 0.4 * b.line.size:
             return False
-        return (verse and self.early[i - 1]) or (len(a.pieces) > 1 and len(b.pieces) > 1) or LEADER.search(a.line.text) is not None
+        return (verse and self.early[i - 1] and not mark) or (len(a.pieces) > 1 and len(b.pieces) > 1) or LEADER.search(a.line.text) is not None
 
     def _begins(self, i: int, group: tuple[list[Row], list[bool], Marker | None], verse: bool) -> bool:
         """Whether a paragraph begins at row `i`, after the rows of `group`."""
         a, b = self.rows[i - 1], self.rows[i]
         if b.line.middle - a.line.middle < 0.4 * b.line.size:
             return False
-        if self.marks[i]:
+        if self.marks[i] or self.speakers[i]:
             return True
         rows, _, mark = group
         start = self._start(b.line.box)
@@ -265,8 +267,17 @@ def _centred(boxes: Sequence[Box], size: float) -> bool:
     )
 
 
+def _speakers(lines: Sequence[TextLine]) -> list[bool]:
+    """For each line whether it begins with who speaks or what is asked ("Q:", "Anna:"), where several lines begin with
+    the same."""
+    said = [match[1] if (match := SPEAKER.match(line.text)) else "" for line in lines]
+    return [bool(who) and said.count(who) > 1 for who in said]
+
+
 def _backward(line: TextLine) -> bool:
     """Whether most letters of a line are of a script that is written from right to left."""
+    if line.text.isascii():
+        return False
     ways = [unicodedata.bidirectional(c) for c in line.text]
     back = sum(way in ("R", "AL") for way in ways)
     return back > sum(way == "L" for way in ways)

@@ -47,7 +47,8 @@ class Row:
 @dataclass
 class _Gap:
     """The strip between two pieces of a row, and the lines to its `left` and its `right`; `pairs` stand in one row.
-    `ends` are the lines of like type that cross it at its two ends, `others` those of other type on either side."""
+    `ends` are the lines of like type that cross it at its two ends, `others` those of smaller type
+    that stand below on either side."""
 
     left: list[TextLine]
     right: list[TextLine]
@@ -146,7 +147,7 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
                 gap.ends += [line] * (abs(line.size - a.size) < 0.2 * a.size)
                 break
             if abs(line.size - a.size) > 0.2 * a.size:
-                if step == 1:
+                if step == 1 and line.size < a.size:
                     gap.others[0 if before else 1].append(line)
                 continue
             side = 0 if before and (not behind or left - low < high - right) else 1

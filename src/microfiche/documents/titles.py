@@ -137,5 +137,4 @@ def _number_apart(row: Row) -> bool:
 
 def is_capital(text: str) -> bool:
     """Whether a text is written in capital letters alone."""
-    cased = [c for c in text if c.isupper() or c.islower()]
-    return len(cased) > 3 and all(c.isupper() for c in cased)
+    return text.isupper() and sum(map(str.isalpha, text)) > 3
