@@ -216,8 +216,8 @@ def _kinds(
         if paragraph is None:
             out.append(part)
             continue
-        before = out[k - 1] if k and parts[k - 1].column == part.column else None
-        after = parts[k + 1] if k + 1 < len(parts) and parts[k + 1].column == part.column else None
+        before = next((x for x in out[::-1] if _over(x.box, part.box)), None)
+        after = parts[k + 1] if k + 1 < len(parts) and _over(part.box, parts[k + 1].box) else None
         kind: Kind = "list" if paragraph.listed else "text"
         around = _surroundings(part, before, after, body, bold, capital)
         if _caption(part, floats, regions):
@@ -228,6 +228,11 @@ def _kinds(
             kind = "title"
         out.append(replace(part, kind=kind))
     return out
+
+
+def _over(a: Box, b: Box) -> bool:
+    """Whether box `a` stands above box `b`."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] + a[3] < b[1] + b[3]
 
 
 def _surroundings(

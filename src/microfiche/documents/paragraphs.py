@@ -159,6 +159,7 @@ class _Run:
         self.width = self.free or max(end, right) - left
         self.left, self.right = begin, end
         self.centred = _centred([line.box for line in self.lines], self.size)
+        self.ranged = _ranged([line.box for line in self.lines], self.size)
         self.backward = sum(map(_backward, self.lines)) > 0.5 * len(self.lines)
         self.speakers = _speakers(self.lines)
         self.early = [self._early(a, b) for a, b in pairwise(self.rows)]
@@ -202,8 +203,13 @@ class _Run:
         ends = [e for e, mark in zip(self.early, self.marks[1:], strict=True) if mark is None]
         if len(self.rows) < 2 or not ends:
             return False
-        if any(len(row.pieces) > 1 for row in self.rows):
+        if any(len(row.pieces) > 1 for row in self.rows) or self.ranged:
             return True
+        rights = [line.box[2] for line in self.lines[:-1]]
+        if any(line.text.endswith("\u00ad") for line in self.lines[:-1]) or (
+            len(rights) > 2 and sum(abs(a - b) < 0.15 * self.size for a, b in pairwise(rights)) > 0.4 * len(rights)
+        ):
+            return False
         if len(ends) == 1:
             return ends[0] and all(x.box[2] - x.box[0] < 0.6 * self.width for x in self.lines)
         return sum(ends) >= 0.5 * len(ends)
@@ -213,7 +219,9 @@ class _Run:
         a, b = self.rows[i - 1], self.rows[i]
         if b.line.middle - a.line.middle < 0.4 * b.line.size:
             return False
-        return (verse and self.early[i - 1] and not mark) or (len(a.pieces) > 1 and len(b.pieces) > 1) or LEADER.search(a.line.text) is not None
+        if mark:
+            return False
+        return (verse and (self.early[i - 1] or self.ranged)) or len(b.pieces) > 1 or LEADER.search(a.line.text) is not None
 
     def _begins(self, i: int, group: tuple[list[Row], list[bool], Marker | None], verse: bool) -> bool:
         """Whether a paragraph begins at row `i`, after the rows of `group`."""
@@ -224,6 +232,8 @@ class _Run:
             return True
         rows, _, mark = group
         start = self._start(b.line.box)
+        if len(a.pieces) > 1 and len(b.pieces) == 1 and abs(start - self._start(a.tail)) < 0.6 * self.size:
+            return False
         if mark:
             first = self._start(rows[0].line.box)
             if start > first + 0.3 * self.size:
@@ -231,8 +241,6 @@ class _Run:
             return self.early[i - 1] or len(rows) > 1 and self._start(rows[-1].line.box) > start + 0.5 * self.size
         ended = a.line.text.rstrip(CLOSING).endswith(ENDS)
         if verse:
-            if len(b.pieces) == 1 and len(a.pieces) > 1 and start > self._start(a.line.box) + self.size:
-                return False
             return not self.early[i - 1] and ended and self._indented(i, rows)
         if not self.centred and self._indented(i, rows):
             return True
@@ -265,6 +273,13 @@ def _centred(boxes: Sequence[Box], size: float) -> bool:
         max(middles) - min(middles) < 0.8 * size
         and max(lefts) - min(lefts) > 0.8 * size and max(rights) - min(rights) > 0.8 * size
     )
+
+
+def _ranged(boxes: Sequence[Box], size: float) -> bool:
+    """Whether lines have one right edge and no left one, as an address in a letter's head may."""
+    lefts, rights = [box[0] for box in boxes], [box[2] for box in boxes]
+    apart = sum(left > min(lefts) + size for left in lefts)
+    return len(boxes) > 2 and max(rights) - min(rights) < 0.3 * size and apart >= 0.5 * len(boxes)
 
 
 def _speakers(lines: Sequence[TextLine]) -> list[bool]:

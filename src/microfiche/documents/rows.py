@@ -151,7 +151,10 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
                     gap.others[0 if before else 1].append(line)
                 continue
             side = 0 if before and (not behind or left - low < high - right) else 1
-            if right <= widths[side][0] or left >= widths[side][1] or abs(left - (a, b)[side].box[0]) > NEAR * a.size:
+            first = (a, b)[side].box
+            if (right <= first[0] or left >= first[2]) and (
+                right <= widths[side][0] or left >= widths[side][1] or abs(left - first[0]) > NEAR * a.size
+            ):
                 continue  # in another column
             widths[side] = [min(widths[side][0], left), max(widths[side][1], right)]
             if side == 0:
@@ -188,7 +191,7 @@ def _levels(lines: Sequence[TextLine]) -> int:
 
 def _together(gap: _Gap) -> bool:
     """Whether what stands on both sides of a gap is read row by row."""
-    left, right, pairs = gap.left, gap.right, gap.pairs
+    left, right, pairs = _level(gap.left, gap.right), _level(gap.right, gap.left), gap.pairs
     if len(left) <= 1 and len(right) <= 1:
         (a, b), *_ = pairs
         heads = all(gap.others) and not _value(b.text)  # each of what stands below it
@@ -217,6 +220,11 @@ def _together(gap: _Gap) -> bool:
         return len(right) == len(pairs) or most([_begins(b, right) for _, b in pairs], 0.7)
     steps = [y[0].middle - x[0].middle for x, y in pairwise(pairs)]
     return len(left) == len(right) == len(pairs) >= 3 and min(steps) > 1.8 * pairs[0][0].size
+
+
+def _level(lines: Sequence[TextLine], others: Sequence[TextLine]) -> list[TextLine]:
+    """The lines beside which any of the others stands, wholly or in part."""
+    return [x for x in lines if any(y.box[1] < x.box[3] - 0.2 * x.size and x.box[1] + 0.2 * x.size < y.box[3] for y in others)]
 
 
 def _begins(line: TextLine, column: Sequence[TextLine]) -> bool:

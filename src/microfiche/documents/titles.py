@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from microfiche.documents.boxes import share
 from microfiche.documents.inline import unmarked
 from microfiche.documents.paragraphs import Paragraph
-from microfiche.documents.rows import LEADER, WIDE, Row, letters
+from microfiche.documents.rows import LEADER, WIDE, WIDEST_SPACE, Row, letters
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
 
@@ -127,14 +128,17 @@ def _possible(paragraph: Paragraph, text: str, ratio: float) -> bool:
         return False
     if paragraph.listed and not paragraph.listed.values:
         return False
-    return all(len(row.pieces) == 1 or _number_apart(row) for row in paragraph.rows)
+    return all(_one(row) for row in paragraph.rows)
 
 
-def _number_apart(row: Row) -> bool:
-    """Whether a row is a number and, some way behind it, a title."""
-    return len(row.pieces) == 2 and len(row.pieces[0].text) < 12 and NUMBERED.match(row.line.text) is not None
+def _one(row: Row) -> bool:
+    """Whether a row is one piece, a few set widely, or a number and, some way behind it, a title."""
+    widest = max((b.box[0] - a.box[2] for a, b in pairwise(row.pieces)), default=0.0)
+    numbered = len(row.pieces) == 2 and len(row.pieces[0].text) < 12 and NUMBERED.match(row.line.text) is not None
+    words = len(row.pieces) < 5 and letters(row.line) > 5 * len(row.pieces)
+    return numbered or (words and widest < WIDEST_SPACE * row.line.size)
 
 
 def is_capital(text: str) -> bool:
     """Whether a text is written in capital letters alone."""
-    return text.isupper() and sum(map(str.isalpha, text)) > 3
+    return text.isupper() and sum(map(str.isalpha, text)) > max(3, 0.7 * len(text.replace(" ", "")))
