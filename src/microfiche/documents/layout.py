@@ -217,7 +217,7 @@ def _kinds(
             out.append(part)
             continue
         before = next((x for x in out[::-1] if _over(x.box, part.box)), None)
-        after = parts[k + 1] if k + 1 < len(parts) and _over(part.box, parts[k + 1].box) else None
+        after = parts[k + 1] if k + 1 < len(parts) and parts[k + 1].box[1] > part.box[1] else None
         kind: Kind = "list" if paragraph.listed else "text"
         around = _surroundings(part, before, after, body, bold, capital)
         if _caption(part, floats, regions):

@@ -136,7 +136,7 @@ def _one(row: Row) -> bool:
     widest = max((b.box[0] - a.box[2] for a, b in pairwise(row.pieces)), default=0.0)
     numbered = len(row.pieces) == 2 and len(row.pieces[0].text) < 12 and NUMBERED.match(row.line.text) is not None
     words = len(row.pieces) < 5 and letters(row.line) > 5 * len(row.pieces)
-    return numbered or (words and widest < WIDEST_SPACE * row.line.size)
+    return (numbered and widest < 6 * row.line.size) or (words and widest < WIDEST_SPACE * row.line.size)
 
 
 def is_capital(text: str) -> bool:
