@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from microfiche.documents.boxes import columns
+from microfiche.documents.columns import columns
 from microfiche.documents.document import Block, Document, PageRead, finish
 from microfiche.documents.layout import blocks
 from microfiche.documents.tables import Cell, merged, ruled, table, table_text
@@ -79,7 +79,7 @@ def test_paragraphs_end_at_gaps_indents_and_short_lines() -> None:
 def test_words_divided_at_line_ends_are_put_together() -> None:
     lines = ["the micro-", "scope and the micro\u00ad", "fiche of well-", "Known makers"]
     rows = [TextLine(t, (100, 100 + PITCH * i, 300, 122 + PITCH * i), SIZE) for i, t in enumerate(lines)]
-    assert texts(blocks(rows, [], PAGE)) == ["the microscope and the microfiche of well- Known makers"]
+    assert texts(blocks(rows, [], PAGE)) == ["the micro\u00adscope and the micro\u00adfiche of well-Known makers"]
 
 
 def test_chinese_lines_are_joined_without_spaces() -> None:

@@ -1,12 +1,9 @@
-"""Boxes on a page: their geometry, and the order in which they are read.
-
-Works on boxes alone: what stands in them is not its business. Coordinates are pixels from the page's top left corner.
-"""
+"""Boxes on a page: their geometry. Coordinates are pixels from the page's top left corner."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from microfiche.page import Box
 
@@ -86,56 +83,3 @@ def turned_back(box: WholeBox, degrees: float, size: tuple[int, int]) -> WholeBo
     corners = [(x - x0, y - y0) for x in (box[0], box[2]) for y in (box[1], box[3])]
     left, top, right, bottom = rounded(around((cos * x - sin * y + x0, sin * x + cos * y + y0) for x, y in corners))
     return max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
-
-
-def columns(boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    """The indices of `boxes` in reading order, in pieces: each a column, or a part of the page across all columns.
-
-    Columns are read from left to right, each from the top; an empty strip more than `gutter` px wide separates two of
-    them. Recursive XY-cut (Nagy and Seth, 1984).
-    """
-    return _cut(list(range(len(boxes))), boxes, gutter)
-
-
-def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    if len(chosen) < 2:
-        return [chosen] if chosen else []
-    pieces: list[list[int]] = []
-    run: list[int] = []
-    # Bands that one and the same gutter divides make a run; a band across all columns ends it.
-    for band in _divided(chosen, boxes, axis=1, gap=0):
-        if run and not _gutters(run + band, boxes, gutter):
-            if _gutters(run, boxes, gutter):
-                pieces += _columns(run, boxes, gutter)
-                run = []
-            elif _gutters(band, boxes, gutter):
-                pieces.append(run)
-                run = []
-        run = run + band
-    return pieces + _columns(run, boxes, gutter)
-
-
-def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    parts = _divided(run, boxes, axis=0, gap=gutter)
-    if len(parts) == 1 or len(parts) == len(run):
-        return [run]  # one column, or one row
-    return [piece for part in parts for piece in _cut(part, boxes, gutter)]
-
-
-def _gutters(run: list[int], boxes: Sequence[Box], gutter: float) -> bool:
-    return len(_divided(run, boxes, axis=0, gap=gutter)) > 1
-
-
-def _divided(chosen: list[int], boxes: Sequence[Box], axis: int, gap: float) -> list[list[int]]:
-    """`chosen` along an axis (0 across, 1 down) in groups, between which an empty strip of more than `gap` px lies."""
-    groups: list[list[int]] = []
-    end = float("-inf")
-    for i in sorted(chosen, key=lambda i: (boxes[i][axis], boxes[i][1 - axis])):
-        low, high = boxes[i][axis], boxes[i][axis + 2]
-        # Lines set closely overlap a little; an overlap of less than 0.3 of the next one still ends a band.
-        if groups and low - end <= (gap if axis == 0 else -0.3 * (high - low)):
-            groups[-1].append(i)
-        else:
-            groups.append([i])
-        end = max(end, high)
-    return groups

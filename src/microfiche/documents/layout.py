@@ -8,34 +8,57 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import pairwise
-from statistics import median
+from itertools import groupby, pairwise
 
 from PIL import Image
 
-from microfiche.documents.boxes import columns, rounded, share, union
-from microfiche.documents.document import FURNITURE, Block, Kind, continued
-from microfiche.documents.tables import CAPTION, solids, table, with_fractions
-from microfiche.documents.text_lines import BULLETS, MARKER, Region, TextLine
+from microfiche.documents import inline
+from microfiche.documents.boxes import rounded, share, union
+from microfiche.documents.columns import USUAL, columns
+from microfiche.documents.document import Block, Kind
+from microfiche.documents.listings import listed_rows, listing, typewritten
+from microfiche.documents.lists import Marker, list_text
+from microfiche.documents.paragraphs import Paragraph, joined, paragraphs
+from microfiche.documents.rows import Row, divided, letters, rows, with_capitals
+from microfiche.documents.tables import solids, table, with_fractions
+from microfiche.documents.text_lines import Region, TextLine
+from microfiche.documents.titles import Surroundings, is_capital, is_title
 from microfiche.page import Box
 
-PAGE_NUMBER = re.compile(r"^[\W_]*(page\s*)?(\d{1,4}|[ivxlc]{1,6})([\W_]*(of|/)\s*\d{1,4})?[\W_]*$", re.IGNORECASE)
-LEADER = re.compile(r"(\.\s?){5,}")
 FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
-WIDEST_SPACE = 2.2  #: ems between two words of a justified line, at most
-GUTTER = 0.5  #: ems between two columns, at least
-FEW = 3  #: a column with fewer steps from line to line does not show how far apart its lines stand
-MARGIN = 0.08  #: of the page's height, in which a number alone is the page's
+CAPTION = re.compile(
+    r"^(figures?|figs?\.|tables?|tab\.|plate|chart|scheme|photo|listing|algorithm|box|exhibit|abbildung|abb\.|tabelle"
+    r"|tableau|figura|fig\.|tabla|tabella|рис\.|рисунок|таблица|图|圖|表|図)\s*([A-Z]?\d+([.\-–]\d+)*[a-z]?|[IVX]+)\s*"
+    r"([.:：|—–]|\s|$)",
+    re.IGNORECASE,
+)
+NOTE = re.compile(rf"^({inline.RAISED[0]}|[*†‡§¶]|\d{{1,3}}\s|\[\d+\]\s)")
+MARGIN = 0.09  #: of the page's height, in which heads and feet stand
+APART = 0.9  #: ems between a head or a foot and the text, at least
+SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
 
 
 @dataclass(frozen=True)
 class _Item:
-    """A line, or a region that is laid out as one: `kind` is what its region says."""
+    """A row, or a table, figure or formula with the lines in it."""
 
     box: Box
     kind: Kind
     lines: tuple[TextLine, ...]
+    row: Row | None = None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What becomes a block, or an item of a list: a paragraph, a listing, or a table, figure or formula; and the edges
+    of its column."""
+
+    kind: Kind
+    box: Box
+    lines: tuple[TextLine, ...]
+    column: tuple[float, float, float]
+    paragraph: Paragraph | None = None
+    text: str = ""
 
 
 def blocks(
@@ -45,83 +68,42 @@ def blocks(
     rules: Sequence[Box] = (),
     images: Sequence[Box] = (),
 ) -> list[Block]:
-    """The blocks of a page that looks like `picture` and on which `lines` stand."""
-    lines = _whole_rows(_divided(lines, regions), regions)
-    body, size = _body_size(lines), picture.size
+    """The blocks of a page that looks like `picture` and on which `lines` stand.
+
+    Every line is in one of them. Heads and feet are blocks like others, in their place: what they are is seen from all
+    pages. `regions` may be empty.
+    """
+    lines = divided(with_capitals(lines), regions)
+    body = body_size(lines)
     solid = solids(lines, regions, rules, images, picture, body)
-    items = _items(lines, solid, regions, rules, size, body)
-    furniture = [_block([item], body) for item in items if item.kind in FURNITURE]
-    main = [item for item in items if item.kind not in FURNITURE]
-    out: list[Block] = []
-    for column in columns([item.box for item in main], gutter=GUTTER * body):
-        out += _paragraphs([main[i] for i in column], body)
-    heads = [b for b in furniture if b.kind == "header"]
-    return [*heads, *_lists(out), *(b for b in furniture if b.kind == "footer")]
+    items = _items(lines, solid, rules)
+    typed = typewritten(lines)
+    parts: list[_Part] = []
+    for part in _head_text_foot(items, picture.height, body):
+        for column in columns([item.box for item in part], gutter=USUAL * body):
+            chosen = [part[i] for i in column]
+            parts += _parts(chosen, _edges(chosen, items), typed)
+    return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
 
 
-def _divided(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:
-    """The lines, with each that reaches from one region of text into another beside it, as OCR may across a gutter,
-    divided at the space nearest to the gutter."""
-    out = []
-    texts = [r.box for r in regions if r.kind == "text"]
-    for line in lines:
-        over = sorted(box for box in texts if share(line.box, box) > 0.15 and box[1] < line.middle < box[3])
-        spaces = [m.start() for m in re.finditer(" ", line.text)]
-        if len(over) == 2 and over[0][2] < over[1][0] and spaces:
-            left, top, right, bottom = line.box
-            middle = ((over[0][2] + over[1][0]) / 2 - left) / (right - left)
-            at = min(spaces, key=lambda i: abs(i / len(line.text) - middle))
-            out.append(replace(line, text=line.text[:at], box=(left, top, over[0][2], bottom)))
-            out.append(replace(line, text=line.text[at + 1 :], box=(over[1][0], top, right, bottom)))
-        else:
-            out.append(line)
-    return out
-
-
-def _whole_rows(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:
-    """The lines, with pieces of one row joined where only wide spaces lie between them in a region of running text."""
-    out = list(lines)
-    for region in regions:
-        if region.kind in ("table", "figure", "formula"):
-            continue
-        inside = sorted((line for line in out if share(line.box, region.box) > 0.5), key=lambda line: line.box[0])
-        for line in inside:
-            before = [
-                x for x in out
-                if x in inside and x is not line and abs(x.middle - line.middle) < 0.3 * line.size
-                and 0 <= line.box[0] - x.box[2] < WIDEST_SPACE * line.size
-            ]
-            if before:
-                first = before[-1]
-                whole = replace(first, text=f"{first.text} {line.text}", box=union([first.box, line.box]),
-                                confidence=min(first.confidence, line.confidence))
-                out[out.index(first)] = whole
-                out.remove(line)
-                inside = [whole if x is first else x for x in inside]
-    return out
-
-
-def _body_size(lines: Sequence[TextLine]) -> float:
-    """The size that most characters have."""
+def body_size(lines: Sequence[TextLine]) -> float:
+    """The size of running text, px: that which most characters have; sizes that differ by 3 % count as one."""
     sizes = sorted((line.size, len(line.text)) for line in lines)
-    half = sum(n for _, n in sizes) / 2
-    for size, n in sizes:
-        half -= n
-        if half <= 0:
-            return size
-    return 20.0
+    best, most, count, first = 20.0, 0, 0, 0
+    for size, length in sizes:
+        count += length
+        while sizes[first][0] < 0.97 * size:
+            count -= sizes[first][1]
+            first += 1
+        if count > most:
+            best, most = (sizes[first][0] + size) / 2, count
+    return best
 
 
-def _items(
-    lines: Sequence[TextLine],
-    solid: Sequence[tuple[Kind, Box]],
-    regions: Sequence[Region],
-    rules: Sequence[Box],
-    size: tuple[int, int],
-    body: float,
-) -> list[_Item]:
+def _items(lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box]) -> list[_Item]:
+    """What is put in order: rows of free lines, and solids with the lines in them."""
     held: list[list[TextLine]] = [[] for _ in solid]
-    items: list[_Item] = []
+    free: list[TextLine] = []
     for line in lines:
         into = [k for k, (_, box) in enumerate(solid) if share(line.box, box) > 0.5]
         beside = [
@@ -131,13 +113,12 @@ def _items(
         if into or beside:
             held[(into or beside)[0]].append(line)
         else:
-            items.append(_Item(line.box, _kind(line, regions, solid, size, body), (line,)))
+            free.append(line)
+    items = [_Item(row.line.box, "text", (row.line,), row) for row in rows(free)]
     for (kind, box), inside in zip(solid, held, strict=True):
-        around = union([box, *(line.box for line in inside)])
-        if kind == "table" and not inside:
-            kind = "figure"
-        items.append(_Item(around, kind, tuple(inside)))
-    return [_arranged(item, rules) for item in items]
+        whole = union([box, *(line.box for line in inside)])
+        items.append(_arranged(_Item(whole, "figure" if kind == "table" and not inside else kind, tuple(inside)), rules))
+    return items
 
 
 def _arranged(item: _Item, rules: Sequence[Box]) -> _Item:
@@ -145,140 +126,213 @@ def _arranged(item: _Item, rules: Sequence[Box]) -> _Item:
     match item.kind:
         case "table":
             text = table(item.lines, rules, item.box)
-            whole = TextLine(text, item.box, item.lines[0].size, confidence=_confidence(item.lines))
-            return replace(item, lines=(whole,))
+            count = sum(len(line.text) for line in item.lines)
+            sure = sum(line.confidence * len(line.text) for line in item.lines) / max(1, count)
+            return replace(item, lines=(TextLine(text, item.box, item.lines[0].size, confidence=sure),))
         case "formula":
             return replace(item, lines=tuple(with_fractions(item.lines, rules)))
         case _:
             return item
 
 
-def _kind(
-    line: TextLine, regions: Sequence[Region], solid: Sequence[tuple[Kind, Box]], size: tuple[int, int], body: float
-) -> Kind:
-    over = [r for r in regions if share(line.box, r.box) > 0.5]
-    said = max(over, key=lambda r: r.score).kind if over else "text"
-    edge = line.box[3] < MARGIN * size[1] or line.box[1] > (1 - MARGIN) * size[1]
-    outer = line.box[3] < 1.5 * MARGIN * size[1] or line.box[1] > (1 - 1.5 * MARGIN) * size[1]
-    if (said in FURNITURE and outer and line.size < 1.15 * body) or (edge and PAGE_NUMBER.match(line.text)):
-        return "header" if line.middle < size[1] / 2 else "footer"
-    near = [
-        box for kind, box in solid
-        if kind != "formula" and box[0] < line.box[2] and line.box[0] < box[2]
-        and box[1] - 4 * line.size < line.middle < box[3] + 4 * line.size
-    ]
-    if CAPTION.match(line.text) or (said == "caption" and near):
-        return "caption"
-    marker = MARKER.match(line.text)
-    if marker and line.size < 1.1 * body and not line.bold and (marker[1][0] in BULLETS or said != "title"):
-        return "text"
-    if LEADER.search(line.text) or not any(c.isalpha() for c in line.text):
-        return "text"
-    hinted = said == "title" or (line.bold and any(r.kind == "title" for r in over))
-    if hinted or line.size > 1.2 * body:
-        return "title"
-    return "text"
+def _head_text_foot(items: Sequence[_Item], height: int, body: float) -> list[list[_Item]]:
+    """The items in up to three parts: the row in the upper margin, what is between, and the row in the lower margin."""
+    ordered = sorted(items, key=lambda item: item.box[1] + item.box[3])
+    head, foot = _margin(ordered, height, body, 1), _margin(ordered[::-1], height, body, -1)
+    between = [item for item in ordered if item not in head and item not in foot]
+    return [part for part in (head, between, foot) if part] if between else [list(items)] if items else []
 
 
-def _paragraphs(column: Sequence[_Item], body: float) -> list[Block]:
-    """The blocks of one column, its items from the top."""
-    out: list[Block] = []
-    group: list[_Item] = []
-    left = min(item.box[0] for item in column)
-    right = max(item.box[2] for item in column)
-    rows = _rows(column)
-    texts = [item for item in rows if item.kind == "text"]
-    steps = [b.lines[0].middle - a.lines[0].middle for a, b in pairwise(texts)]
-    steps = sorted(s for s in steps if 0.5 * body < s < 3 * body) or [1.3 * body]
-    pitch = steps[len(steps) // 4]
-    if len(steps) < FEW:
-        pitch = min(pitch, 1.3 * body)
-    for item in rows:
-        if group and _breaks(group, item, left, right, pitch):
-            out.append(_block(group, body))
-            group = []
-        group.append(item)
-    return [*out, _block(group, body)]
+def _margin(ordered: Sequence[_Item], height: int, body: float, way: int) -> list[_Item]:
+    """The row that stands alone in the margin from which `ordered` begins, downwards (way 1) or upwards (-1)."""
+    if not ordered or any(item.row is None for item in ordered[:1]):
+        return []
+    first = ordered[0]
+    edge = first.box[3] if way == 1 else height - first.box[1]
+    if edge > MARGIN * height:
+        return []
+    row = [x for x in ordered if x.row and first.box[1] < (x.box[1] + x.box[3]) / 2 < first.box[3]]
+    rest = [x for x in ordered if x not in row]
+    if not rest:
+        return []
+    space = min(x.box[1] for x in rest) - first.box[3] if way == 1 else first.box[1] - max(x.box[3] for x in rest)
+    return row if space > APART * body else []
 
 
-def _rows(column: Sequence[_Item]) -> list[_Item]:
-    """The items from the top down, and within a row from the left."""
-    rows: list[list[_Item]] = []
-    for item in sorted(column, key=lambda item: item.box[1] + item.box[3]):
-        last = rows[-1][-1].box if rows else None
-        if last and abs(last[1] + last[3] - item.box[1] - item.box[3]) < 0.6 * (last[3] - last[1]):
-            rows[-1].append(item)
-        else:
-            rows.append([item])
-    return [item for row in rows for item in sorted(row, key=lambda item: item.box[0])]
+def _edges(column: Sequence[_Item], items: Sequence[_Item]) -> tuple[float, float, float]:
+    """The left and the right edge of a column, and the width that its lines could have before they met others."""
+    left, top, right, bottom = union([item.box for item in column])
+    level = [x.box for x in items if x.box[1] < bottom and top < x.box[3]]
+    start = max((box[2] for box in level if box[2] <= left), default=min(x.box[0] for x in items))
+    end = min((box[0] for box in level if box[0] >= right), default=max(x.box[2] for x in items))
+    return left, right, end - start
 
 
-def _breaks(group: Sequence[_Item], item: _Item, left: float, right: float, pitch: float) -> bool:
-    """Whether a new block begins with `item`, in a column from `left` to `right` whose lines stand `pitch` apart."""
-    last = group[-1]
-    if item.kind != last.kind or item.kind in ("table", "figure", "formula"):
-        return True
-    before, line = last.lines[-1], item.lines[0]
-    if abs(line.size - before.size) > 0.18 * max(line.size, before.size):
-        return True
-    step = line.middle - before.middle
-    if step < 0.4 * line.size:
-        return False
-    if item.kind == "caption" and CAPTION.match(line.text):
-        return True
-    if item.kind != "text":
-        return step > 1.8 * max(line.size, before.size)
-    if MARKER.match(line.text) or LEADER.search(before.text) or step > 1.28 * pitch:
-        return True
-    listed = bool(MARKER.match(group[0].lines[0].text))
-    if listed and line.box[0] > group[0].box[0] + 0.3 * line.size:
-        return False
-    if line.box[0] > left + 0.8 * line.size and before.box[0] < left + 0.4 * line.size:
-        return True
-    word = line.text.split(maxsplit=1)[0]
-    fits = len(word) / max(1, len(line.text)) * (line.box[2] - line.box[0]) + 1.2 * line.size < right - before.box[2]
-    return fits and before.text.rstrip("\"'”’)")[-1:] in (".", "!", "?", ":", "。", "！", "？", "：")
-
-
-def _block(group: Sequence[_Item], body: float) -> Block:
-    kind, lines = group[0].kind, [line for item in group for line in item.lines]
-    text = joined([line.text for line in lines]) if kind != "table" else lines[0].text
-    if kind == "text" and text[:1] in ("#", ">"):
-        text = "\\" + text
-    return Block(
-        kind=kind,
-        box=rounded(union(item.box for item in group)),
-        text=text,
-        confidence=round(_confidence(lines), 4) if lines else None,
-        size=round(median(line.size for line in lines) / body, 3) if kind == "title" else None,
-    )
-
-
-def _confidence(lines: Sequence[TextLine]) -> float:
-    total = sum(len(line.text) for line in lines)
-    return sum(line.confidence * len(line.text) for line in lines) / max(1, total)
-
-
-def _lists(found: Sequence[Block]) -> list[Block]:
-    """The blocks, with list items that follow each other joined into one list."""
-    out: list[Block] = []
-    for block in found:
-        match = MARKER.match(block.text) if block.kind == "text" else None
-        if not match:
-            out.append(block)
+def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bool) -> list[_Part]:
+    """The parts of one column, from the top."""
+    ordered = _in_rows(column)
+    out: list[_Part] = []
+    for alone, several in groupby(ordered, key=lambda item: item.row is None):
+        if alone:
+            out += [_Part(item.kind, item.box, item.lines, edges) for item in several]
             continue
-        mark = match[1]
-        item = f"{'-' if mark[0] in BULLETS + '-' else mark} {block.text[match.end():]}"
-        block = block.model_copy(update={"kind": "list", "text": item})
-        if out and out[-1].kind == "list" and block.box[1] >= out[-1].box[1]:
-            last = out[-1]
-            both = rounded(union([last.box, block.box]))
-            out[-1] = last.model_copy(update={"text": f"{last.text}\n{item}", "box": both})
-        else:
-            out.append(block)
+        free = [item.row for item in several if item.row]
+        code = listed_rows(free, typed, edges[1])
+        for is_code, run in groupby(zip(free, code, strict=True), key=lambda pair: pair[1]):
+            its = [row for row, _ in run]
+            if is_code:
+                found = tuple(row.line for row in its)
+                out.append(_Part("code", union([x.box for x in found]), found, edges, text=listing(its)))
+            else:
+                for paragraph in paragraphs(its, edges):
+                    box = union([x.box for x in paragraph.lines])
+                    out.append(_Part("text", box, tuple(paragraph.lines), edges, paragraph))
     return out
 
 
-def joined(lines: Sequence[str]) -> str:
-    """The lines as running text."""
-    return reduce(continued, lines, "").replace("\u00ad", "")
+def _in_rows(column: Sequence[_Item]) -> list[_Item]:
+    """The items from the top down, and within a row from the left."""
+    lines: list[list[_Item]] = []
+    for item in sorted(column, key=lambda item: item.box[1] + item.box[3]):
+        last = lines[-1][-1].box if lines else None
+        if last and abs(last[1] + last[3] - item.box[1] - item.box[3]) < 0.6 * (last[3] - last[1]):
+            lines[-1].append(item)
+        else:
+            lines.append([item])
+    return [item for row in lines for item in sorted(row, key=lambda item: item.box[0])]
+
+
+def _kinds(
+    parts: Sequence[_Part], lines: Sequence[TextLine], regions: Sequence[Region], height: int, body: float
+) -> list[_Part]:
+    """The parts, with each paragraph called what it is: caption, footnote, title, list or text."""
+    count = max(1, sum(len(line.text) for line in lines))
+    bold = sum(len(line.text) for line in lines if line.bold) > 0.5 * count
+    capital = sum(len(line.text) for line in lines if is_capital(line.text)) > 0.5 * count
+    floats = [part.box for part in parts if part.kind in ("figure", "table")]
+    out: list[_Part] = []
+    for k, part in enumerate(parts):
+        paragraph = part.paragraph
+        if paragraph is None:
+            out.append(part)
+            continue
+        before = next((x for x in out[::-1] if _over(x.box, part.box)), None)
+        after = parts[k + 1] if k + 1 < len(parts) and parts[k + 1].box[1] > part.box[1] else None
+        kind: Kind = "list" if paragraph.listed else "text"
+        around = _surroundings(part, before, after, body, bold, capital)
+        if _caption(part, floats, regions):
+            kind = "caption"
+        elif _footnote(part, height, body, parts[k + 1 :]):
+            kind = "footnote"
+        elif is_title(paragraph, around, regions):
+            kind = "title"
+        out.append(replace(part, kind=kind))
+    return out
+
+
+def _over(a: Box, b: Box) -> bool:
+    """Whether box `a` stands above box `b`."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] + a[3] < b[1] + b[3]
+
+
+def _surroundings(
+    part: _Part, before: _Part | None, after: _Part | None, body: float, bold: bool, capital: bool
+) -> Surroundings:
+    paragraph = part.paragraph
+    assert paragraph is not None
+
+    def same(other: _Part | None) -> bool:
+        its = other.paragraph if other else None
+        return (
+            its is not None and abs(its.size - paragraph.size) < 0.08 * paragraph.size and its.bold == paragraph.bold
+            and is_capital(its.text) == is_capital(paragraph.text)
+        )
+
+    size = paragraph.size
+    prose = (
+        after is not None and not (after.paragraph and after.paragraph.listed and paragraph.listed)
+        and sum(map(letters, after.lines)) > 1.5 * sum(map(letters, part.lines))
+        and (len(after.lines) > 1 or not same(after))
+    )
+    return Surroundings(
+        body, bold, capital, part.column[:2],
+        (part.box[1] - before.box[3]) / size if before else None,
+        (after.box[1] - part.box[3]) / size if after else None,
+        same(before), same(after), prose, before is not None and before.kind == "title" and before.lines[0].size > size,
+    )
+
+
+def _caption(part: _Part, floats: Sequence[Box], regions: Sequence[Region]) -> bool:
+    """Whether a paragraph is the caption of a figure or a table."""
+    first, size = part.lines[0], part.lines[0].size
+    text = inline.unmarked(first.text)
+    near = any(
+        box[0] < part.box[2] + 2 * size and part.box[0] - 2 * size < box[2]
+        and box[1] - 3 * size < part.box[3] and part.box[1] < box[3] + 3 * size
+        for box in floats
+    )
+    match = CAPTION.match(text)
+    if match:
+        rest = text[match.end() :].strip()
+        return match[4] not in ("", " ") or not rest or (near and not rest[:1].islower())
+    said = any(r.kind == "caption" and share(part.box, r.box) > 0.5 for r in regions)
+    return said and near and len(part.lines) < 8
+
+
+def _footnote(part: _Part, height: int, body: float, below: Sequence[_Part]) -> bool:
+    """Whether a paragraph is a footnote: small type at the page's foot, and no running text below."""
+    paragraph = part.paragraph
+    assert paragraph is not None
+    if paragraph.size > SMALL * body or part.box[1] < 0.5 * height:
+        return False
+    lower = [x for x in below if x.box[1] > part.box[3] and x.box[0] < part.box[2] and part.box[0] < x.box[2]]
+    if any(x.paragraph is None or (x.paragraph.size > SMALL * body and x.box[3] < 0.9 * height) for x in lower):
+        return False
+    return NOTE.match(paragraph.lines[0].text) is not None
+
+
+def _blocks(parts: Sequence[_Part], body: float) -> list[Block]:
+    """The blocks that parts become, with items of a list that follow each other joined."""
+    out: list[Block] = []
+    k = 0
+    while k < len(parts):
+        run = [parts[k]]
+        if run[0].kind == "list":
+            while k + len(run) < len(parts) and parts[k + len(run)].kind == "list":
+                run.append(parts[k + len(run)])
+        k += len(run)
+        out.append(_block(run, body))
+    return out
+
+
+def _block(run: Sequence[_Part], body: float) -> Block:
+    part = run[0]
+    lines = [line for x in run for line in x.lines]
+    match part.kind:
+        case "list":
+            text = list_text([_entry(x) for x in run], body)
+        case "code":
+            text = part.text
+        case "table":
+            text = part.lines[0].text
+        case "title" if part.paragraph:
+            text = inline.markdown(joined([line.text for line in part.lines]))
+        case _ if part.paragraph:
+            text = inline.markdown(part.paragraph.text)
+        case _:
+            text = inline.markdown(joined([line.text for line in part.lines]))
+    count = sum(len(line.text) for line in lines)
+    sure = sum(line.confidence * len(line.text) for line in lines) / max(1, count)
+    return Block(
+        kind=part.kind,
+        box=rounded(union(x.box for x in run)),
+        text=text,
+        confidence=round(sure, 4) if lines else None,
+        size=round(part.paragraph.size / body, 3) if part.kind == "title" and part.paragraph else None,
+    )
+
+
+def _entry(part: _Part) -> tuple[Marker, float, str]:
+    assert part.paragraph is not None and part.paragraph.listed is not None
+    mark = part.paragraph.listed
+    return mark, part.box[0], inline.markdown(part.paragraph.text[mark.length :])

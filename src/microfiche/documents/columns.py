@@ -1,0 +1,213 @@
+"""Reading order: the columns of a page, each from its top, found from boxes alone.
+
+Recursive XY-cut (Nagy and Seth, 1984); where neither an empty strip down nor one across divides a part of the page,
+the partial order of Breuel ("High Performance Document Layout Analysis", 2003, section 4.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+
+import numpy as np
+
+from microfiche.page import Box
+
+FEW_LINES = 3  #: on either side of a gutter that others jut over, at least
+NARROW = 0.1  #: of a gutter's usual width, from which a strip is one
+USUAL = 0.5  #: ems that the usual gutter is wide
+SHEETS = 2.5  #: ems: an empty strip across that is as high parts sheets that stand one below the other
+STRIP = 1.6  #: ems: one that parts groups of short lines
+HEADS = 1.35  #: of the median height: boxes that are higher are heads
+JUTTING = 0.1  #: of the boxes may cross a gutter
+
+
+def columns(boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """The indices of `boxes` in reading order, in pieces: each a column, or a part of the page across all columns.
+
+    Columns are read from left to right, each from the top. An empty strip separates two of them, however narrow, as
+    what is read across has been joined before; `gutter` px is how wide one usually is.
+    """
+    return _cut(list(range(len(boxes))), _clipped(boxes), gutter)
+
+
+def _clipped(boxes: Sequence[Box]) -> Sequence[Box]:
+    """The boxes, with each that juts out to the right of its column, as long addresses do, clipped to it: one that
+    stands close between two others which begin where it does and both end at one place further in."""
+    if len(boxes) < 3:
+        return boxes
+    box = np.array(boxes)
+    out = list(boxes)
+    for i in np.argsort(box[:, 1]):
+        left, top, right, bottom = box[i]
+        height = bottom - top
+        same = np.abs(box[:, 0] - left) < 0.3 * height
+        above = box[same & (box[:, 3] < bottom - 0.5 * height) & (top - box[:, 3] < 0.6 * height)]
+        below = box[same & (box[:, 1] > top + 0.5 * height) & (box[:, 1] - bottom < 0.6 * height)]
+        if len(above) == len(below) == 1:
+            end = above[0, 2]
+            if abs(end - below[0, 2]) < 0.5 * height and right > end + 0.5 * height:
+                out[i] = (left, top, float(end), bottom)
+    return out
+
+
+def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    if len(chosen) < 2:
+        return [chosen] if chosen else []
+    sheets = _sheets(chosen, boxes, gutter)
+    if len(sheets) > 1:
+        return [piece for sheet in sheets for piece in _cut(sheet, boxes, gutter)]
+    pieces: list[list[int]] = []
+    run: list[int] = []
+    tall = HEADS * median(boxes[i][3] - boxes[i][1] for i in chosen)
+    # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads of columns.
+    for band in _divided(chosen, boxes, axis=1, gap=0):
+        if run and len(band) > 1 and all(boxes[i][3] - boxes[i][1] > tall for i in band):
+            pieces += _columns(run, boxes, gutter)
+            run = []
+        if run and len(_parts(run + band, boxes, gutter)) == 1:
+            if len(_parts(run, boxes, gutter)) > 1:
+                pieces += _columns(run, boxes, gutter)
+                run = []
+            elif len(_parts(band, boxes, gutter)) > 1:
+                pieces += _columns(run, boxes, gutter)
+                run = []
+        run = run + band
+    return pieces + _columns(run, boxes, gutter)
+
+
+def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    parts = _parts(run, boxes, gutter)
+    if len(parts) == len(run):
+        return [run]  # one row
+    if len(parts) > 1:
+        sheets = _sheets(run, boxes, gutter)
+        if len(sheets) > 1:
+            return [piece for sheet in sheets for piece in _cut(sheet, boxes, gutter)]
+        return [piece for part in parts for piece in _cut(part, boxes, gutter)]
+    if not _beside(run, boxes):
+        return [run]
+    sides = _around_jutting(run, boxes, gutter)
+    if sides:
+        return [piece for side in sides for piece in _cut(side, boxes, gutter)]
+    return list(_in_order(run, boxes))
+
+
+def _sheets(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """`chosen` in groups, one below the other, between which an empty strip across is higher than the gutters in them
+    are wide. Where the columns are no running text, lower strips part them too, if one of the columns ends there."""
+    em = gutter / USUAL
+    bands = _divided(chosen, boxes, axis=1, gap=STRIP * em)
+    if len(bands) < 2:
+        return [chosen]
+    high = SHEETS * em
+    widths = [width for band in bands for width in _widths(band, boxes, gutter)]
+    if widths:
+        sheets = _divided(chosen, boxes, axis=1, gap=max(high, 0.8 * min(widths)))
+        if len(sheets) > 1:
+            return sheets
+    parts = _parts(chosen, boxes, gutter)
+    if len(parts) < 2 or any(_filled(part, boxes) for part in parts):
+        return [chosen]
+    groups: list[list[int]] = [bands[0]]
+    for band in bands[1:]:
+        if any(_ends(part, groups[-1], band) for part in parts):
+            groups.append(band)
+        else:
+            groups[-1] = groups[-1] + band
+    return groups
+
+
+def _ends(part: Sequence[int], above: Sequence[int], below: Sequence[int]) -> bool:
+    """Whether of what is above and below a strip only one lies in a column."""
+    return set(part).isdisjoint(above) != set(part).isdisjoint(below)
+
+
+def _filled(part: Sequence[int], boxes: Sequence[Box]) -> bool:
+    """Whether most of the boxes are about as wide as their column, as lines of running text are."""
+    left, right = min(boxes[i][0] for i in part), max(boxes[i][2] for i in part)
+    return len(part) > 3 and sum(boxes[i][2] > right - 0.15 * (right - left) for i in part) >= 0.5 * len(part)
+
+
+def _widths(run: list[int], boxes: Sequence[Box], gutter: float) -> list[float]:
+    return [
+        min(boxes[i][0] for i in right) - max(boxes[i][2] for i in left)
+        for left, right in pairwise(_parts(run, boxes, gutter))
+    ]
+
+
+def _parts(run: Sequence[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+    """`run` in columns."""
+    return _divided(run, boxes, axis=0, gap=NARROW * gutter)
+
+
+def _divided(chosen: Sequence[int], boxes: Sequence[Box], axis: int, gap: float) -> list[list[int]]:
+    """`chosen` along an axis (0 across, 1 down) in groups, between which an empty strip of more than `gap` px lies."""
+    groups: list[list[int]] = []
+    end = float("-inf")
+    for i in sorted(chosen, key=lambda i: (boxes[i][axis], boxes[i][1 - axis])):
+        low, high = boxes[i][axis], boxes[i][axis + 2]
+        # Lines set closely overlap a little; an overlap of less than 0.3 of the next one still ends a band.
+        if groups and low - end <= (gap if gap or axis == 0 else -0.3 * (high - low)):
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+        end = max(end, high)
+    return groups
+
+
+def _beside(run: Sequence[int], boxes: Sequence[Box]) -> bool:
+    """Whether any two boxes of `run` stand beside each other."""
+    box = np.array([boxes[i] for i in run])
+    middle = (box[:, 1] + box[:, 3]) / 2
+    level = (box[:, None, 1] < middle) & (middle < box[:, None, 3])  # (n, n): the middle of one within the other
+    return bool((level & (box[:, None, 2] <= box[:, 0])).any())
+
+
+def _around_jutting(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]] | None:
+    """`run` in two columns, though a few lines of the left one jut over the gutter; None where there is none."""
+    box = np.array([boxes[i] for i in run])
+    best: tuple[int, float] | None = None
+    for x in np.unique(box[:, 0]):  # a column begins where its lines begin
+        at = x - NARROW * gutter
+        left, right = box[:, 2] <= at, box[:, 0] >= at
+        crossing = int((~left & ~right).sum())
+        if crossing <= max(1, JUTTING * len(run)) and min(left.sum(), right.sum()) >= max(FEW_LINES, 3 * crossing):
+            best = min(best or (crossing, at), (crossing, at))
+    if best is None:
+        return None
+    at = best[1]
+    parts: list[list[int]] = [[], []]
+    for i in run:
+        parts[0 if boxes[i][0] < at else 1].append(i)
+    return parts
+
+
+def _in_order(run: Sequence[int], boxes: Sequence[Box]) -> Iterator[list[int]]:
+    """`run` in Breuel's order, in pieces whose boxes stand one below the other: a box comes before those below it, and
+    before those to its right unless a box that is as wide as both stands between their heights."""
+    run = sorted(run, key=lambda i: (boxes[i][1] + boxes[i][3], boxes[i][0]))
+    box = np.array([boxes[i] for i in run])
+    middle = (box[:, 1] + box[:, 3]) / 2
+    width = box[:, 2] - box[:, 0]
+    shared = np.minimum(box[:, None, 2], box[:, 2]) - np.maximum(box[:, None, 0], box[:, 0])
+    over = shared > 0.1 * np.minimum(width[:, None], width)  # (n, n): one stands above the other
+    before = over & (middle[:, None] < middle)
+    for a, b in np.argwhere(~over & (box[:, None, 0] < box[None, :, 0])):
+        low, high = sorted((middle[a], middle[b]))
+        before[a, b] = not (over[a] & over[b] & (low < middle) & (middle < high)).any()
+    np.fill_diagonal(before, False)
+    left = list(range(len(run)))
+    piece: list[int] = []
+    while left:
+        waiting = before[np.ix_(left, left)].sum(axis=0)
+        ready = [k for k, n in zip(left, waiting, strict=True) if n == waiting.min()]
+        below = [k for k in ready if piece and over[piece[-1], k] and middle[piece[-1]] < middle[k]]
+        k = (below or sorted(ready, key=lambda k: (box[k, 0], middle[k])))[0]
+        if piece and not below:
+            yield [run[i] for i in piece]
+            piece = []
+        piece.append(k)
+        left.remove(k)
+    yield [run[i] for i in piece]
