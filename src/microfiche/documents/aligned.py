@@ -58,7 +58,7 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
         for segment in _segments(row, prose):
             near = [run for run in open_runs if _follows(run, segment)]
             if len(segment) == 1:
-                for run in near[:1]:
+                for run in near:
                     run.loose.append(segment)
                 continue
             wanted = [run for run in near if any(_in_line(old, segment) for old in run.rows[-3:])]
@@ -90,12 +90,14 @@ def _follows(run: _Run, segment: Sequence[TextLine]) -> bool:
     left, _, right, _ = run.box
     size = max(x.size for x in run.last)
     step = segment[0].middle - run.last[0].middle
+    if len(segment) == 1:  # a label, or a line of a cell
+        return (
+            len(run.loose) < 4 and 0 < step < APART * size and segment[0].size < 1.25 * size
+            and segment[0].box[0] < right
+        )
     own = segment[-1].box[2] - segment[0].box[0]
     inside = min(right, segment[-1].box[2]) - max(left, segment[0].box[0])
-    return (
-        len(run.loose) < 3 and 0 < step < APART * size and inside > 0.5 * own
-        and (len(segment) > 1 or segment[0].size < 1.25 * size)
-    )
+    return 0 < step < APART * size and inside > 0.5 * min(own, right - left)
 
 
 def _in_line(a: Sequence[TextLine], b: Sequence[TextLine]) -> bool:
@@ -142,9 +144,27 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     first = texts[0]
     if len(first) >= 2 and sum(t.rstrip().endswith((":", "：")) for t in first) >= 0.6 * len(first):
         return True
+    if len(rows) >= 4 and _wraps(run.rows, borders) >= max(2, 0.2 * len(rows)):
+        return True
     headed = all(x.bold for x in rows[0]) and sum(x.bold for x in lines) < 0.5 * len(lines)
     words = sum(len(x.text.split()) for x in lines) / len(lines)
     return count >= 3 and len(rows) >= 3 and headed and words < 6
+
+
+def _wraps(rows: Sequence[Sequence[TextLine]], borders: Sequence[float]) -> int:
+    """How many single pieces between rows carry on a cell, which leaves the other cells of its row waiting."""
+    starts: dict[int, list[float]] = {}
+    for row in rows:
+        if len(row) > 1:
+            for k, inside in by_column(row, borders).items():
+                starts.setdefault(k, []).append(inside[0].box[0])
+    count = 0
+    for above, row in pairwise(rows):
+        line = row[0]
+        if len(row) == 1 and line.middle - above[0].middle < 1.6 * line.size:
+            (k,) = by_column(row, borders)
+            count += any(abs(x - line.box[0]) < ALIGNED * line.size for x in starts.get(k, ()))
+    return count
 
 
 def _parting(rules: Sequence[Box], box: Box) -> int:
@@ -172,9 +192,11 @@ def _with_tail(run: _Run) -> _Run:
     """The run with what follows its last row in the same cell."""
     for segment in run.loose:
         (line,) = segment
-        above = [x for x in run.rows[-1] if abs(x.box[0] - line.box[0]) < ALIGNED * line.size]
-        step = line.middle - run.rows[-1][0].middle
-        if not above or step > 1.5 * line.size or not (line.text[:1].islower() or OPEN.search(above[0].text)):
+        above = [
+            x for row in run.rows[-3:] for x in row
+            if abs(x.box[0] - line.box[0]) < ALIGNED * line.size and 0 < line.middle - x.middle < 1.5 * line.size
+        ]
+        if not above or not (line.text[:1].islower() or OPEN.search(above[0].text)):
             break
         run.rows.append(segment)
     return run

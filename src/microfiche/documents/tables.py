@@ -114,6 +114,18 @@ def _holds_a_table(lines: Sequence[TextLine], box: Box, rules: Sequence[Box]) ->
     return True
 
 
+def _labels(box: Box, held: Sequence[TextLine], free: Sequence[TextLine]) -> list[TextLine]:
+    """The pieces beside a box that stand where its rows begin, if most rows have one."""
+    rows = continued_rows(text_rows(held), column_borders(held, box))
+    size = median(x.size for x in held)
+    beside = [
+        x for x in free
+        if (box[0] - 18 * size < x.box[0] and x.box[2] < box[0] + size) and box[1] - size < x.middle < box[3] + size
+    ]
+    labelled = sum(any(abs(x.middle - y.middle) < 0.4 * size for x in beside for y in row) for row in rows)
+    return beside if labelled >= max(3, 0.6 * len(rows)) else []
+
+
 def _with_rows(
     box: Box, held: Sequence[TextLine], lines: Sequence[TextLine], regions: Sequence[Region]
 ) -> Box:
@@ -125,6 +137,8 @@ def _with_rows(
     if len(column_borders(held, box)) < 3:
         rows = [x for x in free if any(abs(x.middle - y.middle) < 0.4 * x.size for y in held) and id(x) not in prose]
         box = union([box, *(x.box for x in rows)])
+    else:
+        box = union([box, *(x.box for x in _labels(box, held, [x for x in free if id(x) not in prose]))])
     size = median(x.size for x in held)
     above = [
         x for x in free

@@ -38,13 +38,33 @@ def text_cells(
     parts = [part for line in lines for part in divided(line, columns[1:-1])]
     levels = [r for r in rules if r[1] == r[3]]
     cuts = spread(positions([r for r in levels if r[2] - r[0] > LONG * (box[2] - box[0])], 1), 0.5 * size)
-    rows = _rows(parts, columns, cuts)
+    between = _between(text_rows(parts), columns)
+    rows = _rows([x for x in parts if x not in between], columns, cuts)
     cells: list[Cell] = []
     for i, row in enumerate(rows):
         for (first, last), held in _spans(row, columns):
             cells.append(Cell(i, first, last - first + 1, LEADERS.sub("", cell_text(held)).strip()))
-    cells = _headed(cells, rows, columns, levels, box)
+    for line in between:
+        above = max(i for i, row in enumerate(rows) if row[0].middle < line.middle)
+        cells.append(Cell(above, cell_columns(line, columns)[0], 1, LEADERS.sub("", line.text).strip(), 2))
+    cells = _headed(sorted(cells, key=lambda c: (c.row, c.column)), rows, columns, levels, box)
     return cells, len(columns) - 1
+
+
+def _between(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> list[TextLine]:
+    """The pieces that stand midway between two rows which both have nothing in their column: cells two rows high."""
+    found = []
+    for above, row, below in zip(rows, rows[1:], rows[2:], strict=False):
+        if len(row) > 1:
+            continue
+        (line,) = row
+        first, last = cell_columns(line, columns)
+        up, down = line.middle - above[0].middle, below[0].middle - line.middle
+        near = 0.8 * line.size < min(up, down) and max(up, down) < 1.4 * line.size and abs(up - down) < 0.35 * max(up, down)
+        others = {k for x in (*above, *below) for k in cell_columns(x, columns)}
+        if near and first == last and first not in others and len(below) > 1:
+            found.append(line)
+    return found
 
 
 def _columns(lines: Sequence[TextLine], drawn: Sequence[float], box: Box) -> list[float]:
@@ -99,13 +119,11 @@ def _headed(
     """The cells, with those of the head over as many columns as they stand over."""
     out = list(cells)
     extents = _extents(rows, columns)
-    head = 0
-    while head < min(HEADS, len(rows) - 1) and not _filled_with_values(cells, head):
-        head += 1
-    for number in range(head):
+    head = next((k for k in range(1, min(HEADS + 1, len(rows))) if _filled_with_values(cells, k)), 1)
+    for number in range(min(head, len(rows) - 1)):
         own = [c for c in out if c.row == number]
         next_row = {k for c in out if c.row == number + 1 for k in range(c.column, c.column + c.across)}
-        if len(own) >= len(columns) - 1 or len(next_row) <= len(own):
+        if next_row <= {k for c in own for k in range(c.column, c.column + c.across)}:
             continue
         foot = max(x.box[3] for x in rows[number])
         short = [
@@ -113,6 +131,9 @@ def _headed(
             if -0.4 < (r[1] - foot) / max(1.0, rows[number][0].size) < 1.0 and r[2] - r[0] < LONG * (box[2] - box[0])
         ]
         taken = {k for c in own for k in range(c.column, c.column + c.across)}
+        if number + 1 < head and (equal := _equal_parts(own, sorted(next_row), extents, rows[number], columns)):
+            out = [c for c in out if c.row != number] + equal
+            continue
         for cell in own:
             here = set(range(cell.column, cell.column + cell.across))
             held = [x for x in rows[number] if place((x.box[0] + x.box[2]) / 2, columns) in here]
@@ -124,6 +145,34 @@ def _headed(
                 out[out.index(cell)] = Cell(number, span[0], span[1] - span[0] + 1, cell.text)
                 taken |= set(range(span[0], span[1] + 1))
     return _deep(out, head)
+
+
+def _equal_parts(
+    own: Sequence[Cell],
+    below: Sequence[int],
+    extents: Sequence[tuple[float, float] | None],
+    row: Sequence[TextLine],
+    columns: Sequence[float],
+) -> list[Cell]:
+    """The headings of a row with the columns below them shared out evenly, where each then stands over its own; nothing
+    where that is not so."""
+    over = [c for c in own if c.column in below]
+    if not over or len(below) % len(over) or below[-1] - below[0] + 1 != len(below):
+        return []
+    each = len(below) // len(over)
+    out = [c for c in own if c not in over]
+    for k, cell in enumerate(over):
+        first, last = below[k * each], below[(k + 1) * each - 1]
+        left, right = extents[first], extents[last]
+        held = [x for x in row if place((x.box[0] + x.box[2]) / 2, columns) in range(first, last + 1)]
+        over_others = any(c.column in range(first, last + 1) for c in out)
+        if not left or not right or not held or over_others or not first <= cell.column <= last:
+            return []
+        text = union(x.box for x in held)
+        if not left[0] - 1 <= (text[0] + text[2]) / 2 <= right[1] + 1:
+            return []
+        out.append(Cell(cell.row, first, each, cell.text))
+    return out
 
 
 def _extents(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> list[tuple[float, float] | None]:
@@ -183,8 +232,13 @@ def _centred(
             left, right = extents[first], extents[last]
             if not left or not right or not own & over or (over - own) & taken or not over <= wanted:
                 continue
-            off = abs((left[0] + right[1]) / 2 - middle)
-            if off < 1.2 * size and (best is None or off < best[0]):
+            before = extents[first - 1] if first else None
+            after = extents[last + 1] if last + 1 < len(extents) else None
+            middles = [(left[0] + right[1]) / 2]
+            middles += [(before[1] + right[1]) / 2] if before and first > 1 else []
+            middles += [(left[0] + after[0]) / 2] if after else []
+            off = min(abs(x - middle) for x in middles)
+            if off < 1.0 * size and (best is None or off < best[0]):
                 best = off, (first, last)
     return best[1] if best else None
 
