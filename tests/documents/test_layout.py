@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw
 
 from microfiche.documents.columns import columns
 from microfiche.documents.document import Block, Document, PageRead, finish
+from microfiche.documents.grid import Cell, merged, ruled, table_text
 from microfiche.documents.layout import blocks
-from microfiche.documents.tables import Cell, merged, ruled, table, table_text
+from microfiche.documents.tables import table
 from microfiche.documents.text_lines import Region, TextLine, with_markers
 
 PAGE = Image.new("RGB", (1000, 1400), "white")

@@ -1,22 +1,39 @@
-"""Tables, figures and formulas: what is one block on a page, whatever stands in it; and the cells of tables.
+"""Tables, figures and formulas: what is one block on a page, whatever stands in it; and the text of tables.
 
-Rules decide where a table's cells are; where there are none, the empty strips between columns do.
+Rules show where a table is and what its cells are; where there are none, the alignment of its text does. Regions of a
+detector are believed where what stands in them reads in rows.
 """
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby, pairwise, takewhile
+from dataclasses import replace
+from itertools import groupby
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
-from microfiche.documents.boxes import area, share, touch, union, within
+from microfiche.documents.aligned import aligned, barred
+from microfiche.documents.boxes import area, share, share_of_smaller, union, within
 from microfiche.documents.document import Kind
+from microfiche.documents.grid import (
+    MOST,
+    THIN,
+    Cell,
+    Drawn,
+    cell_text,
+    drawn_cells,
+    merged,
+    positions,
+    ruled,
+    spread,
+    table_text,
+)
+from microfiche.documents.text_cells import text_cells
+from microfiche.documents.text_grid import column_borders, continued_rows, divided, reads_down, running_text, text_rows
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
 
@@ -24,8 +41,6 @@ CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.
 RULE = 0.6  #: of a row or a column of pixels, from which it is a rule across the whole
 THICK = 6  #: px: what is thicker is no rule
 SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
-MOST = 400  #: rules of a page's tables
-JOIN = 3.0  #: px: rules nearer than this are one
 
 
 def solids(
@@ -38,25 +53,99 @@ def solids(
 ) -> list[tuple[Kind, Box]]:
     """The tables, figures and formulas of a page whose running text has the size `body`."""
     page = picture.width * picture.height
-    found: list[tuple[Kind, Box]] = [("table", box) for box in ruled(rules)]
-    found += [("figure", box) for box in images if 0.01 * page < area(box) < 0.85 * page]
+    figures = [box for box in images if 0.01 * page < area(box) < 0.85 * page]
+    shown = [r.box for r in regions if r.kind == "figure" and _drawn(picture, r.box, lines)]
+    tables = _tables(lines, regions, rules, [*figures, *shown], picture)
+    found: list[tuple[Kind, Box]] = [("table", box) for box in tables] + [("figure", box) for box in figures]
     for region in regions:
-        if region.kind not in ("table", "figure", "formula") or any(share(region.box, box) > 0.5 for _, box in found):
+        if region.kind not in ("figure", "formula") or any(share(region.box, box) > 0.5 for _, box in found):
             continue
-        kind, box = region.kind, region.box
-        held = [line for line in lines if share(line.box, box) > 0.5]
-        if kind == "figure" and held and not _drawn(picture, box, lines):
-            kind = "table"
-        if kind == "table" and column_count(held, box) == 1:  # its other columns may not have been seen
-            others = [r.box for r in regions if r is not region]
-            free = [line for line in lines if not any(share(line.box, other) > 0.5 for other in others)]
-            rows = [line for line in free if any(abs(line.middle - x.middle) < 0.4 * x.size for x in held)]
-            box = union([box, *(line.box for line in rows)])
-            if column_count(rows, box) == 1:
-                continue
-        inside = [f for f in found if share(f[1], box) > 0.8]
-        found = [f for f in found if f not in inside] + [(kind, union([box, *(b for _, b in inside)]))]
+        if region.kind == "figure" and region.box not in shown:
+            continue  # what it holds is text alone
+        inside = [f for f in found if share(f[1], region.box) > 0.8]
+        box = union([region.box, *(b for _, b in inside)])
+        found = [f for f in found if f not in inside] + [(region.kind, box)]
     return [(kind, _with_labels(box, lines, body) if kind == "figure" else box) for kind, box in found]
+
+
+def _tables(
+    lines: Sequence[TextLine],
+    regions: Sequence[Region],
+    rules: Sequence[Box],
+    figures: Sequence[Box],
+    picture: Image.Image,
+) -> list[Box]:
+    """The boxes of a page's tables: grids, then what stands between level rules, then what is in line, then regions."""
+    found = [box for box in ruled(rules) if _holds_a_table(_within(lines, box), box, rules)]
+    free = [x for x in lines if not any(share(x.box, box) > 0.5 for box in [*found, *figures])]
+    for box in barred(free, rules):
+        _add(found, box)
+    for box in aligned(free, rules):
+        if not _drawn(picture, box, _within(lines, box), solid=True):
+            _add(found, box)
+    for region in regions:
+        if region.kind not in ("table", "figure") or (region.kind == "figure" and region.box in figures):
+            continue
+        inside = [box for box in found if share(box, region.box) > 0.5]
+        held = [x for x in _within(lines, region.box) if not any(share(x.box, f) > 0.5 for f in figures)]
+        known = sum(any(share(x.box, box) > 0.5 for box in inside) for x in held)
+        if not held or known > 0.6 * len(held) or any(share(region.box, box) > 0.5 for box in found):
+            continue
+        box = _with_rows(region.box, held, lines, regions)
+        if len(column_borders(_within(lines, box), box)) >= 3 and _holds_a_table(_within(lines, box), box, ()):
+            _add(found, box)
+    return found
+
+
+def _within(lines: Sequence[TextLine], box: Box) -> list[TextLine]:
+    return [x for x in lines if share(x.box, box) > 0.5]
+
+
+def _add(found: list[Box], box: Box) -> None:
+    """Puts a box among those found, as one with those that it lies over."""
+    same = [other for other in found if share_of_smaller(box, other) > 0.3]
+    found[:] = [other for other in found if other not in same] + [union([box, *same])]
+
+
+def _holds_a_table(lines: Sequence[TextLine], box: Box, rules: Sequence[Box]) -> bool:
+    """Whether the lines in a box are cells rather than running text around which rules stand."""
+    if len(text_rows(lines)) < 2 or reads_down(lines, box):
+        return bool(rules) and bool(lines) and len(lines) > 1 and not reads_down(lines, box)
+    return True
+
+
+def _labels(box: Box, held: Sequence[TextLine], free: Sequence[TextLine]) -> list[TextLine]:
+    """The pieces beside a box that stand where its rows begin, if most rows have one."""
+    rows = continued_rows(text_rows(held), column_borders(held, box))
+    size = median(x.size for x in held)
+    beside = [
+        x for x in free
+        if (box[0] - 18 * size < x.box[0] and x.box[2] < box[0] + size) and box[1] - size < x.middle < box[3] + size
+    ]
+    labelled = sum(any(abs(x.middle - y.middle) < 0.4 * size for x in beside for y in row) for row in rows)
+    return beside if labelled >= max(3, 0.6 * len(rows)) else []
+
+
+def _with_rows(
+    box: Box, held: Sequence[TextLine], lines: Sequence[TextLine], regions: Sequence[Region]
+) -> Box:
+    """A region's box, with the pieces that stand in its rows beside it where it has one column, and the row over it
+    where that heads its columns."""
+    others = [r.box for r in regions if r.box != box and r.kind != "text"]
+    free = [x for x in lines if not any(share(x.box, other) > 0.5 for other in others)]
+    prose = {id(x) for stack in running_text(lines) for x in stack}
+    if len(column_borders(held, box)) < 3:
+        rows = [x for x in free if any(abs(x.middle - y.middle) < 0.4 * x.size for y in held) and id(x) not in prose]
+        box = union([box, *(x.box for x in rows)])
+    else:
+        box = union([box, *(x.box for x in _labels(box, held, [x for x in free if id(x) not in prose]))])
+    size = median(x.size for x in held)
+    above = [
+        x for x in free
+        if id(x) not in prose and x not in held and 0 < box[1] - x.middle < 1.8 * size
+        and x.box[0] > box[0] - size and x.box[2] < box[2] + size
+    ]
+    return union([box, *(x.box for x in above)]) if len(above) >= 2 else box
 
 
 def _with_labels(box: Box, lines: Sequence[TextLine], body: float) -> Box:
@@ -67,8 +156,8 @@ def _with_labels(box: Box, lines: Sequence[TextLine], body: float) -> Box:
     return union([box, *labels])
 
 
-def _drawn(picture: Image.Image, box: Box, lines: Sequence[TextLine]) -> bool:
-    """Whether anything but `lines` and the rules between them is drawn in `box`."""
+def _drawn(picture: Image.Image, box: Box, lines: Sequence[TextLine], solid: bool = False) -> bool:
+    """Whether anything but `lines` and the rules between them is drawn in `box`; `solid` bands do not count then."""
     left, top, right, bottom = map(round, box)
     grey = np.asarray(picture.convert("L").crop((left, top, right, bottom))) < 200
     whole = int(grey.sum())
@@ -76,7 +165,9 @@ def _drawn(picture: Image.Image, box: Box, lines: Sequence[TextLine]) -> bool:
     for line in lines:
         left, top, right, bottom = (round(v - box[k % 2]) for k, v in enumerate(line.box))
         ink[max(0, top - 2) : bottom + 2, max(0, left - 2) : right + 2] = False
-    return int(ink.sum()) > 0.15 * whole
+    if solid:
+        ink = ink & ~np.asarray(Image.fromarray(ink).filter(ImageFilter.MinFilter(5)).filter(ImageFilter.MaxFilter(7)))
+    return int(ink.sum()) > (0.3 if solid else 0.15) * whole
 
 
 def _thin(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -104,189 +195,79 @@ def _bracketed(text: str) -> str:
     return f"({text})" if " " in text else text
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell that begins in `row` and `column`, both from 0, and goes over `across` columns and `down` rows."""
+def table(
+    lines: Sequence[TextLine], rules: Sequence[Box], box: Box, picture: Image.Image | None = None
+) -> str:
+    """The table in `box` that `lines` make up, as Markdown; as HTML if a cell spans columns or rows.
 
-    row: int
-    column: int
-    across: int
-    text: str
-    down: int = 1
-
-
-def merged(rules: Sequence[Box]) -> list[Box]:
-    """The rules, with those joined that lie in one line and touch, as borders of cells drawn one by one do."""
-    out: list[Box] = []
-    for axis in (0, 1):  # upright ones, by x; level ones, by y
-        along = sorted((r for r in rules if r[axis] == r[axis + 2]), key=lambda r: r[axis])
-        while along:
-            at = along[0][axis]
-            line = [r for r in takewhile(lambda r: r[axis] - at <= JOIN, along)]  # noqa: B023
-            along = along[len(line) :]
-            ends = sorted((r[1 - axis], r[3 - axis]) for r in line)
-            low, high = ends[0]
-            for start, end in [*ends[1:], (float("inf"), 0.0)]:
-                if start > high + JOIN:
-                    out.append((at, low, at, high) if axis == 0 else (low, at, high, at))
-                    low, high = start, end
-                high = max(high, end)
-    return out
+    `picture` is the page's, for a model to look at where neither rules nor alignment settle what the cells are.
+    """
+    if not lines:
+        return ""
+    size = median(line.size for line in lines)
+    inside = [
+        r for r in merged([r for r in rules if within(r, box, 8)])
+        if (r[3] - r[1] >= 0.9 * size if r[0] == r[2] else r[2] - r[0] >= 1.5 * size)
+    ]
+    if len(inside) > MOST:
+        inside = []
+    columns, rows = _drawn_borders(lines, inside, box, size)
+    if len(columns) >= 3 and len(rows) >= 3:
+        uprights = [r for r in inside if r[0] == r[2]]
+        parts = [part for line in lines for part in divided(line, _over(line, uprights), always=True)]
+        drawn = drawn_cells(parts, inside, columns, rows)
+        if _closed(drawn):
+            cells = [Cell(c.row, c.column, c.across, cell_text(c.lines), c.down) for c in drawn]
+            return table_text(cells, len(columns) - 1)
+    return table_text(*text_cells(lines, inside, columns, box))
 
 
-def ruled(rules: Sequence[Box]) -> list[Box]:
-    """The boxes of the grids that rules draw, of two rows and two columns at least; none on a page of more than MOST
-    rules, which is a drawing."""
-    rules = merged(rules)
-    if len(rules) > MOST:
-        return []
-    groups: list[list[Box]] = []
-    for rule in rules:
-        near = [g for g in groups if any(touch(rule, other, JOIN) for other in g)]
-        groups = [g for g in groups if g not in near] + [[rule, *(r for g in near for r in g)]]
-    found = []
-    for group in groups:
-        across, down = _positions(group, 0), _positions(group, 1)
-        if len(across) >= 3 and len(down) >= 3:
-            found.append(union(group))
-    return found
+def _over(line: TextLine, uprights: Sequence[Box]) -> list[float]:
+    return sorted(r[0] for r in uprights if r[1] < line.middle < r[3])
 
 
-def table(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> str:
-    """The table in `box` that `lines` make up, as Markdown; as HTML if a cell spans columns or rows."""
-    inside = merged([r for r in rules if within(r, box, 8)])
-    columns = _positions(inside, 0)
-    rows = _positions(inside, 1)
-    if len(columns) >= 3 and len(rows) >= 3 and len(inside) <= MOST and not _crowded(lines, rows):
-        return table_text(_ruled_cells(lines, inside, columns, rows), len(columns) - 1)
-    if len(columns) < 3:
-        columns = _gaps(lines, box)
-    if len(rows) < 3 or _crowded(lines, rows):
-        rows = _bands(lines, box)
-    cells: dict[tuple[int, int, int], list[TextLine]] = {}
-    for line in lines:
-        first, last = _at(line.box[0] + 0.3 * line.size, columns), _at(line.box[2] - 0.3 * line.size, columns)
-        cells.setdefault((_at(line.middle, rows), first, max(1, last - first + 1)), []).append(line)
-    return table_text([Cell(*key, text=_text(held)) for key, held in sorted(cells.items())], len(columns) - 1)
+def _drawn_borders(
+    lines: Sequence[TextLine], rules: Sequence[Box], box: Box, size: float
+) -> tuple[list[float], list[float]]:
+    """The borders of columns and of rows that rules draw; a side that is open is closed where its rules or its text
+    end."""
+    uprights, levels = ([r for r in rules if r[axis] == r[axis + 2]] for axis in (0, 1))
+    around = union(line.box for line in lines)
+    out = []
+    for axis, across, along in ((0, uprights, levels), (1, levels, uprights)):
+        at = spread(positions(across, axis), THIN * size)
+        if at:
+            low = min([around[axis], *(r[axis] for r in along)])
+            high = max([around[axis + 2], *(r[axis + 2] for r in along)])
+            if around[axis] < at[0] - 0.3 * size:
+                at = [low, *at]
+            if around[axis + 2] > at[-1] + 0.3 * size:
+                at = [*at, high]
+        out.append(at)
+    return out[0], out[1]
 
 
-def _ruled_cells(
-    lines: Sequence[TextLine], rules: Sequence[Box], columns: Sequence[float], rows: Sequence[float]
-) -> list[Cell]:
-    """The cells of a grid of rules; two with no rule between them are one."""
-
-    def parted(row: int, column: int, axis: int) -> bool:
-        """Whether a rule lies between a place and the next one to its right (axis 0) or below it (axis 1)."""
-        border = columns[column + 1] if axis == 0 else rows[row + 1]
-        middle = (rows[row] + rows[row + 1]) / 2 if axis == 0 else (columns[column] + columns[column + 1]) / 2
-        return any(
-            abs(r[axis] - border) <= JOIN and abs(r[axis + 2] - border) <= JOIN
-            and r[1 - axis] <= middle <= r[3 - axis]
-            for r in rules
-        )
-
-    held: dict[tuple[int, int], list[TextLine]] = {}
-    for line in lines:
-        held.setdefault((_at(line.middle, rows), _at((line.box[0] + line.box[2]) / 2, columns)), []).append(line)
-    cells: list[Cell] = []
-    taken: set[tuple[int, int]] = set()
-    for row in range(len(rows) - 1):
-        for column in range(len(columns) - 1):
-            if (row, column) in taken:
-                continue
-            right, below = column + 1, row + 1
-            while right < len(columns) - 1 and not parted(row, right - 1, 0) and (row, right) not in taken:
-                right += 1
-            while below < len(rows) - 1 and not parted(below - 1, column, 1):
-                below += 1
-            places = [(i, j) for i in range(row, below) for j in range(column, right)]
-            taken.update(places)
-            text = _text([line for place in places for line in held.get(place, [])])
-            cells.append(Cell(row, column, right - column, text, below - row))
-    return cells
+def _closed(cells: Sequence[Drawn]) -> bool:
+    """Whether rules part the cells of a grid, rather than only its head from what would be many rows of its body."""
+    crowded = every = 0
+    for row in sorted({cell.row for cell in cells}):
+        band = [cell for cell in cells if cell.row == row and cell.lines]
+        lines = [line for cell in band for line in cell.lines]
+        every += len(lines)
+        if any(_several(cell.lines, cell.box) for cell in band):
+            crowded += len(lines)
+            continue
+        flat = [cell for cell in band if cell.down == 1]
+        borders = [cell.box[0] for cell in flat] + [cell.box[2] for cell in flat[-1:]]
+        own = [line for cell in flat for line in cell.lines]
+        if len(flat) >= 2 and len(continued_rows(text_rows(own), borders)) >= 3:
+            crowded += len(lines)
+    bands = {cell.row for cell in cells if cell.lines}
+    return crowded <= 0.5 * every or (len(bands) >= 5 and crowded <= 0.8 * every)
 
 
-def column_count(lines: Sequence[TextLine], box: Box) -> int:
-    """How many columns the gaps between `lines` make in `box`."""
-    return len(_gaps(lines, box)) - 1
-
-
-def table_text(cells: Sequence[Cell], columns: int) -> str:
-    """Cells as a Markdown table, or as HTML where one spans columns or rows."""
-    numbers = sorted({cell.row for cell in cells})
-    if any(cell.across > 1 or cell.down > 1 for cell in cells):
-        out = ["<table>"]
-        taken: set[tuple[int, int]] = set()
-        for number in numbers:
-            out.append("<tr>")
-            begin = {cell.column: cell for cell in cells if cell.row == number}
-            for column in range(columns):
-                if cell := begin.get(column):
-                    spans = "".join(
-                        f' {name}="{n}"' for name, n in (("colspan", cell.across), ("rowspan", cell.down)) if n > 1
-                    )
-                    out.append(f"<td{spans}>{html.escape(cell.text, quote=False)}</td>")
-                    taken |= {(number + i, column + j) for i in range(cell.down) for j in range(cell.across)}
-                elif (number, column) not in taken:
-                    out.append("<td></td>")
-            out.append("</tr>")
-        return "".join([*out, "</table>"])
-    rows = []
-    for number in numbers:
-        row = [""] * columns
-        for cell in cells:
-            if cell.row == number:
-                row[cell.column] = f"{row[cell.column]} {cell.text}".strip().replace("|", "\\|")
-        rows.append("| " + " | ".join(row) + " |")
-    return "\n".join([*rows[:1], "|" + " --- |" * columns, *rows[1:]])
-
-
-def _text(lines: Sequence[TextLine]) -> str:
-    return " ".join(line.text.replace("\u00ad", "") for line in sorted(lines, key=lambda x: (x.middle, x.box[0])))
-
-
-def _positions(rules: Sequence[Box], axis: int) -> list[float]:
-    """The places of the rules across an axis (0: upright ones, by x; 1: level ones, by y), in rising order."""
-    at = sorted((r[axis] + r[axis + 2]) / 2 for r in rules if r[axis + 2] - r[axis] <= JOIN)
-    return [x for i, x in enumerate(at) if i == 0 or x - at[i - 1] > JOIN]
-
-
-def _gaps(lines: Sequence[TextLine], box: Box) -> list[float]:
-    """Borders between columns: strips that no line crosses, or only few do (a heading over several columns)."""
-    allowed = (len(_bands(lines, box)) - 1) // 4
-    edges = sorted([(line.box[0], 1) for line in lines] + [(line.box[2], -1) for line in lines])
-    borders, strips, depth = [], [], 0  # strips: (lines crossing, -width, middle), of one gap
-    for (x, step), (after, _) in pairwise(edges):
-        depth += step
-        if depth <= allowed:
-            if after - x > 2:
-                strips.append((depth, x - after, (x + after) / 2))
-        elif strips:
-            borders.append(min(strips)[2])
-            strips = []
-    first = min((line.box[2] for line in lines), default=box[0])
-    return [box[0], *(b for b in borders if b > first), box[2]]
-
-
-def _bands(lines: Sequence[TextLine], box: Box) -> list[float]:
-    """Borders between rows: midway between lines that do not overlap in height."""
-    borders, end = [], float("-inf")
-    for line in sorted(lines, key=lambda x: x.middle):
-        if line.middle > end:
-            if end > float("-inf"):
-                borders.append((end + line.middle) / 2)
-            end = line.middle
-        end = max(end, line.middle + 0.35 * (line.box[3] - line.box[1]))
-    return [box[1], *borders, box[3]]
-
-
-def _crowded(lines: Sequence[TextLine], rows: Sequence[float]) -> bool:
-    """Whether rules separate so few rows (only head and foot, say) that most of the table would fall into one."""
-    held = [0] * len(rows)
-    for line in lines:
-        held[_at(line.middle, rows)] += 1
-    return len(lines) > 6 and max(held) > 0.5 * len(lines)
-
-
-def _at(x: float, borders: Sequence[float]) -> int:
-    return max(0, min(len(borders) - 2, sum(x >= b for b in borders) - 1))
+def _several(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether the lines of one drawn cell are rows of several cells."""
+    rows = text_rows(lines)
+    several = [row for row in rows if len(row) > 1]
+    return len(several) >= 3 and len(several) >= 0.6 * len(rows) and len(column_borders(lines, box)) >= 3

@@ -1,0 +1,89 @@
+"""The rules in a picture of a page: level and upright thin lines, as a scanner sees them.
+
+Rules may be broken, grey, up to a degree off the level, or the edges of dark and coloured bands. Letters and drawings are
+none. It knows nothing of tables.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from microfiche.documents.boxes import scaled
+from microfiche.page import Box
+
+DPI = 150.0  #: of the picture that lengths below are for, if a page is 8.27 inches wide
+SHORT = 24  #: px, the least length of a rule
+THICK = 9  #: px, from which it is a bar
+CONTRAST = 14  #: grey levels that a rule is darker than what is beside it, at least
+BREAK = 9  #: px: a break in a rule that is bridged
+FULL = 0.75  #: of a rule's length that is inked, at least
+RUN = 14.0  #: px: the mean length of what is inked without a break, at least; letters are narrower
+ALONE = 64  #: px: a shorter rule is one only where it ends at others
+REACH = 7.0  #: px from the end of a rule to another that it meets
+
+
+def rules_in(picture: Image.Image) -> list[Box]:
+    """The rules in a picture, as boxes in its pixels with x0 = x1 or y0 = y1, upright ones first."""
+    grey = np.asarray(picture.convert("L"))
+    scale = max(1.0, min(grey.shape) / (8.27 * DPI) if min(grey.shape) > 1.5 * 8.27 * DPI else 1.0)
+    if scale > 1:
+        size = round(grey.shape[1] / scale), round(grey.shape[0] / scale)
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    found: list[Box] = []
+    for upright in (True, False):
+        side = np.ascontiguousarray(grey.T) if upright else grey
+        for x0, y, x1 in _level(side):
+            box = (y, x0, y, x1) if upright else (x0, y, x1, y)
+            found.append(box)
+    return [scaled(box, scale, scale) for box in found if _stands(box, found)]
+
+
+def _stands(box: Box, every: list[Box]) -> bool:
+    """Whether a rule is long, or ends at rules that cross it."""
+    axis = 0 if box[1] == box[3] else 1
+    if box[axis + 2] - box[axis] >= ALONE:
+        return True
+    ends = (box[axis], box[axis + 2])
+    crossing = [r for r in every if r[axis] == r[axis + 2] and r[3 - axis] - r[1 - axis] >= ALONE
+                and r[1 - axis] - REACH <= box[1 - axis] <= r[3 - axis] + REACH]
+    return all(any(abs(r[axis] - end) <= REACH for r in crossing) for end in ends)
+
+
+def _level(grey: NDArray[np.uint8]) -> list[tuple[float, float, float]]:
+    """(x0, y, x1) of the level rules in a grey picture."""
+    # Darker than what is a little above and below it: a black top-hat across the rule, so paper may be of any tone.
+    closed = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((THICK, 1), np.uint8))
+    dark = (cv2.subtract(closed, grey) >= CONTRAST).astype(np.uint8)
+    # Neighbouring rows count as well, so that a rule that climbs goes on; letters are too short to be left by the opening.
+    thick = cv2.dilate(dark, np.ones((3, 1), np.uint8))
+    bridged = cv2.morphologyEx(thick, cv2.MORPH_CLOSE, np.ones((1, BREAK), np.uint8))
+    long = cv2.morphologyEx(bridged, cv2.MORPH_OPEN, np.ones((1, SHORT), np.uint8))
+    count, labels, stats, centres = cv2.connectedComponentsWithStats(long, connectivity=8)
+    out = []
+    for k in range(1, count):
+        x, y, wide, high, area = stats[k].tolist()
+        if wide < SHORT or high > THICK + 0.03 * wide:
+            continue
+        part = labels[y : y + high, x : x + wide] == k
+        if area / wide > THICK:
+            continue
+        inked = (dark[y : y + high, x : x + wide].astype(bool) & part).any(axis=0)
+        whole = inked[1:-1] | (inked[:-2] & inked[2:])
+        runs = _runs(whole)
+        if inked.mean() < FULL or whole.sum() / max(1, len(runs)) < RUN:
+            continue
+        while len(runs) > 1 and runs[0][1] - runs[0][0] < SHORT:  # a letter that the rule meets
+            runs = runs[1:]
+        while len(runs) > 1 and runs[-1][1] - runs[-1][0] < SHORT:
+            runs = runs[:-1]
+        out.append((float(x + runs[0][0]), float(centres[k][1]), float(x + runs[-1][1] + 2)))
+    return out
+
+
+def _runs(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The stretches (first, after) of marks that are set."""
+    steps = np.flatnonzero(np.diff(np.concatenate([[False], marks, [False]]).astype(np.int8)))
+    return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
