@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from microfiche.documents.boxes import columns
-from microfiche.documents.document import Block, Document, PageRead, finish
+from microfiche.documents.document import Block, Document, PageRead
+from microfiche.documents.finishing import finish
 from microfiche.documents.layout import blocks
 from microfiche.documents.tables import Cell, merged, ruled, table, table_text
 from microfiche.documents.text_lines import Region, TextLine, with_markers
