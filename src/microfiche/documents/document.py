@@ -203,6 +203,8 @@ def _parts(pages: list[PageRead]) -> Iterator[_Part]:
                 last, carried = block, False
                 continue
             parts.append(_Part(index, block))
+            if flow and block.kind == "text" and not any(c.isalpha() for c in block.text):
+                continue  # a number at the page's edge
             if block.kind in ("text", "list"):
                 flow, last, carried = parts[-1], block, False
             elif block.kind in CARRIED:

@@ -47,7 +47,7 @@ ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 SIGN = "\x00"  #: where a page number stood
 
 
-@dataclass
+@dataclass(eq=False)
 class _Line:
     """A block at the edge of a page: the page's index and number, its place in the page, its middle (0 top, 1 foot),
     whether it is at the top, its band from the edge, its words, numbers in it, and whether OCR read it."""

@@ -13,8 +13,8 @@ from microfiche.documents.document import CARRIED, Block, PageRead
 from microfiche.documents.inline import ENTITY, SHY
 
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-HALVES = re.compile(rf"(\w[\w'’-]*)?{SHY}+[ \n]?(?=(\w[\w'’-]*)?)")
-DIVIDED = re.compile(rf"\S*{SHY}\s*\S*")
+HALVES = re.compile(rf"(?:(?<!\w)(?<!\w['’-])(\w[\w'’-]*))?{SHY}+[ \n]?(?=(\w[\w'’-]*)?)")
+DIVIDED = re.compile(rf"(?<!\S)\S*{SHY}\s*\S*")
 REST = re.compile(r"[\w'’-]+[.,;:!?)\]»”\"]*")
 #: Halves that stay apart from what follows, for hardly a word that has no hyphen begins so.
 APART = re.compile("self|well|non|e|half|quasi|pseudo|vice|cross|x|t")
@@ -59,7 +59,9 @@ def joint(left: str, right: str, words: Mapping[str, int]) -> str:
         together, apart = together + words.get(whole + other, 0), apart + words.get(f"{whole}-{other}", 0)
     if together or apart:
         return "" if together >= apart else "-"
-    if LINKING.fullmatch(first) and (first in ("und", "oder", "bzw") or last in words or APART.fullmatch(last)):
+    if LINKING.fullmatch(first) and (
+        first in ("und", "oder", "bzw") or last in words or APART.fullmatch(last) or OFTEN_APART.fullmatch(last)
+    ):
         return "- "
     often = (OFTEN_APART.fullmatch(last) and first in words) or (TAIL.fullmatch(first) and last in words)
     if len(first) >= 3 and (APART.fullmatch(last) or often):
@@ -129,8 +131,8 @@ def _onward(after: Sequence[tuple[Block, int, int]], block: Block) -> tuple[int,
     if block.kind not in ("text", "list", "footnote"):
         return None
     for other, page, place in after:
-        if other.kind == "text" or (other.kind == "footnote" == block.kind):
+        if (other.kind == "text" and any(c.isalpha() for c in other.text)) or other.kind == "footnote" == block.kind:
             return page, place
-        if other.kind not in CARRIED:
+        if other.kind not in CARRIED and any(c.isalpha() for c in other.text):
             return None
     return None

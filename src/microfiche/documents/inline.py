@@ -21,9 +21,9 @@ LINK = ("\ufdd6", "\ufdd7", "\ufdd8")  #: begins a link's words, divides them fr
 FORMULA = ("\ufdd9", "\ufdda")  #: begins and ends LaTeX
 BREAK = "\ufddb"  #: a line end that stays one, as in an address or in code
 NONCHARACTERS = re.compile("[\ufdd0-\ufdef]")
-LINKED = re.compile(f"{LINK[0]}([^{LINK[1]}]*){LINK[1]}([^{LINK[2]}]*){LINK[2]}")
+LINKED = re.compile(f"{LINK[0]}([^{LINK[0]}{LINK[1]}]*){LINK[1]}([^{LINK[0]}{LINK[2]}]*){LINK[2]}")
 FORMULAS = re.compile(f"{FORMULA[0]}([^{FORMULA[1]}]*){FORMULA[1]}")
-STRUCK_OUT = re.compile(f"{STRUCK[0]}(\\s*)([^{STRUCK[1]}]*?)(\\s*){STRUCK[1]}")
+STRUCK_OUT = re.compile(f"{STRUCK[0]}([^{STRUCK[1]}]*){STRUCK[1]}")
 SAFE = ("http://", "https://", "mailto:")  #: how the address of a link begins
 SHY = "\u00ad"
 TAGS = {RAISED: ("<sup>", "</sup>"), LOWERED: ("<sub>", "</sub>"), STRUCK: ("<del>", "</del>")}
@@ -101,7 +101,7 @@ def markdown(text: str) -> str:
     text = visible(text)
     if not MARKUP.search(text):
         return text
-    text = _sound(re.sub(r"\s*[\n\t]\s*", " ", text))
+    text = _sound(re.sub(r"[\n\t]+", " ", text))
     formulas = [f"${_latex(found[1])}$" for found in FORMULAS.finditer(text)]
     targets = [address(found[2]) for found in LINKED.finditer(text)]
     text = FORMULAS.sub("".join(FORMULA), LINKED.sub("".join((LINK[0], r"\1", *LINK[1:])), text))
@@ -111,7 +111,7 @@ def markdown(text: str) -> str:
         for sign, tag in zip(mark, TAGS[mark], strict=True):
             text = text.replace(sign, tag)
     text = re.sub("".join(FORMULA), lambda _: formulas.pop(0), text)
-    return NONCHARACTERS.sub("", re.sub(rf"\s*{BREAK}\s*", "  \n", text))
+    return NONCHARACTERS.sub("", re.sub(rf"(?<!\s)\s*{BREAK}\s*", "  \n", text))
 
 
 def _sound(text: str) -> str:
@@ -234,9 +234,10 @@ def _latex(text: str) -> str:
 
 
 def _struck(found: re.Match[str]) -> str:
-    before, words, after = found.groups()
+    words = found[1].strip()
+    before, _, after = found[1].partition(words) if words else (found[1], "", "")
     if not words:
-        return before + after
+        return before
     outer = (found.string[found.start() - 1] if found.start() else " ", found.string[found.end() : found.end() + 1])
     left = before or _class(outer[0]) != "a" or _class(words[0]) == "a"
     right = after or _class(outer[1] or " ") != "a" or _class(words[-1]) == "a"

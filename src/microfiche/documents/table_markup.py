@@ -23,7 +23,7 @@ TAGS = re.compile(r"<[^<>]*>")
 TABLE = re.compile(r"<table\b.*?(?:</table\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 NUMBER = re.compile(r"[^\w\s]{0,3}\s?[A-Z]{0,3}[$€£]?\s?\d[\d.,\s%/:’'–-]*\s?\S{0,3}")
 AGAIN = re.compile(
-    r"\W*(?:continued|cont['’]?d|cont\.|fortsetzung|forts\.|suite|continuación|续表?|続き)\W*", re.IGNORECASE
+    r"\W{0,9}(?:continued|cont['’]?d|cont\.|fortsetzung|forts\.|suite|continuación|续表?|続き)\W{0,9}", re.IGNORECASE
 )
 STANDS = re.compile(
     r"<table>(?:</?(?:tr|thead|tbody|sup|sub|del|th|td)>|<br>|<t[dh](?: (?:col|row)span=\"\d{1,4}\")+>|</a>"
