@@ -1,37 +1,48 @@
 """Document: what was read from a file, page by page and block by block, and its Markdown.
 
-Here too is what only all pages together show: running heads, and the levels of titles. It knows nothing of where pages
-come from or who read them.
+A block stands on its page; only the Markdown puts together what goes on in the next column or on the next page. It
+knows nothing of where pages come from, who read them, or how what all pages show together was found.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from microfiche.documents.boxes import WholeBox
+from microfiche.documents.inline import SHY, markdown, opened
+from microfiche.documents.markup import code, fenced, guarded, plain
+from microfiche.documents.table_markup import AGAIN, is_html, put_together, safe, stands, words
+from microfiche.files import plain as without_surrogates
 
 Kind = Literal[
     "title", "text", "list", "code", "table", "figure", "formula", "caption", "footnote", "header", "footer", "hidden"
 ]
-FLOATS = ("figure", "table", "caption", "footnote")  #: kinds that may stand within a paragraph
+CARRIED = ("figure", "table", "caption", "footnote", "header", "footer", "hidden")  #: may stand within a paragraph
 CJK = re.compile(r"[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]")
 FURNITURE = ("header", "footer", "hidden")  #: kinds that stand in the JSON and not in the Markdown
-NUMBERED = re.compile(r"^(\d+(?:\.\d+)*)\.?\s+\S")
+ITEM = re.compile(r"(\s*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ x]\][ \t]+)?)(.*)")
+ENDED = re.compile(r"[.!?:;。！？：；…][\"'”’»)\]）」』*_]*(?:</?su[pb]>|[\d,*])*$")
+UNENDED = re.compile(
+    r"(?:,|\b(?:the|an?|of|and|or|in|to|for|with|by|at|from|on|as|is|are|was|were|that|which|their|its|der|die|das|und"
+    r"|oder|von|mit|ein|eine|den|dem|des|zu|im|le|la|les|de|du|et|ou|un|une|el|los|las|del|y|en|que))$"
+)
+LABEL = re.compile(r"[a-z]{1,3}[.)]\s|www\.|\S+@|https?:")
 
 
 class Block(BaseModel):
     """One piece of a page, in reading order.
 
     `box` is left, top, right, bottom in pixels of the page. `text` is Markdown: for a table the whole table (HTML where
-    cells span rows or columns), for a title its words without the #s, whose number `level` is. `figure` is the file of
-    a picture cut from the page, relative to the Markdown file. `size` is a title's type size over that of the text.
-    Text that a person who looks at the page does not see is a block of the kind hidden. `engine` read this block, where
-    that is not the page's engine.
+    cells span rows or columns), for code the fenced block, for a title its words without the #s, whose number `level`
+    is. A sign that only at the start of a paragraph would be markup (a number with a dot) is not escaped in it.
+    `figure` is the file of a picture cut from the page, relative to the Markdown file. `size` is a title's type size
+    over that of the text. Text that a person who looks at the page does not see is a block of the kind hidden. `engine`
+    read this block, where that is not the page's engine.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -46,25 +57,51 @@ class Block(BaseModel):
     engine: str | None = None
 
     def markdown(self) -> str:
-        """The block as it stands in the Markdown."""
+        """The block as it stands in the Markdown, where nothing of the page can be taken for markup."""
+        text = self.text.replace(SHY, "")
+        match self.kind:
+            case "figure" | "formula" if self.figure:
+                return f"![{_alternative(text)}]({self.figure})"
+            case "figure":  # not cut out, as there was no folder to put it in
+                return f"![{_alternative(text)}]()" if text else ""
+            case "code":
+                return fenced(text)
+            case "table" if is_html(text):
+                return text if stands(text) else safe(text)
+        text = guarded(text)
         match self.kind:
             case "title":
-                return f"{'#' * (self.level or 2)} {self.text}"
-            case "figure" | "formula" if self.figure:
-                return f"![{_alternative(self.text)}]({self.figure})"
-            case "figure":  # not cut out, as there was no folder to put it in
-                return f"![{_alternative(self.text)}]()" if self.text else ""
+                words = re.sub(r"(^|\s)(#+)$", r"\1\\\2", " ".join(text.split()))
+                return f"{'#' * (self.level or 2)} {words}" if words else ""
             case "caption":
-                return f"*{self.text}*" if self.text else ""
+                words = re.sub(r"(?<!\\)\*", r"\\*", " ".join(text.split()))
+                return f"*{words}*" if words else ""
+            case "list":
+                return "\n".join(_item(line) for line in text.split("\n"))
+            case "table" | "formula":
+                return text
             case _:
-                return self.text
+                return opened(text)
+
+    def plain(self) -> str:
+        """The words of the block without Markdown's marks and escapes; the cells of a table's row between tabs."""
+        text = self.text.replace(SHY, "")
+        match self.kind:
+            case "code":
+                return code(text)
+            case "table":
+                return "\n".join("\t".join(row) for row in words(text))
+            case "list":
+                return "\n".join(plain(line) for line in text.split("\n"))
+            case _:
+                return plain(text)
 
 
 class PageRead(BaseModel):
     """One page: what was read from it, by which engine, and how that ended.
 
     `reason` says why a page is not "ok": truncated, looped, of low confidence, or the error that it failed with.
-    `chosen` says why this engine read it.
+    `chosen` says why this engine read it. `language` is that of its text (ISO 639-1), where it is known.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -74,6 +111,7 @@ class PageRead(BaseModel):
     height: int = 0
     engine: str = ""
     chosen: str = ""
+    language: str = ""
     status: Literal["ok", "partial", "failed"] = "ok"
     reason: str = ""
     blocks: list[Block] = []
@@ -91,6 +129,11 @@ class Document(BaseModel):
     notes: list[str] = []
     pages: list[PageRead]
 
+    @field_validator("name")
+    @classmethod
+    def _name_that_can_be_written(cls, name: str) -> str:
+        return without_surrogates(name)
+
     def __repr__(self) -> str:
         failed = f", {len(self.failed)} failed" if self.failed else ""
         return f"Document({self.name!r}, {len(self.pages)} page{'s' * (len(self.pages) != 1)}{failed})"
@@ -104,97 +147,122 @@ class Document(BaseModel):
         """All pages as one Markdown text, without running heads and page numbers.
 
         A comment marks each page that was not read whole. A paragraph that goes on in the next column or on the next
-        page becomes one again.
+        page becomes one again, and so does a table.
         """
-        parts: list[str] = []
-        paragraph: int | None = None  # where the last paragraph stands in parts, if it may go on
-        for page in self.pages:
-            if page.status != "ok":
-                parts.append(f"<!-- page {page.number} {page.status}: {page.reason.replace('--', '- -')} -->")
-            for block in page.blocks:
-                text = block.markdown()
-                if block.kind in FURNITURE or not text:
-                    continue
-                if block.kind == "text" and paragraph is not None and goes_on(parts[paragraph], text):
-                    parts[paragraph] = continued(parts[paragraph], text)
-                    continue
-                parts.append(text)
-                if block.kind == "text":
-                    paragraph = len(parts) - 1
-                elif block.kind not in FLOATS:
-                    paragraph = None
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join(text for part in _parts(self.pages) if (text := part.markdown())) + "\n"
 
     def plain(self) -> str:
-        """The text of all pages without Markdown's marks for titles, captions and figures."""
-        shown = (b.text for page in self.pages for b in page.blocks if b.kind not in FURNITURE and b.text)
-        return "\n\n".join(shown) + "\n"
+        """The words of all pages as they are seen, without Markdown's marks and escapes."""
+        texts = (part.block.plain() for part in _parts(self.pages) if part.block)
+        return "\n\n".join(text for text in texts if text) + "\n"
+
+
+@dataclass
+class _Part:
+    """A part of a document: a block, on the page of this index, or a remark about a page."""
+
+    page: int
+    block: Block | None = None
+    remark: str = ""
+
+    def markdown(self) -> str:
+        return self.block.markdown() if self.block else self.remark
+
+
+def _parts(pages: list[PageRead]) -> Iterator[_Part]:
+    """What a document consists of, with each paragraph and table that goes on elsewhere put together."""
+    parts: list[_Part] = []
+    flow: _Part | None = None  # the last paragraph or list, if it may go on
+    last: Block | None = None  # the last block of it
+    grid: _Part | None = None  # the last table, if it may go on, and how wide it is on its page
+    sides = (0.0, 0.0)
+    carried = False  # whether anything stands between the paragraph and what comes now
+    for index, page in enumerate(pages):
+        if page.status != "ok":
+            parts.append(_Part(index, remark=_remark(page)))
+        for block in page.blocks:
+            if block.kind in FURNITURE or not (block.text or block.figure):
+                continue
+            if block.kind == "table":
+                its = (block.box[0] / max(1, page.width), block.box[2] / max(1, page.width))
+                aligned = max(abs(a - b) for a, b in zip(its, sides, strict=True)) < 0.06
+                if grid and grid.block and index == grid.page + 1 and (
+                    whole := put_together(grid.block.text, block.text, aligned)
+                ):
+                    grid.block, grid.page, sides = grid.block.model_copy(update={"text": whole}), index, its
+                    continue
+                parts.append(_Part(index, block))
+                grid, sides, carried = parts[-1], its, True
+                continue
+            if grid and not _beside_a_table(block):
+                grid = None
+            if block.kind == "text" and flow and flow.block and last and (
+                text := _flowing(flow.block, last, block, index != flow.page or carried)
+            ):
+                flow.block, flow.page = flow.block.model_copy(update={"text": text}), index
+                last, carried = block, False
+                continue
+            parts.append(_Part(index, block))
+            if flow and block.kind == "text" and not any(c.isalpha() for c in block.text):
+                continue  # a number at the page's edge
+            if block.kind in ("text", "list"):
+                flow, last, carried = parts[-1], block, False
+            elif block.kind in CARRIED:
+                carried = True
+            else:
+                flow = None
+    yield from parts
+
+
+def _beside_a_table(block: Block) -> bool:
+    """Whether a block may stand between two parts of a table: a note, or words that say that it goes on."""
+    return block.kind == "footnote" or (len(block.text) < 80 and AGAIN.search(plain(block.text)) is not None)
+
+
+def _flowing(flow: Block, last: Block, block: Block, apart: bool) -> str:
+    """The text of the paragraph or list `flow`, whose `last` block goes on in `block`; "" if it does not.
+
+    `apart` says that another page begins or something stands between the two; otherwise a paragraph goes on only where
+    the next block is not below, as in the next column.
+    """
+    if not (goes_on(flow.text, block.text) and (apart or block.box[1] < last.box[3] or flow.text.endswith(SHY))):
+        return ""
+    return continued(flow.text, block.text)
 
 
 def goes_on(before: str, after: str) -> bool:
     """Whether `after` reads as the rest of the paragraph `before`."""
-    return after[:1].islower() and re.search(r"[\w,;\u00ad-]$", before) is not None
+    start, tail = after[:12], before[-40:].rstrip()
+    if not tail or not start:
+        return False
+    if CJK.match(tail[-1]) and CJK.match(start):
+        return ENDED.search(tail) is None
+    if start[0].islower():
+        return ENDED.search(tail) is None and not LABEL.match(start)
+    return start[0].isalnum() and len(before) > 60 and UNENDED.search(tail) is not None
 
 
 def continued(before: str, after: str) -> str:
     """Two pieces of running text as one: a divided word joined, no space between Chinese characters."""
-    if before.endswith("\u00ad") or (before.endswith("-") and before[-2:-1].isalpha() and after[:1].islower()):
+    if before.endswith(SHY) or (before.endswith("-") and before[-2:-1].isalpha() and after[:1].islower()):
         return before[:-1] + after
     if not before or (CJK.match(before[-1]) and CJK.match(after[:1])):
         return before + after
     return f"{before} {after}"
 
 
+def _remark(page: PageRead) -> str:
+    """A comment that says how the reading of a page ended, and that nothing in it can end."""
+    reason = re.sub(r"-(?=-)", "- ", " ".join(page.reason.split())).replace("<", "‹").replace(">", "›")
+    return f"<!-- page {page.number} {page.status}: {reason} -->"
+
+
 def _alternative(text: str) -> str:
-    return re.sub(r"[\[\]\s]+", " ", text).strip()
+    """The words of a picture, as they stand in the brackets before its file."""
+    return markdown(" ".join(re.sub(r"[\[\]|]+", " ", plain(text)).split()))
 
 
-def finish(pages: Sequence[PageRead]) -> list[PageRead]:
-    """All pages of a document, with running heads marked as such and each title given its level."""
-    return _with_levels(_with_running_heads(pages))
-
-
-def _with_running_heads(pages: Sequence[PageRead]) -> list[PageRead]:
-    def key(block: Block, height: int) -> str | None:
-        top, bottom = block.box[1] < 0.12 * height, block.box[3] > 0.88 * height
-        if block.kind in ("text", "title") and (top or bottom) and len(block.text) < 120:
-            return ("top " if top else "bottom ") + re.sub(r"\d+", "0", block.text)
-        return None
-
-    seen = Counter(k for page in pages for k in {key(b, page.height) for b in page.blocks} if k)
-    out = []
-    for page in pages:
-        found = []
-        for block in page.blocks:
-            k = key(block, page.height)
-            if k and seen[k] >= 3:
-                block = block.model_copy(update={"kind": "header" if k.startswith("top") else "footer"})
-            found.append(block)
-        out.append(page.model_copy(update={"blocks": found}))
-    return out
-
-
-def _with_levels(pages: Sequence[PageRead]) -> list[PageRead]:
-    """The pages with a level for each title: the largest type is level 1, type a tenth smaller the next; a number such
-    as 2.1 gives the level itself."""
-    sizes = sorted({b.size for p in pages for b in p.blocks if b.kind == "title" and b.size}, reverse=True)
-    ranks: dict[float, int] = {}
-    rank, start = 0, 0.0
-    for size in sizes:
-        if size < 0.9 * start or not rank:
-            rank, start = rank + 1, size
-        ranks[size] = rank
-
-    def level(block: Block) -> int:
-        numbered = NUMBERED.match(block.text)
-        if numbered and rank > 1:
-            return min(6, 2 + numbered[1].count("."))
-        return min(6, ranks.get(block.size or 0, 2))
-
-    return [
-        page.model_copy(update={"blocks": [
-            b.model_copy(update={"level": level(b)}) if b.kind == "title" and b.level is None else b
-            for b in page.blocks
-        ]})
-        for page in pages
-    ]
+def _item(line: str) -> str:
+    """A line of a list, with that escaped which would begin another block within an item."""
+    found = ITEM.match(line)
+    return found[1] + opened(found[2]) if found else line

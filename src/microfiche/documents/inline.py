@@ -1,13 +1,18 @@
 """Marks within a line of text: raised and lowered signs, text struck out, links, formulas; and their Markdown.
 
 Until a block is done, its text is plain and its marks are noncharacters (Unicode 23.7), which no document can hold:
-`text_lines` takes them out of whatever comes in. So lines can be joined, divided and compared, and only `markdown`
-escapes and writes marks.
+`text_lines` takes them out of whatever comes in. So lines can be joined, divided and compared, and only `markdown`,
+`cell` and `html` write marks, and escape the rest. What begins a block (a #, a list's marker) is escaped where the
+block is written, by `opened`.
+
+Rules: CommonMark 0.31.2, and GitHub's tables, strikethrough and formulas.
 """
 
 from __future__ import annotations
 
+import html as entities
 import re
+import unicodedata
 
 RAISED = ("\ufdd0", "\ufdd1")  #: begins and ends a superscript
 LOWERED = ("\ufdd2", "\ufdd3")  #: begins and ends a subscript
@@ -16,9 +21,36 @@ LINK = ("\ufdd6", "\ufdd7", "\ufdd8")  #: begins a link's words, divides them fr
 FORMULA = ("\ufdd9", "\ufdda")  #: begins and ends LaTeX
 BREAK = "\ufddb"  #: a line end that stays one, as in an address or in code
 NONCHARACTERS = re.compile("[\ufdd0-\ufdef]")
-LINKED = re.compile(f"{LINK[0]}([^{LINK[1]}]*){LINK[1]}([^{LINK[2]}]*){LINK[2]}")
+LINKED = re.compile(f"{LINK[0]}([^{LINK[0]}{LINK[1]}]*){LINK[1]}([^{LINK[0]}{LINK[2]}]*){LINK[2]}")
+FORMULAS = re.compile(f"{FORMULA[0]}([^{FORMULA[1]}]*){FORMULA[1]}")
+STRUCK_OUT = re.compile(f"{STRUCK[0]}([^{STRUCK[1]}]*){STRUCK[1]}")
 SAFE = ("http://", "https://", "mailto:")  #: how the address of a link begins
-SHOWN = {RAISED: ("<sup>", "</sup>"), LOWERED: ("<sub>", "</sub>"), STRUCK: ("~~", "~~"), FORMULA: ("$", "$")}
+SHY = "\u00ad"
+TAGS = {RAISED: ("<sup>", "</sup>"), LOWERED: ("<sub>", "</sub>"), STRUCK: ("<del>", "</del>")}
+
+# Characters that are not seen, and those that turn the order of what is seen, which only right-to-left text needs.
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e007a]+\U000e007f")
+LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
+TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
+
+MARKUP = re.compile(r"[\\`*_~<&\]\[$\n\t]|" + NONCHARACTERS.pattern)
+ENTITY = r"&(?=#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{0,31};)"
+ALWAYS = re.compile(
+    rf"\\(?=[!-/:-@\[-`{{-~\ufdd0-\ufdef]|\s*(?:$|{BREAK}))|<(?=[A-Za-z/!?])|{ENTITY}|\](?=\()|!(?={LINK[0]})"
+)
+DELIMITERS = re.compile(r"(?P<sign>[*_~`])(?P=sign)*")
+MATH = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.)+?)(?<!\s)\$(?![\w$])", re.DOTALL)
+HEADED = re.compile(r"#{1,6}(?=\s|$)|>|[-+*](?=\s|$)")
+FENCE = re.compile(r"`{3,}|~{3,}")
+UNDERLINE = re.compile(r"[-|:=\s]+$")  #: under a line, makes it a title or the head of a table
+RULED = re.compile(r"([-_*+])(?:[ \t]*\1){2,}[ \t]*$")
+COUNTED = re.compile(r"(\d{1,9})([.)])(?=\s|$)")
+DEFINED = re.compile(r"\[(?:[^\[\]\\]|\\.)*\]:", re.DOTALL)
 
 
 def marked(text: str, mark: tuple[str, str]) -> str:
@@ -36,14 +68,193 @@ def unmarked(text: str) -> str:
     return NONCHARACTERS.sub("", LINKED.sub(r"\1", text.replace(BREAK, "\n")))
 
 
+def visible(text: str) -> str:
+    """The text without control characters and others that are not seen.
+
+    Line and paragraph separators become line ends. Signs that turn the direction of text stay only in a text with
+    right-to-left letters, and only if each that begins a turn has its end; overrides go everywhere.
+    """
+    if not UNSEEN.search(text):
+        return text
+    turning = ""
+    if RIGHT_TO_LEFT.search(text):
+        begun = sum(text.count(c) for c in "\u202a\u202b\u2066\u2067\u2068")
+        ended = text.count("\u202c") + text.count("\u2069")
+        turning = TURNING if begun == ended else TURNING[:3]
+    flags = {i for flag in FLAG.finditer(text) for i in range(*flag.span())}
+
+    def kept(match: re.Match[str]) -> str:
+        sign = match[0]
+        if sign in turning or match.start() in flags:
+            return sign
+        return "\n" if sign in LINE_ENDS else ""
+
+    return UNSEEN.sub(kept, text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
 def markdown(text: str) -> str:
-    """Plain text with marks as Markdown: what would be taken for markup is escaped, links go to http, https and mailto
-    alone, and raised, lowered and struck text is written as sup, sub and ~~."""
-    for mark, (begin, end) in SHOWN.items():
-        text = text.replace(mark[0], begin).replace(mark[1], end)
-    return LINKED.sub(_link, text).replace(BREAK, "  \n")
+    """Plain text with marks as Markdown within a paragraph.
+
+    What would be taken for markup is escaped, and only that; links go to http, https and mailto alone. Raised and
+    lowered text is written as sup and sub, struck text as ~~, LaTeX between dollars, BREAK as a line end of Markdown.
+    """
+    text = visible(text)
+    if not MARKUP.search(text):
+        return text
+    text = _sound(re.sub(r"[\n\t]+", " ", text))
+    formulas = [f"${_latex(found[1])}$" for found in FORMULAS.finditer(text)]
+    targets = [address(found[2]) for found in LINKED.finditer(text)]
+    text = FORMULAS.sub("".join(FORMULA), LINKED.sub("".join((LINK[0], r"\1", *LINK[1:])), text))
+    text = LINKED.sub(lambda found: f"[{found[1]}](<{targets.pop(0)}>)", _escaped(text))
+    text = STRUCK_OUT.sub(_struck, text)
+    for mark in (RAISED, LOWERED):
+        for sign, tag in zip(mark, TAGS[mark], strict=True):
+            text = text.replace(sign, tag)
+    text = re.sub("".join(FORMULA), lambda _: formulas.pop(0), text)
+    return NONCHARACTERS.sub("", re.sub(rf"(?<!\s)\s*{BREAK}\s*", "  \n", text))
 
 
-def _link(match: re.Match[str]) -> str:
-    words, address = match.groups()
-    return f"[{words}](<{address}>)" if address.startswith(SAFE) else words
+def _sound(text: str) -> str:
+    """Text with marks, without those that mark nothing, lack their end or lead nowhere."""
+    for begin, end in (RAISED, LOWERED, STRUCK, FORMULA):
+        if begin in text or end in text:
+            if text.count(begin) != text.count(end):
+                text = text.replace(begin, "").replace(end, "")
+            text = re.sub(f"{begin}(\\s*){end}", r"\1", text)
+    if any(sign in text for sign in LINK):
+        text = LINKED.sub(lambda found: found[0] if address(found[2]) and found[1].strip() else found[1], text)
+        if len({text.count(sign) for sign in LINK}) > 1:
+            text = text.translate(dict.fromkeys(map(ord, LINK)))
+    return text.strip(BREAK)
+
+
+def cell(text: str) -> str:
+    """Plain text with marks as Markdown within a cell of a table."""
+    return markdown(text).replace("  \n", "<br>").replace("|", "\\|")
+
+
+def html(text: str) -> str:
+    """Plain text with marks as HTML within an element, without line ends, in which Markdown would see its own end."""
+    text = entities.escape(re.sub(r"\s+", " ", visible(text)), quote=False)
+    text = LINKED.sub(lambda found: _anchor(found[1], found[2]), text)
+    text = text.replace(BREAK, "<br>").replace(FORMULA[0], "$").replace(FORMULA[1], "$")
+    for mark, tags in TAGS.items():
+        for sign, tag in zip(mark, tags, strict=True):
+            text = text.replace(sign, tag)
+    return NONCHARACTERS.sub("", text)
+
+
+def opened(text: str) -> str:
+    """Markdown of a paragraph, with that escaped which would begin another block at the start of one of its lines."""
+    return "  \n".join(_opened(line.lstrip(), i > 0) for i, line in enumerate(text.split("  \n")))
+
+
+def _opened(line: str, later: bool) -> str:
+    if line[:1].isalpha():
+        return line
+    if (found := COUNTED.match(line)) is not None:
+        return f"{found[1]}\\{line[found.end(1):]}"
+    if (found := FENCE.match(line)) is not None:
+        return "".join(f"\\{c}" for c in found[0]) + line[found.end() :]
+    marked = HEADED.match(line) or RULED.match(line) or DEFINED.match(line) or (later and UNDERLINE.match(line))
+    return f"\\{line}" if marked else line
+
+
+def _escaped(text: str) -> str:
+    """Text with marks, all in one line, with backslashes before what is markup in CommonMark or GitHub's Markdown.
+
+    A soft hyphen may go or stay later, so that it does not part signs here.
+    """
+    bare = text.replace(SHY, "")
+    at = {found.start() for found in ALWAYS.finditer(bare)}
+    for sign in "*_~`":
+        if sign in bare:
+            runs = [found for found in re.finditer(rf"{re.escape(sign)}+", bare)]
+            if active(bare, sign) or (sign == "~" and STRUCK[0] in bare):
+                at.update(i for run in runs for i in range(*run.span()))
+    if "$" in bare and (FORMULA[0] in bare or MATH.search(bare)):
+        at.update(i for i, c in enumerate(bare) if c == "$")
+    for link in LINKED.finditer(bare):
+        at.update(i for i in range(*link.span(1)) if bare[i] in "[]")
+    if not at:
+        return text
+    if SHY not in text:
+        return "".join(f"\\{c}" if i in at else c for i, c in enumerate(text))
+    out, i = [], 0
+    for c in text:
+        out.append(f"\\{c}" if c != SHY and i in at else c)
+        i += c != SHY
+    return "".join(out)
+
+
+def active(text: str, sign: str) -> bool:
+    """Whether some of the runs of `sign` (*, _, ~ or `) in a text would begin and end emphasis, strikethrough or code.
+
+    Backslashes before them do not count. Emphasis, strikethrough: the flanking rules (CommonMark 6.2), with symbols
+    taken for punctuation or not, as versions differ in that.
+    """
+    if text.count(sign) < 2:
+        return False
+    runs = [found for found in DELIMITERS.finditer(text) if found["sign"] == sign]
+    if sign == "`":
+        return len({len(run[0]) for run in runs}) < len(runs)
+    begun = False
+    for run in runs:
+        before = _class(text[run.start() - 1]) if run.start() else " "
+        after = _class(text[run.end()]) if run.end() < len(text) else " "
+        left = after != " " and (after != "." or before != "a")
+        right = before != " " and (before != "." or after != "a")
+        if "$" in (before, after):  # a symbol, which is punctuation or is not
+            left, right = after != " ", before != " "
+        if sign == "_" and before == after == "a":
+            continue
+        if right and begun:
+            return True
+        begun = begun or left
+    return False
+
+
+def _class(sign: str) -> str:
+    """" " for white space, "." for punctuation, "$" for other symbols, "a" for all else."""
+    if sign.isspace() or sign == BREAK:
+        return " "
+    if sign.isascii():
+        return "a" if sign.isalnum() else "."
+    if "\ufdd0" <= sign <= "\ufdef":
+        return "."
+    category = unicodedata.category(sign)[0]
+    return {"P": ".", "S": "$"}.get(category, "a")
+
+
+def _latex(text: str) -> str:
+    """LaTeX that stays what it is for who sees formulas, and is no markup for who does not."""
+    text = re.sub(r"(?<!\\)\$", r"\\$", NONCHARACTERS.sub("", text)).replace("`", "'")
+    text = re.sub(r"<(?=[A-Za-z/!?])", "< ", text.replace("](", "] ("))
+    return re.sub(ENTITY, "& ", text).strip()
+
+
+def _struck(found: re.Match[str]) -> str:
+    words = found[1].strip()
+    before, _, after = found[1].partition(words) if words else (found[1], "", "")
+    if not words:
+        return before
+    outer = (found.string[found.start() - 1] if found.start() else " ", found.string[found.end() : found.end() + 1])
+    left = before or _class(outer[0]) != "a" or _class(words[0]) == "a"
+    right = after or _class(outer[1] or " ") != "a" or _class(words[-1]) == "a"
+    begin, end = ("~~", "~~") if left and right else TAGS[STRUCK]
+    return f"{before}{begin}{words}{end}{after}"
+
+
+def address(text: str) -> str:
+    """The address of a link, with that percent-encoded which could end it, as
+    Markdown has it; "" if it is not http, https or mailto."""
+    text = visible(NONCHARACTERS.sub("", text)).strip().replace(SHY, "")
+    if not text.lower().startswith(SAFE):
+        return ""
+    text = re.sub(r"[^!#$%&'*+,./:;=?@\[\]~\w-]", lambda c: "".join(f"%{b:02X}" for b in c[0].encode()), text)
+    return re.sub(ENTITY, "&amp;", text)
+
+
+def _anchor(words: str, target: str) -> str:
+    target = address(entities.unescape(target)).replace("&amp;", "&")
+    return f'<a href="{entities.escape(target)}">{words}</a>' if target and words.strip() else words

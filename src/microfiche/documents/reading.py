@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from microfiche.documents.document import Document, PageRead, finish
+from microfiche.documents.document import Document, PageRead
 from microfiche.documents.engines import SOUND, Engine, Engines, engines
+from microfiche.documents.finishing import finish
 from microfiche.documents.opening import DocumentSource, OpenFile, is_url, open_document, page_numbers
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.writing import Shelf, names_for

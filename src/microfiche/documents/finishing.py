@@ -1,0 +1,31 @@
+"""What only all pages of a document show: running heads, page numbers, words over columns and pages, levels of titles.
+
+A pure function of the pages as they were read, so that they may be read anywhere and in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from microfiche.documents import furniture, hyphens, levels
+from microfiche.documents.document import PageRead
+from microfiche.documents.inline import NONCHARACTERS, UNSEEN, markdown, visible
+
+
+def finish(pages: Sequence[PageRead]) -> list[PageRead]:
+    """All pages of a document, in the order of their numbers, as they stand in it: running heads, running feet and page
+    numbers marked as such, words that a line's end divides put together, and each title with its level."""
+    ordered = sorted((_clean(page) for page in pages), key=lambda page: page.number)
+    return levels.levelled(hyphens.put_together(furniture.marked(ordered)))
+
+
+def _clean(page: PageRead) -> PageRead:
+    """The page without characters that are not seen, and with no mark left that is not Markdown."""
+    if not any(UNSEEN.search(block.text) or NONCHARACTERS.search(block.text) for block in page.blocks):
+        return page
+    return page.model_copy(update={"blocks": [
+        block.model_copy(update={
+            "text": markdown(block.text) if NONCHARACTERS.search(block.text) else visible(block.text)
+        })
+        for block in page.blocks
+    ]})

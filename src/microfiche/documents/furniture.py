@@ -1,0 +1,328 @@
+"""Running heads, running feet and page numbers: what stands at the edge of pages and is no text of theirs.
+
+One page alone shows none. A line at the top or at the foot is furniture if the same words stand in the same place on
+other pages near it, or if only its page number differs there and rises with the pages. What an engine says about a line
+does not count, for it saw one page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from rapidfuzz.distance import Levenshtein
+
+from microfiche.documents.document import Block, Kind, PageRead
+from microfiche.documents.markup import plain
+
+CANDIDATES = ("text", "title", "list", "caption", "footnote", "header", "footer")
+LONGEST = 400  #: characters of a line of furniture
+BANDS = 4  #: rows at each edge that may be furniture
+ZONE, VERY_EDGE = 0.25, 0.12  #: of the page's height, from its edge: within which furniture stands; a line on two pages
+SAME_PLACE = 0.025  #: of the page's height, by which a line may be higher or lower on another page
+CLOSE = 0.03  #: of the page's height between two rows of furniture that are not at the very edge, at most
+NEAR = 4  #: pages between two with the same line, at most
+LARGE = 1.2  #: times the text: type of a title, which stays but where it repeats on nearly all of many pages
+NEARLY_ALL, FORM = 0.8, 4
+COPIES = 0.5  #: of a page's text that stands on another page as well: then the two are copies of one form
+PAGE_WORD = re.compile(
+    "page|pp?|pg|seiten?|s|pages|página|pagina|pág|pag|folio|fol|sheet|blatt|side|sida|strana|str|stránka|strona|стр|"
+    "страница|页|頁|第|ページ|صفحة|sayfa|oldal|of|von|de|di|sur|av|из"
+)
+HEADING_WORD = re.compile(
+    "chapter|section|part|lesson|exercise|unit|appendix|article|question|problem|figure|table|day|week|step|lecture|"
+    "module|kapitel|abschnitt|teil|lektion|übung|aufgabe|anhang|artikel|tag|woche|chapitre|partie|leçon|exercice|annexe|"
+    "capítulo|sección|parte|lección|ejercicio|capitolo|sezione|lezione|hoofdstuk|deel|les|глава|часть|урок|раздел|nr|no|"
+    "item|option|example|theorem|letter|form|schedule|exhibit|act|scene|book|volume|vol|章|节"
+)
+NUMBER = re.compile(  # Roman ones stand alone, at the start or at the end
+    r"\d{1,6}|(?:(?<=^)|(?<=^\W)|(?<=^\W\W))(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})(?![^\W_])"
+    r"|(?<![^\W_])(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})(?=\W{0,2}$)"
+)
+BEFORE = re.compile("([^\\W\\d_]+)\\W{0,3}\x00")
+ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+SIGN = "\x00"  #: where a page number stood
+
+
+@dataclass(eq=False)
+class _Line:
+    """A block at the edge of a page: the page's index and number, its place in the page, its middle (0 top, 1 foot),
+    whether it is at the top, its band from the edge, its words, numbers in it, and whether OCR read it."""
+
+    page: int
+    number: int
+    place: int
+    block: Block
+    top: bool
+    band: int
+    middle: float
+    height: float
+    words: str
+    folded: str
+    values: list[int]
+    noisy: bool
+    large: bool
+    key: str = ""
+    counts: bool = False
+    near: list[_Line] = field(default_factory=list)
+
+    @property
+    def edge(self) -> float:
+        """How far its middle is from the page's edge, as a share of the page's height."""
+        return self.middle if self.top else 1 - self.middle
+
+
+def marked(pages: Sequence[PageRead]) -> list[PageRead]:
+    """The pages, with the kind header or footer for each block that is furniture, and for no other."""
+    pages = [_unmarked(page) for page in pages]
+    lines = [line for index, page in enumerate(pages) for line in _lines(index, page)]
+    if len({line.page for line in lines}) < 2:
+        return pages
+    _count(lines)
+    furniture = _peeled(_repeated(lines, pages), lines)
+    kinds: dict[tuple[int, int], Kind] = {
+        (line.page, line.place): "header" if line.top else "footer" for line in furniture
+    }
+    return [
+        page.model_copy(update={"blocks": [
+            block.model_copy(update={"kind": kinds.get((index, place), block.kind)})
+            for place, block in enumerate(page.blocks)
+        ]})
+        if any(key[0] == index for key in kinds) else page
+        for index, page in enumerate(pages)
+    ]
+
+
+def _unmarked(page: PageRead) -> PageRead:
+    """The page with what an engine, or an earlier run, took for furniture as the text or title that it may be."""
+    if not any(block.kind in ("header", "footer") for block in page.blocks):
+        return page
+    return page.model_copy(update={"blocks": [
+        block.model_copy(update={"kind": "title" if block.size else "text"})
+        if block.kind in ("header", "footer") else block
+        for block in page.blocks
+    ]})
+
+
+def _lines(index: int, page: PageRead) -> list[_Line]:
+    """The lines of a page that may be furniture, each with its band: how many rows of blocks are nearer to the edge."""
+    blocks = [(i, b) for i, b in enumerate(page.blocks) if b.kind != "hidden" and (b.text or b.kind == "figure")]
+    if not blocks or not page.height:
+        return []
+    type_size = median(_type_size(b) for _, b in blocks)
+    out = []
+    for top in (True, False):
+        ordered = sorted(blocks, key=lambda x: x[1].box[1] if top else -x[1].box[3])
+        band, edge = -1, 0.0
+        for place, block in ordered:
+            middle = (block.box[1] + block.box[3]) / 2
+            if band < 0 or (middle > edge if top else middle < edge):
+                band += 1
+                edge = block.box[3] if top else block.box[1]
+            if band >= BANDS:
+                break
+            share = middle / page.height
+            if block.kind not in CANDIDATES or (share > ZONE if top else share < 1 - ZONE) or (top != (share < 0.5)):
+                continue
+            if len(block.text) > LONGEST or (block.kind == "list" and "\n" in block.text):
+                continue
+            words = " ".join(plain(block.text).split()).casefold()
+            found = list(NUMBER.finditer(words))
+            values = [_value(x[0]) for x in found]
+            out.append(_Line(
+                index, page.number, place, block, top, band, share, (block.box[3] - block.box[1]) / page.height,
+                words, NUMBER.sub(SIGN, words), values, block.confidence is not None and block.confidence < 1,
+                (block.size or 0) >= LARGE or _type_size(block) > 2 * type_size,
+            ))
+    return out
+
+
+def _type_size(block: Block) -> float:
+    """About how high the type of a block is, px: of its area, a character takes 0.6 of its type's height squared."""
+    area = (block.box[2] - block.box[0]) * (block.box[3] - block.box[1])
+    return min(block.box[3] - block.box[1], float(area / (0.6 * max(1, len(block.text)))) ** 0.5)
+
+
+def _value(number: str) -> int:
+    if number.isdigit():
+        return int(number)
+    total, largest = 0, 0
+    for c in reversed(number):
+        value = ROMAN[c]
+        total += value if value >= largest else -value
+        largest = max(largest, value)
+    return total
+
+
+def _count(lines: Sequence[_Line]) -> None:
+    """Finds the page number in each line: a number that, in lines alike on pages near, rises by one (or, with two
+    pages on a sheet, by two) from page to page."""
+    alike: dict[tuple[str, bool], list[_Line]] = defaultdict(list)
+    for line in lines:
+        alike[line.folded, line.top].append(line)
+    for group in alike.values():
+        for line in group:
+            rising = [
+                slot for slot, value in enumerate(line.values)
+                if any(_rises(line, other, slot, value) for other in group)
+            ]
+            parts = line.folded.split(SIGN)
+            numbers = NUMBER.findall(line.words)
+            shown = [SIGN if k in rising else number for k, number in enumerate(numbers)]
+            line.key = "".join(x for pair in zip(parts, [*shown, ""], strict=True) for x in pair)
+            line.counts = bool(rising)
+
+
+def _rises(line: _Line, other: _Line, slot: int, value: int) -> bool:
+    apart = other.number - line.number
+    if not 0 < abs(apart) <= 2 * NEAR:
+        return False
+    return other.values[slot] - value in (apart, 2 * apart) and other.values[slot] > 0
+
+
+def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
+    """The lines that repeat, wherever at the edge they stand; of a large title, all but the first."""
+    found: list[_Line] = []
+    groups: dict[tuple[str, bool], list[_Line]] = defaultdict(list)
+    for line in lines:
+        groups[line.key, line.top].append(line)
+    _join_noisy(groups)
+    copies = _copies(lines, pages)
+    for group in groups.values():
+        for line in group:
+            line.near = [
+                other for other in group
+                if other.page != line.page and abs(other.page - line.page) <= NEAR and _alike(line, other)
+                and (line.counts or frozenset((line.page, other.page)) not in copies)
+            ]
+        its = [line for line in group if _furniture(line, group, len(pages))]
+        large = [line for line in its if line.large and _wordy(line)]
+        if large and len({line.page for line in large}) < max(FORM, NEARLY_ALL * len(pages)):
+            its = [line for line in its if line not in large]
+        elif large:
+            its.remove(min(large, key=lambda line: line.page))
+        found += its
+    first = [line for line in found if line.page == 0 and line.block.kind == "title" and _wordy(line)]
+    if first and not any(b.kind == "title" and all(b is not x.block for x in first) for b in pages[0].blocks):
+        found.remove(first[0])  # the title of the document, which is its running head as well
+    offsets = {value - line.number for line in found if _bare(line) for value in line.values[:1]}
+    found += [
+        line for line in lines
+        if line.values and line.values[0] - line.number in offsets and line.band == 0 and line.edge < VERY_EDGE
+        and not line.large and re.fullmatch(r"\W*\x00\W*", line.folded) and line not in found
+    ]
+    return found
+
+
+def _alike(line: _Line, other: _Line) -> bool:
+    """Whether two lines of the same words stand in the same place, in type of about the same size."""
+    if _bare(line):
+        return line.large == other.large
+    high, low = max(line.height, other.height), min(line.height, other.height)
+    return abs(line.middle - other.middle) <= SAME_PLACE and high < 1.6 * low + 0.004
+
+
+def _wordy(line: _Line) -> bool:
+    return any(c.isalpha() for c in line.key)
+
+
+def _bare(line: _Line) -> bool:
+    """Whether a line is a page number, with words that go with page numbers at most."""
+    words = re.findall(r"[^\W\d_]+", line.key)
+    return line.counts and all(PAGE_WORD.fullmatch(word) for word in words)
+
+
+def _furniture(line: _Line, group: Sequence[_Line], pages: int) -> bool:
+    """Whether a line is furniture by those like it on pages near."""
+    if not line.near:
+        return False
+    together = {line.page, *(other.page for other in line.near)}
+    if _bare(line):
+        if line.large or (line.block.kind == "title" and (line.block.size or 0) >= LARGE):
+            return False
+        years = max(line.values) >= 1000 and len(together) < 4
+        return not years and (line.edge < VERY_EDGE or len(together) >= 3)
+    if not _wordy(line):
+        return False
+    if line.counts:
+        before = BEFORE.search(line.key)
+        paged = before is not None and PAGE_WORD.fullmatch(before[1])
+        if not paged and (line.large or (before and HEADING_WORD.fullmatch(before[1]))):
+            return False
+        if not paged and len(re.findall(r"[^\W\d_]+", line.key)) == 1 and len(together) < 5:
+            return False
+    if len(together) == 2 and pages > 2:
+        near = min(abs(other.page - line.page) for other in line.near)
+        return line.edge < VERY_EDGE and near <= 2 and line.block.kind != "title"
+    return line.edge < VERY_EDGE or len(together) >= 3
+
+
+def _join_noisy(groups: dict[tuple[str, bool], list[_Line]]) -> None:
+    """Adds each line that OCR read once, with an error or two, to the group of lines that it is one of."""
+    common = [key for key, group in groups.items() if len({line.page for line in group}) >= 2]
+    for key in [key for key, group in groups.items() if len(group) == 1 and group[0].noisy and len(key[0]) >= 8]:
+        line = groups[key][0]
+        for other in common:
+            if other[1] == key[1] and other != key and _misread(line.words, groups[other]):
+                line.counts = groups[other][0].counts
+                groups[other].append(line)
+                del groups[key]
+                break
+
+
+def _misread(words: str, group: Sequence[_Line]) -> bool:
+    """Whether `words` are those of a line of the group, read with few errors: no short word and no number differs but
+    the page number."""
+    for other in group[:3]:
+        if Levenshtein.normalized_distance(words, other.words, score_cutoff=0.15) > 0.15:
+            continue
+        ours, theirs = re.findall(r"[^\W\d_]+", words), re.findall(r"[^\W\d_]+", other.words)
+        if len(ours) != len(theirs):
+            return "".join(ours) == "".join(theirs)
+        return all(
+            a == b or (min(len(a), len(b)) >= 4 and Levenshtein.normalized_distance(a, b) <= 0.34)
+            for a, b in zip(ours, theirs, strict=True)
+        ) and (other.counts or re.findall(r"\d+", words) == re.findall(r"\d+", other.words))
+    return False
+
+
+def _copies(lines: Sequence[_Line], pages: Sequence[PageRead]) -> set[frozenset[int]]:
+    """The pairs of pages that are copies of one form: most of their text is the same."""
+    wanted = {line.page for line in lines}
+    texts = [
+        {
+            " ".join(block.text.split()): len(block.text) for block in page.blocks
+            if block.text and VERY_EDGE < (block.box[1] + block.box[3]) / 2 / page.height < 1 - VERY_EDGE
+        } if i in wanted else {}
+        for i, page in enumerate(pages)
+    ]
+    found = set()
+    for i, first in enumerate(texts):
+        for j in range(i + 1, min(len(texts), i + NEAR + 1)):
+            second = texts[j]
+            same = sum(n for text, n in first.items() if text in second)
+            if same > COPIES * max(1, min(sum(first.values()), sum(second.values()))):
+                found.add(frozenset((i, j)))
+    return found
+
+
+def _peeled(furniture: Iterable[_Line], lines: Sequence[_Line]) -> list[_Line]:
+    """Of lines that repeat, those with nothing but such lines between them and the edge."""
+    chosen = {(line.page, line.place) for line in furniture}
+    bands: dict[tuple[int, bool], dict[int, list[_Line]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        bands[line.page, line.top][line.band].append(line)
+    out = []
+    for its in bands.values():
+        inner = 0.0  # how far from the edge the furniture reaches
+        for band in range(BANDS):
+            kept = [line for line in its.get(band, []) if (line.page, line.place) in chosen]
+            kept = [line for line in kept if line.edge < VERY_EDGE or line.edge - line.height / 2 - inner < CLOSE]
+            if not kept:
+                break
+            inner = max(line.edge + line.height / 2 for line in kept)
+            out += kept
+    return out

@@ -1,0 +1,138 @@
+"""Hyphens at line ends: whether a word was only divided there or is written so, as all words of the document tell.
+
+A block's text has U+00AD there, between the two halves, or at its end where the other half begins the next block.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from microfiche.documents.document import CARRIED, Block, PageRead
+from microfiche.documents.inline import ENTITY, SHY
+
+WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+HALVES = re.compile(rf"(?:(?<!\w)(?<!\w['’-])(\w[\w'’-]*))?{SHY}+[ \n]?(?=(\w[\w'’-]*)?)")
+DIVIDED = re.compile(rf"(?<!\S)\S*{SHY}\s*\S*")
+REST = re.compile(r"[\w'’-]+[.,;:!?)\]»”\"]*")
+#: Halves that stay apart from what follows, for hardly a word that has no hyphen begins so.
+APART = re.compile("self|well|non|e|half|quasi|pseudo|vice|cross|x|t")
+#: Halves that stay apart if what follows is a word of its own in the document.
+OFTEN_APART = re.compile("ex|all|co|multi|pre|counter|low|high|long|short|hard|soft|one|two|three|four|post|anti")
+#: What stays apart from a word of the document before it.
+TAIL = re.compile(
+    "based|like|free|wide|specific|level|length|hand|side|term|time|scale|sized|style|known|related|dependent|oriented|"
+    "independent|aware|driven|friendly|only|made|born|class|order|dimensional|point|step|way|off|alive|looking"
+)
+ENDINGS = ("s", "es", "d", "ed", "ing", "ly", "n", "en", "er", "e", "r")
+LINKING = re.compile("and|or|to|und|oder|bzw|et|ou|y|o|e|och|og|en|of")
+
+
+def words_of(pages: Iterable[PageRead]) -> Counter[str]:
+    """How often each word stands in the pages, in small letters, those that a line's end divides left out."""
+    found: Counter[str] = Counter()
+    for page in pages:
+        for block in page.blocks:
+            if block.kind not in ("code", "hidden"):
+                text = DIVIDED.sub(" ", block.text) if SHY in block.text else block.text
+                found.update(word.casefold() for word in WORD.findall(text))
+    return found
+
+
+def joint(left: str, right: str, words: Mapping[str, int]) -> str:
+    """What stands between two halves of which the left one ends a line with a hyphen: "" where they are one word, "-",
+    or "- " where the left half is the first of two ("pre- and post-war").
+
+    Numbers, names and what the document writes with a hyphen elsewhere keep it.
+    """
+    if not left or not right:
+        return "-" if left else ""
+    if not (left[-1].isalpha() and right[0].isalpha()):
+        return "-"
+    if right[0].isupper() and not (left.isupper() and len(left) > 1):
+        return "-"
+    last, first = left.rsplit("-", 1)[-1].casefold(), right.split("-", 1)[0].casefold()
+    together, apart = _seen(last + first, words), _seen(f"{last}-{first}", words)
+    if "-" in left or "-" in right:
+        whole, other = left.casefold(), right.casefold()
+        together, apart = together + words.get(whole + other, 0), apart + words.get(f"{whole}-{other}", 0)
+    if together or apart:
+        return "" if together >= apart else "-"
+    if LINKING.fullmatch(first) and (
+        first in ("und", "oder", "bzw") or last in words or APART.fullmatch(last) or OFTEN_APART.fullmatch(last)
+    ):
+        return "- "
+    often = (OFTEN_APART.fullmatch(last) and first in words) or (TAIL.fullmatch(first) and last in words)
+    if len(first) >= 3 and (APART.fullmatch(last) or often):
+        return "-"
+    return ""
+
+
+def _seen(word: str, words: Mapping[str, int]) -> int:
+    """How often a word occurs, in this form or, if it never does, with another ending."""
+    if found := words.get(word, 0):
+        return found
+    longer = (words.get(word + end, 0) for end in ENDINGS)
+    shorter = (words.get(word[: -len(end)], 0) for end in ENDINGS if word.endswith(end) and len(word) > len(end) + 3)
+    return sum(longer) + sum(shorter)
+
+
+def put_together(pages: Sequence[PageRead]) -> list[PageRead]:
+    """The pages with no U+00AD in any block: each word that a line's end divides is whole, or has its hyphen.
+
+    A word that goes on in the next block of running text, over figures, tables, captions and footnotes, in another
+    column or on another page, stands whole at the end of the first.
+    """
+    if not any(SHY in block.text for page in pages for block in page.blocks):
+        return list(pages)
+    words = words_of(pages)
+    texts = [[block.text for block in page.blocks] for page in pages]
+    places = [(p, b) for p, page in enumerate(pages) for b in range(len(page.blocks))]
+    for k, (p, b) in enumerate(places):
+        text = texts[p][b]
+        if SHY not in text:
+            continue
+        text = HALVES.sub(lambda found: _whole(found, words), text)
+        if SHY in text:  # at the end, where the other half is not in this block
+            text = text.rstrip().rstrip(SHY)
+            onward = _onward([(pages[i].blocks[j], i, j) for i, j in places[k + 1 : k + 40]], pages[p].blocks[b])
+            rest = REST.match(texts[onward[0]][onward[1]]) if onward else None
+            if onward and rest and rest[0][0].islower():
+                halves = re.split(r"(?=[.,;:!?)\]»”\"]*$)", rest[0], maxsplit=1)
+                left = re.search(r"[\w'’-]*$", text)
+                between = joint(left[0] if left else "", halves[0], words)
+                if between == "- ":
+                    text += "-"
+                else:
+                    text = re.sub(rf"(?<!\\)(?={ENTITY})", r"\\", text + between + rest[0])
+                    texts[onward[0]][onward[1]] = texts[onward[0]][onward[1]][rest.end() :].lstrip()
+            else:
+                text += "-"
+        texts[p][b] = text
+    return [
+        page.model_copy(update={"blocks": [
+            block if text == block.text else block.model_copy(update={"text": text})
+            for block, text in zip(page.blocks, its, strict=True) if text or not block.text
+        ]})
+        for page, its in zip(pages, texts, strict=True)
+    ]
+
+
+def _whole(found: re.Match[str], words: Mapping[str, int]) -> str:
+    left, right = found[1] or "", found[2] or ""
+    if left and not right and found.end() == len(found.string.rstrip()):
+        return f"{left}{SHY}"
+    return left + joint(left, right, words)
+
+
+def _onward(after: Sequence[tuple[Block, int, int]], block: Block) -> tuple[int, int] | None:
+    """Page and place of the block of running text in which `block` goes on, if it does."""
+    if block.kind not in ("text", "list", "footnote"):
+        return None
+    for other, page, place in after:
+        if (other.kind == "text" and any(c.isalpha() for c in other.text)) or other.kind == "footnote" == block.kind:
+            return page, place
+        if other.kind not in CARRIED and any(c.isalpha() for c in other.text):
+            return None
+    return None

@@ -1,0 +1,164 @@
+"""Nothing is taken from a document's text but what repeats at the edge of its pages, or counts them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from microfiche.documents.document import Block, Document, Kind, PageRead
+from microfiche.documents.finishing import finish
+
+WORDS = "lamp river stone winter letter garden market window silver morning paper bridge".split(" ")
+
+
+def line(text: str, y: float, kind: Kind = "text", size: float | None = None, sure: float = 1.0, x: int = 100) -> Block:
+    """A line of type 20 px high (times `size`) at the height `y`, from 0 to 1400."""
+    height = 20 * (size or 1)
+    box = (x, round(y), round(x + 0.5 * height * len(text)), round(y + height))
+    return Block(kind=kind, box=box, text=text, size=size, confidence=sure)
+
+
+def body(number: int, top: int = 300) -> list[Block]:
+    """Two paragraphs that no other page has."""
+    draw = random.Random(number)
+    texts = [" ".join(draw.choices(WORDS, k=60)) + f" on leaf {number * 7}." for _ in range(2)]
+    return [Block(kind="text", box=(100, y, 900, y + 300), text=t) for y, t in zip((top, top + 400), texts, strict=True)]
+
+
+def pages(*edges: list[Block], first: int = 1) -> list[PageRead]:
+    """A page for each list of blocks, those in its upper half before its text and the others after it."""
+    return [
+        PageRead(
+            number=n, width=1000, height=1400,
+            blocks=[*(b for b in its if b.box[1] < 700), *body(n), *(b for b in its if b.box[1] >= 700)],
+        )
+        for n, its in enumerate(edges, first)
+    ]
+
+
+def left_out(found: list[PageRead]) -> list[list[str]]:
+    """Of each page, the text that is furniture."""
+    return [[b.text for b in page.blocks if b.kind in ("header", "footer")] for page in finish(found)]
+
+
+def nothing(found: list[PageRead]) -> bool:
+    return not any(left_out(found))
+
+
+def test_on_one_page_alone_nothing_is_furniture() -> None:
+    edges = [line("12", 20), line("Dear Ms Jones,", 60), line("– 3 –", 1350), line("Page 1 of 1", 1370)]
+    assert nothing(pages(edges))
+    one = PageRead(number=1, width=1000, height=1400, blocks=[line("Dear Ms Jones,", 40, "header"), *body(1)])
+    assert finish([one])[0].blocks[0].kind == "text"
+
+
+def test_running_heads_left_and_right_and_page_numbers_are_furniture() -> None:
+    edges = [
+        [line("The History of Lamps" if n % 2 else "Chapter the First", 50, x=100 + 500 * (n % 2)), line(str(n), 1350)]
+        for n in range(11, 19)
+    ]
+    assert left_out(pages(*edges)) == [[b.text for b in its] for its in edges]
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["{n}", "– {n} –", "[{n}]", "Page {n}", "Page {n} of 12", "{n}/12", "Seite {n} von 12", "p. {n}", "第 {n} 页", "- {n} -",
+     "Annual Report 2023 | {n}", "{n}  The History of Lamps", "Стр. {n}", "3-{n}"],
+)  # fmt: skip
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_page_numbers_count_the_pages(form: str, count: int) -> None:
+    edges = [[line(form.format(n=n), 1350)] for n in range(4, 4 + count)]
+    assert left_out(pages(*edges)) == [[b.text for b in its] for its in edges]
+
+
+def test_roman_numbers_count_too() -> None:
+    edges = [[line(n, 1350)] for n in ("iii", "iv", "v", "vi")]
+    assert all(left_out(pages(*edges)))
+
+
+def test_a_page_number_at_another_edge_is_known_by_the_others() -> None:
+    edges = [[line(str(n), 50 if n != 3 else 1350)] for n in range(1, 7)]
+    assert all(left_out(pages(*edges)))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["17", "4", "212"], ["2019", "2020", "2021"], ["Chapter 1", "Chapter 2", "Chapter 3"],
+     ["Lesson 1", "Lesson 2", "Lesson 3", "Lesson 4", "Lesson 5", "Lesson 6"],
+     ["Appendix A", "Appendix B", "Appendix C"], ["1 Lamps", "2 Rivers", "3 Stones"], ["Total 40", "Total 50"],
+     ["Dear Ms Jones,", "Yours sincerely,", "Enclosures"], ["Kapitel I", "Kapitel II", "Kapitel III"]],
+)  # fmt: skip
+@pytest.mark.parametrize("y", [50, 1350])
+def test_what_neither_repeats_nor_counts_pages_stays(texts: list[str], y: int) -> None:
+    assert nothing(pages(*[[line(text, y)] for text in texts]))
+
+
+def test_titles_of_chapters_in_large_type_stay() -> None:
+    assert nothing(pages(*[[line(f"Chapter {n}", 100, "title", 1.6)] for n in (1, 2, 3, 4, 5)]))
+    assert nothing(pages(*[[line(str(n), 100, "text", 2.5)] for n in (1, 2, 3)]))
+
+
+def test_slides_of_one_title_keep_it() -> None:
+    edges = [[line("Results" if 2 <= n <= 4 else f"Part {WORDS[n]}", 120, "title", 1.8)] for n in range(8)]
+    assert nothing(pages(*edges))
+
+
+def test_the_title_of_a_form_stays_on_its_first_page() -> None:
+    edges = [[line("APPLICATION FOR A LAMP", 60, "title", 1.5), line(f"Page {n}", 1350)] for n in range(1, 6)]
+    done = finish(pages(*edges))
+    document = Document(name="x", sha256="", pages=done)
+    assert document.markdown().count("APPLICATION FOR A LAMP") == 1 and done[0].blocks[0].kind == "title"
+    assert "Page 1" not in document.markdown()
+
+
+def test_a_running_head_that_is_the_only_title_of_the_document_stays_once() -> None:
+    done = finish(pages(*[[line("On Lamps", 50, "title", 1.05)] for _ in range(3)]))
+    assert [page.blocks[0].kind for page in done] == ["title", "header", "header"]
+
+
+def test_copies_of_one_form_keep_their_lines() -> None:
+    labels = ["Surname and first name", "Date of birth", "Address in full", "Bank and account", "Signature of both"]
+    found = []
+    for n in (1, 2, 3):
+        rows = [line(f"Form 12 B, part one {label}", 200 + 150 * i) for i, label in enumerate(labels)]
+        found.append(PageRead(number=n, width=1000, height=1400, blocks=[line("REQUEST", 60), *rows, line("x" * n, 900)]))
+    assert nothing(found)
+
+
+def test_a_letterhead_on_the_first_page_stays() -> None:
+    head = [line("Lamps and Sons", 40), line("12 River Street", 70), line("info@lamps.example", 100)]
+    assert nothing(pages(head, [], []))
+    assert left_out(pages(head, [line("Lamps and Sons", 40)], [line("Lamps and Sons", 40)]))[0] == ["Lamps and Sons"]
+
+
+def test_two_rows_of_a_running_head_go_together_and_text_below_them_stays() -> None:
+    edges = [[line("Lamps and Sons", 40), line("Report of the year", 70), line("Continued below", 240)] for _ in range(4)]
+    assert left_out(pages(*edges)) == [["Lamps and Sons", "Report of the year"]] * 4
+
+
+def test_a_line_in_another_place_or_far_away_is_no_running_head() -> None:
+    assert nothing(pages(*[[line("Exercises", y)] for y in (40, 160, 280)]))
+    far = [[line("Exercises", 40)] if n % 6 == 0 else [] for n in range(18)]
+    assert nothing(pages(*far))
+
+
+def test_noise_of_ocr_makes_no_other_running_head() -> None:
+    texts = ["The History of Lamps", "The Historv of Lamps", "The History of Lamps", "The History of Larnps", "The History of Lamps"]
+    assert left_out(pages(*[[line(t, 50 + i, sure=0.9)] for i, t in enumerate(texts)])) == [[t] for t in texts]
+    assert left_out(pages(*[[line(t, 50)] for t in texts]))[1] == [], "a text layer has no noise"
+    letters = ["Appendix A", "Appendix A", "Appendix B", "Appendix A"]
+    assert left_out(pages(*[[line(t, 50, sure=0.9)] for t in letters]))[2] == []
+
+
+def test_tables_and_figures_are_no_furniture() -> None:
+    table = "| Day | Lamps |\n| --- | --- |\n| 1 | 2 |"
+    edges = [[Block(kind="table", box=(100, 40, 900, 200), text=table)] for _ in range(4)]
+    assert nothing(pages(*edges))
+
+
+def test_finishing_twice_and_in_any_order_changes_nothing() -> None:
+    edges = [[line("The History of Lamps", 50), line(f"Page {n}", 1350)] for n in range(1, 6)]
+    once = finish(pages(*edges))
+    assert finish(once) == once == finish(list(reversed(pages(*edges))))
+    assert left_out([once[0]]) == [[]], "of one page, what an earlier run took for furniture is text again"
