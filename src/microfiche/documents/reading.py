@@ -17,7 +17,8 @@ from PIL import Image
 
 from microfiche.documents.document import Document, PageRead, finish
 from microfiche.documents.engines import SOUND, Engine, Engines, engines
-from microfiche.documents.opening import DocumentSource, OpenFile, is_url, open_document, page_numbers
+from microfiche.documents.fetching import is_url, without_secrets
+from microfiche.documents.opening import DocumentSource, OpenFile, open_document, page_numbers
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.writing import Shelf, names_for
 from microfiche.errors import InputError, MicroficheError, SetUpError, UsageError
@@ -119,8 +120,8 @@ def read(
     """
     name = "-" if isinstance(source, bytes) else str(source)
     at_hand = engines(engine, pictures)
-    origin = source if isinstance(source, bytes) or is_url(name) else Path(source)
-    with open_document(origin, name, dpi=dpi, password=password, limits=limits) as opened:
+    origin = source if isinstance(source, bytes) else name if is_url(name) else Path(source)
+    with open_document(origin, without_secrets(name), dpi=dpi, password=password, limits=limits) as opened:
         numbers = page_numbers(pages, opened.pages) if pages else None
         return document_of(opened, {}, [page for page, _ in read_pages(opened, at_hand, numbers)])
 
