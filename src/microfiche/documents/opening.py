@@ -127,24 +127,35 @@ def _check_size(size: int, limits: Limits) -> None:
         raise InputError(f"{size:,} bytes; the limit bytes is {limits.bytes:,}")
 
 
+def page_ranges(spec: str) -> list[tuple[int, int | None]]:
+    """The first and last page of each part of `spec` ("1-3,7"; None is the end of the document: "5-").
+
+    Raises UsageError if it is no list of pages and ranges.
+    """
+    ranges: list[tuple[int, int | None]] = []
+    for part in spec.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(-\s*(\d{0,9})\s*)?", part, re.ASCII)
+        if not match:
+            raise UsageError(f"pages {spec!r}: {part.strip()!r} is not a page or a range such as 2-5")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[3]) if match[3] else None
+        if last is not None and last < first:
+            raise UsageError(f"pages {spec!r}: {part.strip()!r} runs backwards")
+        ranges.append((first, last))
+    return ranges
+
+
 def page_numbers(spec: str, count: int) -> list[int]:
-    """The pages that `spec` means ("1-3,7"; "5-" goes to the end) in a document of `count`, in rising order, each once.
+    """The pages that `spec` means in a document of `count`, in rising order, each once.
 
     A range that goes past the last page ends there. Raises UsageError if `spec` is no list of pages and ranges, or if a
     page, or the first page of a range, does not exist.
     """
     numbers: set[int] = set()
-    for part in spec.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(-\s*(\d*)\s*)?", part, re.ASCII)
-        if not match:
-            raise UsageError(f"pages {spec!r}: {part.strip()!r} is not a page or a range such as 2-5")
-        first = int(match[1])
-        last = first if match[2] is None else int(match[3] or max(first, count))
-        if last < first:
-            raise UsageError(f"pages {spec!r}: {part.strip()!r} runs backwards")
+    for first, last in page_ranges(spec):
         if not 1 <= first <= count:
             raise UsageError(f"pages {spec!r}: there is no page {first}; the document has {count}")
-        numbers.update(range(first, min(last, count) + 1))
+        numbers.update(range(first, min(count if last is None else last, count) + 1))
     return sorted(numbers)
 
 
