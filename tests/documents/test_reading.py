@@ -5,8 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +17,11 @@ from PIL import Image
 import microfiche
 from microfiche.documents.document import PageRead
 from microfiche.documents.engines import Engines, engines, unsound
+from microfiche.documents.job import Standing
 from microfiche.documents.opening import documents_in, open_document
+from microfiche.documents.pages import read_pages
 from microfiche.documents.rapid import RapidEngine, tilt
-from microfiche.documents.reading import Outcome, Request, read_pages, read_to
+from microfiche.documents.reading import Outcome, Request, read_to
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.errors import CheckpointError, InputError, MicroficheError, SetUpError, UsageError
 from microfiche.precision import precision
@@ -124,7 +125,7 @@ from pathlib import Path
 from microfiche.documents.document import PageRead
 from microfiche.documents.engines import Engines
 from microfiche.documents.opening import open_document
-from microfiche.documents.reading import read_pages
+from microfiche.documents.pages import read_pages
 
 class Echo:
     name, batch = "echo", 4
@@ -259,12 +260,10 @@ def test_documents_are_read_to_a_folder_and_failures_gathered(tmp_path: Path) ->
         (tmp_path / "in" / name).write_bytes(data)
     sources = documents_in([str(tmp_path / "in")])
     seen: list[Outcome] = []
-    shown: list[object] = []
+    shown: list[tuple[int, int, int]] = []
 
-    @contextmanager
-    def progress(name: str, pages: int) -> Iterator[Callable[[int, str], None]]:
-        shown.append((name, pages))
-        yield lambda done, rate: shown.append(done)
+    def progress(standing: Standing) -> None:
+        shown.append((standing.ended, standing.read, standing.expected))
 
     request = Request("echo", Echo(fails=[3]))
     failures = read_to(tmp_path / "out", sources, request, form="text", each=seen.append, progress=progress)
@@ -274,7 +273,7 @@ def test_documents_are_read_to_a_folder_and_failures_gathered(tmp_path: Path) ->
     assert a.document is not None and c.document is not None and c.failure == ""
     assert [page.status for page in a.document.pages] == ["ok", "ok", "failed"] and a.failure == f"{a.name} (page 3)"
     assert b.document is None and b.failure == b.name and "not a PDF, PNG" in str(b.error)
-    assert shown == [("a.tif", 3), 1, 2, 3, ("c.tif", 2), 1, 2]
+    assert shown == [(0, 1, 9), (0, 2, 9), (0, 3, 9), (1, 3, 9), (2, 3, 4), (2, 4, 5), (2, 5, 5), (3, 5, 5)]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.json", "a.txt", "c.json", "c.txt"]
     assert a.document.settings == {
         "engine": "echo", "pages": "", "dpi": "144", "task": "markdown", "pictures": "echo",

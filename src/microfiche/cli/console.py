@@ -51,9 +51,13 @@ def on_command_line(context: typer.Context, option: str) -> bool:
 
 def fail(message: str, code: int) -> None:
     """Prints `message` on stderr as one line without control characters, and ends the command with exit code `code`."""
-    line = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message)
-    err.print(f"microfiche: {line}", markup=False)
+    say(one_line(f"microfiche: {message}"))
     raise typer.Exit(code)
+
+
+def one_line(text: str) -> str:
+    """Escapes control characters, line ends and lone surrogates in the text, so that it does nothing to a terminal."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 class _Closed(io.RawIOBase):
@@ -103,7 +107,7 @@ def step_told(line: dict[str, Any], unit: str) -> None:
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Any]:
     """Shows a bar on a terminal, elsewhere a line every `EVERY` seconds. Yields a function that takes how much is
-    done."""
+    done, how fast, and, where `what` turns out to be more or less than `total`, how much there is."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -113,7 +117,10 @@ def progress(what: str, total: int | None = None) -> Iterator[Any]:
         TimeRemainingColumn,
     )
 
-    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")]
+    columns = [
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+    ]  # fmt: skip
     with Progress(
         *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=not err.is_terminal, transient=True
     ) as bar:
@@ -121,15 +128,15 @@ def progress(what: str, total: int | None = None) -> Iterator[Any]:
         start = said = time.monotonic()
         first: int | None = None
 
-        def done(count: int, rate: str = "") -> None:
+        def done(count: int, rate: str = "", of: int | None = total) -> None:
             nonlocal said, first
-            bar.update(task, completed=count, rate=rate)
+            bar.update(task, completed=count, rate=rate, total=of)
             first = count - 1 if first is None else first
             now = time.monotonic()
             if not err.is_terminal and now - said >= EVERY:
                 said = now
-                told = f"{count} of {total}" if total else f"{count}"
-                left = f"{(now - start) / (count - first) * (total - count):.0f} s left" if total else ""
+                told = f"{count} of {of}" if of else f"{count}"
+                left = f"{(now - start) / (count - first) * (of - count):.0f} s left" if of else ""
                 err.print(f"{what}: {', '.join(filter(None, (told, rate, left)))}", markup=False)
 
         yield done

@@ -6,7 +6,10 @@ import hashlib
 import os
 import re
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -14,12 +17,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microfiche.cli.console import err, fail, on_command_line, progress, reported
+from microfiche.cli.console import err, fail, on_command_line, one_line, progress, reported, say
 from microfiche.errors import UsageError
 
 if TYPE_CHECKING:
     from microfiche.documents.document import Document
     from microfiche.documents.engines import Engine
+    from microfiche.documents.job import Standing
+    from microfiche.documents.opening import DocumentSource
     from microfiche.documents.reading import Outcome
     from microfiche.limits import Limits
 
@@ -44,23 +49,37 @@ def read(
     context: typer.Context,
     files: Annotated[
         list[str],
-        typer.Argument(help="PDF, PNG, JPEG, TIFF or WebP files, folders or URLs of them, or - for standard input."),
+        typer.Argument(
+            help="PDF, PNG, JPEG, TIFF or WebP files, folders of them with all below, http(s) addresses, or - for "
+            "standard input."
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for NAME.md, NAME.json and NAME/figures/.")
+        Path | None,
+        typer.Option(
+            "--output", "-o",
+            help="The folder that gets NAME.md, NAME.json and NAME/figures/ of each document. Without it, the text of "
+            "one document goes to standard output.",
+        ),
     ] = None,
     form: Annotated[
-        Format, typer.Option("--format", help="What to write; a folder always gets NAME.json too.")
+        Format,
+        typer.Option("--format", help="Markdown, plain text, or JSON with boxes; a folder always gets NAME.json too."),
     ] = Format.md,
     engine: Annotated[
         str | None,
         typer.Option(
             "--engine",
-            help="Who reads every page: text, rapid, endpoint, deepseek-ocr or a model that ships, such as nano-pages "
-            "(default: chosen page by page).",
+            help="Let one engine read every page: text (a PDF's own), rapid, endpoint, deepseek-ocr or a model that "
+            "ships, such as nano-pages. Without it, each page is read by the engine that suits it.",
         ),
     ] = None,
-    pages: Annotated[str | None, typer.Option("--pages", help="Pages to read, from 1: 1-3,7 or 5-.")] = None,
+    pages: Annotated[
+        str | None,
+        typer.Option(
+            "--pages", help="Pages to read, from 1: 1-3,7 or 5-. A range goes as far as the document does."
+        ),
+    ] = None,
     dpi: Annotated[
         float, typer.Option("--dpi", min=18, max=1200, help="Pixels an inch at which PDF pages are drawn.")
     ] = 144,
@@ -101,27 +120,48 @@ def read(
         str | None,
         typer.Option(
             "--endpoint", envvar="MICROFICHE_ENDPOINT",
-            help="Address of an OpenAI-compatible server that reads scans, up to /v1.",
+            help="Address of an OpenAI-compatible server that reads scans, up to /v1. Its key is taken from "
+            "MICROFICHE_ENDPOINT_KEY.",
         ),
     ] = None,
     endpoint_model: Annotated[
         str, typer.Option("--endpoint-model", help="Name of the model on that server.")
     ] = "deepseek-ai/DeepSeek-OCR",
     overlay: Annotated[
-        bool, typer.Option("--overlay", help="Also write each page with its blocks drawn on it.")
+        bool, typer.Option("--overlay", help="Also write each page with its blocks drawn on it, to NAME/.")
     ] = False,
     limit: Annotated[
         list[str],
         typer.Option("--limit", help="Raise a limit that an error message names, as in pixels=200000000."),
     ] = [],  # noqa: B006
     resume: Annotated[
-        bool, typer.Option("--resume", help="Skip what an earlier run has read of the same files.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on where an earlier run with the same options stopped, and with pages that failed."
+        ),
     ] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", min=1,
+            help="Read this many documents at the same time, each in a process of its own with its share of the cores.",
+        ),
+    ] = 1,
 ) -> None:
     """Reads documents to Markdown, each page by the engine that suits it best.
 
-    A digital PDF's own text is used where it is sound. Scans are read by --endpoint or --weights if one of them is
-    given, and by RapidOCR otherwise. The key for an endpoint is taken from MICROFICHE_ENDPOINT_KEY.
+    A digital PDF's own text is used where it is sound. Scans are read by
+    --endpoint or --weights if one of them is given, and by RapidOCR otherwise.
+    What cannot be read is named on stderr; the rest is read all the same, and
+    the exit code is 1.
+
+    Examples:
+
+    microfiche read paper.pdf                    one document, to standard output
+    microfiche read scans -o out --jobs 4        a folder, in four processes
+    microfiche read scans -o out --resume        only what is missing in out
+    microfiche read big.pdf -o out --pages 1-50  some of its pages
+    microfiche read https://example.org/a.pdf --format json
     """
     from microfiche.documents.opening import documents_in
     from microfiche.documents.reading import Request, read_to
@@ -135,48 +175,75 @@ def read(
         if checkpoint or engine not in (None, "deepseek-ocr", "endpoint"):
             _refuse_unused(context, "--checkpoint" if checkpoint else f"--engine {engine}")
             weights = endpoint = None  # the environment may name them all the same
+        if weights and not endpoint and jobs > 1:
+            raise UsageError("each of the --jobs would hold a model of its own; with --weights, leave --jobs out")
         pictures = _pictures(engine, weights, checkpoint, adapter, device, dtype, mode, endpoint, endpoint_model, task)
         model = ""
         if checkpoint:
             model = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
         elif pictures is not None:
             model = f"{weights} {mode}" if pictures.name == "deepseek-ocr" else endpoint_model
+        result: list[Outcome] = []
 
         def each(outcome: Outcome) -> None:
             if outcome.error and len(sources) == 1:
                 raise outcome.error
-            if outcome.document and not output:
-                sys.stdout.write(written(outcome.document, form))
-            _show(outcome)
+            if output is None:
+                result.append(outcome)
+            else:
+                _show(outcome)
 
         request = Request(
             engine, pictures, task=task, model=model, pages=pages, dpi=dpi, password=password, limits=limits,
             device=device,
         )  # fmt: skip
-        failures = read_to(
-            output, sources, request, form=form, overlays=overlay, resume=resume, each=each, progress=progress
-        )
+        with _progress(sources) as standing:
+            failures = read_to(
+                output, sources, request, form=form, overlays=overlay, resume=resume, jobs=jobs, each=each,
+                progress=standing,
+            )  # fmt: skip
+        for outcome in result:
+            if outcome.document:
+                sys.stdout.write(written(outcome.document, form))
+            _show(outcome)
         if failures:
             documents = f"{len(sources)} documents were" if len(sources) > 1 else "1 document was"
             listed = ", ".join(outcome.failure for outcome in failures)
             fail(f"{len(failures)} of {documents} not read whole: {listed}", 1)
 
 
+@contextmanager
+def _progress(sources: Sequence[DocumentSource]) -> Iterator[Callable[[Standing], None]]:
+    """Shows how far the reading of all `sources` is, in pages."""
+    what = one_line(Path(sources[0].name).name) if len(sources) == 1 else "pages"
+    start = time.perf_counter()
+    with progress(what) as done:
+
+        def shown(standing: Standing) -> None:
+            if not standing.read:
+                return
+            rate = f"{standing.read / (time.perf_counter() - start):.3g} pages/s"
+            if standing.documents > 1:
+                rate = f"{standing.ended} of {standing.documents} documents, {rate}"
+            done(standing.read, rate, standing.expected)
+
+        yield shown
+
+
 def _show(outcome: Outcome) -> None:
     """What is said on stderr about a document that was read, or could not be."""
     name, document, error = outcome.name, outcome.document, outcome.error
     if error is not None:
-        said = f"{name}: {error.strerror or error}" if isinstance(error, OSError) else error
-        err.print(f"microfiche: {said}", markup=False)
+        say(one_line(f"microfiche: {error}"))
     if outcome.before:
-        err.print(f"{name}: read before", markup=False)
+        say(one_line(f"{name}: read before"))
     elif document is not None:
         for note in document.notes:
-            err.print(f"{name}: {note}", markup=False)
+            say(one_line(f"{name}: {note}"))
         for page in document.pages:
             if page.status != "ok":
-                err.print(f"{name}: page {page.number} {page.status}: {page.reason}", markup=False)
-        err.print(_summary(document, outcome.seconds), markup=False)
+                say(one_line(f"{name}: page {page.number} {page.status}: {page.reason}"))
+        say(one_line(_summary(document, outcome.seconds)))
 
 
 def _refuse_unused(context: typer.Context, reader: str) -> None:

@@ -8,14 +8,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import ValidationError
 
 from microfiche.documents.boxes import WholeBox
 from microfiche.documents.document import Document, PageRead
-from microfiche.documents.opening import is_url
+from microfiche.documents.fetching import is_url, path_in
 from microfiche.files import short, whole_file
 from microfiche.sources import DOCUMENTS
 
@@ -43,7 +42,7 @@ def names_for(documents: Sequence[str]) -> list[str]:
     taken: set[str] = set()
     names = []
     for document in documents:
-        path = Path(unquote(urlsplit(document).path) if is_url(document) else document)
+        path = Path(path_in(document) if is_url(document) else document)
         stem = path.stem if path.suffix.lower() in DOCUMENTS else path.name
         stem = "stdin" if document == "-" else short(re.sub(r"[^\w. -]", "_", stem).strip(". ")) or "document"
         name, number = stem, 1

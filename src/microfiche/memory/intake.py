@@ -22,8 +22,8 @@ from rapidfuzz import fuzz, process
 
 from microfiche.documents.engines import engines
 from microfiche.documents.opening import open_document
+from microfiche.documents.pages import document_of, read_pages
 from microfiche.documents.rapid import RapidEngine
-from microfiche.documents.reading import document_of, read_pages
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import InputError, MicroficheError
 from microfiche.files import Found, files_below
