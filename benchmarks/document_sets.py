@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pypdfium2
 from document_setting import Block, Cell, Part, Placed, Sheet, set_pages
-from document_wear import WEAR, hocr, worn
+from document_wear import WEAR, hocr, typed, worn
 
 from microfiche.training.corpus import documents, held_out
 
@@ -293,10 +293,11 @@ def make_pages(corpus: Path, out: Path, seed: int) -> None:
 def make_scans(pdfs: Path, out: Path, seed: int) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for k, (path, number, wear, dpi) in enumerate(WEAR):
-        page = pypdfium2.PdfDocument(pdfs / path)[number]
-        picture, move = worn(page.render(scale=dpi / 72).to_pil(), wear, random.Random(seed * 100 + k))
+        rng = random.Random(seed * 100 + k)
+        page = pypdfium2.PdfDocument(typed(path, rng) if path in ("typed", "receipt") else pdfs / path)[number]
+        picture, move = worn(page.render(scale=dpi / 72).to_pil(), wear, rng)
         name = f"scan{k:02d}"
-        picture.save(out / f"{name}.{'jpg' if picture.format == 'JPEG' else 'png'}", dpi=(dpi, dpi), quality=60)
+        picture.save(out / f"{name}.{'png' if wear == 'fax' else 'jpg'}", dpi=(dpi, dpi), quality=75)
         (out / f"{name}.hocr").write_text(hocr(page, dpi, move, picture.size))
 
 
