@@ -1,7 +1,7 @@
-"""Facts about set pages, after the manner of olmOCR-bench: what stands there, what must not, in which order, in which cell.
+"""Facts about set pages, after the manner of olmOCR-bench: what stands there, what does not, in which order and cell.
 
-The JSONL has olmOCR-bench's fields (`pdf`, `page`, `id`, `type` and those of the type). Half of the pages are PDFs with a
-text layer, half are pictures in a PDF, as a scanner makes them.
+The JSONL has olmOCR-bench's fields (`pdf`, `page`, `id`, `type` and those of the type). Half of the pages are PDFs
+with a text layer, half are pictures in a PDF, as a scanner makes them.
 """
 
 from __future__ import annotations
@@ -14,25 +14,48 @@ import shutil
 from pathlib import Path
 
 import pypdfium2
-from document_setting import Block, Part, Placed, Sheet, set_pages
-from document_sets import Words, exam, form, magazine, newspaper, paper, report, slides, textbook, texts, title
+from document_pages import Words, exam, form, magazine, newspaper, paper, report, slides, textbook, texts
+from document_setting import Placed, set_pages
+from document_sheets import Block, Part, Sheet
 from document_wear import worn
 
 
 def old_letter(words: Words, name: str) -> Sheet:
     """A typed letter of old."""
-    blocks = [Block("text_block", f"{words.name()}, 14 May 1911"), Block("text_block", "Dear Sir,"), *texts(words, 5, 200, 450),
-              Block("text_block", "Yours faithfully,"), Block("text_block", words.name())]
-    return Sheet(name, "old_scans", (Part(tuple(blocks)),), head="Private and confidential", font="Liberation Mono", size=11,
-                 number=2, justified=False)
+    blocks = [
+        Block("text_block", f"{words.name()}, 14 May 1911"),
+        Block("text_block", "Dear Sir,"),
+        *texts(words, 5, 200, 450),
+        Block("text_block", "Yours faithfully,"),
+        Block("text_block", words.name()),
+    ]
+    return Sheet(
+        name,
+        "old_scans",
+        (Part(tuple(blocks)),),
+        head="Private and confidential",
+        font="Liberation Mono",
+        size=11,
+        number=2,
+        justified=False,
+    )
 
 
 def tiny(words: Words, name: str) -> Sheet:
     """A dictionary's page: three columns of entries in small type."""
-    entries = sorted(f"{words.heading(1).lower()}, {text[0].lower()}{text[1:]}" for text in
-                     (words.text(100, 420) for _ in range(34)))
-    return Sheet(name, "long_tiny_text", (Part(tuple(Block("text_block", e) for e in entries), 3),), head="D — F", number=212,
-                 size=6.5, margin=14, gutter=4)
+    entries = sorted(
+        f"{words.heading(1).lower()}, {text[0].lower()}{text[1:]}" for text in (words.text(100, 420) for _ in range(34))
+    )
+    return Sheet(
+        name,
+        "long_tiny_text",
+        (Part(tuple(Block("text_block", e) for e in entries), 3),),
+        head="D — F",
+        number=212,
+        size=6.5,
+        margin=14,
+        gutter=4,
+    )
 
 
 def pages(words: Words, latex: bool) -> list[tuple[Sheet, str]]:
@@ -41,13 +64,20 @@ def pages(words: Words, latex: bool) -> list[tuple[Sheet, str]]:
     made: list[tuple[Sheet, str]] = []
     wears = ("", "grey", "", "low", "", "fax", "", "back")
     for k in range(6):
-        kinds = (("years", "groups", "heads", "prose", "down", "plain")[k], ("grid", "none", "three", "grid", "grid", "lines")[k])
+        kinds = (
+            ("years", "groups", "heads", "prose", "down", "plain")[k],
+            ("grid", "none", "three", "grid", "grid", "lines")[k],
+        )
         made.append((report(words, f"tables_{k}", (kinds,), fonts[k % 5]), wears[k]))
-    for k, form_ in enumerate((newspaper(words, "multi_column_0", (4, 3), fonts[0], 4),
-                               newspaper(words, "multi_column_1", (5, 5), fonts[3], 3.5),
-                               magazine(words, "multi_column_2", 3, fonts[2], fonts[2]),
-                               magazine(words, "multi_column_3", 2, fonts[4], fonts[1]),
-                               newspaper(words, "multi_column_4", (3, 3), fonts[2], 5))):
+    for k, form_ in enumerate(
+        (
+            newspaper(words, "multi_column_0", (4, 3), fonts[0], 4),
+            newspaper(words, "multi_column_1", (5, 5), fonts[3], 3.5),
+            magazine(words, "multi_column_2", 3, fonts[2], fonts[2]),
+            magazine(words, "multi_column_3", 2, fonts[4], fonts[1]),
+            newspaper(words, "multi_column_4", (3, 3), fonts[2], 5),
+        )
+    ):
         made.append((form_, ("", "grey", "", "shadow", "grey")[k]))
     made += [(old_letter(words, f"old_scans_{k}"), ("typewriter", "fax", "low", "shadow")[k]) for k in range(4)]
     made += [(tiny(words, f"long_tiny_text_{k}"), ("", "grey", "")[k]) for k in range(3)]
@@ -55,7 +85,11 @@ def pages(words: Words, latex: bool) -> list[tuple[Sheet, str]]:
     made += [(form(words, f"forms_{k}", ("invoice", "cv")[k % 2], fonts[k]), ("", "", "grey", "")[k]) for k in range(4)]
     made.append((slides(words, "slides_0", False), "grey"))
     if latex:
-        made += [(paper(words, "math_0", 2), ""), (textbook(words, "math_1", "Palatino"), ""), (exam(words, "math_2"), "grey")]
+        made += [
+            (paper(words, "math_0", 2), ""),
+            (textbook(words, "math_1", "Palatino"), ""),
+            (exam(words, "math_2"), "grey"),
+        ]
     return made
 
 
@@ -83,11 +117,18 @@ def table_facts(block: Block, rng: random.Random) -> list[dict[str, str]]:
     inner = [at for at, text in cells.items() if at[0] > 1 and at[1] > 0 and len(text) > 1 and texts_.count(text) == 1]
     found = []
     for r, c in rng.sample(inner, min(3, len(inner))):
-        sides = {"up": cells.get((r - 1, c)), "left": cells.get((r, c - 1)), "right": cells.get((r, c + 1)),
-                 "down": cells.get((r + 1, c)), "left_heading": cells.get((r, 0)), "top_heading": cells.get((1, c)) if
-                 block.rows[0][-1].colspan > 1 else cells.get((0, c))}
+        sides = {
+            "up": cells.get((r - 1, c)),
+            "left": cells.get((r, c - 1)),
+            "right": cells.get((r, c + 1)),
+            "down": cells.get((r + 1, c)),
+            "left_heading": cells.get((r, 0)),
+            "top_heading": cells.get((1, c)) if block.rows[0][-1].colspan > 1 else cells.get((0, c)),
+        }
         names = [name for name, text in sides.items() if text]
-        found.append({"cell": cells[r, c], **{name: sides[name] or "" for name in rng.sample(names, min(2, len(names)))}})
+        found.append(
+            {"cell": cells[r, c], **{name: sides[name] or "" for name in rng.sample(names, min(2, len(names)))}}
+        )
     return found
 
 
@@ -101,8 +142,17 @@ def facts(page: Placed, rng: random.Random, scanned: bool) -> list[dict[str, obj
     order = {id(b): k for k, b in enumerate(sheet.blocks)}
 
     def add(type_: str, **fields: object) -> None:
-        found.append({"pdf": f"{kind}/{sheet.name}.pdf", "page": 1, "id": f"{sheet.name}_{len(found)}", "type": type_,
-                      "max_diffs": slack, "checked": "verified", **fields})
+        found.append(
+            {
+                "pdf": f"{kind}/{sheet.name}.pdf",
+                "page": 1,
+                "id": f"{sheet.name}_{len(found)}",
+                "type": type_,
+                "max_diffs": slack,
+                "checked": "verified",
+                **fields,
+            }
+        )
 
     add("baseline")
     if kind in ("long_tiny_text", "old_scans"):

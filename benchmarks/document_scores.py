@@ -25,8 +25,24 @@ except ImportError:
     TEDS = None
 
 SAME = 0.8  #: from this similarity on, two headings or formulas are the same
-_FOLDED = str.maketrans({"‘": "'", "’": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "–": "-", "—": "-", "‑": "-",
-                         "‒": "-", "−": "-", "µ": "μ", "\xad": None, "×": "x"})
+_FOLDED = str.maketrans(
+    {
+        "‘": "'",
+        "’": "'",
+        "‚": "'",
+        "“": '"',
+        "”": '"',
+        "„": '"',
+        "–": "-",
+        "—": "-",
+        "‑": "-",
+        "‒": "-",
+        "−": "-",
+        "µ": "μ",
+        "\xad": None,
+        "×": "x",
+    }
+)
 _RULE = re.compile(r"^\s*\|?\s*:?-+:?\s*(\|\s*:?-+:?\s*)*\|?\s*$")
 
 
@@ -35,8 +51,8 @@ class Grid:
     """A table: what stands at each row and column, spans filled with their cell's text, and as HTML."""
 
     cells: dict[tuple[int, int], str] = field(default_factory=dict)
+    owner: dict[tuple[int, int], tuple[int, int]] = field(default_factory=dict)  # the row and number of its cell
     rows: list[list[tuple[str, int, int]]] = field(default_factory=list)  # (text, rowspan, colspan) in source order
-    heads: set[tuple[int, int]] = field(default_factory=set)
 
     @property
     def text(self) -> str:
@@ -47,6 +63,7 @@ class Grid:
         def tag(text: str, down: int, across: int) -> str:
             spans = (f' rowspan="{down}"' if down > 1 else "") + (f' colspan="{across}"' if across > 1 else "")
             return f"<td{spans}>{html.escape(text)}</td>"
+
         body = "".join("<tr>" + "".join(tag(*cell) for cell in row) + "</tr>" for row in self.rows)
         return f"<html><body><table>{body}</table></body></html>"
 
@@ -61,7 +78,7 @@ class Piece:
 
 
 class _Tables(HTMLParser):
-    """HTML tables as rows of (text, rowspan, colspan, whether a head)."""
+    """HTML tables as rows of (text, rowspan, colspan)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,7 +92,7 @@ class _Tables(HTMLParser):
         elif tag in ("td", "th") and self.rows:
             values = dict(attrs)
             spans = [int(values.get(n) or 1) if (values.get(n) or "1").isdigit() else 1 for n in ("rowspan", "colspan")]
-            self.rows[-1].append(["", *(min(max(1, n), 500) for n in spans), tag == "th"])
+            self.rows[-1].append(["", *(min(max(1, n), 500) for n in spans)])
             self.inside = True
         elif tag == "br" and self.inside:
             self.handle_data(" ")
@@ -90,11 +107,11 @@ class _Tables(HTMLParser):
 
 
 def grid_of(rows: Sequence[Sequence[Sequence[object]]]) -> Grid:
-    """A grid from rows of (text, rowspan, colspan, whether a head)."""
+    """A grid from rows of (text, rowspan, colspan)."""
     grid = Grid()
     for r, row in enumerate(rows):
         column, kept = 0, []
-        for text, down, across, head in row:
+        for text, down, across in row:
             plain = " ".join(str(text).split())
             kept.append((plain, down, across))
             while (r, column) in grid.cells:
@@ -102,8 +119,7 @@ def grid_of(rows: Sequence[Sequence[Sequence[object]]]) -> Grid:
             for dr in range(down):
                 for dc in range(across):
                     grid.cells[r + dr, column + dc] = plain
-                    if head:
-                        grid.heads.add((r + dr, column + dc))
+                    grid.owner[r + dr, column + dc] = r, len(kept)
             column += across
         grid.rows.append(kept)
     return grid
@@ -121,7 +137,7 @@ def _pipes(lines: list[str]) -> Grid:
         if k == 1 and _RULE.match(line):
             continue
         parts = re.split(r"(?<!\\)\|", line.strip().removeprefix("|").removesuffix("|"))
-        rows.append([(bare(part), 1, 1, k == 0) for part in parts])
+        rows.append([(bare(part), 1, 1) for part in parts])
     return grid_of(rows)
 
 
@@ -164,10 +180,17 @@ def _plain_pieces(part: str) -> list[Piece]:
             if loose:
                 found.append(Piece("text", bare("\n".join(loose))))
                 loose.clear()
+
         k = 0
         while k < len(lines):
             line = lines[k]
-            if "|" in line and k + 1 < len(lines) and "-" in lines[k + 1] and "|" in lines[k + 1] and _RULE.match(lines[k + 1]):
+            if (
+                "|" in line
+                and k + 1 < len(lines)
+                and "-" in lines[k + 1]
+                and "|" in lines[k + 1]
+                and _RULE.match(lines[k + 1])
+            ):
                 end()
                 stop = k
                 while stop < len(lines) and "|" in lines[stop]:
@@ -253,8 +276,10 @@ def matched(reads: list[str], truths: list[str]) -> list[Matched]:
                             side[:] = new
                             taken.add(k)
                             before, changed = after, True
-    found = [Matched(tuple(t), tuple(r), edits(t, r), max(sum(len(truths[i]) for i in t), sum(len(reads[j]) for j in r)))
-             for t, r in groups]
+    found = [
+        Matched(tuple(t), tuple(r), edits(t, r), max(sum(len(truths[i]) for i in t), sum(len(reads[j]) for j in r)))
+        for t, r in groups
+    ]
     found += [Matched((i,), (), len(t), len(t)) for i, t in enumerate(truths) if i not in taken_i]
     return found + [Matched((), (j,), len(t), len(t)) for j, t in enumerate(reads) if j not in taken_j]
 
@@ -277,7 +302,7 @@ def pairs_of(one: list[str], two: list[str], least: float = SAME) -> int:
 
 
 def teds(read: list[Grid], truths: list[Grid]) -> list[tuple[float, float]]:
-    """TEDS and TEDS of the structure alone of each true table with the one read that is likest; 0 where there is none."""
+    """TEDS, and TEDS of the structure alone, of each true table with the likest one read; 0 where there is none."""
     if TEDS is None or not truths:
         return []
     found, measures = [], (TEDS(), TEDS(structure_only=True))

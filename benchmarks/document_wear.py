@@ -102,9 +102,13 @@ def worn(picture: Image.Image, wear: str, rng: random.Random) -> tuple[Image.Ima
     high, wide = ink.shape[:2]
     if wear == "fax":
         specks = noise.random(ink.shape) < 0.0006
-        return Image.fromarray(np.where((ink + noise.normal(0, 18, ink.shape) < 150) ^ specks, 0, 255).astype(np.uint8)), degrees
+        return Image.fromarray(
+            np.where((ink + noise.normal(0, 18, ink.shape) < 150) ^ specks, 0, 255).astype(np.uint8)
+        ), degrees
     if wear == "back":
-        other = np.asarray(turned.transpose(Image.Transpose.FLIP_LEFT_RIGHT).filter(ImageFilter.GaussianBlur(1.5)), np.float32)
+        other = np.asarray(
+            turned.transpose(Image.Transpose.FLIP_LEFT_RIGHT).filter(ImageFilter.GaussianBlur(1.5)), np.float32
+        )
         ink = ink - 0.12 * (255 - other)
     elif wear == "shadow":
         across, down = np.linspace(0, 1, wide), np.linspace(0, 1, high)[:, None]
@@ -147,8 +151,12 @@ def hocr(page: pypdfium2.PdfPage, dpi: int, degrees: float, size: tuple[int, int
             if sign not in "\x02\ufffe":
                 continue
         if text:
-            box = [min(e[0] for e in edges), height - max(e[3] for e in edges),
-                   max(e[2] for e in edges), height - min(e[1] for e in edges)]
+            box = [
+                min(e[0] for e in edges),
+                height - max(e[3] for e in edges),
+                max(e[2] for e in edges),
+                height - min(e[1] for e in edges),
+            ]
             words.append((text, [v * dpi / 72 for v in box]))
         text, edges = "", []
     lines = []
@@ -160,5 +168,8 @@ def hocr(page: pypdfium2.PdfPage, dpi: int, degrees: float, size: tuple[int, int
         box = " ".join(str(round(v)) for v in (across - wide, down - high, across + wide, down + high))
         clean = re.sub(r"[\x00-\x1f]", "", unicodedata.normalize("NFKC", word))
         lines.append(f'<span class="ocrx_word" title="bbox {box}">{escape(clean)}</span>')
-    return ('<html><body><div class="ocr_page" title="bbox 0 0 {} {}">\n'.format(*size) + "\n".join(lines)
-            + "\n</div></body></html>\n")
+    return (
+        '<html><body><div class="ocr_page" title="bbox 0 0 {} {}">\n'.format(*size)
+        + "\n".join(lines)
+        + "\n</div></body></html>\n"
+    )
