@@ -1,9 +1,10 @@
 """How well each engine reads documents whose text is known, beside Tesseract with its own layout analysis.
 
-    python benchmarks/documents.py FOLDER [--pages 24] [--show DIR]
+    python benchmarks/documents.py CORPUS [--pages 24] [--show DIR]
     python benchmarks/documents.py --real policy.pdf [--pages 24]
+    python benchmarks/documents.py --folder DIR [--pdfs] [--readers microfiche tesseract] [--one-core] [--each]
 
-FOLDER is the text corpus; only documents that training holds out are used. reportlab sets the pages with a fixed seed:
+CORPUS is the text corpus; only documents that training holds out are used. reportlab sets the pages with a fixed seed:
 one to three columns, seven typefaces, 8 to 12 points, headings, lists, tables, and on half of them a running head and a
 page number, which no reader has to give. `text` reads the PDF itself. The others read a scan of
 it at 150 dpi: tilted up to 1.2°, blurred, grey, noisy, JPEG.
@@ -12,9 +13,17 @@ it at 150 dpi: tilted up to 1.2°, blurred, grey, noisy, JPEG.
 same manner. Their text is the PDF's own, in the order in which it stands there (so choose a document in one column),
 running heads and page numbers included.
 
-Edit distance is Levenshtein ÷ the longer text, after white space and Markdown's marks are removed from both. Word
-recall is the share of the words on the page that were read, each as often as it stands there. Order error is the edit
-distance between the order of the page's blocks and that in which they were read.
+--folder takes pages that somebody else made, with what is known of them: OmniDocBench's JSON, hOCR or text beside its
+picture, or olmOCR-bench's facts (document_truths.py says where they lie; document_sets.py makes such folders). Each
+reader runs in a process of its own (document_peers.py); --python names the interpreter that has a peer installed, as
+in --python liteparse=venv/bin/python. *Block distance* is OmniDocBench's measure of text: blocks matched with what was
+read, edits over the longer texts; heads, feet and captions do not count. *Page distance* takes all the texts but heads
+and feet, in reading order, as one. TEDS is that of table_recognition_metric (pip install it to measure tables). --each
+prints each page's figures on stderr.
+
+Elsewhere edit distance is Levenshtein ÷ the longer text, after white space and Markdown's marks are removed from both.
+Word recall is the share of the words on the page that were read, each as often as it stands there. Order error is the
+edit distance between the order of the page's blocks and that in which they were read.
 """
 
 from __future__ import annotations
@@ -25,6 +34,7 @@ import random
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -34,7 +44,11 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pypdfium2
-from PIL import Image, ImageFilter
+from document_folder import measured
+from document_peers import READERS
+from document_truths import known_in
+from document_wear import scan
+from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.fuzz import partial_ratio_alignment
 from reportlab.lib import colors
@@ -101,13 +115,27 @@ def page(texts: list[list[str]], rng: random.Random) -> Truth:
     regular, bold = rng.choice(FONTS)
     size = rng.uniform(8, 12)
     columns = rng.choice((1, 1, 2, 2, 3)) if size < 10 else rng.choice((1, 2))
-    body = ParagraphStyle("b", fontName=regular, fontSize=size, leading=size * rng.uniform(1.15, 1.4),
-                          alignment=rng.choice((TA_LEFT, TA_JUSTIFY)), spaceAfter=rng.choice((0, 4, 7)),
-                          firstLineIndent=0)
+    body = ParagraphStyle(
+        "b",
+        fontName=regular,
+        fontSize=size,
+        leading=size * rng.uniform(1.15, 1.4),
+        alignment=rng.choice((TA_LEFT, TA_JUSTIFY)),
+        spaceAfter=rng.choice((0, 4, 7)),
+        firstLineIndent=0,
+    )
     if body.spaceAfter == 0:
         body.firstLineIndent = 1.5 * size
-    head = ParagraphStyle("h", parent=body, fontName=bold, fontSize=size * rng.uniform(1.15, 1.5), alignment=TA_LEFT,
-                          firstLineIndent=0, spaceBefore=8, spaceAfter=4)
+    head = ParagraphStyle(
+        "h",
+        parent=body,
+        fontName=bold,
+        fontSize=size * rng.uniform(1.15, 1.5),
+        alignment=TA_LEFT,
+        firstLineIndent=0,
+        spaceBefore=8,
+        spaceAfter=4,
+    )
     head.leading = 1.2 * head.fontSize
     item = ParagraphStyle("i", parent=body, leftIndent=16, bulletIndent=4, firstLineIndent=0, spaceAfter=2)
     gap, margin = 18.0, 54.0
@@ -142,9 +170,15 @@ def page(texts: list[list[str]], rng: random.Random) -> Truth:
             rows = [["Item", "Count", "Share"]]
             rows += [[w, str(rng.randrange(10, 9999)), f"{rng.random():.2f}"] for w in words]
             table = Table(rows, colWidths=[0.44 * width, 0.28 * width, 0.28 * width])
-            ruled = [("GRID", (0, 0), (-1, -1), 0.5, colors.black)] if rng.random() < 0.5 else [
-                ("LINEABOVE", (0, 0), (-1, 0), 1, colors.black), ("LINEBELOW", (0, 0), (-1, 0), 0.5, colors.black),
-                ("LINEBELOW", (0, -1), (-1, -1), 1, colors.black)]
+            ruled = (
+                [("GRID", (0, 0), (-1, -1), 0.5, colors.black)]
+                if rng.random() < 0.5
+                else [
+                    ("LINEABOVE", (0, 0), (-1, 0), 1, colors.black),
+                    ("LINEBELOW", (0, 0), (-1, 0), 0.5, colors.black),
+                    ("LINEBELOW", (0, -1), (-1, -1), 1, colors.black),
+                ]
+            )
             table.setStyle(TableStyle([("FONT", (0, 0), (-1, -1), regular, size), *ruled]))
             add(table, " ".join(" ".join(row) for row in rows))
             story.append(Spacer(1, 6))
@@ -177,17 +211,6 @@ def real(path: Path, count: int, seed: int) -> list[Truth]:
         picture = whole[number].render(scale=150 / 72).to_pil()
         found.append(Truth(pdf.getvalue(), scan(picture, random.Random(seed * 1000 + k)), [texts[number]]))
     return found
-
-
-def scan(picture: Image.Image, rng: random.Random) -> Image.Image:
-    """A page as a scanner gives it."""
-    turned = picture.convert("L").rotate(rng.uniform(-1.2, 1.2), Image.Resampling.BICUBIC, fillcolor=255)
-    grey = np.asarray(turned.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 0.9))), np.float32)
-    noise = np.random.default_rng(rng.randrange(1 << 30)).normal(0, rng.uniform(2, 9), grey.shape)
-    grey = grey * rng.uniform(0.85, 0.97) + 10 + noise
-    jpeg = io.BytesIO()
-    Image.fromarray(grey.clip(0, 255).astype(np.uint8)).save(jpeg, "JPEG", quality=rng.randrange(45, 85))
-    return Image.open(jpeg)
 
 
 def plain(text: str) -> str:
@@ -246,23 +269,45 @@ def readers() -> dict[str, Callable[[Truth], str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("corpus", type=Path, nargs="?")
     parser.add_argument("--real", type=Path, help="a PDF whose pages are read, in place of pages set here")
     parser.add_argument("--pages", type=int, default=24)
+    parser.add_argument("--folder", type=Path, help="pages with what is known of them")
+    parser.add_argument(
+        "--pdfs", action="store_true", help="with --folder: pdfs/NAME.pdf instead of OmniDocBench's pictures"
+    )
+    parser.add_argument("--only", default="", help="with --folder: files whose path holds this")
+    parser.add_argument(
+        "--python", nargs="+", default=[], help="with --folder: READER=PYTHON, or one PYTHON for all peers"
+    )
+    parser.add_argument("--one-core", action="store_true", help="with --folder: one core a reader, for times")
+    parser.add_argument("--each", action="store_true", help="with --folder: the figures of each page")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--readers", nargs="+", default=[""], help="only those whose names begin so, such as rapid")
     parser.add_argument("--show", type=Path, help="a folder in which to keep the scans and what was read from them")
     args = parser.parse_args()
+    if args.folder and args.corpus:
+        parser.error("--folder takes the place of the corpus")
+    if args.folder:
+        pythons = dict(pair.split("=", 1) for pair in args.python if "=" in pair)
+        rest = next((path for path in args.python if "=" not in path), sys.executable)
+        readers = {
+            name: pythons.get(name, rest if name not in ("microfiche", "rapidocr", "tesseract") else sys.executable)
+            for name in READERS
+            if any(name.startswith(wanted) for wanted in args.readers)
+        }
+        known = [one for one in known_in(args.folder, args.pdfs) if args.only in str(one.path)]
+        return measured(known, readers, args.one_core, args.show, args.each)
     fonts = Path(matplotlib.get_data_path()) / "fonts/ttf"
     for name in {name for pair in FONTS[3:] for name in pair}:
         pdfmetrics.registerFont(TTFont(name, fonts / f"{name}.ttf"))
     if args.real:
         pages = real(args.real, args.pages, args.seed)
-    elif args.folder:
-        texts = paragraphs(args.folder)
+    elif args.corpus:
+        texts = paragraphs(args.corpus)
         pages = [page(texts, random.Random(args.seed * 1000 + k)) for k in range(args.pages)]
     else:
-        parser.error("give the corpus' FOLDER or --real PDF")
+        parser.error("give CORPUS, --real PDF or --folder DIR")
     print("| reader | edit distance | word recall | order error | seconds a page |\n|---|---|---|---|---|")
     for name, reader in readers().items():
         if not any(name.removeprefix("microfiche, `").startswith(wanted) for wanted in args.readers):
@@ -275,7 +320,8 @@ def main() -> None:
                 args.show.mkdir(exist_ok=True)
                 truth.scan.save(args.show / f"{k:02d}.png")
                 (args.show / f"{k:02d} {name.split('(')[0].replace('`', '').strip()}.md").write_text(
-                    f"{results[-1]}\n{read}\n\nTRUTH\n" + "\n\n".join(truth.blocks))
+                    f"{results[-1]}\n{read}\n\nTRUTH\n" + "\n\n".join(truth.blocks)
+                )
         seconds = (time.perf_counter() - start) / len(pages)
         distance, recall, order = np.mean(results, axis=0)
         print(f"| {name} | {distance:.4f} | {recall:.4f} | {order:.4f} | {seconds:.2f} |", flush=True)
