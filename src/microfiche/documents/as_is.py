@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from microfiche.documents.engines import unsound
+from microfiche.documents.inline import unmarked
+from microfiche.documents.layer_lines import lines_of
 from microfiche.documents.opening import OpenFile, open_document, page_numbers
 from microfiche.documents.sheet import Sheet
-from microfiche.documents.text_lines import lines_of
+from microfiche.documents.soundness import doubts
 from microfiche.errors import InputError, UsageError
 from microfiche.limits import Limits
 from microfiche.page import TOKEN_SIDE, Page
@@ -62,7 +63,8 @@ def _shrunk(opened: OpenFile, side: int, numbers: Sequence[int]) -> Iterator[Pag
 
 
 def _text(sheet: Sheet) -> str | None:
-    if sheet.text is None or sheet.picture is None or unsound(sheet):
+    found = doubts(sheet)
+    if found.unusable or found.compare or found.unread:
         return None
-    lines = sorted(lines_of(sheet.text, *sheet.picture.size), key=lambda line: line.box[1])
-    return "".join(f"{line.text}\n" for line in lines).replace("\u00ad", "-")
+    lines = sorted(lines_of(sheet), key=lambda line: line.box[1])
+    return "".join(f"{unmarked(line.text)}\n" for line in lines).replace("\u00ad", "-")

@@ -1,15 +1,13 @@
 """Who reads a page: an Engine gives the reading of sheets, and for each sheet one is chosen.
 
-`text` takes a PDF's own text layer where it is sound, `rapid` (rapid.py) reads scans, `endpoint` asks a server, and
-ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a class with `name`, `batch`
-and `read`.
+`text` (text_engine.py) takes a PDF's own text layer where it is sound, `rapid` (rapid.py) reads scans, `endpoint` asks
+a server, and ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a class with
+`name`, `batch` and `read`.
 """
 
 from __future__ import annotations
 
 import io
-import re
-import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,13 +17,11 @@ import numpy as np
 from PIL import Image
 
 from microfiche.decoder.prompts import prompt
-from microfiche.documents.boxes import area
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import loop, parse
-from microfiche.documents.layer_lines import lines_of
-from microfiche.documents.layout import blocks
-from microfiche.documents.rapid import RapidEngine, page_of_lines, regions
-from microfiche.documents.sheet import Sheet, TextLayer
+from microfiche.documents.rapid import RapidEngine, page_of_lines
+from microfiche.documents.sheet import Sheet
+from microfiche.documents.text_engine import TextEngine, judged, layer_of
 from microfiche.documents.text_lines import lines_read
 from microfiche.endpoint import Endpoint, image_part
 from microfiche.errors import InputError, UsageError
@@ -35,9 +31,6 @@ if TYPE_CHECKING:
     from microfiche.deepseek_ocr.model import DeepSeekOCR
     from microfiche.readers import Reader
 
-WORD = re.compile(r"[A-Za-z]{4,}")
-VOWEL = re.compile(r"[aeiouyAEIOUY]")
-SOUND = "a sound text layer"
 LIKELY = 0.5  #: a character that a reader is less sure of is more likely wrong than right
 CONFIGURED = {"endpoint": "the address of a server", "deepseek-ocr": "weights"}  #: engines, and what they need
 
@@ -76,10 +69,12 @@ class Engines:
         """The engine for a sheet that has a picture, and the reason for choosing it."""
         if self.text is None or (self.forced and self.text is not self.pictures):
             return self.pictures, "asked for"
-        wrong = unsound(sheet)
+        layer = layer_of(sheet)
         if self.forced:
+            wrong = layer.found.unusable or layer.found.why
             return self.text, "asked for" + (f", though {wrong}" if wrong else "")
-        return (self.pictures, wrong) if wrong else (self.text, SOUND)
+        wrong, why = judged(layer, self.pictures)
+        return (self.pictures, wrong) if wrong else (self.text, why)
 
 
 def engines(name: str | None = None, pictures: Engine | None = None, device: str = "cpu") -> Engines:
@@ -88,10 +83,11 @@ def engines(name: str | None = None, pictures: Engine | None = None, device: str
     `name` is "text", "rapid", the name of `pictures`, or a model that `microfiche.load` finds by its name, on `device`.
     `pictures` reads scans in place of RapidOCR. Raises UsageError for another name.
     """
-    text = TextEngine()
     if name is None:
-        return Engines(pictures or RapidEngine(), text)
-    if name == text.name:
+        scans = pictures or RapidEngine()
+        return Engines(scans, TextEngine(scans))
+    if name == TextEngine.name:
+        text = TextEngine()
         return Engines(text, text, forced=True)
     if pictures is not None and name == pictures.name:
         return Engines(pictures, None, forced=True)
@@ -108,76 +104,6 @@ def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
     if name not in READERS:
         raise UsageError(f"no engine {name!r}; there are text, rapid, {', '.join(CONFIGURED)}, nano-print, nano-pages")
     return ReaderEngine(name, load(name, device))
-
-
-def unsound(sheet: Sheet) -> str:
-    """Why the text layer of a sheet is not to be trusted; "" if it is."""
-    layer = sheet.text
-    if layer is None or sheet.picture is None:
-        return "no text layer"
-    drawn = np.array([not c.isspace() for c in layer.text], bool)
-    count = int(drawn.sum())
-    if count == 0:
-        return "no text in the text layer"
-    if layer.invisible[drawn].mean() > 0.5:
-        return "its text is hidden behind a scan"
-    page = sheet.picture.width * sheet.picture.height
-    scan = max(map(area, sheet.image_boxes), default=0.0) / page
-    if scan > 0.7 and count < 200:
-        return "a picture covers the page"
-    unmapped = 1 - layer.mapped[drawn].mean() + _strange(layer) / count
-    if unmapped > 0.03:
-        return f"{unmapped:.0%} of its characters have no Unicode value"
-    if _garbled(layer.text):
-        return "its text is garbled"
-    return ""
-
-
-def _strange(layer: TextLayer) -> int:
-    """How many characters are such as no text is written with: replacement, private use, unassigned, control."""
-    strange = ("Co", "Cn", "Cc", "Cs")
-    return sum(
-        c == "\ufffd" or unicodedata.category(c) in strange
-        for c, mapped in zip(layer.text, layer.mapped, strict=True)
-        if mapped and c not in "\n\r\t"
-    )
-
-
-def _garbled(text: str) -> bool:
-    """Whether what should be Latin words mostly lacks vowels, as happens where a font numbers its letters anew."""
-    words = WORD.findall(text)
-    latin = sum(map(len, words))
-    if len(words) < 20 or latin < 0.3 * len(text):
-        return False
-    return sum(not VOWEL.search(w) for w in words) > 0.25 * len(words)
-
-
-class TextEngine:
-    """Reads sheets by their text layer."""
-
-    name = "text"
-    batch = 4
-
-    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
-        """The blocks of each sheet, which has a picture; partial or failed where its text layer is unsound or empty."""
-        return [self._read(sheet) for sheet in sheets]
-
-    def _read(self, sheet: Sheet) -> PageRead:
-        assert sheet.picture is not None
-        size = sheet.picture.size
-        lines = lines_of(sheet)
-        hints = regions(sheet.picture) if lines else []
-        found = blocks(lines, hints, sheet.picture, sheet.rules, sheet.image_boxes)
-        wrong = unsound(sheet)
-        return PageRead(
-            number=sheet.number,
-            width=size[0],
-            height=size[1],
-            engine=self.name,
-            status="failed" if wrong and not found else "partial" if wrong else "ok",
-            reason=wrong,
-            blocks=found,
-        )
 
 
 def _page_of_text(sheet: Sheet, engine: str, text: str, status: Status, reason: str) -> PageRead:

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from microfiche.documents.document import Document, PageRead
+from microfiche.documents.engines import Engine, Engines
 from microfiche.documents.finishing import finish
-from microfiche.documents.engines import SOUND, Engine, Engines
 from microfiche.documents.opening import OpenFile
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import MicroficheError, SetUpError, UsageError
@@ -46,7 +46,7 @@ def _read(sheets: Sequence[Sheet], at_hand: Engines) -> dict[int, PageRead]:
             pages[sheet.number] = PageRead(number=sheet.number, status="failed", reason=sheet.error or "no picture")
             continue
         engine, why = at_hand.choose(sheet)
-        if why != SOUND and blank(sheet.picture):
+        if engine is at_hand.pictures and blank(sheet.picture):
             width, height = sheet.picture.size
             pages[sheet.number] = PageRead(number=sheet.number, width=width, height=height, chosen="a blank page")
             continue
