@@ -58,6 +58,7 @@ def seen(
             values = pixels.reshape(-1, 3)[:, channel][points[left]]  # (n, samples)
             found[left] = values.max(axis=1) - values.min(axis=1) >= limit[at[left]]
         out[at] = found
+    out |= _lacking(layer, out, inside & ~spaces & ~layer.invisible & (levels >= LIGHT), codes)
     out &= ~_tiny(layer, scale) & ~_clipped_away(layer, strings, drawn)
     doubtful = out & (_covered(layer, strings, drawn) | _optional(layer, strings, drawn) | (levels < LIGHT))
     if doubtful.any():
@@ -90,6 +91,18 @@ def _points(boxes: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.int
     column = np.floor(x).clip(0, width - 1).astype(np.int32)
     row = np.floor(y).clip(0, height - 1).astype(np.int32)
     return (row[:, :, None] * np.int32(width) + column[:, None, :]).reshape(len(boxes), -1)
+
+
+def _lacking(
+    layer: TextLayer, found: NDArray[np.bool_], asked: NDArray[np.bool_], codes: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(T,) whether a character is drawn without ink only because the file lacks its font, and no other font has it."""
+    out = np.zeros(len(codes), bool)
+    for number, font in enumerate(layer.fonts):
+        own = asked & (layer.font == number)
+        if not font.embedded and own.any() and (codes[own] > 0x24F).mean() > 0.5 and found[own].mean() < 0.05:
+            out |= own
+    return out
 
 
 def _tiny(layer: TextLayer, scale: float) -> NDArray[np.bool_]:
