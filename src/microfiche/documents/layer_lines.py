@@ -146,7 +146,7 @@ def _lines(
     links = _linked(glyphs, sheet.links, CARD * (area((0, 0, *sheet.picture.size)) if sheet.picture else 1))
     bold, fixed = _bold(layer), _fixed(layer)
     out = []
-    for piece in pieces_of(glyphs, _dividers(rules, median(glyphs.size)), _opens(sheet, glyphs)):
+    for piece in pieces_of(glyphs, fixed[glyphs.font], _dividers(rules, median(glyphs.size)), _opens(sheet, glyphs)):
         at = np.array(piece)
         same = bool(np.count_nonzero(fixed[glyphs.font[at]]) > 0.8 * len(at))
         size, levels = _levels(glyphs, at)

@@ -82,10 +82,11 @@ def _inside(layer: TextLayer, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _points(boxes: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.int32]:
-    """(n, samples) the numbers of pixels in a grid over each of (n, 4) boxes, the row of pixels around it included."""
+    """(n, samples) the numbers of pixels in a grid over each of (n, 4) boxes, and over what is just beside it."""
     rows, columns = SAMPLES
     height, width = size
-    low, high = boxes[:, :2] - 1.0, boxes[:, 2:] + 1.0
+    margin = 1.0 + 0.06 * (boxes[:, 3:] - boxes[:, 1:2]).clip(0, 40)
+    low, high = boxes[:, :2] - margin, boxes[:, 2:] + margin
     x = low[:, :1] + (high[:, :1] - low[:, :1]) * ((np.arange(columns) + 0.5) / columns)
     y = low[:, 1:] + (high[:, 1:] - low[:, 1:]) * ((np.arange(rows) + 0.5) / rows)
     column = np.floor(x).clip(0, width - 1).astype(np.int32)
