@@ -33,6 +33,10 @@ ACCENTS = {
     0xB8: 0x327, 0x2DB: 0x328, **{mark: mark for mark in range(0x300, 0x345)},
 }  # fmt: skip
 DOTLESS = {"ı": "i", "ȷ": "j"}
+FIXED_PITCH = 1  #: a flag of fonts
+MONOSPACED = re.compile(
+    r"mono|courier|typewriter|consol|menlo|code|cmtt|cmsltt|ectt|sftt|lmtt|terminal|fixed", re.IGNORECASE
+)
 ICONS = re.compile(r"awesome|icon|material|webdings|emoji|glyphs?$", re.IGNORECASE)
 #: Adobe's pieces of large brackets, from U+F8E5 (Adobe, Unicode values of the Symbol font).
 PIECES = "‾⏐⎯®©™⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬⎭"

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.documents.boxes import area, union
-from microfiche.documents.glyphs import REPLACEMENT, Glyphs, glyphs_of, median
+from microfiche.documents.glyphs import FIXED_PITCH, MONOSPACED, REPLACEMENT, Glyphs, glyphs_of, median
 from microfiche.documents.inline import LOWERED, RAISED, STRUCK, linked, marked
 from microfiche.documents.pieces import Piece, pieces_of, spaces_after
 from microfiche.documents.sheet import Link, Sheet, TextLayer
@@ -22,10 +22,6 @@ from microfiche.page import Box
 
 BOLD_WEIGHT = 600
 FORCED_BOLD = 1 << 18
-FIXED_PITCH = 1
-MONOSPACED = re.compile(
-    r"mono|courier|typewriter|consol|menlo|code|cmtt|cmsltt|ectt|sftt|lmtt|terminal|fixed", re.IGNORECASE
-)
 UPRIGHT = 8.0  #: degrees by which upright text leans, at most
 SLANT = 1.0  #: degrees between angles that count as different
 BASE = 0.25  #: the share of a line's signs that are of its own size, at least
@@ -150,7 +146,7 @@ def _lines(
     links = _linked(glyphs, sheet.links, CARD * (area((0, 0, *sheet.picture.size)) if sheet.picture else 1))
     bold, fixed = _bold(layer), _fixed(layer)
     out = []
-    for piece in pieces_of(glyphs, _dividers(rules, median(glyphs.size)), _opens(sheet, glyphs)):
+    for piece in pieces_of(glyphs, fixed[glyphs.font], _dividers(rules, median(glyphs.size)), _opens(sheet, glyphs)):
         at = np.array(piece)
         same = bool(np.count_nonzero(fixed[glyphs.font[at]]) > 0.8 * len(at))
         size, levels = _levels(glyphs, at)

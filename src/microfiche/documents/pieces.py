@@ -32,20 +32,23 @@ Piece = list[int]
 
 
 def pieces_of(
-    glyphs: Glyphs, rules: Sequence[Box] = (), opens: Callable[[int], bool | None] = lambda i: None
+    glyphs: Glyphs,
+    fixed: NDArray[np.bool_],
+    rules: Sequence[Box] = (),
+    opens: Callable[[int], bool | None] = lambda i: None,
 ) -> list[Piece]:
     """The pieces of the lines that `glyphs` stand on, as their indices in reading order.
 
     The signs that are mirrored within text that runs from right to left are changed in `glyphs`; `opens` tells whether
     the bracket that is glyph i has the shape of an opening one, None if nobody knows. `rules` are those that divide
-    cells: with x0 = x1, in the plane of the glyphs.
+    cells: with x0 = x1, in the plane of the glyphs. `fixed` (T,) are the glyphs in type for code.
     """
     count = len(glyphs)
     if not count:
         return []
     right = np.array([is_backward(sign) for sign in glyphs.text])
     page_from_right = bool(right.sum() > 0.5 * sum(sign[:1].isalpha() for sign in glyphs.text))
-    joined, close = _joined(glyphs, rules)
+    joined, close = _joined(glyphs, fixed, rules)
     found: list[Piece] = []
     for start, stop in _spans(joined):
         if right[start:stop].any() or _reversed(glyphs, start, stop):
@@ -63,7 +66,9 @@ def _spans(joined: NDArray[np.bool_]) -> list[tuple[int, int]]:
     return list(zip([0, *cuts], [*cuts, len(joined) + 1], strict=True))
 
 
-def _joined(glyphs: Glyphs, rules: Sequence[Box]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _joined(
+    glyphs: Glyphs, fixed: NDArray[np.bool_], rules: Sequence[Box]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(T - 1,) whether each glyph stands on one line with the next, and whether it stands close to it as well."""
     x, end, y, size = glyphs.x, glyphs.end, glyphs.y, glyphs.size
     large, small = np.maximum(size[1:], size[:-1]), np.minimum(size[1:], size[:-1])
@@ -73,10 +78,27 @@ def _joined(glyphs: Glyphs, rules: Sequence[Box]) -> tuple[NDArray[np.bool_], ND
     sign = np.array([not text[:1].isalnum() for text in glyphs.text])
     alike = (np.abs(gap) <= 0.2 * large) & (step <= 0.5 * large)
     alike |= (sign[1:] | sign[:-1]) & (step <= 0.35 * large)  # an asterisk, a dash or a bracket set lower or higher
-    raised &= alike | ((small <= SMALL * large) & (small > INITIAL * large))
-    close = (gap <= GAP * large) & (x[1:] >= x[:-1] - 0.5 * large)
+    less = small <= SMALL * large
+    raised &= (alike & ~less) | (less & (small > INITIAL * large))
+    _stacked(glyphs, level | raised, raised)
+    # A line of code is whole, however many spaces are in it.
+    code = fixed[1:] & fixed[:-1] & (glyphs.run[1:] == glyphs.run[:-1]) & (glyphs.space[:-1] == TYPED)
+    close = ((gap <= GAP * large) | code) & (x[1:] >= x[:-1] - 0.5 * large)
     close &= ~_ruled(end[:-1], x[1:], (y[1:] + y[:-1]) / 2 - 0.25 * large, rules)
     return level | raised, close
+
+
+def _stacked(glyphs: Glyphs, joined: NDArray[np.bool_], raised: NDArray[np.bool_]) -> None:
+    """Sets `raised` where one sign of a pair that is raised and lowered beside a larger one follows the other."""
+    size, y, x = glyphs.size, glyphs.y, glyphs.x
+    step = np.abs(np.diff(y))
+    pairs = ~joined & (np.abs(np.diff(size)) < 0.1 * size[1:]) & (step > 0.4 * size[1:]) & (step < 1.6 * size[1:])
+    for k in np.flatnonzero(pairs).tolist():
+        base = next((i for i in range(k - 1, max(-1, k - 8), -1) if size[i] * SMALL >= size[k]), None)
+        if base is None or not joined[base:k].all() or not min(y[k], y[k + 1]) < y[base] < max(y[k], y[k + 1]) + 1:
+            continue
+        if -0.1 * size[base] <= x[k + 1] - glyphs.end[base] and x[k + 1] - glyphs.end[k] < 0.3 * size[base]:
+            raised[k] = True
 
 
 def _ruled(

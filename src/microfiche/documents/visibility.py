@@ -58,6 +58,7 @@ def seen(
             values = pixels.reshape(-1, 3)[:, channel][points[left]]  # (n, samples)
             found[left] = values.max(axis=1) - values.min(axis=1) >= limit[at[left]]
         out[at] = found
+    out |= _lacking(layer, out, inside & ~spaces & ~layer.invisible & (levels >= LIGHT), codes)
     out &= ~_tiny(layer, scale) & ~_clipped_away(layer, strings, drawn)
     doubtful = out & (_covered(layer, strings, drawn) | _optional(layer, strings, drawn) | (levels < LIGHT))
     if doubtful.any():
@@ -81,15 +82,28 @@ def _inside(layer: TextLayer, pixels: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def _points(boxes: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.int32]:
-    """(n, samples) the numbers of pixels in a grid over each of (n, 4) boxes, the row of pixels around it included."""
+    """(n, samples) the numbers of pixels in a grid over each of (n, 4) boxes, and over what is just beside it."""
     rows, columns = SAMPLES
     height, width = size
-    low, high = boxes[:, :2] - 1.0, boxes[:, 2:] + 1.0
+    margin = 1.0 + 0.06 * (boxes[:, 3:] - boxes[:, 1:2]).clip(0, 40)
+    low, high = boxes[:, :2] - margin, boxes[:, 2:] + margin
     x = low[:, :1] + (high[:, :1] - low[:, :1]) * ((np.arange(columns) + 0.5) / columns)
     y = low[:, 1:] + (high[:, 1:] - low[:, 1:]) * ((np.arange(rows) + 0.5) / rows)
     column = np.floor(x).clip(0, width - 1).astype(np.int32)
     row = np.floor(y).clip(0, height - 1).astype(np.int32)
     return (row[:, :, None] * np.int32(width) + column[:, None, :]).reshape(len(boxes), -1)
+
+
+def _lacking(
+    layer: TextLayer, found: NDArray[np.bool_], asked: NDArray[np.bool_], codes: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """(T,) whether a character is drawn without ink only because the file lacks its font, and no other font has it."""
+    out = np.zeros(len(codes), bool)
+    for number, font in enumerate(layer.fonts):
+        own = asked & (layer.font == number)
+        if not font.embedded and own.any() and (codes[own] > 0x24F).mean() > 0.5 and found[own].mean() < 0.05:
+            out |= own
+    return out
 
 
 def _tiny(layer: TextLayer, scale: float) -> NDArray[np.bool_]:

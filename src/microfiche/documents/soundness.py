@@ -1,0 +1,277 @@
+"""How far a page's text layer is to be trusted: whether it is what the page shows, and where it leaves something out.
+
+Only cheap signs: they raise doubts, and whoever reads the picture settles them. Knows no engine.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microfiche.documents.boxes import area, clipped, touch, union
+from microfiche.documents.glyphs import FIXED_PITCH, ICONS, MONOSPACED, median
+from microfiche.documents.pictured_text import text_in
+from microfiche.documents.sheet import Sheet, TextLayer
+from microfiche.page import Box
+
+SCAN = 0.5  #: of the page that pictures cover, at least, where text stands behind a scan
+UNNAMED = 0.1  #: the share of characters without a Unicode value in a layer that is of no use, at least
+SOME = 0.03  #: the share that is of no concern, at most
+ENOUGH = 40  #: letters of a font that are needed to tell whether it shows what it claims
+TYPES = 6  #: different letters that are needed as well
+MISSHAPEN = 0.2  #: the share of letters that have not the height of what they claim to be, in a font that is doubted
+RISE, HANG = 1.18, 0.22  #: heights of an x that a tall letter rises and a deep one hangs, at least
+FEW = 8  #: different words that are needed to tell from the words of a page
+WORDS = 15  #: that are needed to tell whether they are written in any language
+CODE = 5.1  #: the same in type for code, which has words of its own
+BITS = 4.85  #: a letter, by how often letters occur in languages with Latin letters: more is no such language
+ACCENTED = 0.35  #: the share of letters with accents in a text that is none, at least
+MIXED = 0.2  #: the share of words that mix scripts in a text that is none, at least
+RARE = 0.2  #: the share of Han characters that no national standard has in a text that is none, at least
+#: Per thousand letters of running text, over languages that are written with Latin letters.
+FREQUENCY = dict(zip("abcdefghijklmnopqrstuvwxyz", (
+    90, 15, 34, 42, 125, 16, 20, 32, 75, 5, 15, 45, 30, 75, 68, 26, 4, 68, 70, 70, 42, 14, 10, 3, 12, 10,
+), strict=True))  # fmt: skip
+WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,}(?![^\W_])")
+#: Small letters by what rises over and what hangs below those like x; the others differ from typeface to typeface.
+SHORT = frozenset("acemnorsuvwxz" "авгежзиклмнопстхчшъыьэюя" "αεικνοπστυω")
+TALL = frozenset("bdhkl" "бй" "δθλ")
+DEEP = frozenset("gpqy" "ру" "γμρχηφψ")
+STANDARDS = "gb2312", "big5", "shift_jis", "euc_kr"
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What speaks against a page's text layer; nothing where all is empty.
+
+    `unusable` says in one line why it is of no use as a whole. Where text stands `behind` a scan, its words may still
+    be right: they are to be compared with what is read. `unread` are the parts of the page that show text of which the
+    layer has nothing; `compare` are those where the layer has text that may be wrong, for the reason `why`. `blank`
+    says that text is right as far as one knows, but that the picture does not show it.
+    """
+
+    unusable: str = ""
+    behind: bool = False
+    unread: list[Box] = field(default_factory=list)
+    compare: list[Box] = field(default_factory=list)
+    why: str = ""
+    blank: str = ""
+
+
+def doubts(sheet: Sheet) -> Doubts:
+    """What speaks against the text layer of a sheet."""
+    layer = sheet.text
+    if layer is None or sheet.picture is None:
+        return Doubts("no text layer")
+    signs = np.array([not c.isspace() for c in layer.text], bool)
+    count = int(signs.sum())
+    if not count:
+        return Doubts("no text in the text layer")
+    size = sheet.picture.size
+    shown = signs & layer.seen & ~layer.invisible
+    pictured = sum(area(clipped(box, size)) for box in sheet.image_boxes) / (size[0] * size[1])
+    behind = signs & (layer.invisible | ~layer.seen)
+    if behind.sum() > 0.5 * count and (pictured > SCAN or layer.invisible[signs].mean() > 0.5):
+        return Doubts("its text is hidden behind a scan", behind=True, compare=_areas(layer, behind, size))
+    if not shown.any():
+        return Doubts("none of its text can be seen")
+    unnamed = _unnamed(layer) & shown
+    if unnamed.sum() > UNNAMED * shown.sum():
+        return Doubts(f"{unnamed.sum() / shown.sum():.0%} of its characters have no Unicode value")
+    wrong, why = _wrong(layer, shown)
+    if wrong.sum() > 0.5 * shown.sum():
+        return Doubts(why, compare=_areas(layer, wrong, size), why=why)
+    if unnamed.sum() > SOME * shown.sum():
+        wrong |= _lines_with(layer, unnamed, shown)
+        why = why or f"{unnamed.sum()} of its characters have no Unicode value"
+    return Doubts(
+        unread=text_in(sheet, layer.ink[shown]),
+        compare=_areas(layer, wrong, size),
+        why=why if wrong.any() else "",
+        blank=_blank(sheet, layer, shown),
+    )
+
+
+def _unnamed(layer: TextLayer) -> NDArray[np.bool_]:
+    """(T,) whether a character has no Unicode value, or one that means nothing; not of the pictures in a font of
+    icons or notes."""
+    out = ~layer.mapped & ~layer.generated
+    for i, sign in enumerate(layer.text):
+        if sign > "\u007e" or (sign < " " and sign not in "\n\r\t"):
+            out[i] |= sign == "\ufffd" or unicodedata.category(sign) in ("Co", "Cn", "Cc", "Cs")
+    for number, font in enumerate(layer.fonts):
+        own = layer.font == number
+        pictures = out[own].sum() > 0.8 * own.sum() and own.sum() < 0.2 * len(out)
+        if ICONS.search(font.name) or pictures:
+            out[own] = False
+    return out
+
+
+def _wrong(layer: TextLayer, shown: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], str]:
+    """(T,) whether a character belongs to a font whose letters are probably not those that the file claims, and why."""
+    out, why = np.zeros(len(layer.text), bool), ""
+    for number in range(len(layer.fonts)):
+        own = shown & (layer.font == number)
+        if own.sum() < ENOUGH:
+            continue
+        text = "".join(c if mine or c.isspace() else " " for c, mine in zip(layer.text, own, strict=True))
+        code = bool(layer.fonts[number].flags & FIXED_PITCH) or MONOSPACED.search(layer.fonts[number].name)
+        said = _strange(text, CODE if code else BITS) or _misshapen(layer, own)
+        if said:
+            out |= own
+            why = why or said
+    if not why:
+        text = "".join(c if mine or c.isspace() else "" for c, mine in zip(layer.text, shown, strict=True))
+        why = _strange(text)
+        out = shown if why else out
+    return out, why
+
+
+def _strange(text: str, most: float = BITS) -> str:
+    """Why a text is probably in no language, as its letters take more than `most` bits each; "" if it may be."""
+    words = [unicodedata.normalize("NFC", word) for word in WORD.findall(text)]
+    if len(words) >= WORDS and sum(_scripts(word) > 1 for word in words) > MIXED * len(words):
+        return "its words mix scripts"
+    latin = {folded for word in words if (folded := _folded(word))}
+    letters = sum(map(len, latin))
+    if len(latin) >= FEW and letters >= 4 * FEW:
+        most += 0.0 if len(latin) >= WORDS else 0.2
+        counts = Counter("".join(latin))
+        if -sum(n * math.log2(FREQUENCY[c] / 1014) for c, n in counts.items()) / letters > most:
+            return "its text is garbled: letters occur as in no language"
+    spelled = "".join(word for word in set(words) if word < "\u0250")
+    if len(spelled) >= ENOUGH and sum(c >= "\u00c0" for c in spelled) > ACCENTED * len(spelled):
+        return "its text is garbled: most letters have accents"
+    han = [c for c in text if "\u4e00" <= c <= "\u9fff"]
+    if len(han) >= ENOUGH and sum(map(_rare, han)) > RARE * len(han):
+        return "its text is garbled: characters that no one uses"
+    return ""
+
+
+def _folded(word: str) -> str:
+    """A word in small letters without accents; "" if it is not written with Latin letters."""
+    folded = "".join(c for c in unicodedata.normalize("NFD", word.lower()) if not unicodedata.combining(c))
+    return folded if folded.isascii() and folded.isalpha() else ""
+
+
+def _scripts(word: str) -> int:
+    """How many of the scripts Latin, Greek and Cyrillic a word is written with."""
+    return len({
+        "latin" if c < "\u0250" else "greek" if "\u0370" <= c < "\u0400" else "cyrillic"
+        for c in word if c < "\u0530" and not "\u0250" <= c < "\u0370" and c not in "µΩªº"
+    })  # fmt: skip
+
+
+def _rare(sign: str) -> bool:
+    for standard in STANDARDS:
+        try:
+            sign.encode(standard)
+        except UnicodeEncodeError:
+            continue
+        return False
+    return True
+
+
+def _misshapen(layer: TextLayer, own: NDArray[np.bool_]) -> str:
+    """Why the letters of a font are probably not what they claim to be: they do not rise and hang as these do."""
+    at = np.flatnonzero(own & (np.abs(layer.angles) < 1) & np.array([c.isalpha() for c in layer.text], bool))
+    height, depth = layer.origins[at, 1] - layer.ink[at, 1], layer.ink[at, 3] - layer.origins[at, 1]
+    size = np.maximum(layer.sizes[at], 1e-6)
+    height, depth = height / size, depth / size
+    signs = [unicodedata.normalize("NFD", layer.text[i]) for i in at.tolist()]
+    short = [k for k, sign in enumerate(signs) if sign in SHORT]
+    if len(short) < ENOUGH / 4 or len(signs) < ENOUGH:
+        return ""
+    kinds = {sign: float(height[k]) for k, sign in enumerate(signs) if sign in SHORT}
+    middles = {median(height[short]), median(np.array(list(kinds.values())))}
+    shares = [_wrong_share(signs, height / x, depth / x) for x in middles if x > 0]
+    if not shares or min(shares) <= MISSHAPEN:
+        return ""
+    return f"{min(shares):.0%} of the letters in a font do not have the shape of what they claim to be"
+
+
+def _wrong_share(signs: list[str], height: NDArray[np.floating], depth: NDArray[np.floating]) -> float:
+    """The share of letters, taken apart from their accents, that do not rise or hang, in heights of an x, as they
+    should; 0 where there are too few, or where all are of one height, as small capitals are."""
+    tested = wrong = 0
+    types: set[str] = set()
+    low: list[bool] = []
+    for sign, high, deep in zip(signs, (height > RISE).tolist(), (depth > HANG).tolist(), strict=True):
+        base, above = sign[0], any(unicodedata.combining(c) == 230 for c in sign[1:])
+        if base in SHORT and not sign[1:]:
+            bad = high or deep
+        elif base in TALL or base.isupper() or (base in SHORT and above):
+            bad = not high
+        elif base in DEEP and not sign[1:]:
+            bad = not deep
+        else:
+            continue
+        if base in TALL or base in DEEP:
+            low.append(not high and not deep)
+        tested, wrong = tested + 1, wrong + bad
+        types.add(sign)
+    if tested < ENOUGH or len(types) < TYPES or (low and sum(low) > 0.9 * len(low)):
+        return 0.0
+    return wrong / tested
+
+
+def _lines_with(layer: TextLayer, marked: NDArray[np.bool_], shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(T,) whether a character stands on the line of one that is `marked`."""
+    out = np.zeros(len(marked), bool)
+    middle = (layer.boxes[:, 1] + layer.boxes[:, 3]) / 2
+    for i in np.flatnonzero(marked).tolist():
+        if not out[i]:
+            out |= shown & (np.abs(middle - middle[i]) < 0.5 * layer.sizes[i])
+    return out
+
+
+def _areas(layer: TextLayer, chosen: NDArray[np.bool_], size: tuple[int, int]) -> list[Box]:
+    """The boxes around the parts of the page where the `chosen` characters stand."""
+    at = np.flatnonzero(chosen)
+    if not len(at):
+        return []
+    lines: list[Box] = []
+    usual = max(1.0, median(layer.sizes[at]))
+    for box in layer.boxes[at].tolist():
+        near = (box[0], box[1], box[2], box[3])
+        if lines and touch(lines[-1], near, usual):
+            lines[-1] = union([lines[-1], near])
+        else:
+            lines.append(near)
+    return [clipped(box, size) for box in joined(lines, usual)]
+
+
+def joined(boxes: Iterable[Box], reach: float) -> list[Box]:
+    """The boxes around groups of `boxes` that lie no more than `reach` apart."""
+    out: list[Box] = []
+    for box in boxes:
+        while True:
+            near = [other for other in out if touch(box, other, reach)]
+            if not near:
+                break
+            out = [other for other in out if other not in near]
+            box = union([box, *near])
+        out.append(box)
+    return out
+
+
+def _blank(sheet: Sheet, layer: TextLayer, shown: NDArray[np.bool_]) -> str:
+    """What to say of text in fonts that the file lacks and that are drawn without ink; "" if there is none."""
+    lacking = np.array([not font.embedded for font in layer.fonts] + [False])[layer.font] & shown
+    if not lacking.any() or sheet.picture is None:
+        return ""
+    grey = np.asarray(sheet.picture.convert("L"))
+    height, width = grey.shape
+    blank = 0
+    for left, top, right, bottom in layer.ink[lacking].tolist():
+        part = grey[max(0, int(top)) : min(height, math.ceil(bottom)), max(0, int(left)) : min(width, math.ceil(right))]
+        blank += part.size > 0 and int(part.max()) - int(part.min()) < 8
+    said = f"{blank} characters are in fonts that the file lacks; the picture does not show them"
+    return said if blank > 0.5 * lacking.sum() else ""

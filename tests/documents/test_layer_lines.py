@@ -1,0 +1,347 @@
+"""The lines of a text layer say what a person sees: raised and struck words, links, hyphens, accents, spaces, scripts."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+
+import matplotlib
+import pikepdf
+import pytest
+from makers import drawn, raw_pdf, sheets, stream, text_pdf
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+
+from microfiche.documents.inline import LOWERED, RAISED, STRUCK, linked, marked
+from microfiche.documents.layer_lines import lines_of
+from microfiche.documents.text_lines import TextLine
+
+WIDE = (400.0, 150.0)
+pdfmetrics.registerFont(TTFont("DejaVu", matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf"))
+
+
+def lines(draw: Callable[[Canvas], None], size: tuple[float, float] = WIDE) -> list[TextLine]:
+    return lines_of(drawn(draw, size))
+
+
+def texts(draw: Callable[[Canvas], None], size: tuple[float, float] = WIDE) -> list[str]:
+    return [line.text for line in lines(draw, size)]
+
+
+def parts(*pieces: tuple[str, float, float] | str, font: str = "Helvetica") -> Callable[[Canvas], None]:
+    """Draws a line of pieces, each with its size and its rise in points, 12 and 0 if it is a text alone."""
+
+    def draw(canvas: Canvas) -> None:
+        x = 20.0
+        for piece in pieces:
+            text, size, rise = (piece, 12.0, 0.0) if isinstance(piece, str) else piece
+            canvas.setFont(font, size)
+            canvas.drawString(x, 60 + rise, text)
+            x += canvas.stringWidth(text, font, size)
+
+    return draw
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        (("3.2 x 10", ("6", 8, 4), " cells"), f"3.2 x 10{marked('6', RAISED)} cells"),
+        (("H", ("2", 8, -2), "O"), f"H{marked('2', LOWERED)}O"),
+        (("as he said", ("12, 13", 7, 5), " in 1998"), f"as he said{marked('12, 13', RAISED)} in 1998"),
+        (("x", ("i", 8, -2), ("2", 8, 5), " + 1"), f"x{marked('i', LOWERED)}{marked('2', RAISED)} + 1"),
+        ((("1", 6, 4), ("A note below the page", 9, 0)), f"{marked('1', RAISED)}A note below the page"),
+        (("the brand", ("TM", 12, 4), " is ours"), f"the brand{marked('TM', RAISED)} is ours"),
+    ],
+)
+def test_what_is_raised_or_lowered_is_marked(pieces: Sequence[tuple[str, float, float] | str], said: str) -> None:
+    assert texts(parts(*pieces)) == [said]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        (("N", ("EXT DAY", 9, 0)), "NEXT DAY"),  # small capitals
+        (("25 ", ("*", 8, 4), "C"), "25 *C"),  # a sign that stands high by nature
+        (("Large", (" and small", 8, 0)), "Large and small"),
+    ],
+)
+def test_small_capitals_and_signs_that_stand_high_are_not_marked(pieces: Sequence[tuple[str, float, float] | str], said: str) -> None:
+    assert texts(parts(*pieces)) == [said]
+
+
+def test_lines_below_one_another_are_not_raised() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 16)
+        canvas.drawString(20, 100, "A heading")
+        canvas.setFont("Helvetica", 9)
+        canvas.drawString(20, 88, "and small type close below it")
+        canvas.drawString(20, 79, "on two lines")
+
+    assert texts(draw) == ["A heading", "and small type close below it", "on two lines"]
+
+
+def struck_by_a_line(canvas: Canvas, left: float, right: float, y: float) -> None:
+    canvas.line(left, y, right, y)
+
+
+def struck_by_a_bar(canvas: Canvas, left: float, right: float, y: float) -> None:
+    canvas.rect(left, y - 0.4, right - left, 0.8, stroke=0, fill=1)
+
+
+@pytest.mark.parametrize("strike", [struck_by_a_line, struck_by_a_bar])
+def test_words_with_a_rule_through_them_are_struck_out(strike: Callable[[Canvas, float, float, float], None]) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 12)
+        canvas.drawString(20, 60, "The fee is 40 euros 55 euros a month")
+        left = 20 + canvas.stringWidth("The fee is ", "Helvetica", 12)
+        strike(canvas, left, left + canvas.stringWidth("40 euros", "Helvetica", 12), 63.5)
+
+    assert texts(draw) == [f"The fee is {marked('40 euros', STRUCK)} 55 euros a month"]
+
+
+def test_underlined_words_and_the_rules_of_a_table_strike_nothing_out() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 12)
+        canvas.drawString(20, 100, "An underlined word")
+        canvas.line(20, 98.5, 60, 98.5)
+        canvas.grid([20, 120, 220], [20, 40, 60])
+        for x in (25, 125):
+            for y in (26, 46):
+                canvas.drawString(x, y, "cell")
+
+    assert texts(draw) == ["An underlined word", *["cell"] * 4]
+
+
+def with_annotations(*annotations: pikepdf.Dictionary, text: str = "See the manual\nfor details of it") -> list[str]:
+    file = io.BytesIO()
+    with pikepdf.open(io.BytesIO(text_pdf([text]))) as pdf:
+        pdf.pages[0].Annots = pikepdf.Array([pdf.make_indirect(annotation) for annotation in annotations])
+        pdf.save(file)
+    (sheet,) = sheets(file.getvalue())
+    return [line.text for line in lines_of(sheet)]
+
+
+def link(box: Sequence[float], address: str, **more: object) -> pikepdf.Dictionary:
+    action = pikepdf.Dictionary(S=pikepdf.Name.URI, URI=pikepdf.String(address))
+    return pikepdf.Dictionary(
+        Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, Rect=list(box), Border=[0, 0, 0], A=action, **more
+    )
+
+
+MANUAL = "https://example.org/manual"
+
+
+def test_the_words_under_a_link_lead_to_its_address() -> None:
+    # "See " is 26 points wide in Helvetica 12, "the manual" 59.
+    assert with_annotations(link((45, 66, 106, 82), MANUAL)) == [f"See {linked('the manual', MANUAL)}", "for details of it"]
+
+
+def test_a_link_over_two_lines_marks_both() -> None:
+    quads = [45, 82, 106, 82, 45, 66, 106, 66, 20, 66, 77, 66, 20, 51, 77, 51]
+    both = link((20, 51, 106, 82), MANUAL, QuadPoints=quads)
+    assert with_annotations(both) == [f"See {linked('the manual', MANUAL)}", f"{linked('for details', MANUAL)} of it"]
+
+
+def test_an_address_that_is_its_own_link_stays_as_it_is() -> None:
+    address = link((15, 60, 190, 90), "https://example.org/manual")
+    assert with_annotations(address, text="https://example.org/manual") == ["https://example.org/manual"]
+
+
+def test_links_within_the_document_mark_nothing() -> None:
+    inner = pikepdf.Dictionary(Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.Link, Rect=[45, 66, 106, 82], Dest="there")
+    assert with_annotations(inner)[0] == "See the manual"
+
+
+def test_text_that_a_reader_has_struck_out_is_marked() -> None:
+    strike = pikepdf.Dictionary(
+        Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.StrikeOut, Rect=[45, 66, 106, 82],
+        QuadPoints=[45, 82, 106, 82, 45, 66, 106, 66],
+    )  # fmt: skip
+    assert with_annotations(strike)[0] == f"See {marked('the manual', STRUCK)}"
+
+
+def test_a_hyphen_stays_within_a_line_and_is_soft_at_its_end() -> None:
+    text = "This well-known, self-\nadjusting e-mail of 1999-2004 was re-\nwritten, and - of course -"
+    (sheet,) = sheets(text_pdf([text], size=(300, 100)))
+    assert [line.text for line in lines_of(sheet)] == [
+        "This well-known, self\u00ad",
+        "adjusting e-mail of 1999-2004 was re\u00ad",
+        "written, and - of course -",
+    ]
+
+
+def test_noncharacters_of_a_file_are_no_marks() -> None:
+    font = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/ToUnicode 6 0 R>>"
+    to_unicode = stream(
+        b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange "
+        b"2 beginbfchar <41> <FDD0> <42> <0042> endbfchar endcmap"
+    )
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>"
+    kids = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
+    content = stream(b"BT /F 20 Tf 20 20 Td (BAB) Tj ET")
+    (sheet,) = sheets(raw_pdf(b"<</Type/Catalog/Pages 2 0 R>>", kids, page, content, font, to_unicode))
+    assert [line.text for line in lines_of(sheet)] == ["B B"]
+
+
+def placed(*signs: tuple[str, float]) -> Callable[[Canvas], None]:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("DejaVu", 12)
+        for sign, x in signs:
+            canvas.drawString(x, 60, sign)
+
+    return draw
+
+
+def test_an_accent_drawn_over_a_letter_belongs_to_it() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("DejaVu", 12)
+        width = canvas.stringWidth
+        canvas.drawString(20, 60, "f")
+        at = 20 + width("f", "DejaVu", 12)
+        canvas.drawString(at + (width("u", "DejaVu", 12) - width("¨", "DejaVu", 12)) / 2, 60, "¨")
+        canvas.drawString(at, 60, "ur alle")
+
+    assert texts(draw) == ["für alle"]
+
+
+def test_accents_that_stand_alone_stay() -> None:
+    assert texts(parts("see `code` and ~/home", font="DejaVu")) == ["see `code` and ~/home"]
+
+
+def test_a_shadow_or_type_drawn_twice_is_read_once() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 12)
+        for shift in (0, 0.4):
+            canvas.drawString(20 + shift, 60, "Shadowed still well")
+        canvas.drawString(20, 30, "Shadowed still well")
+
+    assert texts(draw) == ["Shadowed still well"] * 2
+
+
+def test_letters_set_apart_are_words() -> None:
+    def draw(canvas: Canvas) -> None:
+        text = canvas.beginText(20, 60)
+        text.setFont("Helvetica", 12)
+        text.setCharSpace(3)
+        text.textLine("TITLE OF BOOK")
+        text.setCharSpace(0)
+        canvas.drawText(text)
+        canvas.drawString(20, 30, "T I T L E   P A G E")
+
+    assert texts(draw) == ["TITLE OF BOOK", "TITLE PAGE"]
+
+
+def test_words_that_only_a_gap_divides_are_divided() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 12)
+        x = 20.0
+        for word in ("three", "words", "here"):
+            canvas.drawString(x, 60, word)
+            x += canvas.stringWidth(word, "Helvetica", 12) + 2.5
+
+    assert texts(draw) == ["three words here"]
+
+
+def test_kerned_letters_are_one_word() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 12)
+        canvas.drawString(20, 60, "A")
+        canvas.drawString(20 + canvas.stringWidth("A", "Helvetica", 12) - 1, 60, "V")
+        canvas.drawString(20 + canvas.stringWidth("AV", "Helvetica", 12) - 0.5, 60, "ENUE")
+
+    assert texts(draw) == ["AVENUE"]
+
+
+def test_words_drawn_out_of_turn_stand_where_they_are_seen() -> None:
+    def draw(canvas: Canvas) -> None:
+        width = canvas.stringWidth
+        canvas.setFont("Helvetica", 12)
+        canvas.drawString(20, 60, "some words in")
+        after = 20 + width("some words in ", "Helvetica", 12) + width("bold ", "Helvetica-Bold", 12)
+        canvas.drawString(after, 60, "type stand here")
+        canvas.drawString(20, 40, "and the next line")
+        canvas.setFont("Helvetica-Bold", 12)
+        canvas.drawString(20 + width("some words in ", "Helvetica", 12), 60, "bold")
+
+    assert texts(draw) == ["some words in bold type stand here", "and the next line"]
+
+
+def test_an_upright_rule_divides_cells_however_close() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 12)
+        canvas.line(46, 20, 46, 80)
+        canvas.drawString(20, 60, "left")
+        canvas.drawString(48, 60, "right")
+
+    assert texts(draw) == ["left", "right"]
+
+
+def test_type_of_one_width_is_fixed_and_keeps_its_spaces() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Courier", 10)
+        canvas.drawString(20, 60, "x  = 1   # one")
+        canvas.setFont("Helvetica", 10)
+        canvas.drawString(20, 30, "not fixed, will it")
+
+    code, prose = lines(draw)
+    assert code.text == "x  = 1   # one" and code.fixed and prose.text == "not fixed, will it" and not prose.fixed
+
+
+@pytest.mark.parametrize("deep", [2, 3])
+@pytest.mark.parametrize("cap", ["O", "“O"])
+def test_a_large_first_letter_belongs_to_its_first_line(deep: int, cap: str) -> None:
+    rest = ["nce upon a time there was a", "miller who had three sons,", "and when he died he left it", "to them, all of it."]
+
+    def draw(canvas: Canvas) -> None:
+        size = 14 * deep * 1.3
+        canvas.setFont("DejaVu", size)
+        canvas.drawString(20, 108 - 14 * deep, cap)
+        left = 20 + canvas.stringWidth(cap, "DejaVu", size) + 3
+        canvas.setFont("DejaVu", 11)
+        for i, line in enumerate(rest):
+            canvas.drawString(left if i < deep else 20, 94 - 14 * i, line)
+
+    found = lines(draw)
+    assert [line.text for line in found] == [cap + rest[0], *rest[1:]]
+    assert all(line.size == pytest.approx(22, rel=0.02) for line in found)
+    assert {round(line.box[0], -1) for line in found} == {40}
+
+
+HEBREW = {
+    "הדוח לשנת 2024 כולל 15 עמודים": "םידומע 15 ללוכ 2024 תנשל חודה",
+    "המחיר הוא 120.50 שקלים": "םילקש 120.50 אוה ריחמה",
+    "גרסה Windows 11 חדשה": "השדח Windows 11 הסרג",
+    "שלום (עולם) ועוד": "דועו (םלוע) םולש",
+}
+
+
+@pytest.mark.parametrize(("logical", "visual"), HEBREW.items())
+def test_lines_from_the_right_are_in_the_order_of_reading(logical: str, visual: str) -> None:
+    assert texts(parts(visual, font="DejaVu")) == [logical]
+
+
+def test_brackets_that_were_not_mirrored_embrace_their_words_all_the_same() -> None:
+    assert texts(parts("(םלוע( םולש".replace("((", "("), font="DejaVu"))[0].startswith("שלום")
+    assert texts(parts(")םלוע( םולש", font="DejaVu")) == ["שלום (עולם)"]
+
+
+def test_words_from_the_right_within_a_latin_line_keep_its_direction() -> None:
+    assert texts(parts("The word םולש means peace", font="DejaVu")) == ["The word שלום means peace"]
+
+
+def test_arabic_forms_are_letters() -> None:
+    visual = "\ufee1\ufefc\ufeb4\ufedf\ufe8d 123"  # from the left: mim, lam-alef, sin, lam, alef
+    (line,) = texts(parts(visual, font="DejaVu"))
+    assert line == "123 السلام"
+
+
+@pytest.mark.parametrize(("font", "said"), [("Wingdings", "✓ ok"), ("ABCDEF+Wingdings-Regular", "✓ ok"), ("Times", "ü ok")])
+def test_a_sign_in_a_symbol_font_is_what_it_shows(font: str, said: str) -> None:
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<</Font<</F 5 0 R/H 6 0 R>>>>>>"
+    kids = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"
+    symbols = b"<</Type/Font/Subtype/TrueType/BaseFont/%s/Encoding/WinAnsiEncoding>>" % font.encode()
+    plain = b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
+    content = stream(b"BT /F 12 Tf 20 20 Td <FC> Tj /H 12 Tf ( ok) Tj ET")
+    (sheet,) = sheets(raw_pdf(b"<</Type/Catalog/Pages 2 0 R>>", kids, page, content, symbols, plain))
+    assert [line.text for line in lines_of(sheet)] == [said]

@@ -1,0 +1,81 @@
+"""Text that is drawn on its side or on its head is read upright, and what stands at other angles is not lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from makers import drawn
+from reportlab.pdfgen.canvas import Canvas
+
+from microfiche.documents.layer_lines import lines_of, turned_lines
+from microfiche.documents.sheet import Sheet
+from microfiche.documents.turning import Turn, box_on_page, box_upright, turn_of, upright
+
+LINES = ["The first line of a page", "and the second line of it", "and one more, the last."]
+
+
+def sheet_at(degrees: float, size: tuple[float, float] = (300, 200)) -> Sheet:
+    """A page whose lines run at so many degrees counter-clockwise."""
+
+    def draw(canvas: Canvas) -> None:
+        canvas.translate(size[0] / 2, size[1] / 2)
+        canvas.rotate(degrees)
+        canvas.setFont("Helvetica", 12)
+        for i, line in enumerate(LINES):
+            canvas.drawString(-70, 20 - 20 * i, line)
+
+    return drawn(draw, size)
+
+
+@pytest.mark.parametrize(("degrees", "turn"), [(0, 0), (90, 270), (180, 180), (270, 90)])
+def test_a_page_drawn_on_its_side_is_turned_upright(degrees: int, turn: Turn) -> None:
+    sheet = sheet_at(degrees)
+    assert sheet.text and sheet.picture and turn_of(sheet.text) == turn
+    turned = upright(sheet, turn)
+    assert turned.picture and turned.picture.size == (sheet.picture.size if turn % 180 == 0 else sheet.picture.size[::-1])
+    lines = sorted(lines_of(turned), key=lambda line: line.middle)
+    assert [line.text for line in lines] == LINES
+    assert all(a.box[3] < b.middle for a, b in zip(lines, lines[1:], strict=False))
+    for line in lines:  # over their ink, on the turned page and on the page as it is
+        for picture, box in ((turned.picture, line.box), (sheet.picture, box_on_page(line.box, turn, sheet.picture.size))):
+            ink = np.asarray(picture.convert("L").crop(tuple(round(v) for v in box)))
+            assert (ink < 128).mean() > 0.05
+    assert turn_of(turned.text or sheet.text) == 0
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_box_is_turned_there_and_back(turn: Turn) -> None:
+    box, size = (10.0, 20.0, 50.0, 35.0), (300, 200)
+    there = box_upright(box, turn, size)
+    assert box_on_page(there, turn, size) == box
+    assert (there[2] - there[0], there[3] - there[1]) == ((40, 15) if turn % 180 == 0 else (15, 40))
+
+
+def test_a_font_of_negative_size_stands_upright_where_its_matrix_does() -> None:
+    def draw(canvas: Canvas) -> None:
+        text = canvas.beginText()
+        text.setTextTransform(-1, 0, 0, -1, 20, 60)
+        text.setFont("Helvetica", -12)
+        text.textLine(LINES[0])
+        canvas.drawText(text)
+
+    sheet = drawn(draw)
+    assert sheet.text and turn_of(sheet.text) == 0
+    assert [line.text for line in lines_of(sheet)] == [LINES[0]]
+
+
+@pytest.mark.parametrize("degrees", [30, -45, 12, 90])
+def test_lines_at_other_angles_are_whole_and_apart(degrees: float) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 12)
+        for i in range(8):
+            canvas.drawString(20, 280 - 15 * i, f"Upright line {i} of a page")
+        canvas.translate(200, 90)
+        canvas.rotate(degrees)
+        canvas.drawString(-60, 0, "VOID - cancelled, 3 May")
+
+    sheet = drawn(draw, (400, 300))
+    assert sheet.text and turn_of(sheet.text) == 0
+    assert [line.text for line in lines_of(sheet)] == [f"Upright line {i} of a page" for i in range(8)]
+    (line,) = turned_lines(sheet)
+    assert line.text == "VOID - cancelled, 3 May" and line.size == pytest.approx(24, rel=0.02)
