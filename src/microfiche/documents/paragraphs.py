@@ -221,7 +221,9 @@ class _Run:
             return False
         if mark:
             return False
-        return (verse and (self.early[i - 1] or self.ranged)) or len(b.pieces) > 1 or LEADER.search(a.line.text) is not None
+        if len(b.pieces) > 1 and (len(a.pieces) > 1 or self.early[i - 1]):
+            return True
+        return (verse and (self.early[i - 1] or self.ranged)) or LEADER.search(a.line.text) is not None
 
     def _begins(self, i: int, group: tuple[list[Row], list[bool], Marker | None], verse: bool) -> bool:
         """Whether a paragraph begins at row `i`, after the rows of `group`."""
