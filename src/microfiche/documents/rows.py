@@ -184,11 +184,11 @@ def _river(gap: _Gap) -> bool:
     if tall == 1 and widest < WIDEST_SPACE * size:
         return True
     left, right = min(x.box[0] for x in gap.left), max(y.box[2] for y in gap.right)
-    framed = all(end.box[0] < left + 0.5 * size and end.box[2] > right - 0.5 * size for end in gap.ends)
+    frames = [end.box[0] < left + 0.5 * size and end.box[2] > right - 0.5 * size for end in gap.ends]
     ragged = sum(all(abs(y.box[2] - end.box[2]) > 0.5 * size for end in gap.ends) for y in gap.right)
-    if len(gap.ends) == 1:
-        return framed and tall == 1 and not ragged
-    return framed and (tall < 4 or (tall < 9 and ragged <= 0.25 * len(gap.right)))
+    if tall == 1:
+        return any(frames) and not ragged
+    return len(frames) == 2 and all(frames) and (tall < 4 or (tall < 9 and ragged <= 0.25 * len(gap.right)))
 
 
 def _levels(lines: Sequence[TextLine]) -> int:

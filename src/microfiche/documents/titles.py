@@ -135,7 +135,7 @@ def _one(row: Row) -> bool:
     """Whether a row is one piece, a few set widely, or a number and, some way behind it, a title."""
     widest = max((b.box[0] - a.box[2] for a, b in pairwise(row.pieces)), default=0.0)
     numbered = len(row.pieces) == 2 and len(row.pieces[0].text) < 12 and NUMBERED.match(row.line.text) is not None
-    words = len(row.pieces) < 5 and letters(row.line) > 5 * len(row.pieces)
+    words = len(row.pieces) == 1 or (len(row.pieces) < 5 and letters(row.line) > 5 * len(row.pieces))
     return (numbered and widest < 6 * row.line.size) or (words and widest < WIDEST_SPACE * row.line.size)
 
 
