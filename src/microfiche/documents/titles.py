@@ -133,6 +133,8 @@ def _possible(paragraph: Paragraph, text: str, ratio: float) -> bool:
 
 def _one(row: Row) -> bool:
     """Whether a row is one piece, a few set widely, or a number and, some way behind it, a title."""
+    if len(row.pieces) > 1 and row.pieces[-1].text.isdigit():
+        return False  # a line of a table of contents, or a running head
     widest = max((b.box[0] - a.box[2] for a, b in pairwise(row.pieces)), default=0.0)
     numbered = len(row.pieces) == 2 and len(row.pieces[0].text) < 12 and NUMBERED.match(row.line.text) is not None
     words = len(row.pieces) == 1 or (len(row.pieces) < 5 and letters(row.line) > 5 * len(row.pieces))
