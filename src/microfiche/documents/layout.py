@@ -18,7 +18,7 @@ from microfiche.documents.columns import USUAL, columns
 from microfiche.documents.document import Block, Kind
 from microfiche.documents.listings import listed_rows, listing, typewritten
 from microfiche.documents.lists import Marker, list_text
-from microfiche.documents.paragraphs import Paragraph, joined, paragraphs
+from microfiche.documents.paragraphs import Paragraph, joined, paragraphs, pitch_of
 from microfiche.documents.rows import Row, divided, letters, rows, with_capitals
 from microfiche.documents.tables import solids, table, with_fractions
 from microfiche.documents.text_lines import Region, TextLine
@@ -171,6 +171,7 @@ def _edges(column: Sequence[_Item], items: Sequence[_Item]) -> tuple[float, floa
 def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bool) -> list[_Part]:
     """The parts of one column, from the top."""
     ordered = _in_rows(column)
+    pitch = pitch_of([item.row.line for item in ordered if item.row])
     out: list[_Part] = []
     for alone, several in groupby(ordered, key=lambda item: item.row is None):
         if alone:
@@ -184,7 +185,7 @@ def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bo
                 found = tuple(row.line for row in its)
                 out.append(_Part("code", union([x.box for x in found]), found, edges, text=listing(its)))
             else:
-                for paragraph in paragraphs(its, edges):
+                for paragraph in paragraphs(its, edges, pitch):
                     box = union([x.box for x in paragraph.lines])
                     out.append(_Part("text", box, tuple(paragraph.lines), edges, paragraph))
     return out
