@@ -62,19 +62,29 @@ def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[in
     run: list[int] = []
     tall = HEADS * median(boxes[i][3] - boxes[i][1] for i in chosen)
     # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads of columns.
+    gap = NARROW * gutter
+    widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
     for band in _divided(chosen, boxes, axis=1, gap=0):
-        if run and len(band) > 1 and all(boxes[i][3] - boxes[i][1] > tall for i in band):
+        its = _united([(boxes[i][0], boxes[i][2]) for i in band], gap)
+        both = _united(widths + its, gap)
+        heads = all(boxes[i][3] - boxes[i][1] > tall for i in band)
+        if run and (heads or (len(both) == 1 and max(len(widths), len(its)) > 1)):
             pieces += _columns(run, boxes, gutter)
-            run = []
-        if run and len(_parts(run + band, boxes, gutter)) == 1:
-            if len(_parts(run, boxes, gutter)) > 1:
-                pieces += _columns(run, boxes, gutter)
-                run = []
-            elif len(_parts(band, boxes, gutter)) > 1:
-                pieces += _columns(run, boxes, gutter)
-                run = []
+            run, both = [], its
         run = run + band
+        widths = both
     return pieces + _columns(run, boxes, gutter)
+
+
+def _united(spans: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
+    """The spans in rising order, those joined between which there is no gap of more than `gap`."""
+    out: list[tuple[float, float]] = []
+    for low, high in sorted(spans):
+        if out and low - out[-1][1] <= gap:
+            out[-1] = (out[-1][0], max(out[-1][1], high))
+        else:
+            out.append((low, high))
+    return out
 
 
 def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:

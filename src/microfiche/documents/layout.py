@@ -18,11 +18,11 @@ from microfiche.documents.columns import USUAL, columns
 from microfiche.documents.document import Block, Kind
 from microfiche.documents.listings import listed_rows, listing, typewritten
 from microfiche.documents.lists import Marker, list_text
-from microfiche.documents.paragraphs import Paragraph, joined, paragraphs
+from microfiche.documents.paragraphs import Paragraph, joined, paragraphs, pitch_of
 from microfiche.documents.rows import Row, divided, letters, rows, with_capitals
 from microfiche.documents.tables import solids, table, with_fractions
 from microfiche.documents.text_lines import Region, TextLine
-from microfiche.documents.titles import Surroundings, is_capital, is_title
+from microfiche.documents.titles import NUMBERED, Surroundings, is_capital, is_title
 from microfiche.page import Box
 
 FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
@@ -171,6 +171,7 @@ def _edges(column: Sequence[_Item], items: Sequence[_Item]) -> tuple[float, floa
 def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bool) -> list[_Part]:
     """The parts of one column, from the top."""
     ordered = _in_rows(column)
+    pitch = pitch_of([item.row.line for item in ordered if item.row])
     out: list[_Part] = []
     for alone, several in groupby(ordered, key=lambda item: item.row is None):
         if alone:
@@ -184,7 +185,7 @@ def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bo
                 found = tuple(row.line for row in its)
                 out.append(_Part("code", union([x.box for x in found]), found, edges, text=listing(its)))
             else:
-                for paragraph in paragraphs(its, edges):
+                for paragraph in paragraphs(its, edges, pitch):
                     box = union([x.box for x in paragraph.lines])
                     out.append(_Part("text", box, tuple(paragraph.lines), edges, paragraph))
     return out
@@ -297,12 +298,23 @@ def _blocks(parts: Sequence[_Part], body: float) -> list[Block]:
     k = 0
     while k < len(parts):
         run = [parts[k]]
-        if run[0].kind == "list":
-            while k + len(run) < len(parts) and parts[k + len(run)].kind == "list":
+        if run[0].kind in ("list", "title"):
+            while k + len(run) < len(parts) and _goes_on(run[-1], parts[k + len(run)]):
                 run.append(parts[k + len(run)])
         k += len(run)
         out.append(_block(run, body))
     return out
+
+
+def _goes_on(part: _Part, after: _Part) -> bool:
+    """Whether two parts are items of one list, or lines of one title."""
+    if part.kind != after.kind or part.kind == "list":
+        return part.kind == after.kind
+    a, b = part.lines[-1], after.lines[0]
+    return (
+        _over(part.box, after.box) and after.box[1] - part.box[3] < 0.5 * a.size and a.bold == b.bold
+        and abs(a.size - b.size) < 0.07 * a.size and not NUMBERED.match(b.text)
+    )
 
 
 def _block(run: Sequence[_Part], body: float) -> Block:
@@ -316,7 +328,7 @@ def _block(run: Sequence[_Part], body: float) -> Block:
         case "table":
             text = part.lines[0].text
         case "title" if part.paragraph:
-            text = inline.markdown(joined([line.text for line in part.lines]))
+            text = inline.markdown(joined([line.text for line in lines]))
         case _ if part.paragraph:
             text = inline.markdown(part.paragraph.text)
         case _:

@@ -22,6 +22,7 @@ from microfiche.page import Box
 FEW = 3  #: a column with fewer steps from line to line does not show how far apart its lines stand
 WIDER = 1.28  #: times the step from line to line: a step that is wider parts two paragraphs
 INDENT = 0.8  #: ems by which the first line of a paragraph begins further in, at least
+HEAD = re.compile(r"^\d{1,2}(\.\d{1,2})+\.?\s+[^\W\d_]")  #: the number of a part of a document
 SHORT = 26  #: letters of a line that may be one of an address
 SPEAKER = re.compile(r"^(\w[\w. -]{0,20}?)\s?[:：]\s")
 ENDS = (".", "!", "?", ":", "。", "！", "？", "：", ";", "؟", "।", "…")
@@ -81,22 +82,21 @@ def divides(before: str, after: str) -> bool:
     return before[-1:] in ("-", "‐") and before[-2:-1].isalpha() and after[:1].islower()
 
 
-def paragraphs(column: Sequence[Row], edges: tuple[float, float, float]) -> list[Paragraph]:
-    """The paragraphs that rows make, which come from the top in a column with these `edges`: left, right, and the width that
-    its lines could have."""
+def paragraphs(column: Sequence[Row], edges: tuple[float, float, float], pitch: float) -> list[Paragraph]:
+    """The paragraphs that rows make, which come from the top in a column with these `edges`: left, right, and the width
+    that its lines could have. Its lines stand `pitch` apart, in ems."""
     marks = markers(column)
     out: list[Paragraph] = []
     start = 0
-    for run in _runs(column):
+    for run in _runs(column, pitch):
         out += _Run(run, marks[start : start + len(run)], edges).paragraphs()
         start += len(run)
     return out
 
 
-def _runs(column: Sequence[Row]) -> list[list[Row]]:
+def _runs(column: Sequence[Row], pitch: float) -> list[list[Row]]:
     """The rows in runs of lines of one type that stand equally far apart."""
     lines = [row.line for row in column]
-    pitch = _pitch(lines)
     steps = [b.middle - a.middle if _alike(a, b) else 0.0 for a, b in pairwise(lines)]
     runs = [[column[0]]]
     for k, (before, row) in enumerate(pairwise(column)):
@@ -111,8 +111,8 @@ def _alike(a: TextLine, b: TextLine) -> bool:
     return abs(a.size - b.size) <= (0.075 if a.confidence == b.confidence == 1 else 0.28) * max(a.size, b.size)
 
 
-def _pitch(lines: Sequence[TextLine]) -> float:
-    """The step from line to line in ems: that of the lower quarter, as wider steps part paragraphs."""
+def pitch_of(lines: Sequence[TextLine]) -> float:
+    """The step from line to line in a column, in ems: that of the lower quarter, as wider steps part paragraphs."""
     steps = sorted(
         step for a, b in pairwise(lines) if _alike(a, b) and 0.6 < (step := (b.middle - a.middle) / b.size) < 3
     ) or [1.3]
@@ -221,7 +221,9 @@ class _Run:
             return False
         if mark:
             return False
-        return (verse and (self.early[i - 1] or self.ranged)) or len(b.pieces) > 1 or LEADER.search(a.line.text) is not None
+        if len(b.pieces) > 1 and (len(a.pieces) > 1 or self.early[i - 1]):
+            return True
+        return (verse and (self.early[i - 1] or self.ranged)) or LEADER.search(a.line.text) is not None
 
     def _begins(self, i: int, group: tuple[list[Row], list[bool], Marker | None], verse: bool) -> bool:
         """Whether a paragraph begins at row `i`, after the rows of `group`."""
@@ -239,6 +241,8 @@ class _Run:
             if start > first + 0.3 * self.size:
                 return self.early[i - 1] and start < self._start(rows[-1].line.box) - 0.5 * self.size
             return self.early[i - 1] or len(rows) > 1 and self._start(rows[-1].line.box) > start + 0.5 * self.size
+        if self.early[i - 1] and (HEAD.match(b.line.text) or (len(rows) == 1 and HEAD.match(a.line.text))):
+            return True
         ended = a.line.text.rstrip(CLOSING).endswith(ENDS)
         if verse:
             return not self.early[i - 1] and ended and self._indented(i, rows)

@@ -29,6 +29,9 @@ LEADER = re.compile(r"(\.\s?){5,}|…{2,}|_{4,}")
 VALUE = re.compile(r"[\d£$€¥%]")
 CAP = re.compile(r"^[\"'“„«‘]?[^\W\d_]$")  #: a letter at the beginning of a chapter, over several lines
 WORD = re.compile(r"\w+")
+ONSET = re.compile(r"([bcdfghjklmnprstvwyz]|[bcfgps]l|[bcdfgpt]r|[cstpw]h|s[cklmnpqtw]|tw|qu)[aeiouy]")
+BEGIN_A = set("about above again ahead along alone also among amid apart around aside away america asia".split())
+AFTER_I = set("am was have had do did will would can could must may never first once always know remember saw went".split())
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,11 @@ class _Gap:
 
 def rows(lines: Sequence[TextLine]) -> list[Row]:
     """The lines from the top, with those joined that are read across."""
-    placed = sorted(lines, key=lambda line: (line.middle, line.box[0]))
-    placed = [_joined(pieces) for pieces in _chains(placed, _river)]
-    placed.sort(key=lambda line: (line.middle, line.box[0]))
+    placed: list[TextLine] = []
+    joined = list(lines)
+    while len(joined) != len(placed):  # what was joined may frame what lies above and below it
+        placed = sorted(joined, key=lambda line: (line.middle, line.box[0]))
+        joined = [_joined(pieces) for pieces in _chains(placed, _river)]
     return [Row(_joined(pieces), tuple(pieces)) for pieces in _chains(placed, _together)]
 
 
@@ -171,17 +176,19 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
 
 
 def _river(gap: _Gap) -> bool:
-    """Whether a gap is no more than wide spaces within a few justified lines, as lines above and below cross it."""
-    tall = max(_levels(gap.left), _levels(gap.right))
-    if not gap.ends or tall > (3 if len(gap.ends) == 2 else 1):
-        return False
-    size = gap.left[0].size
-    left, right = min(x.box[0] for x in gap.left), max(y.box[2] for y in gap.right)
-    framed = len(gap.ends) == 2 and all(
-        end.box[0] < left + 0.5 * size and end.box[2] > right - 0.5 * size for end in gap.ends
-    )
+    """Whether a gap is no more than wide spaces within justified lines, as lines above and below cross it."""
+    size, tall = gap.left[0].size, max(_levels(gap.left), _levels(gap.right))
     widest = max(y.box[0] - x.box[2] for x, y in gap.pairs)
-    return widest < (3 if framed else 1) * WIDEST_SPACE * size
+    if not gap.ends or widest > 3 * WIDEST_SPACE * size:
+        return False
+    if tall == 1 and widest < WIDEST_SPACE * size:
+        return True
+    left, right = min(x.box[0] for x in gap.left), max(y.box[2] for y in gap.right)
+    frames = [end.box[0] < left + 0.5 * size and end.box[2] > right - 0.5 * size for end in gap.ends]
+    ragged = sum(all(abs(y.box[2] - end.box[2]) > 0.5 * size for end in gap.ends) for y in gap.right)
+    if tall == 1:
+        return any(frames) and not ragged
+    return len(frames) == 2 and all(frames) and (tall < 4 or (tall < 9 and ragged <= 0.25 * len(gap.right)))
 
 
 def _levels(lines: Sequence[TextLine]) -> int:
@@ -279,13 +286,22 @@ def with_capitals(lines: Sequence[TextLine]) -> list[TextLine]:
             continue
         first = min(beside, key=lambda x: x.middle)
         begin = WORD.match(first.text)
-        rest = begin[0].lower() if begin else ""
-        alone = cap.text[-1] in "AIO" and words[rest] > 1 and not words[cap.text[-1].lower() + rest]
+        alone = begin is not None and _word_alone(cap.text[-1], begin[0].lower(), words)
         for x in beside:
             text = f"{cap.text}{' ' * alone}{x.text}" if x is first else x.text
             out[out.index(x)] = replace(x, text=text, box=(cap.box[0], *x.box[1:]))
         out.remove(cap)
     return out
+
+
+def _word_alone(letter: str, rest: str, words: Mapping[str, int]) -> bool:
+    """Whether a large letter is a word, rather than the first letter of one that goes on with `rest`; `words` are those
+    of the page, and how often each is there."""
+    if letter not in "AIO" or words[letter.lower() + rest]:
+        return False
+    if words[rest] > 1:
+        return True
+    return rest in AFTER_I if letter == "I" else letter == "A" and bool(ONSET.match(rest)) and f"a{rest}" not in BEGIN_A
 
 
 def divided(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:

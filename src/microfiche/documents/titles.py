@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from microfiche.documents.boxes import share
 from microfiche.documents.inline import unmarked
-from microfiche.documents.paragraphs import Paragraph
+from microfiche.documents.paragraphs import HEAD, Paragraph
 from microfiche.documents.rows import LEADER, WIDE, WIDEST_SPACE, Row, letters
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
@@ -63,7 +63,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     large = _size_weight(ratio if known else ratio / 1.06)
     bold = paragraph.bold and not around.bold
     capital = is_capital(text) and not around.capital
-    numbered = NUMBERED.match(text) is not None and around.prose_below
+    numbered = HEAD.match(text) is not None or (NUMBERED.match(text) is not None and around.prose_below)
     hinted = any(r.kind == "title" and share(_box(lines), r.box) > 0.5 for r in regions)
     left, top, right, bottom = _box(lines)
     width = around.column[1] - around.column[0]
@@ -79,7 +79,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     weight += 0.4 * centred + 0.5 * (around.above is None or around.above > 0.55)
     weight += 0.3 * (around.below is not None and around.below > 0.4)
     weight += 0.3 if short else -0.3 if len(lines) > 1 else 0
-    weight += -0.8 if around.below is None else 0.4 if not around.same_below or alone else -0.4
+    weight += -0.8 if around.below is None else 0.4 if not around.same_below or alone or numbered else -0.4
     if around.same_above and around.same_below and not alone:
         weight -= 0.8
     if ADDRESS.search(text):
@@ -133,9 +133,11 @@ def _possible(paragraph: Paragraph, text: str, ratio: float) -> bool:
 
 def _one(row: Row) -> bool:
     """Whether a row is one piece, a few set widely, or a number and, some way behind it, a title."""
+    if len(row.pieces) > 1 and row.pieces[-1].text.isdigit():
+        return False  # a line of a table of contents, or a running head
     widest = max((b.box[0] - a.box[2] for a, b in pairwise(row.pieces)), default=0.0)
     numbered = len(row.pieces) == 2 and len(row.pieces[0].text) < 12 and NUMBERED.match(row.line.text) is not None
-    words = len(row.pieces) < 5 and letters(row.line) > 5 * len(row.pieces)
+    words = len(row.pieces) == 1 or (len(row.pieces) < 5 and letters(row.line) > 5 * len(row.pieces))
     return (numbered and widest < 6 * row.line.size) or (words and widest < WIDEST_SPACE * row.line.size)
 
 
