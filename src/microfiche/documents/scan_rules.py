@@ -17,12 +17,15 @@ from microfiche.page import Box
 DPI = 150.0  #: of the picture that lengths below are for, if a page is 8.27 inches wide
 SHORT = 24  #: px, the least length of a rule
 THICK = 9  #: px, from which it is a bar
-CONTRAST = 14  #: grey levels that a rule is darker than what is beside it, at least
+FAINT = 6.0  #: grey levels that a rule is darker than what is beside it, on average and beyond the noise, at least
 BREAK = 9  #: px: a break in a rule that is bridged
 FULL = 0.75  #: of a rule's length that is inked, at least
 RUN = 14.0  #: px: the mean length of what is inked without a break, at least; letters are narrower
-ALONE = 64  #: px: a shorter rule is one only where it ends at others
-REACH = 7.0  #: px from the end of a rule to another that it meets
+LONG = 200  #: px: a shorter rule is one only where paper lies on both sides of it
+CLEAR = 0.6  #: of a shorter rule's length on either side where paper lies, at least
+INK = 50  #: grey levels from paper to ink
+ALONE = {True: 150, False: 64}  #: px: a shorter rule, upright or not, is one only where it ends at others
+REACH = 9.0  #: px from the end of a rule to another that it meets
 
 
 def rules_in(picture: Image.Image) -> list[Box]:
@@ -43,11 +46,12 @@ def rules_in(picture: Image.Image) -> list[Box]:
 
 def _stands(box: Box, every: list[Box]) -> bool:
     """Whether a rule is long, or ends at rules that cross it."""
-    axis = 0 if box[1] == box[3] else 1
-    if box[axis + 2] - box[axis] >= ALONE:
+    upright = box[0] == box[2]
+    axis = 1 if upright else 0
+    if box[axis + 2] - box[axis] >= ALONE[upright]:
         return True
     ends = (box[axis], box[axis + 2])
-    crossing = [r for r in every if r[axis] == r[axis + 2] and r[3 - axis] - r[1 - axis] >= ALONE
+    crossing = [r for r in every if r[axis] == r[axis + 2] and r[3 - axis] - r[1 - axis] >= SHORT
                 and r[1 - axis] - REACH <= box[1 - axis] <= r[3 - axis] + REACH]
     return all(any(abs(r[axis] - end) <= REACH for r in crossing) for end in ends)
 
@@ -56,31 +60,50 @@ def _level(grey: NDArray[np.uint8]) -> list[tuple[float, float, float]]:
     """(x0, y, x1) of the level rules in a grey picture."""
     # Darker than what is a little above and below it: a black top-hat across the rule, so paper may be of any tone.
     closed = cv2.morphologyEx(grey, cv2.MORPH_CLOSE, np.ones((THICK, 1), np.uint8))
-    dark = (cv2.subtract(closed, grey) >= CONTRAST).astype(np.uint8)
-    # Neighbouring rows count as well, so that a rule that climbs goes on; letters are too short to be left by the opening.
+    hat = cv2.subtract(closed, grey)
+    noise = float(np.median(hat[::7, ::7]))
+    dark = (cv2.blur(hat, (15, 1)) >= noise + FAINT).astype(np.uint8)
+    ink = grey < float(np.median(grey[::7, ::7])) - INK
+    # Neighbouring rows count as well, so that a rule that climbs goes on.
     thick = cv2.dilate(dark, np.ones((3, 1), np.uint8))
     bridged = cv2.morphologyEx(thick, cv2.MORPH_CLOSE, np.ones((1, BREAK), np.uint8))
     long = cv2.morphologyEx(bridged, cv2.MORPH_OPEN, np.ones((1, SHORT), np.uint8))
     count, labels, stats, centres = cv2.connectedComponentsWithStats(long, connectivity=8)
+    near = cv2.blur(hat, (5, 1))
     out = []
     for k in range(1, count):
         x, y, wide, high, area = stats[k].tolist()
-        if wide < SHORT or high > THICK + 0.03 * wide:
+        if wide < SHORT or high > THICK + 0.03 * wide or area > THICK * wide:
             continue
         part = labels[y : y + high, x : x + wide] == k
-        if area / wide > THICK:
-            continue
-        inked = (dark[y : y + high, x : x + wide].astype(bool) & part).any(axis=0)
+        value = np.where(part, near[y : y + high, x : x + wide], 0)
+        strength = value.max(axis=0).astype(np.float32) - noise
+        inked = strength >= max(0.4 * float(np.median(strength)), 0.5 * FAINT)
         whole = inked[1:-1] | (inked[:-2] & inked[2:])
         runs = _runs(whole)
-        if inked.mean() < FULL or whole.sum() / max(1, len(runs)) < RUN:
+        if inked.mean() < FULL or whole.sum() < RUN * max(1, len(runs)):
+            continue
+        at = value.argmax(axis=0) + y
+        if wide < LONG and not _clear(ink, x, at):
             continue
         while len(runs) > 1 and runs[0][1] - runs[0][0] < SHORT:  # a letter that the rule meets
             runs = runs[1:]
         while len(runs) > 1 and runs[-1][1] - runs[-1][0] < SHORT:
             runs = runs[:-1]
-        out.append((float(x + runs[0][0]), float(centres[k][1]), float(x + runs[-1][1] + 2)))
+        out.append((float(x + runs[0][0]), float(np.median(at[runs[0][0] : runs[-1][1] + 2])), float(x + runs[-1][1] + 2)))
     return out
+
+
+def _clear(ink: NDArray[np.bool_], x: int, at: NDArray[np.int64]) -> bool:
+    """Whether paper lies above and below most of a rule that begins at `x` and whose heights are `at`."""
+    along = np.arange(x, x + len(at))
+    for side in (-1, 1):
+        beside = np.zeros(len(at), np.bool_)
+        for step in (4, 5, 6):
+            beside |= ink[np.clip(at + side * step, 0, ink.shape[0] - 1), along]
+        if 1 - beside.mean() < CLEAR:
+            return False
+    return True
 
 
 def _runs(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -32,7 +32,7 @@ from microfiche.documents.grid import (
     spread,
     table_text,
 )
-from microfiche.documents.text_cells import text_cells
+from microfiche.documents.text_cells import mended, text_cells
 from microfiche.documents.text_grid import column_borders, continued_rows, divided, reads_down, running_text, text_rows
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
@@ -215,6 +215,7 @@ def table(
     if len(columns) >= 3 and len(rows) >= 3:
         uprights = [r for r in inside if r[0] == r[2]]
         parts = [part for line in lines for part in divided(line, _over(line, uprights), always=True)]
+        columns, rows, inside = mended(parts, inside, columns, rows)
         drawn = drawn_cells(parts, inside, columns, rows)
         if _closed(drawn):
             cells = [Cell(c.row, c.column, c.across, cell_text(c.lines), c.down) for c in drawn]

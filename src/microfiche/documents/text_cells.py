@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 
 from microfiche.documents.boxes import union
-from microfiche.documents.grid import Cell, cell_text, place, positions, spread
+from microfiche.documents.grid import Cell, cell_text, drawn_cells, place, positions, spread
 from microfiche.documents.text_grid import (
     LEADERS,
     cell_columns,
@@ -49,6 +49,44 @@ def text_cells(
         cells.append(Cell(above, cell_columns(line, columns)[0], 1, LEADERS.sub("", line.text).strip(), 2))
     cells = _headed(sorted(cells, key=lambda c: (c.row, c.column)), rows, columns, levels, box)
     return cells, len(columns) - 1
+
+
+def mended(
+    lines: Sequence[TextLine], rules: Sequence[Box], columns: Sequence[float], rows: Sequence[float]
+) -> tuple[list[float], list[float], list[Box]]:
+    """The borders of a grid's columns and rows and its rules, with those that its text shows to be missing, as rules
+    are that a scanner lost: where values stand side by side or over one another in what would be one cell."""
+    rules, columns, rows = list(rules), list(columns), list(rows)
+    cells = drawn_cells(lines, rules, columns, rows)
+    for left, right in pairwise(list(columns)):
+        inside = [x for x in lines if left <= (x.box[0] + x.box[2]) / 2 < right]
+        several = [row for row in text_rows(inside) if len(row) > 1]
+        if len(several) < 2 or len(several) < 0.5 * len(text_rows(inside)):
+            continue
+        for border in column_borders(inside, (left, rows[0], right, rows[-1]))[1:-1]:
+            columns.append(border)
+            for cell in cells:
+                beside = [x for x in cell.lines if not x.box[0] < border < x.box[2]]
+                if len(beside) == len(cell.lines) and len({x.box[0] < border for x in beside}) == 2:
+                    rules.append((border, cell.box[1], border, cell.box[3]))
+    columns = sorted(columns)
+    cells = drawn_cells(lines, rules, columns, rows)
+    for number in range(len(rows) - 1):
+        band = [cell for cell in cells if cell.row == number and cell.down == 1 and cell.lines]
+        apart = continued_rows(text_rows([x for cell in band for x in cell.lines]), columns)
+        for above, below in pairwise(apart):
+            border = (max(x.middle for x in above) + min(x.middle for x in below)) / 2
+            stacked = [
+                cell for cell in band
+                if {x.middle < border for x in cell.lines} == {True, False} and any(is_value(x.text) for x in cell.lines)
+            ]
+            if len(stacked) >= 2:
+                rows.append(border)
+                rules += [
+                    (cell.box[0], border, cell.box[2], border) for cell in band
+                    if {x.middle < border for x in cell.lines} == {True, False}
+                ]
+    return columns, sorted(rows), rules
 
 
 def _between(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> list[TextLine]:
