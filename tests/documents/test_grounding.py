@@ -85,7 +85,12 @@ def test_any_output_gives_blocks_within_the_page(output: str) -> None:
         assert "<|" not in block.text
 
 
-SOUND = "<|ref|>title<|/ref|><|det|>[[100, 50, 900, 100]]<|/det|>\n# Lamps\n\n<|ref|>text<|/ref|><|det|>[[100, 200, 900, 300]]<|/det|>\nHello there.\n"
+SOUND = """<|ref|>title<|/ref|><|det|>[[100, 50, 900, 100]]<|/det|>
+# Lamps
+
+<|ref|>text<|/ref|><|det|>[[100, 200, 900, 300]]<|/det|>
+Hello there.
+"""
 FOUND = [("title", (100, 50, 901, 100), "Lamps"), ("text", (100, 200, 901, 300), "Hello there.")]
 
 
@@ -133,7 +138,8 @@ def test_an_output_that_ends_within_a_mark_loses_no_words_and_says_so() -> None:
 
 
 def test_tables_lists_titles_and_code_of_a_model_are_blocks_of_their_kinds() -> None:
-    text = "# One\nwords\n\n- a\n- b\n\n| a | b |\n| --- | --- |\n| c | d |\n\n```py\n\n<b>\n```\n\n\\[a<b\\]\n\n---\n\n> said\n\n"
+    text = "# One\nwords\n\n- a\n- b\n\n| a | b |\n| --- | --- |\n| c | d |\n\n"
+    text += "```py\n\n<b>\n```\n\n\\[a<b\\]\n\n---\n\n> said\n\n"
     blocks, _ = parse(text + "<table><tr><td rowspan=9 onclick=x>a<td>b<script></table>", 10, 10)
     assert [(b.kind, b.text) for b in blocks] == [
         ("title", "One"), ("text", "words"), ("list", "- a\n- b"), ("table", "| a | b |\n| --- | --- |\n| c | d |"),
@@ -144,15 +150,18 @@ def test_tables_lists_titles_and_code_of_a_model_are_blocks_of_their_kinds() -> 
 
 
 def test_nothing_that_a_model_is_made_to_write_is_markup() -> None:
-    hostile = "<|ref|>{}<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n<script>a()</script> ![p](http://spy/) [b](javascript:c) --> <b>"
+    mark = "<|ref|>{}<|/ref|><|det|>[[1, 2, 3, 4]]<|/det|>\n"
+    hostile = mark + "<script>a()</script> ![p](http://spy/) [b](javascript:c) --> <b>"
     for label in ("title", "text", "image", "table", "equation", "list", "image_caption", "page_footnote", "anything"):
         blocks, _ = parse(hostile.format(label), 10, 10)
         text = Document(name="x", sha256="", pages=[PageRead(number=1, blocks=blocks)]).markdown()
-        assert "<script" not in text.replace("\\<", "") and "http://spy" not in text and "](javascript" not in text.replace("\\]", "")
+        assert "<script" not in text.replace("\\<", "") and "http://spy" not in text
+        assert "](javascript" not in text.replace("\\]", "")
 
 
 def test_long_hostile_outputs_take_no_time() -> None:
     start = time.process_time()
-    for piece in ("[[", "text[[", "<|ref|>a<|/ref|><|det|>[[1,2,3,", "[1,2,3,4],", "```\n", "<table", "# ", " ", "\n ", "<"):
+    pieces = ["[[", "text[[", "<|ref|>a<|/ref|><|det|>[[1,2,3,", "[1,2,3,4],", "```\n", "<table", "# ", " ", "\n ", "<"]
+    for piece in pieces:
         parse(piece * 3000 + json.dumps(FOUND), 100, 100)
     assert time.process_time() - start < 20

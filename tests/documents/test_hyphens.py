@@ -16,23 +16,42 @@ def whole(text: str, *others: str) -> str:
 
 @pytest.mark.parametrize(
     ("text", "right"),
-    [("the micro\u00adscope", "the microscope"), ("a well\u00adknown man", "a well-known man"), ("by e\u00admail", "by e-mail"),
-     ("self\u00adadjusting", "self-adjusting"), ("1999\u00ad2004", "1999-2004"), ("New\u00adYork", "New-York"), ("F\u00ad16", "F-16"),
-     ("MICRO\u00adFICHE", "MICROFICHE"), ("pre\u00adand post-war", "pre- and post-war"), ("thous\u00adand", "thousand"), ("Haupt\u00adund Nebensatz", "Haupt- und Nebensatz"),
-     ("inter\u00adna\u00adtional", "international"), ("\u00adfoo", "foo"), ("COVID\u00ad19", "COVID-19"), ("half\u00adhour", "half-hour"), ("a\u00ad b", "ab")],
-)  # fmt: skip
+    [
+        ("the micro\u00adscope", "the microscope"),
+        ("a well\u00adknown man", "a well-known man"),
+        ("by e\u00admail", "by e-mail"),
+        ("self\u00adadjusting", "self-adjusting"),
+        ("1999\u00ad2004", "1999-2004"),
+        ("New\u00adYork", "New-York"),
+        ("F\u00ad16", "F-16"),
+        ("MICRO\u00adFICHE", "MICROFICHE"),
+        ("pre\u00adand post-war", "pre- and post-war"),
+        ("thous\u00adand", "thousand"),
+        ("Haupt\u00adund Nebensatz", "Haupt- und Nebensatz"),
+        ("inter\u00adna\u00adtional", "international"),
+        ("\u00adfoo", "foo"),
+        ("COVID\u00ad19", "COVID-19"),
+        ("half\u00adhour", "half-hour"),
+        ("a\u00ad b", "ab"),
+    ],
+)
 def test_a_word_alone_is_judged_by_its_form(text: str, right: str) -> None:
     assert whole(text) == right
 
 
 @pytest.mark.parametrize(
     ("text", "other", "right"),
-    [("blue\u00adgreen", "the blue-green sea", "blue-green"), ("key\u00adboard", "a Keyboard", "keyboard"),
-     ("self\u00adish", "it is selfish", "selfish"), ("state-of-the\u00adart", "the state-of-the-art lamp", "state-of-the-art"),
-     ("co\u00adoperate", "they cooperated", "cooperate"), ("co\u00adauthor", "the author", "co-author"),
-     ("lamp\u00adlike", "a lamp", "lamp-like"),
-     ("re\u00adcord", "a record, a re-cord, a record", "record")],
-)  # fmt: skip
+    [
+        ("blue\u00adgreen", "the blue-green sea", "blue-green"),
+        ("key\u00adboard", "a Keyboard", "keyboard"),
+        ("self\u00adish", "it is selfish", "selfish"),
+        ("state-of-the\u00adart", "the state-of-the-art lamp", "state-of-the-art"),
+        ("co\u00adoperate", "they cooperated", "cooperate"),
+        ("co\u00adauthor", "the author", "co-author"),
+        ("lamp\u00adlike", "a lamp", "lamp-like"),
+        ("re\u00adcord", "a record, a re-cord, a record", "record"),
+    ],
+)
 def test_the_other_words_of_the_document_decide(text: str, other: str, right: str) -> None:
     assert whole(text, other) == right
 
@@ -44,9 +63,15 @@ def test_what_is_divided_is_no_witness() -> None:
 
 def document(*pages: list[tuple[Kind, str]]) -> Document:
     reads = [
-        PageRead(number=n, width=100, height=100, blocks=[
-            Block(kind=kind, box=(10, 10 + 5 * i, 90, 14 + 5 * i), text=text) for i, (kind, text) in enumerate(blocks)
-        ])
+        PageRead(
+            number=n,
+            width=100,
+            height=100,
+            blocks=[
+                Block(kind=kind, box=(10, 10 + 5 * i, 90, 14 + 5 * i), text=text)
+                for i, (kind, text) in enumerate(blocks)
+            ],
+        )
         for n, blocks in enumerate(pages, 1)
     ]
     return Document(name="x", sha256="", pages=finish(reads))
@@ -74,7 +99,8 @@ def test_a_hyphen_after_which_nothing_goes_on_stays() -> None:
 def test_no_soft_hyphen_remains_and_no_markup_arises() -> None:
     found = document(
         [("text", "a\u00ad\u00adb \u00ad c\u00ad-d &am\u00ad"), ("code", "```\na\u00adb\n```")],
-        [("text", "p; x <scr\u00adipt> e\u00ad")], [("table", "| lam\u00adp |\n| --- |\n| \u00ad |")],
-    )  # fmt: skip
+        [("text", "p; x <scr\u00adipt> e\u00ad")],
+        [("table", "| lam\u00adp |\n| --- |\n| \u00ad |")],
+    )
     assert "\u00ad" not in found.model_dump_json() + found.markdown() + found.plain()
     assert "&amp" not in found.markdown().replace("\\&amp", "")

@@ -24,9 +24,33 @@ from microfiche.documents.inline import (
 SHOW = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SIGNS = [
     *"\\`*_~<>&[]()!|#-+=:$.\"'1a bé。€\n\t",
-    "<b>", "&amp;", "&#60;", "](x)", "![a](b)", "[a]: b", "<script>", "javascript:", "---", "```", "~~~", "    ", "1. ",
-    "\u00ad", "http://x.y", "<http://x>", "snake_case", "$x$", "<!--", "-->", "# ", "> ", "\u2028", "{", "a@b.c", "***",
-]  # fmt: skip
+    "<b>",
+    "&amp;",
+    "&#60;",
+    "](x)",
+    "![a](b)",
+    "[a]: b",
+    "<script>",
+    "javascript:",
+    "---",
+    "```",
+    "~~~",
+    "    ",
+    "1. ",
+    "\u00ad",
+    "http://x.y",
+    "<http://x>",
+    "snake_case",
+    "$x$",
+    "<!--",
+    "-->",
+    "# ",
+    "> ",
+    "\u2028",
+    "{",
+    "a@b.c",
+    "***",
+]
 TEXT = st.text(max_size=40).map(lambda text: inline.NONCHARACTERS.sub("", text))
 ANY = st.one_of(TEXT, st.lists(st.sampled_from(SIGNS), max_size=14).map("".join))
 PLAIN = {"paragraph_open", "paragraph_close", "inline", "text", "text_special", "softbreak", "hardbreak"}
@@ -38,8 +62,11 @@ def tokens(found: list[Token]) -> list[Token]:
 
 def shown(markdown: str) -> str:
     """The text that a browser shows of Markdown, its white space as single spaces."""
-    parts = (t.content if t.type != "softbreak" and t.type != "hardbreak" else " " for t in tokens(SHOW.parse(markdown))
-             if t.type != "inline")
+    parts = (
+        t.content if t.type != "softbreak" and t.type != "hardbreak" else " "
+        for t in tokens(SHOW.parse(markdown))
+        if t.type != "inline"
+    )
     return " ".join("".join(parts).split())
 
 
@@ -109,10 +136,32 @@ def test_links_lead_to_pages_and_letters_alone_and_nothing_breaks_out_of_them(te
 
 @pytest.mark.parametrize(
     "text",
-    ["snake_case and __init__x", "2 * 3 * 4", "5 < 6 > 4", "a lone * star", "on 1. January", "$5 and $6", "R&D, AT&T",
-     "[1] and [a b]", "x] (y)", "~5 to ~6 kg", "a#b #tag", "C:\\Users", "it's ~ 3", "f(x) = y[i]", "wow!", "100 %",
-     "www.example.org/a_b", "a | b", "p<0.05", "5*", "one` quote", "* note", "US$"],
-)  # fmt: skip
+    [
+        "snake_case and __init__x",
+        "2 * 3 * 4",
+        "5 < 6 > 4",
+        "a lone * star",
+        "on 1. January",
+        "$5 and $6",
+        "R&D, AT&T",
+        "[1] and [a b]",
+        "x] (y)",
+        "~5 to ~6 kg",
+        "a#b #tag",
+        "C:\\Users",
+        "it's ~ 3",
+        "f(x) = y[i]",
+        "wow!",
+        "100 %",
+        "www.example.org/a_b",
+        "a | b",
+        "p<0.05",
+        "5*",
+        "one` quote",
+        "* note",
+        "US$",
+    ],
+)
 def test_what_is_no_markup_is_not_escaped(text: str) -> None:
     assert inline.markdown(text) == text
 
@@ -144,9 +193,7 @@ def test_marks_are_written() -> None:
 
 def test_formulas_stay_and_dollars_beside_them_are_no_formulas() -> None:
     formula = marked(r"a_1 * b_2 \le \frac{x}{y} < c", FORMULA)
-    assert inline.markdown(f"at $5, {formula} of *x*") == (
-        r"at \$5, $a_1 * b_2 \le \frac{x}{y} < c$ of \*x\*"
-    )
+    assert inline.markdown(f"at $5, {formula} of *x*") == (r"at \$5, $a_1 * b_2 \le \frac{x}{y} < c$ of \*x\*")
     assert inline.markdown("US$ 5 and $x$") == "US\\$ 5 and \\$x\\$"
     assert kinds(inline.markdown(marked("a<b>](javascript:x)&lt;`c`", FORMULA))) <= PLAIN
 

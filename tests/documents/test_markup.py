@@ -19,10 +19,37 @@ SHOW = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SHOW.validateLink = lambda url: True  # type: ignore[method-assign]
 HOSTILE = [
     *"\\`*_~<>&[]()!|#$\"' \n1a:",
-    "<script>", "<img src=x onerror=y>", "[a](javascript:b)", "](javascript:c)", "![p](http://q)", "[a]: javascript:d",
-    "<javascript:e>", "<https://f>", "<!--", "-->", "\\(", "\\)", "\\[", "\\]", "$$", "``", "```\n", "    ", "- ", "> ",
-    "<sup>", "</sup>", "<div>", "\n\n", "<a href='", "http://", "[x](https://y)", "&#60;", "<?", "<![CDATA[",
-]  # fmt: skip
+    "<script>",
+    "<img src=x onerror=y>",
+    "[a](javascript:b)",
+    "](javascript:c)",
+    "![p](http://q)",
+    "[a]: javascript:d",
+    "<javascript:e>",
+    "<https://f>",
+    "<!--",
+    "-->",
+    "\\(",
+    "\\)",
+    "\\[",
+    "\\]",
+    "$$",
+    "``",
+    "```\n",
+    "    ",
+    "- ",
+    "> ",
+    "<sup>",
+    "</sup>",
+    "<div>",
+    "\n\n",
+    "<a href='",
+    "http://",
+    "[x](https://y)",
+    "&#60;",
+    "<?",
+    "<![CDATA[",
+]
 
 
 def tokens(found: list[Token]) -> list[Token]:
@@ -46,10 +73,19 @@ def test_no_markup_of_a_model_does_harm(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["**bold** and *thin*, `code`, ~~out~~", "[a](https://b.c/d_(e))", "[a](<mailto:b@c.d>)", "10<sup>6</sup>, a<br>b",
-     r"\(x_1 < y\) and \[\frac{a}{b}\] and $a \le b$", "- a\n- b", "| a | b |\n| --- | --- |\n| c | d |", "5 < 6",
-     "# Title", "<https://a.b/c>"],
-)  # fmt: skip
+    [
+        "**bold** and *thin*, `code`, ~~out~~",
+        "[a](https://b.c/d_(e))",
+        "[a](<mailto:b@c.d>)",
+        "10<sup>6</sup>, a<br>b",
+        r"\(x_1 < y\) and \[\frac{a}{b}\] and $a \le b$",
+        "- a\n- b",
+        "| a | b |\n| --- | --- |\n| c | d |",
+        "5 < 6",
+        "# Title",
+        "<https://a.b/c>",
+    ],
+)
 def test_what_does_no_harm_stays(text: str) -> None:
     assert guarded(text) == text
 

@@ -31,6 +31,7 @@ UNENDED = re.compile(
     r"(?:,|\b(?:the|an?|of|and|or|in|to|for|with|by|at|from|on|as|is|are|was|were|that|which|their|its|der|die|das|und"
     r"|oder|von|mit|ein|eine|den|dem|des|zu|im|le|la|les|de|du|et|ou|un|une|el|los|las|del|y|en|que))$"
 )
+SURROGATES = re.compile("[\ud800-\udfff]")
 LABEL = re.compile(r"[a-z]{1,3}[.)]\s|www\.|\S+@|https?:")
 
 
@@ -40,7 +41,8 @@ class Block(BaseModel):
     `box` is left, top, right, bottom in pixels of the page. `text` is Markdown: for a table the whole table (HTML where
     cells span rows or columns), for code the fenced block, for a title its words without the #s, whose number `level`
     is. A sign that only at the start of a paragraph would be markup (a number with a dot) is not escaped in it.
-    `figure` is the file of a picture cut from the page, relative to the Markdown file. `size` is a title's type size
+    `figure` is the file of a picture cut from the page, relative to the Markdown file; it stands in place of a formula
+    that is not LaTeX, and below one that is. `size` is a title's type size
     over that of the text. Text that a person who looks at the page does not see is a block of the kind hidden. `engine`
     read this block, where that is not the page's engine.
     """
@@ -56,14 +58,25 @@ class Block(BaseModel):
     figure: str | None = None
     engine: str | None = None
 
+    @field_validator("text")
+    @classmethod
+    def _text_that_can_be_written(cls, text: str) -> str:
+        return text if text.isascii() else SURROGATES.sub("\ufffd", text)
+
+    @property
+    def is_latex(self) -> bool:
+        """Whether a formula's text is LaTeX."""
+        return self.kind == "formula" and self.text.startswith(("$", "\\(", "\\["))
+
     def markdown(self) -> str:
         """The block as it stands in the Markdown, where nothing of the page can be taken for markup."""
         text = self.text.replace(SHY, "")
+        picture = f"![{_alternative('' if self.is_latex else text)}]({self.figure or ''})"
         match self.kind:
-            case "figure" | "formula" if self.figure:
-                return f"![{_alternative(text)}]({self.figure})"
+            case "figure" | "formula" if self.figure and not self.is_latex:
+                return picture
             case "figure":  # not cut out, as there was no folder to put it in
-                return f"![{_alternative(text)}]()" if text else ""
+                return picture if text else ""
             case "code":
                 return fenced(text)
             case "table" if is_html(text):
@@ -78,7 +91,10 @@ class Block(BaseModel):
                 return f"*{words}*" if words else ""
             case "list":
                 return "\n".join(_item(line) for line in text.split("\n"))
-            case "table" | "formula":
+            case "formula" if self.is_latex:
+                shown = re.sub(r"^\$(?!\$)(.*)(?<![\\$])\$$", r"$$\1$$", text, flags=re.DOTALL)
+                return f"{shown}\n\n{picture}" if self.figure else shown
+            case "table":
                 return text
             case _:
                 return opened(text)
@@ -115,6 +131,11 @@ class PageRead(BaseModel):
     status: Literal["ok", "partial", "failed"] = "ok"
     reason: str = ""
     blocks: list[Block] = []
+
+    @field_validator("reason", "chosen")
+    @classmethod
+    def _words_that_can_be_written(cls, words: str) -> str:
+        return without_surrogates(words)
 
 
 class Document(BaseModel):

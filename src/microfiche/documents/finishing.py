@@ -10,13 +10,21 @@ from collections.abc import Sequence
 from microfiche.documents import furniture, hyphens, levels
 from microfiche.documents.document import PageRead
 from microfiche.documents.inline import NONCHARACTERS, UNSEEN, markdown, visible
+from microfiche.documents.languages import language_of
 
 
 def finish(pages: Sequence[PageRead]) -> list[PageRead]:
     """All pages of a document, in the order of their numbers, as they stand in it: running heads, running feet and page
-    numbers marked as such, words that a line's end divides put together, and each title with its level."""
+    numbers marked as such, words that a line's end divides put together, each title with its level, and each page with
+    the code of its language where that is plain."""
     ordered = sorted((_clean(page) for page in pages), key=lambda page: page.number)
-    return levels.levelled(hyphens.put_together(furniture.marked(ordered)))
+    done = levels.levelled(hyphens.put_together(furniture.marked(ordered)))
+    return [page if page.language else _with_language(page) for page in done]
+
+
+def _with_language(page: PageRead) -> PageRead:
+    code = language_of(" ".join(block.text for block in page.blocks if block.kind not in ("code", "formula", "hidden")))
+    return page.model_copy(update={"language": code}) if code else page
 
 
 def _clean(page: PageRead) -> PageRead:

@@ -26,7 +26,7 @@ AGAIN = re.compile(
     r"\W{0,9}(?:continued|cont['’]?d|cont\.|fortsetzung|forts\.|suite|continuación|续表?|続き)\W{0,9}", re.IGNORECASE
 )
 STANDS = re.compile(
-    r"<table>(?:</?(?:tr|thead|tbody|sup|sub|del|th|td)>|<br>|<t[dh](?: (?:col|row)span=\"\d{1,4}\")+>|</a>"
+    r"<table><tr>(?:</?(?:tr|thead|tbody|sup|sub|del|th|td)>|<br>|<t[dh](?: (?:col|row)span=\"\d{1,4}\")+>|</a>"
     r"|<a href=\"(?:https?://|mailto:)[^\"<>\s]*\">|[^<>\n]++)*</table>"
 )
 HEADS = 3  #: rows of a table's head, at most
@@ -93,14 +93,14 @@ class _Reader(HTMLParser):
                 return
             self.rows.append([])
             self.begun, self.parts = Cell(""), []
-        self.parts.append(html.escape(re.sub(r"\s+", " ", visible(data)), quote=False))
+        self.parts.append(html.escape(visible(data), quote=False))
 
     def close(self) -> None:
         """Ends the cell that is open."""
         if self.parts is not None:
             ends = "".join(f"</{tag}>" for tag in reversed(self.tags))
             if sum(cell.across for cell in self.rows[-1]) < WIDEST:
-                self.rows[-1].append(replace(self.begun, text=("".join(self.parts) + ends).strip()))
+                self.rows[-1].append(replace(self.begun, text=" ".join(("".join(self.parts) + ends).split())))
         self.parts, self.tags = None, []
 
 

@@ -13,12 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 from pydantic import ValidationError
 
 from microfiche.documents.boxes import WholeBox
-from microfiche.documents.document import Document, PageRead
+from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.fetching import is_url, path_in
 from microfiche.files import short, whole_file
 from microfiche.sources import DOCUMENTS
 
 AROUND = 4  #: px left around a figure
+SURE = 0.7  #: confidence of LaTeX beside which no picture of the formula stands
 SUFFIXES = {"md": "md", "json": "json", "text": "txt"}
 COLOURS = {
     "title": "#c0392b",
@@ -130,8 +131,7 @@ class Shelf:
     def _with_figures(self, page: PageRead, picture: Image.Image) -> PageRead:
         blocks, number = [], 0
         for block in page.blocks:
-            drawn = block.kind == "figure" or (block.kind == "formula" and "\\" not in block.text)
-            if drawn and block.box[2] > block.box[0] and block.box[3] > block.box[1]:
+            if _is_cut(block) and block.box[2] > block.box[0] and block.box[3] > block.box[1]:
                 number += 1
                 file = self._figures / f"page-{page.number:04d}-{number}.png"
                 with whole_file(file) as beside:
@@ -150,6 +150,12 @@ def written(document: Document, form: str) -> str:
             return document.plain()
         case _:
             return document.markdown()
+
+
+def _is_cut(block: Block) -> bool:
+    """Whether a picture of a block is cut out: figures, and formulas that are not surely right as LaTeX."""
+    unsure = block.confidence is not None and block.confidence < SURE
+    return block.kind == "figure" or (block.kind == "formula" and (unsure or not block.is_latex))
 
 
 def _cut(picture: Image.Image, box: WholeBox) -> Image.Image:
