@@ -163,10 +163,72 @@ def test_a_range_of_pages_goes_as_far_as_each_document(tmp_path: Path) -> None:
     assert [(tmp_path / f"{count}.md").read_text().count("page") for count in (1, 3)] == [1, 2]
 
 
+def test_a_document_that_lacks_the_pages_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    for count in (2, 1, 4):
+        (tmp_path / f"{count}.pdf").write_bytes(text_pdf([f"page {n}" for n in range(1, count + 1)]))
+    files = [str(tmp_path / f"{count}.pdf") for count in (2, 1, 4)]
+    result = run(*files, "-o", str(tmp_path), "--engine", "text", "--pages", "3-5", code=1)
+    for count in (2, 1):
+        said = f"microfiche: {tmp_path}/{count}.pdf: pages '3-5': there is no page 3; the document has {count}\n"
+        assert said in result.stderr
+    assert (tmp_path / "4.md").read_text().split() == ["page", "3", "page", "4"]
+    assert run(files[0], "--pages", "3-5", code=2).stderr.count("\n") == 1
+    assert run(*files, "-o", str(tmp_path), "--pages", "5-3", code=2).stderr == (
+        "microfiche: pages '5-3': '5-3' runs backwards\n"
+    )
+
+
+def test_names_do_nothing_to_a_terminal_and_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "EVERY", 0.0)
+    names = ["\x1b[2J.pdf", "new\nline.pdf", "[red]x[bold].pdf", "dot..pdf", " .pdf", "\u202egnp.pdf", "a.pdf", "A.pdf"]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / "in" / name).write_bytes(text_pdf(["words"]))
+    (tmp_path / "in/\x07.pdf").write_bytes(b"")
+    result = run(str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--engine", "text", code=1)
+    assert result.stderr.isascii() and all(line.isprintable() for line in result.stderr.splitlines())
+    assert f"{tmp_path}/in/\\x07.pdf: empty" in result.stderr
+    assert len(list((tmp_path / "out").glob("*.md"))) == len(names)
+    single = run(str(tmp_path / "in/[red]x[bold].pdf"), "--engine", "text")
+    assert "[red]x[bold].pdf: 1 of 1" in single.stderr
+
+
 def test_names_are_safe_and_differ() -> None:
+    assert names_for(["b.md.pdf", "b.pdf", "B.json.png", "e\u0301.pdf", "\u00e9.pdf", "http://[::1"]) == [
+        "b.md", "b-2", "B.json", "\u00e9", "\u00e9-2", "document",
+    ]
     assert names_for(["a/b.pdf", "c/b.png", "../../etc/passwd", "-", "x/.pdf", "a*b?.pdf", "B.pdf"]) == [
         "b", "b-2", "passwd", "stdin", "pdf", "a_b_", "B-3",
     ]
+
+
+def test_an_output_that_can_be_no_folder_is_said_before_anything_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("file", "file/x/y", "link/x"):
+        result = run(PAPER, PAPER, "-o", str(tmp_path / name), code=1)
+        base = tmp_path / name.split("/")[0]
+        assert result.stderr == f"microfiche: {tmp_path / name}: cannot be the output folder: {base} is not a folder\n"
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("full", [".a.journal", f".a.md.{os.getpid()}.part", f".a.json.{os.getpid()}.part"])
+def test_a_full_disk_costs_what_could_not_be_written_in_one_line(full: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "in" / f"{name}.pdf").write_bytes(text_pdf(["words"]))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / full).symlink_to("/dev/full")
+    command = (str(tmp_path / "in"), "-o", str(out), "--engine", "text")
+    result = run(*command, code=1)
+    (line,) = (line for line in result.stderr.splitlines() if "No space left on device" in line)
+    assert line.startswith("microfiche: ")
+    assert (out / "b.md").read_text() == "words\n" and not (out / "a.json").exists()
+    (out / full).unlink(missing_ok=True)
+    run(*command, "--resume")
+    assert (out / "a.md").read_text() == "words\n" and not list(out.glob(".*"))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pikepdf
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
+from microfiche.documents.document import PageRead
 from microfiche.documents.opening import open_document
 from microfiche.documents.sheet import Sheet
 
@@ -149,3 +150,26 @@ def pixels(sheet: Sheet) -> np.ndarray:
     """(H, W, 3) of a page that could be opened."""
     assert sheet.error is None and sheet.picture is not None and sheet.picture.mode == "RGB"
     return np.asarray(sheet.picture).astype(int)
+
+
+class Echo:
+    """An engine that reads what it is told to."""
+
+    name, batch = "echo", 3
+
+    def __init__(self, fails: Sequence[int] = (), error: Exception | None = None) -> None:
+        self.fails, self.calls = fails, []  # type: ignore[var-annotated]
+        self.error = error or RuntimeError("out of paper\nsecond line")
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        self.calls.append([s.number for s in sheets])
+        if any(s.number in self.fails for s in sheets):
+            raise self.error
+        return [PageRead(number=s.number, engine=self.name) for s in sheets]
+
+
+def tiff(pages: int) -> bytes:
+    frames = [Image.fromarray(np.uint8([[0, 255], [255, n]])).resize((40, 40)) for n in range(pages)]
+    out = io.BytesIO()
+    frames[0].save(out, "TIFF", save_all=True, append_images=frames[1:])
+    return out.getvalue()

@@ -65,13 +65,13 @@ def test_many_processes_write_and_say_what_one_does(folder: Path) -> None:
     told: list[list[tuple[str, bool, str]]] = []
     for jobs in (1, 3):
         seen: list[Outcome] = []
-        standings: list[tuple[int, int]] = []
+        standings: list[Standing] = []
         failures = read_to(
             folder / f"out{jobs}", documents_in([str(folder / "in")]), Request("text"), jobs=jobs, overlays=True,
-            each=seen.append, progress=lambda standing: standings.append((standing.ended, standing.read)),
+            each=seen.append, progress=standings.append,
         )  # fmt: skip
         assert [outcome.failure for outcome in failures] == [str(folder / "in/1.pdf")]
-        assert standings[-1] == (5, 12)
+        assert (standings[-1].ended, standings[-1].read) == (5, 12)
         told.append([(outcome.name, outcome.document is None, str(outcome.error)) for outcome in seen])
     assert told[0] == told[1] and [missing for _, missing, _ in told[0]] == [False, True, False, False, False]
     assert written(folder / "out1") == written(folder / "out3") != {}

@@ -11,7 +11,9 @@ import pytest
 from makers import encoded, png_header, text_pdf
 from PIL import Image
 
+from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.opening import DocumentSource, OpenFile, documents_in, open_document, page_numbers
+from microfiche.documents.writing import Shelf
 from microfiche.errors import InputError, UsageError
 from microfiche.limits import Limits
 
@@ -86,6 +88,36 @@ def test_what_is_no_file_and_names_that_are_no_utf_8_in_a_folder(tmp_path: Path)
     os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9.pdf", os.O_CREAT))
     found = {given.name: given.error for given in documents_in([str(tmp_path)])}
     assert found == {f"{tmp_path}/caf\\udce9.pdf": None, f"{tmp_path}/pipe.pdf": "neither file nor folder; left out"}
+
+
+def test_of_several_names_one_that_is_no_document_is_said_and_the_others_stay(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"x")
+    (tmp_path / "none").mkdir()
+    names = ["missing.pdf", str(tmp_path / "a.pdf"), "", str(tmp_path / "none"), "x" * 300, str(tmp_path / "a.pdf/b")]
+    assert [(given.name, given.error) for given in documents_in(names)] == [
+        ("missing.pdf", "no such file"), (names[1], None), ("", "'': no such file"),
+        (names[3], "no PDF or pictures in this folder"), (names[4], "File name too long"), (names[5], "no such file"),
+    ]  # fmt: skip
+
+
+def test_what_an_earlier_reading_wrote_is_not_read_again(tmp_path: Path) -> None:
+    (tmp_path / "in/mine").mkdir(parents=True)
+    (tmp_path / "in/mine.json").write_text('{"title": "an album of my own"}')
+    os.mkfifo(tmp_path / "in/pipe.json")
+    (tmp_path / "in/pipe").mkdir()
+    for name in ("paper.png", "mine/1.png", "pipe/2.png"):
+        Image.effect_noise((50, 50), 90).save(tmp_path / "in" / name)
+    before = documents_in([str(tmp_path / "in")])
+    assert len(before) == 3
+    for out in ("in", "in/out", "in/mine"):
+        shelf = Shelf(tmp_path / out, "paper", "a" * 64, {"dpi": "144"})
+        figure = PageRead(number=1, blocks=[Block(kind="figure", box=(0, 0, 9, 9))])
+        pages = shelf.kept([(figure, Image.new("RGB", (20, 20)))], {}, overlays=True)
+        assert next(pages).blocks[0].figure and documents_in([str(tmp_path / "in")]) == before
+        shelf.write(Document(name="x", sha256="a" * 64, settings={"dpi": "144"}, pages=[figure]), "md")
+        pages.close()  # type: ignore[attr-defined]
+        assert len(list((tmp_path / out / "paper").rglob("*.png"))) == 2
+        assert documents_in([str(tmp_path / "in")]) == before
 
 
 def test_a_dash_is_standard_input_once(monkeypatch: pytest.MonkeyPatch) -> None:

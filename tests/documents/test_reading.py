@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import text_pdf
+from makers import Echo, tiff
 from PIL import Image
 
 import microfiche
-from microfiche.documents.document import PageRead
-from microfiche.documents.engines import Engines, engines, unsound
+from microfiche.documents.engines import engines, unsound
 from microfiche.documents.job import Standing
 from microfiche.documents.opening import documents_in, open_document
 from microfiche.documents.pages import read_pages
 from microfiche.documents.rapid import RapidEngine, tilt
 from microfiche.documents.reading import Outcome, Request, read_to
 from microfiche.documents.sheet import Sheet, TextLayer
-from microfiche.errors import CheckpointError, InputError, MicroficheError, SetUpError, UsageError
+from microfiche.errors import UsageError
 from microfiche.precision import precision
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -59,112 +54,6 @@ WORDS = "These are ordinary words that anybody can read without any trouble at a
 )
 def test_a_text_layer_is_trusted_only_where_it_is_sound(sheet: Sheet, why: str) -> None:
     assert (why in unsound(sheet)) if why else (unsound(sheet) == "")
-
-
-class Echo:
-    """An engine that reads what it is told to."""
-
-    name, batch = "echo", 3
-
-    def __init__(self, fails: Sequence[int] = (), error: Exception | None = None) -> None:
-        self.fails, self.calls = fails, []  # type: ignore[var-annotated]
-        self.error = error or RuntimeError("out of paper\nsecond line")
-
-    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
-        self.calls.append([s.number for s in sheets])
-        if any(s.number in self.fails for s in sheets):
-            raise self.error
-        return [PageRead(number=s.number, engine=self.name) for s in sheets]
-
-
-def tiff(pages: int) -> bytes:
-    frames = [Image.fromarray(np.uint8([[0, 255], [255, n]])).resize((40, 40)) for n in range(pages)]
-    out = io.BytesIO()
-    frames[0].save(out, "TIFF", save_all=True, append_images=frames[1:])
-    return out.getvalue()
-
-
-def test_pages_pass_in_batches_and_one_that_fails_costs_no_other() -> None:
-    echo = Echo(fails=[4])
-    with open_document(tiff(7), "x.tif") as opened:
-        pages = [page for page, _ in read_pages(opened, Engines(echo, None, forced=True))]
-    assert [p.number for p in pages] == list(range(1, 8))
-    assert echo.calls == [[1, 2, 3], [4, 5, 6], [4], [5], [6], [7]]
-    assert [p.status for p in pages] == ["ok"] * 3 + ["failed"] + ["ok"] * 3
-    assert pages[3].reason == "echo failed: RuntimeError: out of paper"
-
-
-def test_an_engine_that_takes_no_page_at_a_time_skips_none_in_silence() -> None:
-    echo = Echo()
-    echo.batch = 0
-    with open_document(tiff(2), "x.tif") as opened, pytest.raises(UsageError, match="'echo' takes 0 pages at a time"):
-        list(read_pages(opened, Engines(echo, None, forced=True)))
-
-
-@pytest.mark.parametrize("kind", [UsageError, InputError, CheckpointError])
-def test_a_page_that_an_engine_refuses_is_failed_and_the_rest_is_read(kind: type[MicroficheError]) -> None:
-    echo = Echo([2], kind("a page of 9×9 px: too small"))
-    with open_document(tiff(3), "x.tif") as opened:
-        pages = [page for page, _ in read_pages(opened, Engines(echo, None, forced=True))]
-    assert [(p.status, p.reason) for p in pages] == [
-        ("ok", ""), ("failed", "echo failed: a page of 9×9 px: too small"), ("ok", ""),
-    ]
-
-
-def test_an_engine_that_cannot_start_ends_the_document() -> None:
-    echo = Echo([1], SetUpError("echo cannot start"))
-    with open_document(tiff(3), "x.tif") as opened, pytest.raises(SetUpError, match=r"^echo cannot start$"):
-        list(read_pages(opened, Engines(echo, None, forced=True)))
-    assert echo.calls == [[1, 2, 3]]
-
-
-READS = """
-import sys
-from resource import RUSAGE_SELF, getrusage
-from pathlib import Path
-from microfiche.documents.document import PageRead
-from microfiche.documents.engines import Engines
-from microfiche.documents.opening import open_document
-from microfiche.documents.pages import read_pages
-
-class Echo:
-    name, batch = "echo", 4
-    def read(self, sheets):
-        return [PageRead(number=s.number, engine="echo") for s in sheets]
-
-with open_document(Path(sys.argv[1]), "x") as opened:
-    stream = read_pages(opened, Engines(Echo(), None, forced=True))
-    for _ in range(20):
-        next(stream)
-    before = getrusage(RUSAGE_SELF).ru_maxrss
-    print(20 + sum(1 for _ in stream), (getrusage(RUSAGE_SELF).ru_maxrss - before) >> 10)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is counted in KiB here")
-def test_the_memory_for_many_pages_is_that_for_few(tmp_path: Path) -> None:
-    (tmp_path / "many.pdf").write_bytes(text_pdf(["Words"] * 200, (595, 842)))  # 6 MB a page when drawn, 1.2 GB in all
-    command = [sys.executable, "-c", READS, str(tmp_path / "many.pdf")]
-    pages, grown = map(int, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
-    assert pages == 200 and grown < 60
-
-
-def test_a_blank_page_gives_no_text_and_asks_no_engine() -> None:
-    out = io.BytesIO()
-    Image.new("L", (300, 300), 250).save(out, "PNG")
-    echo = Echo()
-    with open_document(out.getvalue(), "x.png") as opened:
-        ((page, _),) = read_pages(opened, Engines(echo, None))
-    assert (page.status, page.blocks, page.chosen, echo.calls) == ("ok", [], "a blank page", [])
-
-
-def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
-    class Broken:
-        def sheets(self, numbers: object) -> list[Sheet]:
-            return [Sheet(1, None, error="damaged"), Sheet(2, Image.effect_noise((50, 50), 90).convert("RGB"))]
-
-    pages = [page for page, _ in read_pages(Broken(), Engines(Echo(), None))]  # type: ignore[arg-type]
-    assert [(p.status, p.reason) for p in pages] == [("failed", "damaged"), ("ok", "")]
 
 
 def test_a_text_layer_that_is_asked_for_though_unsound_is_no_success() -> None:

@@ -18,6 +18,7 @@ from microfiche.documents.opening import DocumentSource, OpenFile, open_document
 from microfiche.documents.pages import document_of, read_pages
 from microfiche.documents.writing import Shelf
 from microfiche.errors import InputError, UsageError
+from microfiche.files import plain
 from microfiche.limits import Limits
 
 LISTED = 20  #: numbers of failed pages that are listed
@@ -169,7 +170,8 @@ class Job:
         except InputError as error:
             return Outcome(source.name, error=error)
         except OSError as error:
-            reason = f"cannot be read or written ({error.strerror or error})"
+            where = f": {plain(os.fsdecode(error.filename))}" if error.filename else ""
+            reason = f"cannot be read or written ({error.strerror or error}{where})"
             return Outcome(source.name, error=InputError(f"{source.name}: {reason}"))
         except Exception as error:  # a fault of ours or of a library costs this document and no other
             reason = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -134,7 +134,7 @@ def page_ranges(spec: str) -> list[tuple[int, int | None]]:
     """
     ranges: list[tuple[int, int | None]] = []
     for part in spec.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})\s*(-\s*(\d{0,9})\s*)?", part, re.ASCII)
+        match = re.fullmatch(r"\s*(\d{1,99})\s*(-\s*(\d{0,99})\s*)?", part, re.ASCII)
         if not match:
             raise UsageError(f"pages {spec!r}: {part.strip()!r} is not a page or a range such as 2-5")
         first = int(match[1])

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from unicodedata import normalize
 
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import ValidationError
@@ -45,14 +46,20 @@ def names_for(documents: Sequence[str]) -> list[str]:
     for document in documents:
         path = Path(path_in(document) if is_url(document) else document)
         stem = path.stem if path.suffix.lower() in DOCUMENTS else path.name
-        stem = "stdin" if document == "-" else short(re.sub(r"[^\w. -]", "_", stem).strip(". ")) or "document"
+        plain = re.sub(r"[^\w. -]", "_", normalize("NFC", stem)).strip(". ")
+        stem = "stdin" if document == "-" else short(plain) or "document"
         name, number = stem, 1
-        while name.casefold() in taken:
+        while not taken.isdisjoint(_files(name)):
             number += 1
             name = f"{stem}-{number}"
-        taken.add(name.casefold())
+        taken.update(_files(name))
         names.append(name)
     return names
+
+
+def _files(name: str) -> set[str]:
+    """What the output of this name may occupy in its folder, in one case."""
+    return {f"{name}{suffix}".casefold() for suffix in ("", *(f".{suffix}" for suffix in SUFFIXES.values()))}
 
 
 class Shelf:

@@ -1,0 +1,111 @@
+"""The kind of a file is that of its content; what is not read is named, with what to do instead."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from email.message import EmailMessage
+
+import numpy as np
+import pytest
+from makers import encoded, text_pdf
+from PIL import Image, features
+
+from microfiche.documents.kinds import HEAD, TAIL, kind_of
+from microfiche.documents.opening import open_document
+from microfiche.errors import InputError
+
+PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+
+
+def archive(names: Sequence[str], mimetype: str = "") -> bytes:
+    """A ZIP archive with these entries, large ones in front, after an entry that says what all of it is."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        if mimetype:
+            file.writestr("mimetype", mimetype)
+        file.writestr("[Content_Types].xml", "x" * 5000)
+        for name in names:
+            file.writestr(name, "x")
+    return out.getvalue()
+
+
+def tar() -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as file:
+        file.addfile(tarfile.TarInfo("scan.pdf"))
+    return out.getvalue()
+
+
+def mail() -> bytes:
+    message = EmailMessage()
+    message["Received"] = "from there"
+    message.set_content("hello")
+    return message.as_bytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (archive(["word/document.xml"]), "a Word document; save it as PDF"),
+        (archive(["xl/workbook.xml", "xl/sharedStrings.xml"]), "an Excel workbook; save it as PDF"),
+        (archive(["ppt/presentation.xml"]), "a PowerPoint presentation; save it as PDF"),
+        (archive(["META-INF/container.xml"], "application/epub+zip"), "an EPUB book; save it as PDF"),
+        (archive(["content.xml"], "application/vnd.oasis.opendocument.text"), "an OpenDocument file; save it as PDF"),
+        (archive(["scan.pdf"]), "a ZIP archive; unpack it"),
+        (b"PK\3\4", "a ZIP archive; unpack it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document or an Outlook message; save it as PDF"),
+        (rb"{\rtf1\ansi Hello}", "an RTF document; save it as PDF"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "a PostScript file; save it as PDF"),
+        (b"AT&TFORM\0\0\0\0DJVM", "a DjVu document; save it as PDF"),
+        (b'<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="http://www.w3.org/2000/svg">', "an SVG drawing; save it"),
+        (b"\xef\xbb\xbf  <HTML><body>", "an HTML page, whatever its name says; save the document itself"),
+        (gzip.compress(text_pdf()), "an archive; unpack it"),
+        (tar(), "an archive; unpack it"),
+        (b"Rar!\x1a\x07\x01\0", "an archive; unpack it"),
+        (b"7z\xbc\xaf\x27\x1c", "an archive; unpack it"),
+        (mail(), "an e-mail; print it to PDF"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture; save it as JPEG or PNG"),
+        (b"8BPS\0\1", "a Photoshop picture; save it as PNG"),
+        (b"\xff\x0a\xfa\x1f", "a JPEG XL picture; save it as PNG"),
+        (b"Dear Sir or Madam", "not a PDF, PNG, JPEG, TIFF or WebP file"),
+        (b"BM is a company", "not a PDF, PNG, JPEG, TIFF or WebP file"),
+        (b"From here to there", "not a PDF, PNG, JPEG, TIFF or WebP file"),
+        (b"\0" * 2000, "not a PDF, PNG, JPEG, TIFF or WebP file"),
+        (b"", "empty"),
+    ],
+)
+def test_what_is_not_read_is_named_with_what_to_do(data: bytes, said: str) -> None:
+    with pytest.raises(InputError) as error:
+        open_document(data, "x.pdf")
+    assert str(error.value).startswith(f"x.pdf: {said}") and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("GIF", "a GIF picture"), ("BMP", "a BMP picture"), ("PPM", "a PNM picture"),
+        ("JPEG2000", "a JPEG 2000 picture"), ("AVIF", "an AVIF picture"),
+    ],
+)  # fmt: skip
+def test_pictures_of_other_kinds_are_named(kind: str, said: str) -> None:
+    if kind == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    with pytest.raises(InputError, match=rf"^{said}; save it as PNG or TIFF and read that$"):
+        kind_of(encoded(PICTURE, kind)[:HEAD])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_pictures_that_are_read_are_known_by_their_content(kind: str) -> None:
+    assert kind_of(encoded(PICTURE, kind)[:HEAD]) == kind.lower()
+    assert kind_of(b"junk before it\n%PDF-1.4") == "pdf"
+
+
+def test_an_archive_is_known_by_the_list_at_its_end() -> None:
+    data = archive([f"{n}.bin" for n in range(50)] + ["word/document.xml"])
+    assert len(data) < TAIL
+    with pytest.raises(InputError, match="a Word document"):
+        kind_of(data[:HEAD], data[-TAIL:])
