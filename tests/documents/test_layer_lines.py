@@ -1,4 +1,4 @@
-"""The lines of a text layer say what a person sees: raised and struck words, links, hyphens, accents, spaces, scripts."""
+"""The lines of a text layer say what a person sees: marks within words, hyphens, accents, spaces, every script."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def test_what_is_raised_or_lowered_is_marked(pieces: Sequence[tuple[str, float, 
         (("Large", (" and small", 8, 0)), "Large and small"),
     ],
 )
-def test_small_capitals_and_signs_that_stand_high_are_not_marked(pieces: Sequence[tuple[str, float, float] | str], said: str) -> None:
+def test_small_capitals_and_signs_that_stand_high_are_not_marked(
+    pieces: Sequence[tuple[str, float, float] | str], said: str
+) -> None:
     assert texts(parts(*pieces)) == [said]
 
 
@@ -134,7 +136,8 @@ MANUAL = "https://example.org/manual"
 
 def test_the_words_under_a_link_lead_to_its_address() -> None:
     # "See " is 26 points wide in Helvetica 12, "the manual" 59.
-    assert with_annotations(link((45, 66, 106, 82), MANUAL)) == [f"See {linked('the manual', MANUAL)}", "for details of it"]
+    found = with_annotations(link((45, 66, 106, 82), MANUAL))
+    assert found == [f"See {linked('the manual', MANUAL)}", "for details of it"]
 
 
 def test_a_link_over_two_lines_marks_both() -> None:
@@ -291,7 +294,7 @@ def test_type_of_one_width_is_fixed_and_keeps_its_spaces() -> None:
 @pytest.mark.parametrize("deep", [2, 3])
 @pytest.mark.parametrize("cap", ["O", "“O"])
 def test_a_large_first_letter_belongs_to_its_first_line(deep: int, cap: str) -> None:
-    rest = ["nce upon a time there was a", "miller who had three sons,", "and when he died he left it", "to them, all of it."]
+    rest = ["nce upon a time there was a", "miller who had three sons,", "and when he died he left it", "to them all."]
 
     def draw(canvas: Canvas) -> None:
         size = 14 * deep * 1.3
@@ -336,7 +339,9 @@ def test_arabic_forms_are_letters() -> None:
     assert line == "123 السلام"
 
 
-@pytest.mark.parametrize(("font", "said"), [("Wingdings", "✓ ok"), ("ABCDEF+Wingdings-Regular", "✓ ok"), ("Times", "ü ok")])
+@pytest.mark.parametrize(
+    ("font", "said"), [("Wingdings", "✓ ok"), ("ABCDEF+Wingdings-Regular", "✓ ok"), ("Times", "ü ok")]
+)
 def test_a_sign_in_a_symbol_font_is_what_it_shows(font: str, said: str) -> None:
     page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R/Resources<</Font<</F 5 0 R/H 6 0 R>>>>>>"
     kids = b"<</Type/Pages/Kids[3 0 R]/Count 1>>"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from makers import drawn
@@ -32,12 +34,13 @@ def test_a_page_drawn_on_its_side_is_turned_upright(degrees: int, turn: Turn) ->
     sheet = sheet_at(degrees)
     assert sheet.text and sheet.picture and turn_of(sheet.text) == turn
     turned = upright(sheet, turn)
-    assert turned.picture and turned.picture.size == (sheet.picture.size if turn % 180 == 0 else sheet.picture.size[::-1])
+    size = sheet.picture.size
+    assert turned.picture and turned.picture.size == (size if turn % 180 == 0 else size[::-1])
     lines = sorted(lines_of(turned), key=lambda line: line.middle)
     assert [line.text for line in lines] == LINES
-    assert all(a.box[3] < b.middle for a, b in zip(lines, lines[1:], strict=False))
+    assert all(a.box[3] < b.middle for a, b in pairwise(lines))
     for line in lines:  # over their ink, on the turned page and on the page as it is
-        for picture, box in ((turned.picture, line.box), (sheet.picture, box_on_page(line.box, turn, sheet.picture.size))):
+        for picture, box in ((turned.picture, line.box), (sheet.picture, box_on_page(line.box, turn, size))):
             ink = np.asarray(picture.convert("L").crop(tuple(round(v) for v in box)))
             assert (ink < 128).mean() > 0.05
     assert turn_of(turned.text or sheet.text) == 0

@@ -102,7 +102,9 @@ def test_text_that_nobody_sees_is_apart(hide: Callable[[Canvas], None]) -> None:
     assert both(page(hide)) == ([SEEN], [HIDDEN])
 
 
-@pytest.mark.parametrize("hide", [clipped_away_under_other_text, white_under_other_text], ids=lambda hide: hide.__name__)
+@pytest.mark.parametrize(
+    "hide", [clipped_away_under_other_text, white_under_other_text], ids=lambda hide: hide.__name__
+)
 def test_what_stands_over_hidden_text_does_not_make_it_seen(hide: Callable[[Canvas], None]) -> None:
     seen, hidden = both(page(hide))
     assert seen == [SEEN, "and what stands in its place"] and hidden == [HIDDEN]

@@ -94,7 +94,9 @@ def _value(forms: Any, annotation: Any) -> str:
     """What a field says: `[x]` or `[ ]` for a box to tick, else its value, "" for a password and for a button."""
     kind = pdfium.FPDFAnnot_GetFormFieldType(forms, annotation)
     if kind in TICKS:
-        return TICKED if pdfium.FPDFAnnot_IsChecked(forms, annotation) else EMPTY
+        state = _text(lambda room, n: pdfium.FPDFAnnot_GetStringValue(annotation, b"AS", room, n))
+        ticked = state != "Off" if state else pdfium.FPDFAnnot_IsChecked(forms, annotation)
+        return TICKED if ticked else EMPTY
     if kind not in VALUES or pdfium.FPDFAnnot_GetFormFieldFlags(forms, annotation) & PASSWORD:
         return ""
     if kind == pdfium.FPDF_FORMFIELD_LISTBOX:

@@ -140,6 +140,8 @@ def _lines(
     if not chosen.any():
         return []
     glyphs = glyphs_of(layer, chosen, angle, vertical)
+    if not len(glyphs):
+        return []
     upright = not vertical and angle == 0
     rules = sheet.rules if upright else []
     struck = _struck(glyphs, rules, sheet.struck if upright else [])

@@ -28,17 +28,25 @@ ENOUGH = 40  #: letters of a font that are needed to tell whether it shows what 
 TYPES = 6  #: different letters that are needed as well
 MISSHAPEN = 0.2  #: the share of letters that have not the height of what they claim to be, in a font that is doubted
 RISE, HANG = 1.18, 0.22  #: heights of an x that a tall letter rises and a deep one hangs, at least
+LOW = 0.85  #: the height of a letter that is lower than an x, at most
 FEW = 8  #: different words that are needed to tell from the words of a page
 WORDS = 15  #: that are needed to tell whether they are written in any language
-CODE = 5.1  #: the same in type for code, which has words of its own
-BITS = 4.85  #: a letter, by how often letters occur in languages with Latin letters: more is no such language
+CODE = 0.25  #: bits a letter that words of code take beyond those of a language
 ACCENTED = 0.35  #: the share of letters with accents in a text that is none, at least
 MIXED = 0.2  #: the share of words that mix scripts in a text that is none, at least
 RARE = 0.2  #: the share of Han characters that no national standard has in a text that is none, at least
-#: Per thousand letters of running text, over languages that are written with Latin letters.
-FREQUENCY = dict(zip("abcdefghijklmnopqrstuvwxyz", (
-    90, 15, 34, 42, 125, 16, 20, 32, 75, 5, 15, 45, 30, 75, 68, 26, 4, 68, 70, 70, 42, 14, 10, 3, 12, 10,
-), strict=True))  # fmt: skip
+#: The letters of each script from the commonest on, how many of a thousand in running text each is, over languages that
+#: are written in it, and the bits a letter that no such language takes.
+ALPHABETS = [
+    ("eairtsnoldcumhpgkfbvywzjqx",
+     (125, 90, 75, 68, 70, 70, 75, 68, 45, 42, 34, 42, 30, 32, 26, 20, 15, 16, 15, 14, 12, 10, 10, 5, 4, 3), 4.85),
+    ("оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъ",
+     (110, 85, 80, 74, 67, 63, 55, 47, 45, 44, 35, 32, 30, 28, 26, 20, 19, 17, 17, 16, 16, 14, 12, 10, 9, 7, 6, 5, 4, 3,
+      3, 1), 5.15),
+    ("αοιετσνηυρπκμλςωγδθχφβξζψ",
+     (113, 95, 92, 85, 79, 49, 62, 68, 44, 44, 41, 41, 33, 27, 40, 20, 17, 17, 12, 12, 8, 8, 4, 3, 2), 4.7),
+]  # fmt: skip
+RAREST = 3  #: of a thousand: letters that are not among them
 WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,}(?![^\W_])")
 #: Small letters by what rises over and what hangs below those like x; the others differ from typeface to typeface.
 SHORT = frozenset("acemnorsuvwxz" "авгежзиклмнопстхчшъыьэюя" "αεικνοπστυω")
@@ -123,7 +131,7 @@ def _wrong(layer: TextLayer, shown: NDArray[np.bool_]) -> tuple[NDArray[np.bool_
             continue
         text = "".join(c if mine or c.isspace() else " " for c, mine in zip(layer.text, own, strict=True))
         code = bool(layer.fonts[number].flags & FIXED_PITCH) or MONOSPACED.search(layer.fonts[number].name)
-        said = _strange(text, CODE if code else BITS) or _misshapen(layer, own)
+        said = _strange(text, CODE if code else 0.0) or _misshapen(layer, own)
         if said:
             out |= own
             why = why or said
@@ -134,19 +142,22 @@ def _wrong(layer: TextLayer, shown: NDArray[np.bool_]) -> tuple[NDArray[np.bool_
     return out, why
 
 
-def _strange(text: str, most: float = BITS) -> str:
-    """Why a text is probably in no language, as its letters take more than `most` bits each; "" if it may be."""
+def _strange(text: str, more: float = 0.0) -> str:
+    """Why a text is probably in no language, as its letters take `more` bits than any; "" if it may be."""
     words = [unicodedata.normalize("NFC", word) for word in WORD.findall(text)]
     if len(words) >= WORDS and sum(_scripts(word) > 1 for word in words) > MIXED * len(words):
         return "its words mix scripts"
-    latin = {folded for word in words if (folded := _folded(word))}
-    letters = sum(map(len, latin))
-    if len(latin) >= FEW and letters >= 4 * FEW:
-        most += 0.0 if len(latin) >= WORDS else 0.2
-        counts = Counter("".join(latin))
-        if -sum(n * math.log2(FREQUENCY[c] / 1014) for c, n in counts.items()) / letters > most:
-            return "its text is garbled: letters occur as in no language"
-    spelled = "".join(word for word in set(words) if word < "\u0250")
+    plain = {_folded(word) for word in words}
+    for letters, weights, most in ALPHABETS:
+        low, high = ("a", "z") if letters[0] == "e" else (min(letters), "\u04ff" if letters[0] == "о" else max(letters))
+        own = [word for word in plain if all(low <= c <= high for c in word)]
+        count = sum(map(len, own))
+        if len(own) >= FEW and count >= 4 * FEW:
+            weight, total = dict(zip(letters, weights, strict=True)), sum(weights)
+            bits = sum(n * math.log2(total / weight.get(c, RAREST)) for c, n in Counter("".join(own)).items()) / count
+            if bits > most + more + (0.0 if len(own) >= WORDS else 0.2):
+                return "its text is garbled: letters occur as in no language"
+    spelled = "".join(word for word in set(words) if max(word) < "\u0250")
     if len(spelled) >= ENOUGH and sum(c >= "\u00c0" for c in spelled) > ACCENTED * len(spelled):
         return "its text is garbled: most letters have accents"
     han = [c for c in text if "\u4e00" <= c <= "\u9fff"]
@@ -156,9 +167,8 @@ def _strange(text: str, most: float = BITS) -> str:
 
 
 def _folded(word: str) -> str:
-    """A word in small letters without accents; "" if it is not written with Latin letters."""
-    folded = "".join(c for c in unicodedata.normalize("NFD", word.lower()) if not unicodedata.combining(c))
-    return folded if folded.isascii() and folded.isalpha() else ""
+    """A word in small letters without accents."""
+    return "".join(c for c in unicodedata.normalize("NFD", word.lower()) if not unicodedata.combining(c))
 
 
 def _scripts(word: str) -> int:
@@ -189,12 +199,10 @@ def _misshapen(layer: TextLayer, own: NDArray[np.bool_]) -> str:
     short = [k for k, sign in enumerate(signs) if sign in SHORT]
     if len(short) < ENOUGH / 4 or len(signs) < ENOUGH:
         return ""
-    kinds = {sign: float(height[k]) for k, sign in enumerate(signs) if sign in SHORT}
-    middles = {median(height[short]), median(np.array(list(kinds.values())))}
-    shares = [_wrong_share(signs, height / x, depth / x) for x in middles if x > 0]
-    if not shares or min(shares) <= MISSHAPEN:
-        return ""
-    return f"{min(shares):.0%} of the letters in a font do not have the shape of what they claim to be"
+    middle = median(height[short])
+    wrong = _wrong_share(signs, height / middle, depth / middle) if middle > 0 else 0.0
+    said = f"{wrong:.0%} of the letters in a font do not have the shape of what they claim to be"
+    return said if wrong > MISSHAPEN else ""
 
 
 def _wrong_share(signs: list[str], height: NDArray[np.floating], depth: NDArray[np.floating]) -> float:
@@ -202,22 +210,23 @@ def _wrong_share(signs: list[str], height: NDArray[np.floating], depth: NDArray[
     should; 0 where there are too few, or where all are of one height, as small capitals are."""
     tested = wrong = 0
     types: set[str] = set()
-    low: list[bool] = []
-    for sign, high, deep in zip(signs, (height > RISE).tolist(), (depth > HANG).tolist(), strict=True):
+    small = np.array([sign.islower() and len(sign) == 1 for sign in signs], bool)
+    if np.percentile(height[small], 95) < 1.12 * np.percentile(height[small], 5):
+        return 0.0
+    flags = (height > RISE).tolist(), (depth > HANG).tolist(), (height < LOW).tolist()
+    for sign, high, deep, low in zip(signs, *flags, strict=True):
         base, above = sign[0], any(unicodedata.combining(c) == 230 for c in sign[1:])
         if base in SHORT and not sign[1:]:
-            bad = high or deep
+            bad = high or deep or low
         elif base in TALL or base.isupper() or (base in SHORT and above):
             bad = not high
         elif base in DEEP and not sign[1:]:
             bad = not deep
         else:
             continue
-        if base in TALL or base in DEEP:
-            low.append(not high and not deep)
         tested, wrong = tested + 1, wrong + bad
         types.add(sign)
-    if tested < ENOUGH or len(types) < TYPES or (low and sum(low) > 0.9 * len(low)):
+    if tested < ENOUGH or len(types) < TYPES:
         return 0.0
     return wrong / tested
 

@@ -13,13 +13,15 @@ from itertools import pairwise
 
 from microfiche.documents.boxes import union
 from microfiche.documents.document import Kind
+from microfiche.documents.inline import BREAK
 from microfiche.documents.sheet import Field
 from microfiche.page import Box, Reading
 
 LEADING = 1.2  #: the height of a line's box over that of its type, where a model reads characters with their boxes
 INITIAL = 1.7  #: the size of a large first letter over that of the lines beside it, at least
 TICKS = ("[x]", "[ ]")  #: what a box to tick says
-LABEL = 3.0  #: ems between a box to tick and its label, at most
+LABEL = 3.0  #: ems between a field and its label, at most
+SOFT = "\u00ad"
 BULLETS = "•◦▪‣●○■□–—*·∙"
 MARKER = re.compile(rf"^([{re.escape(BULLETS)}-]|\(?(\d{{1,3}}|[a-z])[.)])(\s+|$)")
 
@@ -114,7 +116,7 @@ def with_initials(lines: Sequence[TextLine]) -> list[TextLine]:
         if rows[0] - top > 0.6 * (bottom - top):
             continue
         first = out[beside[0]]
-        text = cap.text.replace("\u00ad", "-") + first.text
+        text = cap.text.removesuffix(SOFT) + first.text
         for k in beside:
             line = out[k]
             text = text if k == beside[0] else line.text
@@ -124,36 +126,62 @@ def with_initials(lines: Sequence[TextLine]) -> list[TextLine]:
 
 
 def with_fields(lines: Sequence[TextLine], fields: Sequence[Field]) -> list[TextLine]:
-    """The lines, with the values of fields that the page itself does not show, and each box to tick, `[x]` or `[ ]`,
-    before its label."""
+    """The lines, with the value of each field beside its label, also where the page itself does not show it, and each
+    box to tick, `[x]` or `[ ]`, before its label."""
     out = list(lines)
     usual = sorted(x.size for x in lines)[len(lines) // 2] if lines else 20.0
     for box, text in fields:
         if text in TICKS:
-            size = min(usual, box[3] - box[1])
-        elif any(box[0] < (x.box[0] + x.box[2]) / 2 < box[2] and box[1] < x.middle < box[3] for x in lines):
+            out.append(TextLine(text, box, min(usual, box[3] - box[1])))
             continue
+        own = [x for x in out if box[0] < (x.box[0] + x.box[2]) / 2 < box[2] and box[1] < x.middle < box[3]]
+        parts = [" ".join(part.split()) for part in text.splitlines() if part.strip()]
+        size = own[0].size if own else min(usual, 0.8 * (box[3] - box[1]))
+        if own and len(parts) < 2:
+            value = own[0] if len(own) == 1 else None
         else:
-            size = min(usual, 0.8 * (box[3] - box[1]))
-        shown = [part for part in text.splitlines() if part.strip()]
-        height = (box[3] - box[1]) / max(1, len(shown))
-        for k, part in enumerate(shown):
-            row = (box[0], box[1] + k * height, box[2], box[1] + (k + 1) * height)
-            out.append(TextLine(part.strip(), row, size))
+            value = TextLine(BREAK.join(parts), union([x.box for x in own]) if own else box, size)
+            out = [*(x for x in out if x not in own), value]
+        if value is not None:
+            out = _beside_label(out, value, box)
     return _labelled(out)
 
 
+def _beside_label(lines: list[TextLine], value: TextLine, box: Box) -> list[TextLine]:
+    """The lines, with the `value` of the field in `box` joined with its label, which stands close to its left."""
+    near = [
+        x for x in lines
+        if x is not value and -1 <= box[0] - x.box[2] < LABEL * x.size and x.text not in TICKS
+        and value.box[1] - x.size < x.middle < value.box[3]
+    ]
+    if not near:
+        return lines
+    label = max(near, key=lambda x: x.box[2])
+    whole = replace(label, text=f"{label.text.removesuffix(SOFT)} {value.text}", box=union([label.box, value.box]))
+    return [whole if x is label else x for x in lines if x is not value]
+
+
 def _labelled(lines: list[TextLine]) -> list[TextLine]:
-    """The lines, with each box to tick joined with its label: what stands to its right, or, if no label does, to its
+    """The lines, with each box to tick joined with its label: what stands close to its right, or much closer to its
     left."""
     out = [line for line in lines if line.text not in TICKS]
     boxes = [line for line in lines if line.text in TICKS]
     for box in sorted(boxes, key=lambda x: x.box[0], reverse=True):
-        level = [k for k, x in enumerate(out) if x.box[1] < box.middle < x.box[3] and not x.text.startswith(TICKS)]
-        right = [k for k in level if -1 <= out[k].box[0] - box.box[2] < LABEL * out[k].size]
-        if right:
-            k = min(right, key=lambda k: out[k].box[0])
-            out[k] = replace(out[k], text=f"{box.text} {out[k].text}", box=union([box.box, out[k].box]))
+        level = [x for x in out if x.box[1] < box.middle < x.box[3] and not x.text.startswith(TICKS)]
+        right = [(x.box[0] - box.box[2], k) for k, x in enumerate(level)]
+        left = [(box.box[0] - x.box[2], k) for k, x in enumerate(level) if not x.text.endswith(TICKS)]
+        after, before = (
+            min(((gap, k) for gap, k in side if -1 <= gap < LABEL * level[k].size), default=None)
+            for side in (right, left)
+        )
+        if after and (not before or after[0] <= 2 * max(before[0], 0.2 * box.size)):
+            label = level[after[1]]
+            whole = replace(label, text=f"{box.text} {label.text}", box=union([box.box, label.box]))
+        elif before:
+            label = level[before[1]]
+            whole = replace(label, text=f"{label.text} {box.text}", box=union([box.box, label.box]))
         else:
             out.append(box)
+            continue
+        out = [whole if x is label else x for x in out]
     return out

@@ -7,9 +7,7 @@ All coordinates are points from the upper left corner of the page as it is shown
 from __future__ import annotations
 
 import unicodedata
-from collections import deque
-from collections.abc import Callable, Iterable
-from ctypes import PYFUNCTYPE, c_double, c_int, c_size_t, c_uint32, c_void_p, cast
+from ctypes import c_void_p, cast
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -18,19 +16,31 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from microfiche.documents.characters import HYPHENS, INVISIBLE
+from microfiche.documents.characters import (
+    HYPHENS,
+    INVISIBLE,
+    addresses,
+    code_at,
+    colour_of,
+    each,
+    font_name,
+    font_of,
+    loose_box_at,
+    matrix_at,
+    mode_of,
+    object_at,
+    origin_at,
+    size_at,
+    tight_box_at,
+    unmapped_at,
+)
+from microfiche.documents.glyphs import ACCENTS
 from microfiche.documents.plane import page_to_picture
 
 FEWEST, _MOST = 50, 40_000  #: how many characters a usable page has
 _TURNED = 0.0175  #: the tangent of 1°
 _SPACES = [0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x202F, 0x205F, 0x3000]
 _NOTHING = [0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)]
-#: Accents that are glyphs of their own → the combining accents.
-_ACCENTS = {
-    0x60: 0x300, 0xB4: 0x301, 0x2CA: 0x301, 0x2CB: 0x300, 0x5E: 0x302, 0x2C6: 0x302, 0x7E: 0x303, 0x2DC: 0x303,
-    0xAF: 0x304, 0x2C9: 0x304, 0x2D8: 0x306, 0x2D9: 0x307, 0xA8: 0x308, 0x2DA: 0x30A, 0x2DD: 0x30B, 0x2C7: 0x30C,
-    0xB8: 0x327, 0x2DB: 0x328, **{mark: mark for mark in range(0x300, 0x345)},
-}  # fmt: skip
 _DOTLESS = {0x131: "i", 0x237: "j"}
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "ſt", 0xFB06: "st"}
 _LIGATURE = 3  #: the most characters of a ligature
@@ -76,36 +86,6 @@ def glyphs_of(page: Any, width: float, height: float) -> tuple[Glyphs, frozenset
     return _joined_accents(_cut_ligatures(glyphs)), fonts
 
 
-def _quick(function: Any, result: Any, *arguments: Any) -> Callable[..., Any]:
-    """Binds a function of PDFium so that it takes addresses as numbers, which `map` calls very fast."""
-    return PYFUNCTYPE(result, *arguments)(cast(function, c_void_p).value or 0)
-
-
-_AT = (c_size_t, c_int)
-_code = _quick(pdfium.FPDFText_GetUnicode, c_uint32, *_AT)
-_unmapped = _quick(pdfium.FPDFText_HasUnicodeMapError, c_int, *_AT)
-_object = _quick(pdfium.FPDFText_GetTextObject, c_size_t, *_AT)
-_loose = _quick(pdfium.FPDFText_GetLooseCharBox, c_int, *_AT, c_size_t)
-_tight = _quick(pdfium.FPDFText_GetCharBox, c_int, *_AT, c_size_t, c_size_t, c_size_t, c_size_t)
-_origin = _quick(pdfium.FPDFText_GetCharOrigin, c_int, *_AT, c_size_t, c_size_t)
-_matrix = _quick(pdfium.FPDFText_GetMatrix, c_int, *_AT, c_size_t)
-_size = _quick(pdfium.FPDFText_GetFontSize, c_double, *_AT)
-_mode = _quick(pdfium.FPDFTextObj_GetTextRenderMode, c_int, c_size_t)
-_font = _quick(pdfium.FPDFTextObj_GetFont, c_size_t, c_size_t)
-_font_name = _quick(pdfium.FPDFFont_GetBaseFontName, c_size_t, c_size_t, c_void_p, c_size_t)
-_colour = _quick(pdfium.FPDFPageObj_GetFillColor, c_int, c_size_t, *[c_size_t] * 4)
-
-
-def _each(function: Callable[..., Any], *arguments: Iterable[Any]) -> None:
-    deque(map(function, *arguments), maxlen=0)
-
-
-def _addresses(array: NDArray[Any], offset: int = 0) -> range:
-    step = array.strides[0]
-    first: int = array.ctypes.data + offset
-    return range(first, first + step * len(array), step)
-
-
 def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[Glyphs, frozenset[str]]:
     """Returns the upright, visible glyphs of the page, and the names of their fonts."""
     count = pdfium.FPDFText_CountChars(textpage)
@@ -114,11 +94,11 @@ def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[
     if count > _MOST:
         raise Refused("many characters")
     text = repeat(cast(textpage, c_void_p).value)
-    codes = np.fromiter(map(_code, text, range(count)), np.int64, count)
+    codes = np.fromiter(map(code_at, text, range(count)), np.int64, count)
     low = np.flatnonzero((codes[1:] >> 10 == 0xDC00 >> 10) & (codes[:-1] >> 10 == 0xD800 >> 10)) + 1
     codes[low - 1] = 0x10000 + ((codes[low - 1] & 0x3FF) << 10) + (codes[low] & 0x3FF)
     codes[low] = 0x200B
-    objects = np.fromiter(map(_object, text, range(count)), np.uint64, count)
+    objects = np.fromiter(map(object_at, text, range(count)), np.uint64, count)
     # A space, whether from the file or added by PDFium, becomes a mark on the glyph before it.
     drawn = (objects > 0) & ~np.isin(codes, [0x0A, 0x0D, *_SPACES, *_NOTHING])
     at = np.flatnonzero(drawn)
@@ -130,20 +110,20 @@ def _drawn(textpage: Any, to_points: Any, width: float, height: float) -> tuple[
 
     places: list[int] = at.tolist()
     loose, tight, origin = np.zeros((len(at), 4), np.float32), np.zeros((len(at), 4)), np.zeros((len(at), 2))
-    _each(_loose, text, places, _addresses(loose))
-    _each(_tight, text, places, *(_addresses(tight, 8 * k) for k in range(4)))
-    _each(_origin, text, places, *(_addresses(origin, 8 * k) for k in range(2)))
-    unmapped = np.fromiter(map(_unmapped, text, places), np.int64, len(at)) == 1
+    each(loose_box_at, text, places, addresses(loose))
+    each(tight_box_at, text, places, *(addresses(tight, 8 * k) for k in range(4)))
+    each(origin_at, text, places, *(addresses(origin, 8 * k) for k in range(2)))
+    unmapped = np.fromiter(map(unmapped_at, text, places), np.int64, len(at)) == 1
 
     _, first, which = np.unique(objects[at], return_index=True, return_inverse=True)
     chars: list[int] = at[first].tolist()
     owners: list[int] = objects[at[first]].tolist()
     matrix, colour = np.zeros((len(first), 6), np.float32), np.full((len(first), 4), 255, np.uint32)
-    _each(_matrix, text, chars, _addresses(matrix))
-    _each(_colour, owners, *(_addresses(colour, 4 * k) for k in range(4)))
-    modes = np.fromiter(map(_mode, owners), np.int64, len(first))
-    sizes = np.fromiter(map(_size, text, chars), np.float64, len(first))
-    fonts = frozenset(map(_name, {font for font in map(_font, owners) if font}))
+    each(matrix_at, text, chars, addresses(matrix))
+    each(colour_of, owners, *(addresses(colour, 4 * k) for k in range(4)))
+    modes = np.fromiter(map(mode_of, owners), np.int64, len(first))
+    sizes = np.fromiter(map(size_at, text, chars), np.float64, len(first))
+    fonts = frozenset(map(_name, {font for font in map(font_of, owners) if font}))
     along = np.stack(to_points.direction(matrix[:, 0], matrix[:, 1]), 1).astype(np.float64)
     up = np.stack(to_points.direction(matrix[:, 2], matrix[:, 3]), 1).astype(np.float64)
     size = sizes * np.hypot(*up.T)
@@ -187,7 +167,7 @@ def _limit(sign: str, found: NDArray[np.bool_], most: float) -> None:
 
 def _name(font: int) -> str:
     room = np.zeros(256, np.uint8)
-    _font_name(font, room.ctypes.data, len(room))
+    font_name(font, room.ctypes.data, len(room))
     return room.tobytes().split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
@@ -233,7 +213,7 @@ def _runs(joined: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
 def _joined_accents(glyphs: Glyphs) -> Glyphs:
     """Joins accents that are glyphs of their own, anywhere in the file, to the letter over or under which they stand.
     If Unicode has no single character for the two, the letter becomes bad."""
-    accents = np.flatnonzero(np.isin(glyphs.points, list(_ACCENTS)))
+    accents = np.flatnonzero(np.isin(glyphs.points, list(ACCENTS)))
     if not len(accents):
         return glyphs
     bases = [_DOTLESS.get(code, chr(code)) for code in glyphs.points.tolist()]
@@ -248,7 +228,7 @@ def _joined_accents(glyphs: Glyphs) -> Glyphs:
         if not len(found):
             continue
         j = int(found[over[found].argmax()])
-        joined = unicodedata.normalize("NFC", bases[j] + chr(_ACCENTS[int(glyphs.points[i])]))
+        joined = unicodedata.normalize("NFC", bases[j] + chr(ACCENTS[int(glyphs.points[i])]))
         if len(joined) == 1:
             glyphs.points[j], bases[j] = ord(joined), joined
         else:
