@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from PIL import Image
 
@@ -34,6 +34,8 @@ CAPTION = re.compile(
 )
 NOTE = re.compile(rf"^({inline.RAISED[0]}|[*†‡§¶]|\d{{1,3}}\s|\[\d+\]\s)")
 MARGIN = 0.09  #: of the page's height, in which heads and feet stand
+HEAD = 1.2  #: of the size of running text: larger lines are heads of what is below them
+LONG = 12.0  #: ems: a rule that is longer may part what is above it from what is below
 APART = 0.9  #: ems between a head or a foot and the text, at least
 SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
 
@@ -80,8 +82,7 @@ def blocks(
     typed = typewritten(lines)
     parts: list[_Part] = []
     for part in _head_text_foot(items, picture.height, body):
-        for column in columns([item.box for item in part], gutter=USUAL * body):
-            chosen = [part[i] for i in column]
+        for chosen in _columns(part, rules, body):
             parts += _parts(chosen, _edges(chosen, items), typed)
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
 
@@ -117,7 +118,8 @@ def _items(lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: 
     items = [_Item(row.line.box, "text", (row.line,), row) for row in rows(free)]
     for (kind, box), inside in zip(solid, held, strict=True):
         whole = union([box, *(line.box for line in inside)])
-        items.append(_arranged(_Item(whole, "figure" if kind == "table" and not inside else kind, tuple(inside)), rules))
+        kind = "figure" if kind == "table" and not inside else kind
+        items.append(_arranged(_Item(whole, kind, tuple(inside)), rules))
     return items
 
 
@@ -157,6 +159,21 @@ def _margin(ordered: Sequence[_Item], height: int, body: float, way: int) -> lis
         return []
     space = min(x.box[1] for x in rest) - first.box[3] if way == 1 else first.box[1] - max(x.box[3] for x in rest)
     return row if space > APART * body else []
+
+
+def _columns(items: Sequence[_Item], rules: Sequence[Box], body: float) -> list[list[_Item]]:
+    """The items in reading order, in pieces. Heads part what is above from what is below, as do level rules that cross
+    no item."""
+    heads = [i for i, item in enumerate(items) if item.row and item.row.line.size > HEAD * body]
+    boxes = [item.box for item in items]
+    boxes += [
+        (left, y, right, y + 1) for left, y, right, below in rules
+        if y == below and right - left > LONG * body
+        and not any(box[1] < y < box[3] and box[0] < right and left < box[2] for box in boxes)
+    ]
+    found = columns(boxes, USUAL * body, heads)
+    pieces = [[items[i] for i in piece if i < len(items)] for piece in found]
+    return [piece for piece in pieces if piece]
 
 
 def _edges(column: Sequence[_Item], items: Sequence[_Item]) -> tuple[float, float, float]:

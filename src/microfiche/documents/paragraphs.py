@@ -203,7 +203,7 @@ class _Run:
         ends = [e for e, mark in zip(self.early, self.marks[1:], strict=True) if mark is None]
         if len(self.rows) < 2 or not ends:
             return False
-        if any(len(row.pieces) > 1 for row in self.rows) or self.ranged:
+        if sum(len(row.pieces) > 1 for row in self.rows) >= 0.3 * len(self.rows) or self.ranged:
             return True
         rights = [line.box[2] for line in self.lines[:-1]]
         if any(line.text.endswith("\u00ad") for line in self.lines[:-1]) or (
@@ -221,7 +221,8 @@ class _Run:
             return False
         if mark:
             return False
-        if len(b.pieces) > 1 and (len(a.pieces) > 1 or self.early[i - 1]):
+        out = self._start(b.line.box) < self._start(a.line.box) - self.size
+        if len(b.pieces) > 1 and (len(a.pieces) > 1 or self.early[i - 1] or out):
             return True
         return (verse and (self.early[i - 1] or self.ranged)) or LEADER.search(a.line.text) is not None
 
@@ -240,7 +241,7 @@ class _Run:
             first = self._start(rows[0].line.box)
             if start > first + 0.3 * self.size:
                 return self.early[i - 1] and start < self._start(rows[-1].line.box) - 0.5 * self.size
-            return self.early[i - 1] or len(rows) > 1 and self._start(rows[-1].line.box) > start + 0.5 * self.size
+            return self.early[i - 1] or (len(rows) > 1 and self._start(rows[-1].line.box) > start + 0.5 * self.size)
         if self.early[i - 1] and (HEAD.match(b.line.text) or (len(rows) == 1 and HEAD.match(a.line.text))):
             return True
         ended = a.line.text.rstrip(CLOSING).endswith(ENDS)

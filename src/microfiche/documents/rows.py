@@ -30,8 +30,8 @@ VALUE = re.compile(r"[\d£$€¥%]")
 CAP = re.compile(r"^[\"'“„«‘]?[^\W\d_]$")  #: a letter at the beginning of a chapter, over several lines
 WORD = re.compile(r"\w+")
 ONSET = re.compile(r"([bcdfghjklmnprstvwyz]|[bcfgps]l|[bcdfgpt]r|[cstpw]h|s[cklmnpqtw]|tw|qu)[aeiouy]")
-BEGIN_A = set("about above again ahead along alone also among amid apart around aside away america asia".split())
-AFTER_I = set("am was have had do did will would can could must may never first once always know remember saw went".split())
+BEGIN_A = re.compile(r"a(bout|bove|gain|head|long|lone|lso|mid|mong|part|round|side|way|merica|sia)$")
+AFTER_I = re.compile(r"(am|was|have|had|do|did|will|would|can|could|must|may|never|first|once|always|know|saw|went)$")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def rows(lines: Sequence[TextLine]) -> list[Row]:
 
 
 def _chains(placed: Sequence[TextLine], test: Callable[[_Gap], bool]) -> list[list[TextLine]]:
-    """The lines, from the top, in groups: what stands beside each other in a row where the gap between passes `test`."""
+    """The lines, from the top, in groups of those between which, in one row, the gap passes `test`."""
     after: dict[int, TextLine] = {}
     known: set[int] = set()
     beside = _neighbours(placed)
@@ -231,7 +231,11 @@ def _together(gap: _Gap) -> bool:
 
 def _level(lines: Sequence[TextLine], others: Sequence[TextLine]) -> list[TextLine]:
     """The lines beside which any of the others stands, wholly or in part."""
-    return [x for x in lines if any(y.box[1] < x.box[3] - 0.2 * x.size and x.box[1] + 0.2 * x.size < y.box[3] for y in others)]
+    spans = [(y.box[1], y.box[3]) for y in others]
+    return [
+        x for x in lines
+        if any(top < x.box[3] - 0.2 * x.size and x.box[1] + 0.2 * x.size < bottom for top, bottom in spans)
+    ]
 
 
 def _begins(line: TextLine, column: Sequence[TextLine]) -> bool:
@@ -301,7 +305,9 @@ def _word_alone(letter: str, rest: str, words: Mapping[str, int]) -> bool:
         return False
     if words[rest] > 1:
         return True
-    return rest in AFTER_I if letter == "I" else letter == "A" and bool(ONSET.match(rest)) and f"a{rest}" not in BEGIN_A
+    if letter == "I":
+        return AFTER_I.match(rest) is not None
+    return letter == "A" and ONSET.match(rest) is not None and not BEGIN_A.match(f"a{rest}")
 
 
 def divided(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:

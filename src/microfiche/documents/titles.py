@@ -37,8 +37,8 @@ ADDRESS = re.compile(r"@|https?:|www\.|\+\d")
 class Surroundings:
     """What a paragraph is weighed against: the type of running text on the page (its `size` in px, whether it is `bold`
     or `capital`), the `column` from left to right, the space `above` and `below` in ems of its own type (None at an end
-    of the column), whether the neighbours are of the same type, whether running text follows, and whether a title of larger
-    type precedes."""
+    of the column), whether the neighbours are of the same type, whether running text follows, and whether a title of
+    larger type precedes."""
 
     size: float
     bold: bool
@@ -65,7 +65,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     capital = is_capital(text) and not around.capital
     numbered = HEAD.match(text) is not None or (NUMBERED.match(text) is not None and around.prose_below)
     hinted = any(r.kind == "title" and share(_box(lines), r.box) > 0.5 for r in regions)
-    left, top, right, bottom = _box(lines)
+    left, _, right, _ = _box(lines)
     width = around.column[1] - around.column[0]
     before, after = left - around.column[0], around.column[1] - right
     centred = min(before, after) > 0.12 * width and abs(before - after) < 0.1 * width
