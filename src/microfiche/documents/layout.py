@@ -13,7 +13,7 @@ from itertools import groupby
 from PIL import Image
 
 from microfiche.documents import inline
-from microfiche.documents.boxes import rounded, share, union
+from microfiche.documents.boxes import area, rounded, share, union
 from microfiche.documents.columns import USUAL, columns
 from microfiche.documents.document import Block, Kind
 from microfiche.documents.listings import listed_rows, listing, typewritten
@@ -33,6 +33,12 @@ CAPTION = re.compile(
     re.IGNORECASE,
 )
 NOTE = re.compile(rf"^({inline.RAISED[0]}|[*†‡§¶]|\d{{1,3}}\s|\[\d+\]\s)")
+WORDS = re.compile(r"[^\W\d_]{3,}")
+FUNCTIONS = {"sin", "cos", "tan", "log", "exp", "lim", "max", "min", "det", "mod", "arg", "sup", "inf", "dim", "deg"}
+MATHEMATICS = re.compile(r"[=≠<>≤≥≈∼≡±×÷∑∏∫√∂∇∞∈∉⊂⊆∪∩∀∃→⇒⇔↦Α-Ωα-ω\U0001d400-\U0001d7ff]")
+DISPLAY = 1.5  #: ems that a formula is indented, at least
+FIGURE = (0.006, 0.7)  #: of the page: the area of a figure
+LABEL = 40  #: letters: a line in a figure that is longer is no label
 MARGIN = 0.09  #: of the page's height, in which heads and feet stand
 HEAD = 1.2  #: of the size of running text: larger lines are heads of what is below them
 LONG = 12.0  #: ems: a rule that is longer may part what is above it from what is below
@@ -85,6 +91,42 @@ def blocks(
         for chosen in _columns(part, rules, body):
             parts += _parts(chosen, _edges(chosen, items), typed)
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
+
+
+def needs_regions(
+    lines: Sequence[TextLine], rules: Sequence[Box], images: Sequence[Box], drawings: Sequence[Box]
+) -> bool:
+    """Whether a page with a text layer shows what only a detector of regions finds: formulas that stand alone.
+
+    Its figures are `images` and `figures` of its `drawings`, its tables are known by their `rules` and their rows.
+    """
+    left = min((line.box[0] for line in lines), default=0.0)
+    inside = [box for box in (*images, *drawings) if box[0] < box[2]]
+    return any(
+        _is_formula(inline.unmarked(line.text)) and line.box[0] > left + DISPLAY * line.size and not line.fixed
+        and not any(share(line.box, box) > 0.5 for box in inside)
+        for line in lines
+    )
+
+
+def _is_formula(text: str) -> bool:
+    """Whether a line is signs of mathematics with few words between them."""
+    words = [word for word in WORDS.findall(text) if word not in FUNCTIONS]
+    return len(text) < 80 and len(words) < 2 and len(MATHEMATICS.findall(text)) > 0
+
+
+def figures(drawings: Sequence[Box], lines: Sequence[TextLine], size: tuple[int, int]) -> list[Box]:
+    """Those of a page's `drawings` that are figures: neither signs nor what lies behind or around running text, on a
+    page of `size` px."""
+    page = size[0] * size[1]
+    found = []
+    for box in drawings:
+        inside = [line for line in lines if share(line.box, box) > 0.5]
+        text = sum(area(line.box) for line in inside)
+        prose = sum(letters(line) > LABEL for line in inside)
+        if FIGURE[0] * page < area(box) < FIGURE[1] * page and prose < 3 and text < 0.4 * area(box):
+            found.append(box)
+    return found
 
 
 def body_size(lines: Sequence[TextLine]) -> float:

@@ -203,7 +203,7 @@ def _together(gap: _Gap) -> bool:
         (a, b), *_ = pairs
         heads = all(gap.others) and not _value(b.text)  # each of what stands below it
         return not heads and max(a.size, b.size) < 1.25 * min(a.size, b.size)
-    if len(pairs) < 0.75 * min(len(left), len(right)) or (_prose(left) and _prose(right)):
+    if not left or not right or len(pairs) < 0.75 * min(len(left), len(right)) or (_prose(left) and _prose(right)):
         return False
 
     if all(line.fixed for line in (*left, *right)):
