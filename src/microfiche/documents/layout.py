@@ -14,18 +14,17 @@ from PIL import Image
 
 from microfiche.documents import inline
 from microfiche.documents.boxes import area, rounded, share, union
-from microfiche.documents.columns import USUAL, columns
 from microfiche.documents.document import Block, Kind
+from microfiche.documents.items import Column, ordered_items
 from microfiche.documents.listings import listed_rows, listing, typewritten
 from microfiche.documents.lists import Marker, list_text
 from microfiche.documents.paragraphs import Paragraph, joined, paragraphs, pitch_of
-from microfiche.documents.rows import Row, divided, letters, rows, with_capitals
-from microfiche.documents.tables import solids, table, with_fractions
+from microfiche.documents.rows import divided, letters, with_capitals
+from microfiche.documents.tables import solids
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.documents.titles import NUMBERED, Surroundings, is_capital, is_title
 from microfiche.page import Box
 
-FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
 CAPTION = re.compile(
     r"^(figures?|figs?\.|tables?|tab\.|plate|chart|scheme|photo|listing|algorithm|box|exhibit|abbildung|abb\.|tabelle"
     r"|tableau|figura|fig\.|tabla|tabella|рис\.|рисунок|таблица|图|圖|表|図)\s*([A-Z]?\d+([.\-–]\d+)*[a-z]?|[IVX]+)\s*"
@@ -39,21 +38,7 @@ MATHEMATICS = re.compile(r"[=≠<>≤≥≈∼≡±×÷∑∏∫√∂∇∞∈�
 DISPLAY = 1.5  #: ems that a formula is indented, at least
 FIGURE = (0.006, 0.7)  #: of the page: the area of a figure
 LABEL = 40  #: letters: a line in a figure that is longer is no label
-MARGIN = 0.09  #: of the page's height, in which heads and feet stand
-HEAD = 1.2  #: of the size of running text: larger lines are heads of what is below them
-LONG = 12.0  #: ems: a rule that is longer may part what is above it from what is below
-APART = 0.9  #: ems between a head or a foot and the text, at least
 SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
-
-
-@dataclass(frozen=True)
-class _Item:
-    """A row, or a table, figure or formula with the lines in it."""
-
-    box: Box
-    kind: Kind
-    lines: tuple[TextLine, ...]
-    row: Row | None = None
 
 
 @dataclass(frozen=True)
@@ -84,12 +69,9 @@ def blocks(
     lines = divided(with_capitals(lines), regions)
     body = body_size(lines)
     solid = solids(lines, regions, rules, images, picture, body)
-    items = _items(lines, solid, rules)
     typed = typewritten(lines)
-    parts: list[_Part] = []
-    for part in _head_text_foot(items, picture.height, body):
-        for chosen in _columns(part, rules, body):
-            parts += _parts(chosen, _edges(chosen, items), typed)
+    found = ordered_items(lines, solid, rules, picture.height, body)
+    parts = [part for column in found for part in _parts(column, typed)]
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
 
 
@@ -143,96 +125,12 @@ def body_size(lines: Sequence[TextLine]) -> float:
     return best
 
 
-def _items(lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box]) -> list[_Item]:
-    """What is put in order: rows of free lines, and solids with the lines in them."""
-    held: list[list[TextLine]] = [[] for _ in solid]
-    free: list[TextLine] = []
-    for line in lines:
-        into = [k for k, (_, box) in enumerate(solid) if share(line.box, box) > 0.5]
-        beside = [
-            k for k, (kind, box) in enumerate(solid)
-            if kind == "formula" and FORMULA_NUMBER.match(line.text) and box[1] < line.middle < box[3]
-        ]
-        if into or beside:
-            held[(into or beside)[0]].append(line)
-        else:
-            free.append(line)
-    items = [_Item(row.line.box, "text", (row.line,), row) for row in rows(free)]
-    for (kind, box), inside in zip(solid, held, strict=True):
-        whole = union([box, *(line.box for line in inside)])
-        kind = "figure" if kind == "table" and not inside else kind
-        items.append(_arranged(_Item(whole, kind, tuple(inside)), rules))
-    return items
-
-
-def _arranged(item: _Item, rules: Sequence[Box]) -> _Item:
-    """The item with its lines in place: those of a table made into one text, those of a formula put in order."""
-    match item.kind:
-        case "table":
-            text = table(item.lines, rules, item.box)
-            count = sum(len(line.text) for line in item.lines)
-            sure = sum(line.confidence * len(line.text) for line in item.lines) / max(1, count)
-            return replace(item, lines=(TextLine(text, item.box, item.lines[0].size, confidence=sure),))
-        case "formula":
-            return replace(item, lines=tuple(with_fractions(item.lines, rules)))
-        case _:
-            return item
-
-
-def _head_text_foot(items: Sequence[_Item], height: int, body: float) -> list[list[_Item]]:
-    """The items in up to three parts: the row in the upper margin, what is between, and the row in the lower margin."""
-    ordered = sorted(items, key=lambda item: item.box[1] + item.box[3])
-    head, foot = _margin(ordered, height, body, 1), _margin(ordered[::-1], height, body, -1)
-    between = [item for item in ordered if item not in head and item not in foot]
-    return [part for part in (head, between, foot) if part] if between else [list(items)] if items else []
-
-
-def _margin(ordered: Sequence[_Item], height: int, body: float, way: int) -> list[_Item]:
-    """The row that stands alone in the margin from which `ordered` begins, downwards (way 1) or upwards (-1)."""
-    if not ordered or any(item.row is None for item in ordered[:1]):
-        return []
-    first = ordered[0]
-    edge = first.box[3] if way == 1 else height - first.box[1]
-    if edge > MARGIN * height:
-        return []
-    row = [x for x in ordered if x.row and first.box[1] < (x.box[1] + x.box[3]) / 2 < first.box[3]]
-    rest = [x for x in ordered if x not in row]
-    if not rest:
-        return []
-    space = min(x.box[1] for x in rest) - first.box[3] if way == 1 else first.box[1] - max(x.box[3] for x in rest)
-    return row if space > APART * body else []
-
-
-def _columns(items: Sequence[_Item], rules: Sequence[Box], body: float) -> list[list[_Item]]:
-    """The items in reading order, in pieces. Heads part what is above from what is below, as do level rules that cross
-    no item."""
-    heads = [i for i, item in enumerate(items) if item.row and item.row.line.size > HEAD * body]
-    boxes = [item.box for item in items]
-    boxes += [
-        (left, y, right, y + 1) for left, y, right, below in rules
-        if y == below and right - left > LONG * body
-        and not any(box[1] < y < box[3] and box[0] < right and left < box[2] for box in boxes)
-    ]
-    found = columns(boxes, USUAL * body, heads)
-    pieces = [[items[i] for i in piece if i < len(items)] for piece in found]
-    return [piece for piece in pieces if piece]
-
-
-def _edges(column: Sequence[_Item], items: Sequence[_Item]) -> tuple[float, float, float]:
-    """The left and the right edge of a column, and the width that its lines could have before they met others."""
-    left, top, right, bottom = union([item.box for item in column])
-    level = [x.box for x in items if x.box[1] < bottom and top < x.box[3]]
-    start = max((box[2] for box in level if box[2] <= left), default=min(x.box[0] for x in items))
-    end = min((box[0] for box in level if box[0] >= right), default=max(x.box[2] for x in items))
-    return left, right, end - start
-
-
-def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bool) -> list[_Part]:
+def _parts(column: Column, typed: bool) -> list[_Part]:
     """The parts of one column, from the top."""
-    ordered = _in_rows(column)
-    pitch = pitch_of([item.row.line for item in ordered if item.row])
+    edges = column.left, column.right, column.width
+    pitch = pitch_of([item.row.line for item in column.items if item.row])
     out: list[_Part] = []
-    for alone, several in groupby(ordered, key=lambda item: item.row is None):
+    for alone, several in groupby(column.items, key=lambda item: item.row is None):
         if alone:
             out += [_Part(item.kind, item.box, item.lines, edges) for item in several]
             continue
@@ -248,18 +146,6 @@ def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bo
                     box = union([x.box for x in paragraph.lines])
                     out.append(_Part("text", box, tuple(paragraph.lines), edges, paragraph))
     return out
-
-
-def _in_rows(column: Sequence[_Item]) -> list[_Item]:
-    """The items from the top down, and within a row from the left."""
-    lines: list[list[_Item]] = []
-    for item in sorted(column, key=lambda item: item.box[1] + item.box[3]):
-        last = lines[-1][-1].box if lines else None
-        if last and abs(last[1] + last[3] - item.box[1] - item.box[3]) < 0.6 * (last[3] - last[1]):
-            lines[-1].append(item)
-        else:
-            lines.append([item])
-    return [item for row in lines for item in sorted(row, key=lambda item: item.box[0])]
 
 
 def _kinds(
