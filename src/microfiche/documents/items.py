@@ -21,6 +21,7 @@ FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
 MARGIN = 0.09  #: of the page's height, in which heads and feet stand
 HEAD = 1.2  #: of the size of running text: larger lines are heads of what is below them
 LONG = 12.0  #: ems: a rule that is longer may part what is above it from what is below
+OVERLAP = 0.25  #: ems by which the boxes of recognised lines may reach into a gutter
 APART = 0.9  #: ems between a head or a foot and the text, at least
 
 
@@ -122,7 +123,7 @@ def _columns(items: Sequence[Item], rules: Sequence[Box], body: float) -> list[l
     """The items in reading order, in pieces. Heads part what is above from what is below, as do level rules that cross
     no item."""
     heads = [i for i, item in enumerate(items) if item.row and item.row.line.size > HEAD * body]
-    boxes = [item.box for item in items]
+    boxes = [_narrowed(item) for item in items]
     boxes += [
         (left, y, right, y + 1) for left, y, right, below in rules
         if y == below and right - left > LONG * body
@@ -131,6 +132,15 @@ def _columns(items: Sequence[Item], rules: Sequence[Box], body: float) -> list[l
     found = columns(boxes, USUAL * body, heads)
     pieces = [[items[i] for i in piece if i < len(items)] for piece in found]
     return [piece for piece in pieces if piece]
+
+
+def _narrowed(item: Item) -> Box:
+    """The item's box; somewhat narrower for lines that were recognised, whose boxes may overlap across a gutter."""
+    left, top, right, bottom = item.box
+    line = item.row.line if item.row else None
+    if line is None or line.confidence == 1 or right - left < 2 * line.size:
+        return item.box
+    return left + OVERLAP * line.size, top, right - OVERLAP * line.size, bottom
 
 
 def _edges(column: Sequence[Item], items: Sequence[Item]) -> tuple[float, float, float]:

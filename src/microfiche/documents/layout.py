@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from statistics import median
 
 from PIL import Image
 
@@ -38,6 +39,8 @@ MATHEMATICS = re.compile(r"[=≠<>≤≥≈∼≡±×÷∑∏∫√∂∇∞∈�
 DISPLAY = 1.5  #: ems that a formula is indented, at least
 FIGURE = (0.006, 0.7)  #: of the page: the area of a figure
 LABEL = 40  #: letters: a line in a figure that is longer is no label
+AROUND = 0.2  #: ems: the empty space at either end of the box that a detector draws around a line
+LONG = 12  #: letters of a line whose width tells the size of its type
 SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
 
 
@@ -66,13 +69,31 @@ def blocks(
     Every line is in one of them. Heads and feet are blocks like others, in their place: what they are is seen from all
     pages. `regions` may be empty.
     """
-    lines = divided(with_capitals(lines), regions)
+    lines = divided(with_capitals(_measured(lines)), regions)
     body = body_size(lines)
     solid = solids(lines, regions, rules, images, picture, body)
     typed = typewritten(lines)
     found = ordered_items(lines, solid, rules, picture.height, body)
     parts = [part for column in found for part in _parts(column, typed)]
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
+
+
+def _measured(lines: Sequence[TextLine]) -> list[TextLine]:
+    """The lines, those that were recognised with their boxes as wide as their ink, about, and with type no larger than
+    the width of their letters allows: a detector draws boxes that are wider, and now and then much too high."""
+    wide = [(line, (line.box[2] - line.box[0]) / letters(line)) for line in lines if letters(line) >= LONG]
+    usual = median(width / line.size for line, width in wide) if wide else 0.0
+    out = []
+    for line in lines:
+        left, top, right, bottom = line.box
+        if line.confidence < 1 and right - left > line.size:
+            around, size = AROUND * line.size, line.size
+            if letters(line) >= LONG:
+                size = min(size, 1.2 * (right - left) / letters(line) / usual)
+            box = left + around, top + 0.6 * around, right - around, bottom - 0.6 * around
+            line = replace(line, box=box, size=size)
+        out.append(line)
+    return out
 
 
 def needs_regions(

@@ -136,7 +136,8 @@ def _parts(before: Row, row: Row, pitch: float, run: Sequence[Row], even: bool) 
     step = b.middle - a.middle
     if step < 0.4 * b.size:
         return False
-    if step > WIDER * pitch * larger:
+    wider = WIDER if a.confidence == b.confidence == 1 else 1.1 * WIDER
+    if step > wider * pitch * larger:
         return not even or step > 2.9 * larger
     if a.bold == b.bold:
         return False

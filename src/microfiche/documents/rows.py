@@ -146,8 +146,10 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
                 continue
             if abs(line.middle - end) > BLANK * max(line.size, a.size):
                 break
-            left, right, free = line.box[0], line.box[2], 0.1 * line.size
-            before, behind = right <= high - free, left >= low + free
+            left, right = line.box[0], line.box[2]
+            middle, slack = (low + high) / 2, (0.35 if line.confidence < 1 else 0.0) * line.size
+            before = right <= max(high - 0.1 * line.size, middle + slack)
+            behind = left >= min(low + 0.1 * line.size, middle - slack)
             if not before and not behind:
                 gap.ends += [line] * (abs(line.size - a.size) < 0.2 * a.size)
                 break
@@ -162,9 +164,9 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
             ):
                 continue  # in another column
             widths[side] = [min(widths[side][0], left), max(widths[side][1], right)]
-            if side == 0:
+            if side == 0 and right < high:
                 low = max(low, right)
-            else:
+            elif side == 1 and left > low:
                 high = min(high, left)
             (gap.right if side else gap.left).append(line)
             end = line.middle
@@ -178,7 +180,10 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
 def _river(gap: _Gap) -> bool:
     """Whether a gap is no more than wide spaces within justified lines, as lines above and below cross it."""
     size, tall = gap.left[0].size, max(_levels(gap.left), _levels(gap.right))
-    widest = max(y.box[0] - x.box[2] for x, y in gap.pairs)
+    spaces = [y.box[0] - x.box[2] for x, y in gap.pairs]
+    widest = max(spaces)
+    if min(spaces) < 0.1 * size:
+        return False  # recognised lines of two columns
     if not gap.ends or widest > 3 * WIDEST_SPACE * size:
         return False
     if tall == 1 and widest < WIDEST_SPACE * size:
@@ -284,7 +289,7 @@ def with_capitals(lines: Sequence[TextLine]) -> list[TextLine]:
         beside = [
             x for x in out
             if x.size < 0.67 * cap.size and cap.box[1] - 0.5 * x.size < x.middle < cap.box[3]
-            and -0.3 * x.size <= x.box[0] - cap.box[2] < 1.5 * x.size
+            and (-0.3 if x.confidence == 1 else -1.2) * x.size <= x.box[0] - cap.box[2] < 1.5 * x.size
         ]
         if len(beside) < 2:
             continue

@@ -124,7 +124,7 @@ def _possible(paragraph: Paragraph, text: str, ratio: float) -> bool:
         return False
     if text.endswith((":", "：")) and ratio < 1.15 and not paragraph.bold:
         return False
-    if text[:1].islower() and ratio < 1.3:
+    if text[:1].islower() and (ratio < 1.3 or lines[0].confidence < 1):
         return False
     if paragraph.listed and not paragraph.listed.values:
         return False
