@@ -74,7 +74,7 @@ def blocks(
     solid = solids(lines, regions, rules, images, picture, body)
     typed = typewritten(lines)
     found = ordered_items(lines, solid, rules, picture.height, body)
-    parts = [part for column in found for part in _parts(column, typed)]
+    parts = [part for column in found for part in _parts(column, typed, regions)]
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
 
 
@@ -146,8 +146,9 @@ def body_size(lines: Sequence[TextLine]) -> float:
     return best
 
 
-def _parts(column: Column, typed: bool) -> list[_Part]:
-    """The parts of one column, from the top."""
+def _parts(column: Column, typed: bool, regions: Sequence[Region]) -> list[_Part]:
+    """The parts of one column, from the top; none goes on from within a region of a title to without."""
+    heads = [region.box for region in regions if region.kind == "title"]
     edges = column.left, column.right, column.width
     pitch = pitch_of([item.row.line for item in column.items if item.row])
     out: list[_Part] = []
@@ -157,8 +158,9 @@ def _parts(column: Column, typed: bool) -> list[_Part]:
             continue
         free = [item.row for item in several if item.row]
         code = listed_rows(free, typed, edges[1])
-        for is_code, run in groupby(zip(free, code, strict=True), key=lambda pair: pair[1]):
-            its = [row for row, _ in run]
+        within = [next((k for k, box in enumerate(heads) if share(row.line.box, box) > 0.6), -1) for row in free]
+        for (is_code, _), run in groupby(zip(free, code, within, strict=True), key=lambda row: row[1:]):
+            its = [row for row, _, _ in run]
             if is_code:
                 found = tuple(row.line for row in its)
                 out.append(_Part("code", union([x.box for x in found]), found, edges, text=listing(its)))

@@ -108,7 +108,7 @@ def _runs(column: Sequence[Row], pitch: float) -> list[list[Row]]:
 
 def _alike(a: TextLine, b: TextLine) -> bool:
     """Whether two lines are of one size; that of recognised ones is known less well."""
-    return abs(a.size - b.size) <= (0.075 if a.confidence == b.confidence == 1 else 0.28) * max(a.size, b.size)
+    return abs(a.size - b.size) <= (0.075 if a.confidence == b.confidence == 1 else 0.17) * max(a.size, b.size)
 
 
 def pitch_of(lines: Sequence[TextLine]) -> float:

@@ -73,7 +73,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     if around.title_above and centred and large < 2 and not bold and not around.prose_below:
         return False  # who wrote it, and when
     alone = short and around.prose_below and not paragraph.listed and _stands_off(around) and text[:1].isupper()
-    weight = large + 1.5 * bold + 1.0 * capital + 1.0 * hinted + 0.8 * numbered + 1.0 * alone
+    weight = large + 1.5 * bold + 1.0 * capital + 1.2 * hinted + 0.8 * numbered + 1.0 * alone
     if weight < 0.8:
         return False
     weight += 0.4 * centred + 0.5 * (around.above is None or around.above > 0.55)
