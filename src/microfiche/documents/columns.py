@@ -6,9 +6,9 @@ the partial order of Breuel ("High Performance Document Layout Analysis", 2003, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 
 import numpy as np
 
@@ -19,17 +19,17 @@ NARROW = 0.1  #: of a gutter's usual width, from which a strip is one
 USUAL = 0.5  #: ems that the usual gutter is wide
 SHEETS = 2.5  #: ems: an empty strip across that is as high parts sheets that stand one below the other
 STRIP = 1.6  #: ems: one that parts groups of short lines
-HEADS = 1.35  #: of the median height: boxes that are higher are heads
 JUTTING = 0.1  #: of the boxes may cross a gutter
 
 
-def columns(boxes: Sequence[Box], gutter: float) -> list[list[int]]:
+def columns(boxes: Sequence[Box], gutter: float, heads: Collection[int] = ()) -> list[list[int]]:
     """The indices of `boxes` in reading order, in pieces: each a column, or a part of the page across all columns.
 
     Columns are read from left to right, each from the top. An empty strip separates two of them, however narrow, as
-    what is read across has been joined before; `gutter` px is how wide one usually is.
+    what is read across has been joined before; `gutter` px is how wide one usually is. Where nothing but some of the
+    boxes numbered in `heads` stands between what is above and what is below, what is above is read first.
     """
-    return _cut(list(range(len(boxes))), _clipped(boxes), gutter)
+    return _Page(_clipped(boxes), gutter, frozenset(heads)).cut(list(range(len(boxes))))
 
 
 def _clipped(boxes: Sequence[Box]) -> Sequence[Box]:
@@ -52,104 +52,113 @@ def _clipped(boxes: Sequence[Box]) -> Sequence[Box]:
     return out
 
 
-def _cut(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    if len(chosen) < 2:
-        return [chosen] if chosen else []
-    sheets = _sheets(chosen, boxes, gutter)
-    if len(sheets) > 1:
-        return [piece for sheet in sheets for piece in _cut(sheet, boxes, gutter)]
-    pieces: list[list[int]] = []
-    run: list[int] = []
-    tall = HEADS * median(boxes[i][3] - boxes[i][1] for i in chosen)
-    # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads of columns.
-    gap = NARROW * gutter
-    widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
-    for band in _divided(chosen, boxes, axis=1, gap=0):
-        its = _united([(boxes[i][0], boxes[i][2]) for i in band], gap)
-        both = _united(widths + its, gap)
-        heads = all(boxes[i][3] - boxes[i][1] > tall for i in band)
-        if run and (heads or (len(both) == 1 and max(len(widths), len(its)) > 1)):
-            pieces += _columns(run, boxes, gutter)
-            run, both = [], its
-        run = run + band
-        widths = both
-    return pieces + _columns(run, boxes, gutter)
+@dataclass(frozen=True)
+class _Page:
+    """What is put in order: boxes, the usual width of a gutter between them, and which of them are heads."""
 
+    boxes: Sequence[Box]
+    gutter: float
+    heads: frozenset[int]
 
-def _united(spans: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
-    """The spans in rising order, those joined between which there is no gap of more than `gap`."""
-    out: list[tuple[float, float]] = []
-    for low, high in sorted(spans):
-        if out and low - out[-1][1] <= gap:
-            out[-1] = (out[-1][0], max(out[-1][1], high))
-        else:
-            out.append((low, high))
-    return out
-
-
-def _columns(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    parts = _parts(run, boxes, gutter)
-    if len(parts) == len(run):
-        return [run]  # one row
-    if len(parts) > 1:
-        sheets = _sheets(run, boxes, gutter)
+    def cut(self, chosen: list[int]) -> list[list[int]]:
+        """`chosen` in reading order, in pieces."""
+        if len(chosen) < 2:
+            return [chosen] if chosen else []
+        sheets = self._sheets(chosen)
         if len(sheets) > 1:
-            return [piece for sheet in sheets for piece in _cut(sheet, boxes, gutter)]
-        return [piece for part in parts for piece in _cut(part, boxes, gutter)]
-    if not _beside(run, boxes):
-        return [run]
-    sides = _around_jutting(run, boxes, gutter)
-    if sides:
-        return [piece for side in sides for piece in _cut(side, boxes, gutter)]
-    return list(_in_order(run, boxes))
+            return [piece for sheet in sheets for piece in self.cut(sheet)]
+        pieces: list[list[int]] = []
+        run: list[int] = []
+        # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads.
+        widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
+        for band in _divided(chosen, self.boxes, axis=1, gap=0):
+            its = self._united([(self.boxes[i][0], self.boxes[i][2]) for i in band])
+            both = self._united(widths + its)
+            if run and (self.heads.issuperset(band) or (len(both) == 1 and max(len(widths), len(its)) > 1)):
+                pieces += self._columns(run)
+                run, both = [], its
+            run = run + band
+            widths = both
+        return pieces + self._columns(run)
 
+    def _united(self, spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        """The spans from left to right, those joined between which there is no gutter."""
+        out: list[tuple[float, float]] = []
+        for low, high in sorted(spans):
+            if out and low - out[-1][1] <= NARROW * self.gutter:
+                out[-1] = (out[-1][0], max(out[-1][1], high))
+            else:
+                out.append((low, high))
+        return out
 
-def _sheets(chosen: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    """`chosen` in groups, one below the other, between which an empty strip across is higher than the gutters in them
-    are wide. Where the columns are no running text, lower strips part them too, if one of the columns ends there."""
-    em = gutter / USUAL
-    bands = _divided(chosen, boxes, axis=1, gap=STRIP * em)
-    if len(bands) < 2:
-        return [chosen]
-    high = SHEETS * em
-    widths = [width for band in bands for width in _widths(band, boxes, gutter)]
-    if widths:
-        sheets = _divided(chosen, boxes, axis=1, gap=max(high, 0.8 * min(widths)))
-        if len(sheets) > 1:
-            return sheets
-    parts = _parts(chosen, boxes, gutter)
-    if len(parts) < 2 or any(_filled(part, boxes) for part in parts):
-        return [chosen]
-    groups: list[list[int]] = [bands[0]]
-    for band in bands[1:]:
-        if any(_ends(part, groups[-1], band) for part in parts):
-            groups.append(band)
-        else:
-            groups[-1] = groups[-1] + band
-    return groups
+    def _columns(self, run: list[int]) -> list[list[int]]:
+        parts = self._parts(run)
+        if len(parts) == len(run):
+            return [run]  # one row
+        if len(parts) > 1:
+            sheets = self._sheets(run)
+            return [piece for part in (sheets if len(sheets) > 1 else parts) for piece in self.cut(part)]
+        if not _beside(run, self.boxes):
+            return [run]
+        sides = self._around_jutting(run)
+        if sides:
+            return [piece for side in sides for piece in self.cut(side)]
+        return list(_in_order(run, self.boxes))
 
+    def _parts(self, run: Sequence[int]) -> list[list[int]]:
+        """`run` in columns."""
+        return _divided(run, self.boxes, axis=0, gap=NARROW * self.gutter)
 
-def _ends(part: Sequence[int], above: Sequence[int], below: Sequence[int]) -> bool:
-    """Whether of what is above and below a strip only one lies in a column."""
-    return set(part).isdisjoint(above) != set(part).isdisjoint(below)
+    def _sheets(self, chosen: list[int]) -> list[list[int]]:
+        """`chosen` in groups, one below the other, between which an empty strip across is higher than the gutters in
+        them are wide. Where the columns are no running text, lower strips part them too, if one of the columns ends
+        there."""
+        em = self.gutter / USUAL
+        bands = _divided(chosen, self.boxes, axis=1, gap=STRIP * em)
+        if len(bands) < 2:
+            return [chosen]
+        widths = [width for band in bands for width in self._widths(band)]
+        if widths:
+            sheets = _divided(chosen, self.boxes, axis=1, gap=max(SHEETS * em, 0.8 * min(widths)))
+            if len(sheets) > 1:
+                return sheets
+        parts = self._parts(chosen)
+        if len(parts) < 2 or any(self._filled(part) for part in parts):
+            return [chosen]
+        groups = [bands[0]]
+        for band in bands[1:]:
+            if any(set(part).isdisjoint(groups[-1]) != set(part).isdisjoint(band) for part in parts):
+                groups.append(band)
+            else:
+                groups[-1] = groups[-1] + band
+        return groups
 
+    def _filled(self, part: Sequence[int]) -> bool:
+        """Whether most of the boxes are about as wide as their column, as lines of running text are."""
+        left, right = min(self.boxes[i][0] for i in part), max(self.boxes[i][2] for i in part)
+        full = sum(self.boxes[i][2] > right - 0.15 * (right - left) for i in part)
+        return len(part) > 3 and full >= 0.5 * len(part)
 
-def _filled(part: Sequence[int], boxes: Sequence[Box]) -> bool:
-    """Whether most of the boxes are about as wide as their column, as lines of running text are."""
-    left, right = min(boxes[i][0] for i in part), max(boxes[i][2] for i in part)
-    return len(part) > 3 and sum(boxes[i][2] > right - 0.15 * (right - left) for i in part) >= 0.5 * len(part)
+    def _widths(self, run: Sequence[int]) -> list[float]:
+        """How wide the gutters in `run` are."""
+        return [
+            min(self.boxes[i][0] for i in right) - max(self.boxes[i][2] for i in left)
+            for left, right in pairwise(self._parts(run))
+        ]
 
-
-def _widths(run: list[int], boxes: Sequence[Box], gutter: float) -> list[float]:
-    return [
-        min(boxes[i][0] for i in right) - max(boxes[i][2] for i in left)
-        for left, right in pairwise(_parts(run, boxes, gutter))
-    ]
-
-
-def _parts(run: Sequence[int], boxes: Sequence[Box], gutter: float) -> list[list[int]]:
-    """`run` in columns."""
-    return _divided(run, boxes, axis=0, gap=NARROW * gutter)
+    def _around_jutting(self, run: list[int]) -> list[list[int]] | None:
+        """`run` in two columns, though a few lines of the left one jut over the gutter; None where there is none."""
+        box = np.array([self.boxes[i] for i in run])
+        best: tuple[int, float] | None = None
+        for x in np.unique(box[:, 0]):  # a column begins where its lines begin
+            at = x - NARROW * self.gutter
+            left, right = box[:, 2] <= at, box[:, 0] >= at
+            crossing = int((~left & ~right).sum())
+            if crossing <= max(1, JUTTING * len(run)) and min(left.sum(), right.sum()) >= max(FEW_LINES, 3 * crossing):
+                best = min(best or (crossing, at), (crossing, at))
+        if best is None:
+            return None
+        return [[i for i in run if (self.boxes[i][0] < best[1]) == first] for first in (True, False)]
 
 
 def _divided(chosen: Sequence[int], boxes: Sequence[Box], axis: int, gap: float) -> list[list[int]]:
@@ -173,25 +182,6 @@ def _beside(run: Sequence[int], boxes: Sequence[Box]) -> bool:
     middle = (box[:, 1] + box[:, 3]) / 2
     level = (box[:, None, 1] < middle) & (middle < box[:, None, 3])  # (n, n): the middle of one within the other
     return bool((level & (box[:, None, 2] <= box[:, 0])).any())
-
-
-def _around_jutting(run: list[int], boxes: Sequence[Box], gutter: float) -> list[list[int]] | None:
-    """`run` in two columns, though a few lines of the left one jut over the gutter; None where there is none."""
-    box = np.array([boxes[i] for i in run])
-    best: tuple[int, float] | None = None
-    for x in np.unique(box[:, 0]):  # a column begins where its lines begin
-        at = x - NARROW * gutter
-        left, right = box[:, 2] <= at, box[:, 0] >= at
-        crossing = int((~left & ~right).sum())
-        if crossing <= max(1, JUTTING * len(run)) and min(left.sum(), right.sum()) >= max(FEW_LINES, 3 * crossing):
-            best = min(best or (crossing, at), (crossing, at))
-    if best is None:
-        return None
-    at = best[1]
-    parts: list[list[int]] = [[], []]
-    for i in run:
-        parts[0 if boxes[i][0] < at else 1].append(i)
-    return parts
 
 
 def _in_order(run: Sequence[int], boxes: Sequence[Box]) -> Iterator[list[int]]:

@@ -8,24 +8,24 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from itertools import groupby
+from statistics import median
 
 from PIL import Image
 
 from microfiche.documents import inline
-from microfiche.documents.boxes import rounded, share, union
-from microfiche.documents.columns import USUAL, columns
+from microfiche.documents.boxes import area, rounded, share, union
 from microfiche.documents.document import Block, Kind
+from microfiche.documents.items import Column, ordered_items
 from microfiche.documents.listings import listed_rows, listing, typewritten
 from microfiche.documents.lists import Marker, list_text
 from microfiche.documents.paragraphs import Paragraph, joined, paragraphs, pitch_of
-from microfiche.documents.rows import Row, divided, letters, rows, with_capitals
-from microfiche.documents.tables import solids, table, with_fractions
+from microfiche.documents.rows import divided, letters, with_capitals
+from microfiche.documents.tables import solids
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.documents.titles import NUMBERED, Surroundings, is_capital, is_title
 from microfiche.page import Box
 
-FORMULA_NUMBER = re.compile(r"^\(\s*\d+(\.\d+)*\s*[a-z]?\)$")
 CAPTION = re.compile(
     r"^(figures?|figs?\.|tables?|tab\.|plate|chart|scheme|photo|listing|algorithm|box|exhibit|abbildung|abb\.|tabelle"
     r"|tableau|figura|fig\.|tabla|tabella|рис\.|рисунок|таблица|图|圖|表|図)\s*([A-Z]?\d+([.\-–]\d+)*[a-z]?|[IVX]+)\s*"
@@ -33,19 +33,15 @@ CAPTION = re.compile(
     re.IGNORECASE,
 )
 NOTE = re.compile(rf"^({inline.RAISED[0]}|[*†‡§¶]|\d{{1,3}}\s|\[\d+\]\s)")
-MARGIN = 0.09  #: of the page's height, in which heads and feet stand
-APART = 0.9  #: ems between a head or a foot and the text, at least
+WORDS = re.compile(r"[^\W\d_]{3,}")
+FUNCTIONS = {"sin", "cos", "tan", "log", "exp", "lim", "max", "min", "det", "mod", "arg", "sup", "inf", "dim", "deg"}
+MATHEMATICS = re.compile(r"[=≠<>≤≥≈∼≡±×÷∑∏∫√∂∇∞∈∉⊂⊆∪∩∀∃→⇒⇔↦Α-Ωα-ω\U0001d400-\U0001d7ff]")
+DISPLAY = 1.5  #: ems that a formula is indented, at least
+FIGURE = (0.006, 0.7)  #: of the page: the area of a figure
+LABEL = 40  #: letters: a line in a figure that is longer is no label
+AROUND = 0.2  #: ems: the empty space at either end of the box that a detector draws around a line
+LONG = 12  #: letters of a line whose width tells the size of its type
 SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
-
-
-@dataclass(frozen=True)
-class _Item:
-    """A row, or a table, figure or formula with the lines in it."""
-
-    box: Box
-    kind: Kind
-    lines: tuple[TextLine, ...]
-    row: Row | None = None
 
 
 @dataclass(frozen=True)
@@ -73,17 +69,67 @@ def blocks(
     Every line is in one of them. Heads and feet are blocks like others, in their place: what they are is seen from all
     pages. `regions` may be empty.
     """
-    lines = divided(with_capitals(lines), regions)
+    lines = divided(with_capitals(_measured(lines)), regions)
     body = body_size(lines)
     solid = solids(lines, regions, rules, images, picture, body)
-    items = _items(lines, solid, rules)
     typed = typewritten(lines)
-    parts: list[_Part] = []
-    for part in _head_text_foot(items, picture.height, body):
-        for column in columns([item.box for item in part], gutter=USUAL * body):
-            chosen = [part[i] for i in column]
-            parts += _parts(chosen, _edges(chosen, items), typed)
+    found = ordered_items(lines, solid, rules, picture.height, body)
+    parts = [part for column in found for part in _parts(column, typed, regions)]
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
+
+
+def _measured(lines: Sequence[TextLine]) -> list[TextLine]:
+    """The lines, those that were recognised with their boxes as wide as their ink, about, and with type no larger than
+    the width of their letters allows: a detector draws boxes that are wider, and now and then much too high."""
+    wide = [(line, (line.box[2] - line.box[0]) / letters(line)) for line in lines if letters(line) >= LONG]
+    usual = median(width / line.size for line, width in wide) if wide else 0.0
+    out = []
+    for line in lines:
+        left, top, right, bottom = line.box
+        if line.confidence < 1 and right - left > line.size:
+            around, size = AROUND * line.size, line.size
+            if letters(line) >= LONG:
+                size = min(size, 1.2 * (right - left) / letters(line) / usual)
+            box = left + around, top + 0.6 * around, right - around, bottom - 0.6 * around
+            line = replace(line, box=box, size=size)
+        out.append(line)
+    return out
+
+
+def needs_regions(
+    lines: Sequence[TextLine], rules: Sequence[Box], images: Sequence[Box], drawings: Sequence[Box]
+) -> bool:
+    """Whether a page with a text layer shows what only a detector of regions finds: formulas that stand alone.
+
+    Its figures are `images` and `figures` of its `drawings`, its tables are known by their `rules` and their rows.
+    """
+    left = min((line.box[0] for line in lines), default=0.0)
+    inside = [box for box in (*images, *drawings) if box[0] < box[2]]
+    return any(
+        _is_formula(inline.unmarked(line.text)) and line.box[0] > left + DISPLAY * line.size and not line.fixed
+        and not any(share(line.box, box) > 0.5 for box in inside)
+        for line in lines
+    )
+
+
+def _is_formula(text: str) -> bool:
+    """Whether a line is signs of mathematics with few words between them."""
+    words = [word for word in WORDS.findall(text) if word not in FUNCTIONS]
+    return len(text) < 80 and len(words) < 2 and len(MATHEMATICS.findall(text)) > 0
+
+
+def figures(drawings: Sequence[Box], lines: Sequence[TextLine], size: tuple[int, int]) -> list[Box]:
+    """Those of a page's `drawings` that are figures: neither signs nor what lies behind or around running text, on a
+    page of `size` px."""
+    page = size[0] * size[1]
+    found = []
+    for box in drawings:
+        inside = [line for line in lines if share(line.box, box) > 0.5]
+        text = sum(area(line.box) for line in inside)
+        prose = sum(letters(line) > LABEL for line in inside)
+        if FIGURE[0] * page < area(box) < FIGURE[1] * page and prose < 3 and text < 0.4 * area(box):
+            found.append(box)
+    return found
 
 
 def body_size(lines: Sequence[TextLine]) -> float:
@@ -100,87 +146,21 @@ def body_size(lines: Sequence[TextLine]) -> float:
     return best
 
 
-def _items(lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box]) -> list[_Item]:
-    """What is put in order: rows of free lines, and solids with the lines in them."""
-    held: list[list[TextLine]] = [[] for _ in solid]
-    free: list[TextLine] = []
-    for line in lines:
-        into = [k for k, (_, box) in enumerate(solid) if share(line.box, box) > 0.5]
-        beside = [
-            k for k, (kind, box) in enumerate(solid)
-            if kind == "formula" and FORMULA_NUMBER.match(line.text) and box[1] < line.middle < box[3]
-        ]
-        if into or beside:
-            held[(into or beside)[0]].append(line)
-        else:
-            free.append(line)
-    items = [_Item(row.line.box, "text", (row.line,), row) for row in rows(free)]
-    for (kind, box), inside in zip(solid, held, strict=True):
-        whole = union([box, *(line.box for line in inside)])
-        items.append(_arranged(_Item(whole, "figure" if kind == "table" and not inside else kind, tuple(inside)), rules))
-    return items
-
-
-def _arranged(item: _Item, rules: Sequence[Box]) -> _Item:
-    """The item with its lines in place: those of a table made into one text, those of a formula put in order."""
-    match item.kind:
-        case "table":
-            text = table(item.lines, rules, item.box)
-            count = sum(len(line.text) for line in item.lines)
-            sure = sum(line.confidence * len(line.text) for line in item.lines) / max(1, count)
-            return replace(item, lines=(TextLine(text, item.box, item.lines[0].size, confidence=sure),))
-        case "formula":
-            return replace(item, lines=tuple(with_fractions(item.lines, rules)))
-        case _:
-            return item
-
-
-def _head_text_foot(items: Sequence[_Item], height: int, body: float) -> list[list[_Item]]:
-    """The items in up to three parts: the row in the upper margin, what is between, and the row in the lower margin."""
-    ordered = sorted(items, key=lambda item: item.box[1] + item.box[3])
-    head, foot = _margin(ordered, height, body, 1), _margin(ordered[::-1], height, body, -1)
-    between = [item for item in ordered if item not in head and item not in foot]
-    return [part for part in (head, between, foot) if part] if between else [list(items)] if items else []
-
-
-def _margin(ordered: Sequence[_Item], height: int, body: float, way: int) -> list[_Item]:
-    """The row that stands alone in the margin from which `ordered` begins, downwards (way 1) or upwards (-1)."""
-    if not ordered or any(item.row is None for item in ordered[:1]):
-        return []
-    first = ordered[0]
-    edge = first.box[3] if way == 1 else height - first.box[1]
-    if edge > MARGIN * height:
-        return []
-    row = [x for x in ordered if x.row and first.box[1] < (x.box[1] + x.box[3]) / 2 < first.box[3]]
-    rest = [x for x in ordered if x not in row]
-    if not rest:
-        return []
-    space = min(x.box[1] for x in rest) - first.box[3] if way == 1 else first.box[1] - max(x.box[3] for x in rest)
-    return row if space > APART * body else []
-
-
-def _edges(column: Sequence[_Item], items: Sequence[_Item]) -> tuple[float, float, float]:
-    """The left and the right edge of a column, and the width that its lines could have before they met others."""
-    left, top, right, bottom = union([item.box for item in column])
-    level = [x.box for x in items if x.box[1] < bottom and top < x.box[3]]
-    start = max((box[2] for box in level if box[2] <= left), default=min(x.box[0] for x in items))
-    end = min((box[0] for box in level if box[0] >= right), default=max(x.box[2] for x in items))
-    return left, right, end - start
-
-
-def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bool) -> list[_Part]:
-    """The parts of one column, from the top."""
-    ordered = _in_rows(column)
-    pitch = pitch_of([item.row.line for item in ordered if item.row])
+def _parts(column: Column, typed: bool, regions: Sequence[Region]) -> list[_Part]:
+    """The parts of one column, from the top; none goes on from within a region of a title to without."""
+    heads = [region.box for region in regions if region.kind == "title"]
+    edges = column.left, column.right, column.width
+    pitch = pitch_of([item.row.line for item in column.items if item.row])
     out: list[_Part] = []
-    for alone, several in groupby(ordered, key=lambda item: item.row is None):
+    for alone, several in groupby(column.items, key=lambda item: item.row is None):
         if alone:
             out += [_Part(item.kind, item.box, item.lines, edges) for item in several]
             continue
         free = [item.row for item in several if item.row]
         code = listed_rows(free, typed, edges[1])
-        for is_code, run in groupby(zip(free, code, strict=True), key=lambda pair: pair[1]):
-            its = [row for row, _ in run]
+        within = [next((k for k, box in enumerate(heads) if share(row.line.box, box) > 0.6), -1) for row in free]
+        for (is_code, _), run in groupby(zip(free, code, within, strict=True), key=lambda row: row[1:]):
+            its = [row for row, _, _ in run]
             if is_code:
                 found = tuple(row.line for row in its)
                 out.append(_Part("code", union([x.box for x in found]), found, edges, text=listing(its)))
@@ -189,18 +169,6 @@ def _parts(column: Sequence[_Item], edges: tuple[float, float, float], typed: bo
                     box = union([x.box for x in paragraph.lines])
                     out.append(_Part("text", box, tuple(paragraph.lines), edges, paragraph))
     return out
-
-
-def _in_rows(column: Sequence[_Item]) -> list[_Item]:
-    """The items from the top down, and within a row from the left."""
-    lines: list[list[_Item]] = []
-    for item in sorted(column, key=lambda item: item.box[1] + item.box[3]):
-        last = lines[-1][-1].box if lines else None
-        if last and abs(last[1] + last[3] - item.box[1] - item.box[3]) < 0.6 * (last[3] - last[1]):
-            lines[-1].append(item)
-        else:
-            lines.append([item])
-    return [item for row in lines for item in sorted(row, key=lambda item: item.box[0])]
 
 
 def _kinds(

@@ -71,7 +71,8 @@ def listing(rows: Sequence[Row]) -> str:
     """The code that rows show, as a fenced block of Markdown."""
     lines = [row.line for row in rows]
     left = min(line.box[0] for line in lines)
-    wide = [(p.box[2] - p.box[0]) / len(unmarked(p.text)) for row in rows for p in row.pieces if len(unmarked(p.text)) > 3]
+    pieces = [(piece.box, len(unmarked(piece.text))) for row in rows for piece in row.pieces]
+    wide = [(box[2] - box[0]) / count for box, count in pieces if count > 3]
     width = median(wide) if wide else 0.6 * lines[0].size
     steps = sorted(b.middle - a.middle for a, b in pairwise(lines))
     pitch = steps[len(steps) // 4] if steps else lines[0].size

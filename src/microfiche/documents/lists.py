@@ -47,7 +47,8 @@ def marker_of(text: str) -> Marker | None:
         parts = levels.split(".")
         return Marker(levels, f"levels {'.'.join(parts[:-1])}", (int(parts[-1]),), match.end())
     if number.isdigit():
-        values, kind = (int(number),), "number"
+        values: tuple[int, ...] = (int(number),)
+        kind = "number"
     else:
         kind = "small" if number.islower() else "large"
         values = (ord(number.lower()) - 96,) if len(number) == 1 else ()
@@ -90,7 +91,7 @@ def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) 
             for k in [i, *(k for k, _ in same)] if k + 1 < len(column)
         ):
             return False  # speech, whose further lines begin further out
-        return bool(same) and not flows or hangs
+        return (bool(same) and not flows) or hangs
     near = [other for _, other in same if any(abs(a - b) == 1 for a in other.values for b in mark.values)]
     if near:
         return not flows or any(k < i for k, other in same if other in near)
@@ -119,21 +120,22 @@ def _hangs(row: Row, after: Row) -> bool:
 
 
 def list_text(items: Sequence[tuple[Marker, float, str]], size: float) -> str:
-    """The Markdown of a list from its items: each one's mark, where it begins (px), and its text as Markdown, of type of
-    `size` px. An item is indented by the text of the one that it belongs to."""
-    levels: list[tuple[float, str, int]] = []  # of the items around this one: where it begins, style, indent of its text
+    """The Markdown of a list from its items: each one's mark, where it begins (px), and its text as Markdown, in type
+    of `size` px. An item is indented as far as the text of the one that it belongs to."""
+    levels: list[tuple[float, int]] = []  # of the items around this one: where each begins, and the indent of its text
     out = []
     for mark, left, text in items:
         while levels and left < levels[-1][0] - SAME * size:
             levels.pop()
         if levels and abs(left - levels[-1][0]) <= SAME * size:
             levels.pop()
-        indent = levels[-1][2] if levels else 0
+        indent = levels[-1][1] if levels else 0
         shown = shown_mark(mark)
-        space = " " * indent
-        lines = text.split("\n")
-        out.append("\n".join([f"{space}{shown} {lines[0]}", *(f"{space}{' ' * (len(shown) + 1)}{x}" for x in lines[1:])]))
-        levels.append((left, mark.style, indent + (2 if shown.startswith("-") else 3)))
+        first, *rest = text.split("\n")
+        out.append(f"{' ' * indent}{shown} {first}")
+        indent += 2 if shown.startswith("-") else 3
+        out += [" " * indent + line for line in rest]
+        levels.append((left, indent))
     return "\n".join(out)
 
 

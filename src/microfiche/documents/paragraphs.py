@@ -108,7 +108,7 @@ def _runs(column: Sequence[Row], pitch: float) -> list[list[Row]]:
 
 def _alike(a: TextLine, b: TextLine) -> bool:
     """Whether two lines are of one size; that of recognised ones is known less well."""
-    return abs(a.size - b.size) <= (0.075 if a.confidence == b.confidence == 1 else 0.28) * max(a.size, b.size)
+    return abs(a.size - b.size) <= (0.075 if a.confidence == b.confidence == 1 else 0.17) * max(a.size, b.size)
 
 
 def pitch_of(lines: Sequence[TextLine]) -> float:
@@ -136,7 +136,8 @@ def _parts(before: Row, row: Row, pitch: float, run: Sequence[Row], even: bool) 
     step = b.middle - a.middle
     if step < 0.4 * b.size:
         return False
-    if step > WIDER * pitch * larger:
+    wider = WIDER if a.confidence == b.confidence == 1 else 1.1 * WIDER
+    if step > wider * pitch * larger:
         return not even or step > 2.9 * larger
     if a.bold == b.bold:
         return False
@@ -203,7 +204,7 @@ class _Run:
         ends = [e for e, mark in zip(self.early, self.marks[1:], strict=True) if mark is None]
         if len(self.rows) < 2 or not ends:
             return False
-        if any(len(row.pieces) > 1 for row in self.rows) or self.ranged:
+        if sum(len(row.pieces) > 1 for row in self.rows) >= 0.3 * len(self.rows) or self.ranged:
             return True
         rights = [line.box[2] for line in self.lines[:-1]]
         if any(line.text.endswith("\u00ad") for line in self.lines[:-1]) or (
@@ -221,7 +222,8 @@ class _Run:
             return False
         if mark:
             return False
-        if len(b.pieces) > 1 and (len(a.pieces) > 1 or self.early[i - 1]):
+        out = self._start(b.line.box) < self._start(a.line.box) - self.size
+        if len(b.pieces) > 1 and (len(a.pieces) > 1 or self.early[i - 1] or out):
             return True
         return (verse and (self.early[i - 1] or self.ranged)) or LEADER.search(a.line.text) is not None
 
@@ -240,7 +242,7 @@ class _Run:
             first = self._start(rows[0].line.box)
             if start > first + 0.3 * self.size:
                 return self.early[i - 1] and start < self._start(rows[-1].line.box) - 0.5 * self.size
-            return self.early[i - 1] or len(rows) > 1 and self._start(rows[-1].line.box) > start + 0.5 * self.size
+            return self.early[i - 1] or (len(rows) > 1 and self._start(rows[-1].line.box) > start + 0.5 * self.size)
         if self.early[i - 1] and (HEAD.match(b.line.text) or (len(rows) == 1 and HEAD.match(a.line.text))):
             return True
         ended = a.line.text.rstrip(CLOSING).endswith(ENDS)

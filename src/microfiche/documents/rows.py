@@ -30,8 +30,8 @@ VALUE = re.compile(r"[\d£$€¥%]")
 CAP = re.compile(r"^[\"'“„«‘]?[^\W\d_]$")  #: a letter at the beginning of a chapter, over several lines
 WORD = re.compile(r"\w+")
 ONSET = re.compile(r"([bcdfghjklmnprstvwyz]|[bcfgps]l|[bcdfgpt]r|[cstpw]h|s[cklmnpqtw]|tw|qu)[aeiouy]")
-BEGIN_A = set("about above again ahead along alone also among amid apart around aside away america asia".split())
-AFTER_I = set("am was have had do did will would can could must may never first once always know remember saw went".split())
+BEGIN_A = re.compile(r"a(bout|bove|gain|head|long|lone|lso|mid|mong|part|round|side|way|merica|sia)$")
+AFTER_I = re.compile(r"(am|was|have|had|do|did|will|would|can|could|must|may|never|first|once|always|know|saw|went)$")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def rows(lines: Sequence[TextLine]) -> list[Row]:
 
 
 def _chains(placed: Sequence[TextLine], test: Callable[[_Gap], bool]) -> list[list[TextLine]]:
-    """The lines, from the top, in groups: what stands beside each other in a row where the gap between passes `test`."""
+    """The lines, from the top, in groups of those between which, in one row, the gap passes `test`."""
     after: dict[int, TextLine] = {}
     known: set[int] = set()
     beside = _neighbours(placed)
@@ -146,8 +146,10 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
                 continue
             if abs(line.middle - end) > BLANK * max(line.size, a.size):
                 break
-            left, right, free = line.box[0], line.box[2], 0.1 * line.size
-            before, behind = right <= high - free, left >= low + free
+            left, right = line.box[0], line.box[2]
+            middle, slack = (low + high) / 2, (0.35 if line.confidence < 1 else 0.0) * line.size
+            before = right <= max(high - 0.1 * line.size, middle + slack)
+            behind = left >= min(low + 0.1 * line.size, middle - slack)
             if not before and not behind:
                 gap.ends += [line] * (abs(line.size - a.size) < 0.2 * a.size)
                 break
@@ -162,9 +164,9 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
             ):
                 continue  # in another column
             widths[side] = [min(widths[side][0], left), max(widths[side][1], right)]
-            if side == 0:
+            if side == 0 and right < high:
                 low = max(low, right)
-            else:
+            elif side == 1 and left > low:
                 high = min(high, left)
             (gap.right if side else gap.left).append(line)
             end = line.middle
@@ -178,7 +180,10 @@ def _gap(start: int, placed: Sequence[TextLine], beside: Mapping[int, TextLine])
 def _river(gap: _Gap) -> bool:
     """Whether a gap is no more than wide spaces within justified lines, as lines above and below cross it."""
     size, tall = gap.left[0].size, max(_levels(gap.left), _levels(gap.right))
-    widest = max(y.box[0] - x.box[2] for x, y in gap.pairs)
+    spaces = [y.box[0] - x.box[2] for x, y in gap.pairs]
+    widest = max(spaces)
+    if min(spaces) < 0.1 * size:
+        return False  # recognised lines of two columns
     if not gap.ends or widest > 3 * WIDEST_SPACE * size:
         return False
     if tall == 1 and widest < WIDEST_SPACE * size:
@@ -203,7 +208,7 @@ def _together(gap: _Gap) -> bool:
         (a, b), *_ = pairs
         heads = all(gap.others) and not _value(b.text)  # each of what stands below it
         return not heads and max(a.size, b.size) < 1.25 * min(a.size, b.size)
-    if len(pairs) < 0.75 * min(len(left), len(right)) or (_prose(left) and _prose(right)):
+    if not left or not right or len(pairs) < 0.75 * min(len(left), len(right)) or (_prose(left) and _prose(right)):
         return False
 
     if all(line.fixed for line in (*left, *right)):
@@ -231,7 +236,11 @@ def _together(gap: _Gap) -> bool:
 
 def _level(lines: Sequence[TextLine], others: Sequence[TextLine]) -> list[TextLine]:
     """The lines beside which any of the others stands, wholly or in part."""
-    return [x for x in lines if any(y.box[1] < x.box[3] - 0.2 * x.size and x.box[1] + 0.2 * x.size < y.box[3] for y in others)]
+    spans = [(y.box[1], y.box[3]) for y in others]
+    return [
+        x for x in lines
+        if any(top < x.box[3] - 0.2 * x.size and x.box[1] + 0.2 * x.size < bottom for top, bottom in spans)
+    ]
 
 
 def _begins(line: TextLine, column: Sequence[TextLine]) -> bool:
@@ -280,7 +289,7 @@ def with_capitals(lines: Sequence[TextLine]) -> list[TextLine]:
         beside = [
             x for x in out
             if x.size < 0.67 * cap.size and cap.box[1] - 0.5 * x.size < x.middle < cap.box[3]
-            and -0.3 * x.size <= x.box[0] - cap.box[2] < 1.5 * x.size
+            and (-0.3 if x.confidence == 1 else -1.2) * x.size <= x.box[0] - cap.box[2] < 1.5 * x.size
         ]
         if len(beside) < 2:
             continue
@@ -301,7 +310,9 @@ def _word_alone(letter: str, rest: str, words: Mapping[str, int]) -> bool:
         return False
     if words[rest] > 1:
         return True
-    return rest in AFTER_I if letter == "I" else letter == "A" and bool(ONSET.match(rest)) and f"a{rest}" not in BEGIN_A
+    if letter == "I":
+        return AFTER_I.match(rest) is not None
+    return letter == "A" and ONSET.match(rest) is not None and not BEGIN_A.match(f"a{rest}")
 
 
 def divided(lines: Sequence[TextLine], regions: Sequence[Region]) -> list[TextLine]:

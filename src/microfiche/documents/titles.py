@@ -37,8 +37,8 @@ ADDRESS = re.compile(r"@|https?:|www\.|\+\d")
 class Surroundings:
     """What a paragraph is weighed against: the type of running text on the page (its `size` in px, whether it is `bold`
     or `capital`), the `column` from left to right, the space `above` and `below` in ems of its own type (None at an end
-    of the column), whether the neighbours are of the same type, whether running text follows, and whether a title of larger
-    type precedes."""
+    of the column), whether the neighbours are of the same type, whether running text follows, and whether a title of
+    larger type precedes."""
 
     size: float
     bold: bool
@@ -65,7 +65,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     capital = is_capital(text) and not around.capital
     numbered = HEAD.match(text) is not None or (NUMBERED.match(text) is not None and around.prose_below)
     hinted = any(r.kind == "title" and share(_box(lines), r.box) > 0.5 for r in regions)
-    left, top, right, bottom = _box(lines)
+    left, _, right, _ = _box(lines)
     width = around.column[1] - around.column[0]
     before, after = left - around.column[0], around.column[1] - right
     centred = min(before, after) > 0.12 * width and abs(before - after) < 0.1 * width
@@ -73,7 +73,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     if around.title_above and centred and large < 2 and not bold and not around.prose_below:
         return False  # who wrote it, and when
     alone = short and around.prose_below and not paragraph.listed and _stands_off(around) and text[:1].isupper()
-    weight = large + 1.5 * bold + 1.0 * capital + 1.0 * hinted + 0.8 * numbered + 1.0 * alone
+    weight = large + 1.5 * bold + 1.0 * capital + 1.2 * hinted + 0.8 * numbered + 1.0 * alone
     if weight < 0.8:
         return False
     weight += 0.4 * centred + 0.5 * (around.above is None or around.above > 0.55)
@@ -124,7 +124,7 @@ def _possible(paragraph: Paragraph, text: str, ratio: float) -> bool:
         return False
     if text.endswith((":", "：")) and ratio < 1.15 and not paragraph.bold:
         return False
-    if text[:1].islower() and ratio < 1.3:
+    if text[:1].islower() and (ratio < 1.3 or lines[0].confidence < 1):
         return False
     if paragraph.listed and not paragraph.listed.values:
         return False
