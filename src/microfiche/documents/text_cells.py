@@ -14,6 +14,7 @@ from statistics import median
 from microfiche.documents.boxes import union
 from microfiche.documents.grid import Cell, Drawn, cell_text, drawn_cells, place, positions, spread
 from microfiche.documents.text_grid import (
+    CLOSE,
     LEADERS,
     cell_columns,
     column_borders,
@@ -58,6 +59,7 @@ def mended(
     """The borders of a grid's columns and rows and its rules, with those that its text shows to be missing, as rules
     are that a scanner lost: where values stand side by side or over one another in what would be one cell."""
     rules, columns, rows = list(rules), list(columns), list(rows)
+    recognised = any(x.confidence < 1 for x in lines)  # the rules of a text layer are known
     cells = drawn_cells(lines, rules, columns, rows)
     for left, right in pairwise(list(columns)):
         inside = [x for x in lines if left <= (x.box[0] + x.box[2]) / 2 < right]
@@ -76,9 +78,12 @@ def mended(
         band = [cell for cell in cells if cell.row == number and cell.down == 1 and cell.lines]
         apart = continued_rows(text_rows([x for cell in band for x in cell.lines]), columns)
         for above, below in pairwise(apart):
-            border = (max(x.middle for x in above) + min(x.middle for x in below)) / 2
+            low, high = max(x.middle for x in above), min(x.middle for x in below)
+            border = (low + high) / 2
             stacked = [cell for cell in band if _on_both_sides(cell, border)]
-            if sum(any(is_value(x.text) for x in cell.lines) for cell in stacked) >= 2:
+            far = high - low > CLOSE * below[0].size
+            values = [cell for cell in stacked if any(is_value(x.text) for x in cell.lines)]
+            if (recognised or len(apart) > 2) and sum(far or not _wraps(cell, border) for cell in values) >= 2:
                 rows.append(border)
                 rules += [(cell.box[0], border, cell.box[2], border) for cell in stacked]
     rows = sorted(rows)
@@ -94,6 +99,12 @@ def mended(
     return columns, rows, rules
 
 
+def _wraps(cell: Drawn, border: float) -> bool:
+    """Whether the line above `border` fills its cell, so that what is below it may be its rest."""
+    line = max((x for x in cell.lines if x.middle < border), key=lambda x: x.middle)
+    return line.box[2] - line.box[0] > 0.75 * (cell.box[2] - cell.box[0])
+
+
 def _on_both_sides(cell: Drawn, border: float) -> bool:
     return {x.middle < border for x in cell.lines} == {True, False}
 
@@ -107,7 +118,8 @@ def _between(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> li
         (line,) = row
         first, last = cell_columns(line, columns)
         up, down = line.middle - above[0].middle, below[0].middle - line.middle
-        near = 0.8 * line.size < min(up, down) and max(up, down) < 1.4 * line.size and abs(up - down) < 0.35 * max(up, down)
+        most = max(up, down)
+        near = 0.68 * line.size < min(up, down) and most < 1.4 * line.size and abs(up - down) < 0.35 * most
         others = {k for x in (*above, *below) for k in cell_columns(x, columns)}
         if near and first == last and first not in others and len(below) > 1:
             found.append(line)

@@ -267,7 +267,7 @@ def _text(lines: Sequence[TextLine]) -> str:
 
 def _line_step(steps: Sequence[float]) -> float | None:
     """The largest step, in ems, that is one from line to line within a cell, where steps are of two kinds."""
-    known = sorted(s for s in steps if s > 0.3)
+    known = sorted(s for s in steps if s > 0.9)
     best, at = 1.13, None
     for a, b in pairwise(known):
         if a < CLOSE and b / a > best:
@@ -281,7 +281,7 @@ def _carries_on(
     """Whether a row of text carries on the cells of the row above it."""
     if step > CLOSE or not above or not below:
         return False
-    if step < 0.75 and not set(above) & set(below):
+    if step < 0.68 and not set(above) & set(below):
         return True  # a cell that stands midway between the lines of another
     score, flows = 0.0, 0
     for k in below:
