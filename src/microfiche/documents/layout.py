@@ -47,9 +47,9 @@ def blocks(
 ) -> list[Block]:
     """The blocks of a page that looks like `picture` and on which `lines` stand."""
     lines = _whole_rows(_divided(lines, regions), regions)
-    body = _body_size(lines)
+    body, size = _body_size(lines), picture.size
     solid = solids(lines, regions, rules, images, picture, body)
-    items = _items(lines, solid, regions, rules, picture, body)
+    items = _items(lines, solid, regions, rules, size, body)
     furniture = [_block([item], body) for item in items if item.kind in FURNITURE]
     main = [item for item in items if item.kind not in FURNITURE]
     out: list[Block] = []
@@ -117,7 +117,7 @@ def _items(
     solid: Sequence[tuple[Kind, Box]],
     regions: Sequence[Region],
     rules: Sequence[Box],
-    picture: Image.Image,
+    size: tuple[int, int],
     body: float,
 ) -> list[_Item]:
     held: list[list[TextLine]] = [[] for _ in solid]
@@ -131,20 +131,20 @@ def _items(
         if into or beside:
             held[(into or beside)[0]].append(line)
         else:
-            items.append(_Item(line.box, _kind(line, regions, solid, picture.size, body), (line,)))
+            items.append(_Item(line.box, _kind(line, regions, solid, size, body), (line,)))
     for (kind, box), inside in zip(solid, held, strict=True):
         around = union([box, *(line.box for line in inside)])
         if kind == "table" and not inside:
             kind = "figure"
         items.append(_Item(around, kind, tuple(inside)))
-    return [_arranged(item, rules, picture) for item in items]
+    return [_arranged(item, rules) for item in items]
 
 
-def _arranged(item: _Item, rules: Sequence[Box], picture: Image.Image) -> _Item:
+def _arranged(item: _Item, rules: Sequence[Box]) -> _Item:
     """The item with its lines in place: those of a table made into one text, those of a formula put in order."""
     match item.kind:
         case "table":
-            text = table(item.lines, rules, item.box, picture)
+            text = table(item.lines, rules, item.box)
             whole = TextLine(text, item.box, item.lines[0].size, confidence=_confidence(item.lines))
             return replace(item, lines=(whole,))
         case "formula":
