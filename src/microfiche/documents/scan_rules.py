@@ -1,7 +1,6 @@
 """The rules in a picture of a page: level and upright thin lines, as a scanner sees them.
 
-Rules may be broken, grey, up to a degree off the level, or the edges of dark and coloured bands. Letters and drawings are
-none. It knows nothing of tables.
+Rules may be broken, grey, or up to a degree off the level. Letters are none. It knows nothing of tables.
 """
 
 from __future__ import annotations
@@ -68,7 +67,7 @@ def _level(grey: NDArray[np.uint8]) -> list[tuple[float, float, float]]:
     thick = cv2.dilate(dark, np.ones((3, 1), np.uint8))
     bridged = cv2.morphologyEx(thick, cv2.MORPH_CLOSE, np.ones((1, BREAK), np.uint8))
     long = cv2.morphologyEx(bridged, cv2.MORPH_OPEN, np.ones((1, SHORT), np.uint8))
-    count, labels, stats, centres = cv2.connectedComponentsWithStats(long, connectivity=8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(long, connectivity=8)
     near = cv2.blur(hat, (5, 1))
     out = []
     for k in range(1, count):
@@ -90,7 +89,8 @@ def _level(grey: NDArray[np.uint8]) -> list[tuple[float, float, float]]:
             runs = runs[1:]
         while len(runs) > 1 and runs[-1][1] - runs[-1][0] < SHORT:
             runs = runs[:-1]
-        out.append((float(x + runs[0][0]), float(np.median(at[runs[0][0] : runs[-1][1] + 2])), float(x + runs[-1][1] + 2)))
+        first, after = runs[0][0], runs[-1][1] + 2
+        out.append((float(x + first), float(np.median(at[first:after])), float(x + after)))
     return out
 
 

@@ -20,6 +20,7 @@ from microfiche.documents.aligned import aligned, barred
 from microfiche.documents.boxes import area, share, share_of_smaller, union, within
 from microfiche.documents.document import Kind
 from microfiche.documents.grid import (
+    JOIN,
     MOST,
     THIN,
     Cell,
@@ -76,6 +77,7 @@ def _tables(
     picture: Image.Image,
 ) -> list[Box]:
     """The boxes of a page's tables: grids, then what stands between level rules, then what is in line, then regions."""
+    rules = [r for r in merged(rules) if not _of_letters(r, lines)] if len(rules) <= 4 * MOST else []
     found = [box for box in ruled(rules) if _holds_a_table(_within(lines, box), box, rules)]
     free = [x for x in lines if not any(share(x.box, box) > 0.5 for box in [*found, *figures])]
     for box in barred(free, rules):
@@ -209,8 +211,7 @@ def table(
         r for r in merged([r for r in rules if within(r, box, 8)])
         if (r[3] - r[1] >= 0.9 * size if r[0] == r[2] else r[2] - r[0] >= 1.5 * size)
     ]
-    if len(inside) > MOST:
-        inside = []
+    inside = [r for r in inside if not _of_letters(r, lines)] if len(inside) <= MOST else []
     columns, rows = _drawn_borders(lines, inside, box, size)
     if len(columns) >= 3 and len(rows) >= 3:
         uprights = [r for r in inside if r[0] == r[2]]
@@ -223,6 +224,18 @@ def table(
     return table_text(*text_cells(lines, inside, columns, box))
 
 
+def _of_letters(rule: Box, lines: Sequence[TextLine]) -> bool:
+    """Whether what was taken for a rule is for the most part in lines of text: strokes of letters, or leaders."""
+    covered = 0.0
+    for line in lines:
+        left, top, right, bottom = line.box
+        if rule[0] == rule[2] and left + 0.2 * line.size < rule[0] < right - 0.2 * line.size:
+            covered += max(0.0, min(rule[3], bottom) - max(rule[1], top))
+        elif rule[1] == rule[3] and top + 0.15 * (bottom - top) < rule[1] < top + 0.85 * (bottom - top):
+            covered += max(0.0, min(rule[2], right) - max(rule[0], left))
+    return covered > 0.5 * (rule[2] - rule[0] + rule[3] - rule[1])
+
+
 def _over(line: TextLine, uprights: Sequence[Box]) -> list[float]:
     return sorted(r[0] for r in uprights if r[1] < line.middle < r[3])
 
@@ -233,6 +246,9 @@ def _drawn_borders(
     """The borders of columns and of rows that rules draw; a side that is open is closed where its rules or its text
     end."""
     uprights, levels = ([r for r in rules if r[axis] == r[axis + 2]] for axis in (0, 1))
+    tall = [sum(r[3] - r[1] for r in uprights if abs(r[0] - x) <= JOIN) for x in positions(uprights, 0)]
+    if max(tall, default=0.0) < 0.5 * (box[3] - box[1]):
+        uprights = []
     around = union(line.box for line in lines)
     out = []
     for axis, across, along in ((0, uprights, levels), (1, levels, uprights)):

@@ -12,8 +12,9 @@ from itertools import pairwise
 from statistics import median
 
 from microfiche.documents.boxes import union
-from microfiche.documents.grid import Cell, cell_text, drawn_cells, place, positions, spread
+from microfiche.documents.grid import Cell, Drawn, cell_text, drawn_cells, place, positions, spread
 from microfiche.documents.text_grid import (
+    CLOSE,
     LEADERS,
     cell_columns,
     column_borders,
@@ -26,6 +27,7 @@ from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
 LONG = 0.6  #: of a table's width, from which a level rule parts rows
+FAR = 1.9  #: ems from one line to the next, from which they are not of one cell if a border passes
 HEADS = 3  #: rows of a head, at most
 
 
@@ -57,36 +59,54 @@ def mended(
     """The borders of a grid's columns and rows and its rules, with those that its text shows to be missing, as rules
     are that a scanner lost: where values stand side by side or over one another in what would be one cell."""
     rules, columns, rows = list(rules), list(columns), list(rows)
+    recognised = any(x.confidence < 1 for x in lines)  # the rules of a text layer are known
     cells = drawn_cells(lines, rules, columns, rows)
     for left, right in pairwise(list(columns)):
         inside = [x for x in lines if left <= (x.box[0] + x.box[2]) / 2 < right]
         several = [row for row in text_rows(inside) if len(row) > 1]
-        if len(several) < 2 or len(several) < 0.5 * len(text_rows(inside)):
-            continue
-        for border in column_borders(inside, (left, rows[0], right, rows[-1]))[1:-1]:
-            columns.append(border)
-            for cell in cells:
-                beside = [x for x in cell.lines if not x.box[0] < border < x.box[2]]
-                if len(beside) == len(cell.lines) and len({x.box[0] < border for x in beside}) == 2:
-                    rules.append((border, cell.box[1], border, cell.box[3]))
+        if len(several) >= 2 and len(several) >= 0.5 * len(text_rows(inside)):
+            columns += column_borders(inside, (left, rows[0], right, rows[-1]))[1:-1]
     columns = sorted(columns)
+    for border in columns[1:-1]:
+        for cell in cells:
+            sides = {x.box[0] < border for x in cell.lines}
+            crossed = any(x.box[0] + 0.3 * x.size < border < x.box[2] - 0.3 * x.size for x in cell.lines)
+            if len(sides) == 2 and not crossed:
+                rules.append((border, cell.box[1], border, cell.box[3]))
     cells = drawn_cells(lines, rules, columns, rows)
     for number in range(len(rows) - 1):
         band = [cell for cell in cells if cell.row == number and cell.down == 1 and cell.lines]
         apart = continued_rows(text_rows([x for cell in band for x in cell.lines]), columns)
         for above, below in pairwise(apart):
-            border = (max(x.middle for x in above) + min(x.middle for x in below)) / 2
-            stacked = [
-                cell for cell in band
-                if {x.middle < border for x in cell.lines} == {True, False} and any(is_value(x.text) for x in cell.lines)
-            ]
-            if len(stacked) >= 2:
+            low, high = max(x.middle for x in above), min(x.middle for x in below)
+            border = (low + high) / 2
+            stacked = [cell for cell in band if _on_both_sides(cell, border)]
+            far = high - low > CLOSE * below[0].size
+            values = [cell for cell in stacked if any(is_value(x.text) for x in cell.lines)]
+            if (recognised or len(apart) > 2) and sum(far or not _wraps(cell, border) for cell in values) >= 2:
                 rows.append(border)
-                rules += [
-                    (cell.box[0], border, cell.box[2], border) for cell in band
-                    if {x.middle < border for x in cell.lines} == {True, False}
-                ]
-    return columns, sorted(rows), rules
+                rules += [(cell.box[0], border, cell.box[2], border) for cell in stacked]
+    rows = sorted(rows)
+    for cell in drawn_cells(lines, rules, columns, rows):
+        within = rows[cell.row + 1 : cell.row + cell.down]
+        for upper, lower in pairwise(sorted(cell.lines, key=lambda x: x.middle)):
+            between = [y for y in within if upper.middle < y < lower.middle]
+            far = lower.middle - upper.middle > FAR * lower.size or (is_value(upper.text) and is_value(lower.text))
+            if between and far:
+                middle = (upper.middle + lower.middle) / 2
+                border = min(between, key=lambda y: abs(y - middle))
+                rules.append((cell.box[0], border, cell.box[2], border))
+    return columns, rows, rules
+
+
+def _wraps(cell: Drawn, border: float) -> bool:
+    """Whether the line above `border` fills its cell, so that what is below it may be its rest."""
+    line = max((x for x in cell.lines if x.middle < border), key=lambda x: x.middle)
+    return line.box[2] - line.box[0] > 0.75 * (cell.box[2] - cell.box[0])
+
+
+def _on_both_sides(cell: Drawn, border: float) -> bool:
+    return {x.middle < border for x in cell.lines} == {True, False}
 
 
 def _between(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> list[TextLine]:
@@ -98,7 +118,8 @@ def _between(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> li
         (line,) = row
         first, last = cell_columns(line, columns)
         up, down = line.middle - above[0].middle, below[0].middle - line.middle
-        near = 0.8 * line.size < min(up, down) and max(up, down) < 1.4 * line.size and abs(up - down) < 0.35 * max(up, down)
+        most = max(up, down)
+        near = 0.68 * line.size < min(up, down) and most < 1.4 * line.size and abs(up - down) < 0.35 * most
         others = {k for x in (*above, *below) for k in cell_columns(x, columns)}
         if near and first == last and first not in others and len(below) > 1:
             found.append(line)
@@ -169,9 +190,13 @@ def _headed(
             if -0.4 < (r[1] - foot) / max(1.0, rows[number][0].size) < 1.0 and r[2] - r[0] < LONG * (box[2] - box[0])
         ]
         taken = {k for c in own for k in range(c.column, c.column + c.across)}
-        if number + 1 < head and (equal := _equal_parts(own, sorted(next_row), extents, rows[number], columns)):
-            out = [c for c in out if c.row != number] + equal
-            continue
+        if number + 1 < head:
+            below = sorted(next_row)
+            equal = _equal_parts(own, below, extents, rows[number], columns) or _equal_parts(
+                own, below[1:], extents, rows[number], columns)
+            if equal:
+                out = [c for c in out if c.row != number] + equal
+                continue
         for cell in own:
             here = set(range(cell.column, cell.column + cell.across))
             held = [x for x in rows[number] if place((x.box[0] + x.box[2]) / 2, columns) in here]
@@ -195,7 +220,7 @@ def _equal_parts(
     """The headings of a row with the columns below them shared out evenly, where each then stands over its own; nothing
     where that is not so."""
     over = [c for c in own if c.column in below]
-    if not over or len(below) % len(over) or below[-1] - below[0] + 1 != len(below):
+    if not over or any(c.across > 1 for c in over) or len(below) % len(over) or below[-1] - below[0] + 1 != len(below):
         return []
     each = len(below) // len(over)
     out = [c for c in own if c not in over]

@@ -131,7 +131,10 @@ def column_borders(lines: Sequence[TextLine], box: Box) -> list[float]:
     """Borders between columns, with the edges of `box`: strips that no line crosses but few, and those that go over
     several pieces of other rows, as a heading over columns does."""
     rows = text_rows(lines)
-    pieces = [line for row in rows for line in row if not _over_several(line, rows)]
+    usual = median(len(row) for row in rows)
+    head = next((k for k, row in enumerate(rows) if len(row) >= usual), 0)
+    body = rows[head:] if len(rows) - head >= 3 else rows
+    pieces = [line for row in body for line in row if not _over_several(line, rows)]
     if not pieces:
         return [box[0], box[2]]
     allowed = len(rows) // 7
@@ -246,12 +249,15 @@ def continued_rows(
         if sum(is_value(_text(h[k])) for h in held if k in h) > 0.6 * sum(k in h for h in held)
     }
     out = [list(rows[0])] if rows else []
+    above = dict(held[0]) if rows else {}
     for i in range(1, len(rows)):
         cut = any(middles[i - 1] < y < middles[i] for y in cuts)
-        if not cut and _carries_on(held[i - 1], held[i], right, values, steps[i - 1], small):
+        if not cut and _carries_on(above, held[i], right, values, steps[i - 1], small):
             out[-1] += rows[i]
+            above = {k: [*above.get(k, []), *held[i].get(k, [])] for k in {*above, *held[i]}}
         else:
             out.append(list(rows[i]))
+            above = dict(held[i])
     return out
 
 
@@ -261,7 +267,7 @@ def _text(lines: Sequence[TextLine]) -> str:
 
 def _line_step(steps: Sequence[float]) -> float | None:
     """The largest step, in ems, that is one from line to line within a cell, where steps are of two kinds."""
-    known = sorted(s for s in steps if s > 0.3)
+    known = sorted(s for s in steps if s > 0.9)
     best, at = 1.13, None
     for a, b in pairwise(known):
         if a < CLOSE and b / a > best:
@@ -275,7 +281,7 @@ def _carries_on(
     """Whether a row of text carries on the cells of the row above it."""
     if step > CLOSE or not above or not below:
         return False
-    if step < 0.75 and not set(above) & set(below):
+    if step < 0.68 and not set(above) & set(below):
         return True  # a cell that stands midway between the lines of another
     score, flows = 0.0, 0
     for k in below:
