@@ -114,7 +114,7 @@ def put_together(pages: Sequence[PageRead]) -> list[PageRead]:
 def _with_rest(
     block: Block, other: Block | None, words: Mapping[str, int], same_page: bool
 ) -> tuple[Block, Block | None]:
-    """A block that ends with U+00AD and the one in which its last word goes on, if there is one, with the word whole."""
+    """A block that ends with U+00AD, with its last word whole, and the one in which that goes on, if there is one."""
     text = block.text.rstrip().rstrip(SHY)
     rest = REST.match(other.text) if other else None
     if other is None or rest is None or not rest[0][0].islower():
