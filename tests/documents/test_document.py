@@ -70,6 +70,11 @@ def test_what_only_a_name_can_follow_goes_on_with_a_name() -> None:
     assert "\n\n" in document([block("text", "Made by the")], [block("text", "Danube.")]).markdown()
 
 
+def test_a_paragraph_that_ends_with_an_article_goes_on_right_below() -> None:
+    first = "The long road, which leads past the old mill and along the river, comes at last to the"
+    assert document([block("text", first, 10), block("text", "old town.", 20)]).markdown() == f"{first} old town.\n"
+
+
 def test_chinese_goes_on_without_a_space_and_items_of_a_list_go_on() -> None:
     assert (
         document([block("text", "微缩胶片把")], [block("text", "文字存成图像。")]).markdown()

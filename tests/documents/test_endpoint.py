@@ -188,7 +188,8 @@ def test_a_looping_page_is_cut_and_marked(server: Server) -> None:
 def test_another_models_output_is_kept_as_text(server: Server) -> None:
     server.answers = [says("# A title\n\nSome *Markdown*.")]
     (page,) = EndpointEngine(server.url).read([sheet()])
-    assert [b.text for b in page.blocks] == ["# A title", "Some *Markdown*."] and page.status == "ok"
+    found = [(b.kind, b.level, b.text) for b in page.blocks]
+    assert found == [("title", 1, "A title"), ("text", None, "Some *Markdown*.")] and page.status == "ok"
 
 
 def test_tasks_are_the_official_prompts(server: Server) -> None:

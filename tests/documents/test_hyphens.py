@@ -90,6 +90,12 @@ def test_a_word_goes_on_in_the_next_column_or_on_the_next_page() -> None:
     assert document([("text", "muse\u00ad")], [("text", "um")]).markdown() == "museum\n"
 
 
+def test_a_paragraph_that_was_parted_within_a_word_is_one_again() -> None:
+    found = document([("text", "a well\u00ad"), ("text", "known self\u00ad"), ("text", "adjusting device.")])
+    (block,) = found.pages[0].blocks
+    assert (block.text, block.box) == ("a well-known self-adjusting device.", (10, 10, 90, 24))
+
+
 def test_a_hyphen_after_which_nothing_goes_on_stays() -> None:
     assert document([("text", "pre\u00ad"), ("title", "A title"), ("text", "war")]).pages[0].blocks[0].text == "pre-"
     assert document([("text", "the Franco\u00ad")], [("text", "Prussian war")]).pages[0].blocks[0].text == "the Franco-"

@@ -186,7 +186,7 @@ def test_marks_are_written() -> None:
     assert inline.unmarked(text) == "106 H2O, 40 euros 55\nnext"
     assert inline.markdown(f"a{marked('(b)', STRUCK)}c") == "a<del>(b)</del>c"
     assert inline.markdown(linked("the [manual]", "https://a.b/c d(e)")) == (
-        "[the \\[manual\\]](<https://a.b/c%20d%28e%29>)"
+        "[the \\[manual\\]](https://a.b/c%20d%28e%29)"
     )
     assert inline.html(linked("a", 'https://b.c/"x')) == '<a href="https://b.c/%22x">a</a>'
 

@@ -27,8 +27,9 @@ CJK = re.compile(r"[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]")
 FURNITURE = ("header", "footer", "hidden")  #: kinds that stand in the JSON and not in the Markdown
 ITEM = re.compile(r"(\s*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ x]\][ \t]+)?)(.*)")
 ENDED = re.compile(r"[.!?:;。！？：；…][\"'”’»)\]）」』*_]*(?:</?su[pb]>|[\d,*])*$")
-UNENDED = re.compile(
-    r"(?:,|\b(?:the|an?|of|and|or|in|to|for|with|by|at|from|on|as|is|are|was|were|that|which|their|its|der|die|das|und"
+LINE = 60  #: characters of a paragraph that is more than a label
+LINKING = re.compile(
+    r"(?:\b(?:the|an?|of|and|or|in|to|for|with|by|at|from|on|as|is|are|was|were|that|which|their|its|der|die|das|und"
     r"|oder|von|mit|ein|eine|den|dem|des|zu|im|le|la|les|de|du|et|ou|un|une|el|los|las|del|y|en|que))$"
 )
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -243,10 +244,11 @@ def _beside_a_table(block: Block) -> bool:
 def _flowing(flow: Block, last: Block, block: Block, apart: bool) -> str:
     """The text of the paragraph or list `flow`, whose `last` block goes on in `block`; "" if it does not.
 
-    `apart` says that another page begins or something stands between the two; otherwise a paragraph goes on only where
-    the next block is not below, as in the next column.
+    `apart` says that another page begins or something stands between the two. Otherwise a paragraph goes on only where
+    the next block is not below, as in the next column, or where it ends with a word that nothing but its rest follows.
     """
-    if not (goes_on(flow.text, block.text) and (apart or block.box[1] < last.box[3] or flow.text.endswith(SHY))):
+    surely = flow.text.endswith(SHY) or (len(flow.text) > LINE and LINKING.search(flow.text))
+    if not (goes_on(flow.text, block.text) and (apart or block.box[1] < last.box[3] or surely)):
         return ""
     return continued(flow.text, block.text)
 
@@ -260,7 +262,9 @@ def goes_on(before: str, after: str) -> bool:
         return ENDED.search(tail) is None
     if start[0].islower():
         return ENDED.search(tail) is None and not LABEL.match(start)
-    return start[0].isalnum() and len(before) > 60 and UNENDED.search(tail) is not None
+    return start[0].isalnum() and len(before) > LINE and (
+        tail[-1] == "," or LINKING.search(tail) is not None
+    )
 
 
 def continued(before: str, after: str) -> str:

@@ -82,41 +82,56 @@ def put_together(pages: Sequence[PageRead]) -> list[PageRead]:
     """The pages with no U+00AD in any block: each word that a line's end divides is whole, or has its hyphen.
 
     A word that goes on in the next block of running text, over figures, tables, captions and footnotes, in another
-    column or on another page, stands whole at the end of the first.
+    column or on another page, stands whole at the end of the first; a block right below, whose word is divided from the
+    one above, is part of that one.
     """
     if not any(SHY in block.text for page in pages for block in page.blocks):
         return list(pages)
     words = words_of(pages)
-    texts = [[block.text for block in page.blocks] for page in pages]
+    blocks = [list(page.blocks) for page in pages]
     places = [(p, b) for p, page in enumerate(pages) for b in range(len(page.blocks))]
     for k, (p, b) in enumerate(places):
-        text = texts[p][b]
-        if SHY not in text:
-            continue
-        text = HALVES.sub(lambda found: _whole(found, words), text)
-        if SHY in text:  # at the end, where the other half is not in this block
-            text = text.rstrip().rstrip(SHY)
-            onward = _onward([(pages[i].blocks[j], i, j) for i, j in places[k + 1 : k + 40]], pages[p].blocks[b])
-            rest = REST.match(texts[onward[0]][onward[1]]) if onward else None
-            if onward and rest and rest[0][0].islower():
-                halves = re.split(r"(?=[.,;:!?)\]»”\"]*$)", rest[0], maxsplit=1)
-                left = re.search(r"[\w'’-]*$", text)
-                between = joint(left[0] if left else "", halves[0], words)
-                if between == "- ":
-                    text += "-"
-                else:
-                    text = re.sub(rf"(?<!\\)(?={ENTITY})", r"\\", text + between + rest[0])
-                    texts[onward[0]][onward[1]] = texts[onward[0]][onward[1]][rest.end() :].lstrip()
-            else:
-                text += "-"
-        texts[p][b] = text
+        block = blocks[p][b]
+        while SHY in block.text:
+            block = block.model_copy(update={"text": HALVES.sub(lambda found: _whole(found, words), block.text)})
+            if SHY not in block.text:
+                break
+            # It is at the end, so that the other half is not in this block.
+            place = _onward([(blocks[i][j], i, j) for i, j in places[k + 1 : k + 40]], block)
+            other = blocks[place[0]][place[1]] if place else None
+            block, rest = _with_rest(block, other, words, place is not None and place[0] == p)
+            if place and rest is not other and rest is not None:
+                blocks[place[0]][place[1]] = rest
+        blocks[p][b] = block
     return [
-        page.model_copy(update={"blocks": [
-            block if text == block.text else block.model_copy(update={"text": text})
-            for block, text in zip(page.blocks, its, strict=True) if text or not block.text
+        page if its == page.blocks else page.model_copy(update={"blocks": [
+            block for block, before in zip(its, page.blocks, strict=True) if block.text or not before.text
         ]})
-        for page, its in zip(pages, texts, strict=True)
+        for page, its in zip(pages, blocks, strict=True)
     ]
+
+
+def _with_rest(
+    block: Block, other: Block | None, words: Mapping[str, int], same_page: bool
+) -> tuple[Block, Block | None]:
+    """A block that ends with U+00AD, with its last word whole, and the one in which that goes on, if there is one."""
+    text = block.text.rstrip().rstrip(SHY)
+    rest = REST.match(other.text) if other else None
+    if other is None or rest is None or not rest[0][0].islower():
+        return block.model_copy(update={"text": f"{text}-"}), other
+    left, right = re.search(r"[\w'’-]*$", text), re.match(r"[\w'’-]*", rest[0])
+    between = joint(left[0] if left else "", right[0] if right else "", words)
+    box, its = block.box, other.box
+    below = same_page and its[1] >= box[3] - 2 and its[1] - box[3] < its[3] - its[1] + box[3] - box[1]
+    if below and its[0] < box[2] and box[0] < its[2] and block.kind == other.kind:
+        text, left_over = f"{text}{between}{other.text}", ""
+        box = (min(box[0], its[0]), min(box[1], its[1]), max(box[2], its[2]), max(box[3], its[3]))
+    elif between == "- ":
+        return block.model_copy(update={"text": f"{text}-"}), other
+    else:
+        text, left_over = f"{text}{between}{rest[0]}", other.text[rest.end() :].lstrip()
+    text = re.sub(rf"(?<!\\)(?={ENTITY})", r"\\", text)
+    return block.model_copy(update={"text": text, "box": box}), other.model_copy(update={"text": left_over})
 
 
 def _whole(found: re.Match[str], words: Mapping[str, int]) -> str:
@@ -126,13 +141,14 @@ def _whole(found: re.Match[str], words: Mapping[str, int]) -> str:
     return left + joint(left, right, words)
 
 
-def _onward(after: Sequence[tuple[Block, int, int]], block: Block) -> tuple[int, int] | None:
+def _onward(after: Iterable[tuple[Block, int, int]], block: Block) -> tuple[int, int] | None:
     """Page and place of the block of running text in which `block` goes on, if it does."""
     if block.kind not in ("text", "list", "footnote"):
         return None
     for other, page, place in after:
-        if (other.kind == "text" and any(c.isalpha() for c in other.text)) or other.kind == "footnote" == block.kind:
+        worded = any(c.isalpha() for c in other.text)
+        if worded and (other.kind == "text" or other.kind == "footnote" == block.kind):
             return page, place
-        if other.kind not in CARRIED and any(c.isalpha() for c in other.text):
+        if worded and other.kind not in CARRIED:
             return None
     return None

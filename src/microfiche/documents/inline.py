@@ -105,7 +105,7 @@ def markdown(text: str) -> str:
     formulas = [f"${_latex(found[1])}$" for found in FORMULAS.finditer(text)]
     targets = [address(found[2]) for found in LINKED.finditer(text)]
     text = FORMULAS.sub("".join(FORMULA), LINKED.sub("".join((LINK[0], r"\1", *LINK[1:])), text))
-    text = LINKED.sub(lambda found: f"[{found[1]}](<{targets.pop(0)}>)", _escaped(text))
+    text = LINKED.sub(lambda found: f"[{found[1]}]({targets.pop(0)})", _escaped(text))
     text = STRUCK_OUT.sub(_struck, text)
     for mark in (RAISED, LOWERED):
         for sign, tag in zip(mark, TAGS[mark], strict=True):

@@ -23,9 +23,11 @@ GOOD_TARGET = re.compile(
 )
 TAG = r"</?(?:sup|sub|del)>|<br ?/?>"
 ALLOWED = re.compile(rf"{TAG}|<{PAGES}[^\s<>\\]*>")
-HAZARD = re.compile(r"<|\]\(|\]:|!\[")
+HAZARD = re.compile(r"<|\]\(|\]:")
 FOREIGN = re.compile(
-    rf"{MATH.pattern}|{LATEX}|{PUNCTUATION}|{CODE}|!\[{WORDS}\]{TARGET}|!\[|<(?=[A-Za-z/!?])|\](?=[(:])", re.DOTALL
+    rf"{MATH.pattern}|{LATEX}|{PUNCTUATION}|{CODE}|!\[{WORDS}\]{TARGET}"
+    rf"|^(?:[ \t>]|[-*+][ \t]|\d{{1,9}}[.)][ \t])*\[(?={WORDS.replace('words', 'label')}\]:)|<(?=[A-Za-z/!?])|\](?=\()",
+    re.DOTALL | re.MULTILINE,
 )
 SHOWN = re.compile(
     rf"(?P<formula>{MATH.pattern}|{LATEX})|{PUNCTUATION}|{CODE}|!?\[{WORDS}\]{TARGET}|{TAG}|<(?P<auto>{PAGES}[^\s<>]*)>"
@@ -52,12 +54,11 @@ def _guarded(found: re.Match[str]) -> str:
     if piece == "<":
         return "<" if ALLOWED.match(found.string, found.start()) else "\\<"
     if piece == "]":
-        good = found.string.startswith("](", found.start()) and GOOD_TARGET.match(found.string, found.start())
-        return "]" if good else "\\]"
-    if piece == "![":
-        return "!\\["
-    if piece.startswith("!["):
+        return "]" if GOOD_TARGET.match(found.string, found.start()) else "\\]"
+    if found["words"] is not None:
         return guarded(found["words"])
+    if found["label"] is not None:
+        return f"{piece[:-1]}\\["
     if found["code"] is not None:
         return guarded(found["code"]) if HAZARD.search(piece) else piece
     if len(piece) > 2:  # a formula, which nothing may escape: a space does as well
