@@ -19,7 +19,8 @@ import microfiche
 from microfiche.documents.document import PageRead
 from microfiche.documents.engines import Engines, engines, unsound
 from microfiche.documents.opening import documents_in, open_document
-from microfiche.documents.rapid import RapidEngine, tilt
+from microfiche.documents.orientation import tilt
+from microfiche.documents.rapid import RapidEngine
 from microfiche.documents.reading import Outcome, Request, read_pages, read_to
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.errors import CheckpointError, InputError, MicroficheError, SetUpError, UsageError
