@@ -14,8 +14,9 @@ import microfiche
 from microfiche.documents.engines import engines, unsound
 from microfiche.documents.job import Standing
 from microfiche.documents.opening import documents_in, open_document
+from microfiche.documents.orientation import tilt
 from microfiche.documents.pages import read_pages
-from microfiche.documents.rapid import RapidEngine, tilt
+from microfiche.documents.rapid import RapidEngine
 from microfiche.documents.reading import Outcome, Request, read_to
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.errors import UsageError

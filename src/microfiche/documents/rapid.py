@@ -6,7 +6,6 @@ Both run their models by ONNX Runtime. The engine `rapid` sets a page straight b
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -16,11 +15,14 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
-from microfiche.documents.boxes import share_of_smaller, turned_back
+from microfiche.documents.boxes import share_of_smaller
 from microfiche.documents.document import Kind, PageRead
 from microfiche.documents.layout import blocks
+from microfiche.documents.orientation import look
+from microfiche.documents.scan_lines import lines_of, lines_on
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.text_lines import Region, TextLine, with_markers
+from microfiche.documents.unread import wrong_in
 from microfiche.errors import SetUpError
 
 KINDS: dict[str, Kind] = {
@@ -37,8 +39,7 @@ KINDS: dict[str, Kind] = {
 }  #: by the names that RapidLayout gives
 CERTAIN = 0.5  #: a region of a lower score is left out
 UNSURE = 0.75  #: below this mean confidence a page is partial
-STEEPEST = 5.0  #: degrees of tilt that are looked for
-TYPE = 0.72  #: the height of type over that of the box that the detector draws around a line
+LIKELY = 0.5  #: a line of a lower confidence is more likely wrong than right
 
 
 def from_wheel(package: str, name: str, **options: Any) -> Any:
@@ -97,60 +98,38 @@ def page_of_lines(number: int, engine: str, lines: Sequence[TextLine], picture: 
 
 
 class RapidEngine:
-    """Reads sheets by RapidOCR (PP-OCR models), each page set straight first."""
+    """Reads sheets by RapidOCR's networks (PP-OCR), each page set upright and straight first."""
 
     name = "rapid"
     batch = 4
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
-        """The blocks of each sheet, which has a picture; partial where the recogniser was unsure."""
+        """The blocks of each sheet, which has a picture; partial where something on it was not read, or not surely."""
         return [self._read(sheet) for sheet in sheets]
 
+    def lines(self, picture: Image.Image) -> list[TextLine]:
+        """The lines on an upright, straight RGB picture, but for those that are more likely wrong than right."""
+        return likely(lines_on(picture))
+
     def _read(self, sheet: Sheet) -> PageRead:
-        picture = sheet.picture
-        assert picture is not None
-        angle = tilt(picture)
-        straight = picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor="white") if angle else picture
-        found = _ocr_model()(np.asarray(straight)[..., ::-1])
-        lines = []
-        for corners, text, score in zip(found.boxes if found.boxes is not None else (), found.txts or (),
-                                        found.scores or (), strict=True):
-            (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
-            if text.strip():
-                lines.append(TextLine(text.strip(), (left, top, right, bottom), TYPE * (bottom - top),
-                                      confidence=float(score)))
-        page = page_of_lines(sheet.number, self.name, lines, straight)
-        return page.model_copy(update={"blocks": [
-            block.model_copy(update={"box": turned_back(block.box, angle, picture.size)}) for block in page.blocks
-        ]})
+        assert sheet.picture is not None
+        seen = look(sheet.picture)
+        lines = likely(lines_of(seen))
+        page = page_of_lines(sheet.number, self.name, lines, seen.picture)
+        reason = page.reason or wrong_in(lines, seen.ink)
+        width, height = sheet.picture.size
+        return page.model_copy(update={
+            "status": "partial" if reason else "ok",
+            "reason": reason,
+            "width": width,
+            "height": height,
+            "blocks": [block.model_copy(update={"box": seen.on_page(block.box)}) for block in page.blocks],
+        })
 
 
-def tilt(picture: Image.Image) -> float:
-    """The degrees by which to turn a page counter-clockwise so that its lines are level: those at which the profile of
-    its rows is sharpest; 0 where that gains little."""
-    grey = picture.convert("L")
-    grey.thumbnail((1000, 1000), Image.Resampling.BOX)
-    ink = 255 - np.asarray(grey, np.float32)
-    ink = np.maximum(ink - ink.mean() - ink.std(), 0)
-    y, x = np.nonzero(ink)
-    weight = ink[y, x]
-    if len(x) < 200:
-        return 0.0
-
-    def sharpness(degrees: float) -> float:
-        rows = np.rint(y - x * math.tan(math.radians(degrees))).astype(np.int64)
-        profile = np.bincount(rows - rows.min(), weight)
-        return float((np.diff(profile) ** 2).sum())
-
-    coarse = max(np.arange(-STEEPEST, STEEPEST + 0.1, 0.5), key=sharpness)
-    best = max(coarse + np.arange(-0.5, 0.51, 0.1), key=sharpness)
-    worth = abs(best) >= 0.25 and sharpness(best) > 1.05 * sharpness(0.0)
-    return float(best) if worth else 0.0
-
-
-@cache
-def _ocr_model() -> Any:
-    return from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
+def likely(lines: Sequence[TextLine]) -> list[TextLine]:
+    """The lines that are more likely right than wrong."""
+    return [line for line in lines if line.confidence > LIKELY]
 
 
 @cache

@@ -1,0 +1,132 @@
+"""Which way up a page is, and how far it is tilted: every reading of a picture begins here.
+
+The detector's boxes tell whether lines run down the page instead of across. Whether they stand on their heads is told
+by the recogniser, which is much surer of upright lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image
+
+from microfiche.documents.boxes import WholeBox, turned_back
+from microfiche.documents.ink import Ink, ink_of
+from microfiche.documents.recognition import Found, Recognised, cut, recognise
+from microfiche.documents.tiles import found
+
+STEEPEST = 15.0  #: degrees of tilt that are looked for
+FEWEST = 20  #: letters that tell a tilt
+ASKED = 8  #: lines that say which way up a page is
+SURE = 0.9  #: mean probability of the characters of upright lines, about
+LONGEST = 20.0  #: times its height, as much of a line as is asked
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A page set upright and straight: its `picture` (RGB), how many `degrees` it was turned counter-clockwise for
+    that, its `ink`, the `boxes` of its text, and by the boxes' numbers what is `known` already to stand in them."""
+
+    picture: Image.Image
+    degrees: float
+    ink: Ink
+    boxes: list[Found]
+    known: dict[int, Recognised] = field(default_factory=dict)
+
+    def on_page(self, box: WholeBox) -> WholeBox:
+        """Where something in `box` stands on the page as it was before it was turned."""
+        tilted = (self.degrees + 45) % 90 - 45
+        width, height = self.picture.size
+        left, top, right, bottom = turned_back(box, tilted, (width, height))
+        for _ in range(round((self.degrees - tilted) / 90) % 4):
+            left, top, right, bottom = height - bottom, left, height - top, right
+            width, height = height, width
+        return left, top, right, bottom
+
+
+def upright(picture: Image.Image) -> tuple[Image.Image, float]:
+    """An RGB picture turned so that its lines are level and upright, and by how many degrees counter-clockwise: a
+    tilt of up to 15° and, where lines run down the page or stand on their heads, 90, 180 or 270 more."""
+    seen = look(picture)
+    return seen.picture, seen.degrees
+
+
+def look(picture: Image.Image) -> Seen:
+    """The page that `picture` (RGB) shows, upright and straight."""
+    level, degrees, ink, boxes = _levelled(picture)
+    if _run_down(boxes):
+        # Turned by a quarter about the corner, then levelled anew: the tilt was looked for along the wrong side.
+        level, degrees, ink, boxes = _levelled(picture.transpose(Image.Transpose.ROTATE_90))
+        degrees += 90
+    pixels = np.asarray(level)
+    asked = sorted(range(len(boxes)), key=lambda i: -boxes[i].width)[:ASKED]
+    parts = [cut(pixels, boxes[i]) for i in asked]
+    lines = recognise(parts)
+    if not lines or _mean(lines) > SURE:
+        return Seen(level, degrees, ink, boxes, dict(zip(asked, lines, strict=True)))
+    heads = recognise([np.rot90(part, 2) for part in parts])
+    if _weight(heads) <= _weight(lines):
+        return Seen(level, degrees, ink, boxes, dict(zip(asked, lines, strict=True)))
+    turned = level.transpose(Image.Transpose.ROTATE_180)
+    ink = Ink(np.ascontiguousarray(ink.mask[::-1, ::-1]), np.ascontiguousarray(ink.paper[::-1, ::-1]))
+    return Seen(turned, (degrees + 180) % 360, ink, found(np.asarray(turned), ink))
+
+
+def _levelled(picture: Image.Image) -> tuple[Image.Image, float, Ink, list[Found]]:
+    ink = ink_of(picture)
+    angle, level = _tilt(ink), picture
+    if angle:
+        level = picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=_paper(picture))
+        ink = ink_of(level)
+    return level, angle, ink, found(np.asarray(level), ink)
+
+
+def _paper(picture: Image.Image) -> tuple[int, ...]:
+    """The most usual colour at the edge of a picture, roughly."""
+    small = np.asarray(picture.resize((32, 32), Image.Resampling.BOX))
+    edge = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+    return tuple(int(v) for v in np.median(edge, axis=0))
+
+
+def _run_down(boxes: Sequence[Found]) -> bool:
+    """Whether most lines run down the page: long boxes count by their length, such as hold a character or two not."""
+    across = sum(b.width for b in boxes if b.width > 2 * b.height)
+    down = sum(b.height for b in boxes if b.height > 2 * b.width)
+    return down > 1.5 * across
+
+
+def _mean(lines: Sequence[Recognised]) -> float:
+    """The mean probability of all characters."""
+    return sum(float(line.sure.sum()) for line in lines) / max(1, sum(len(line.sure) for line in lines))
+
+
+def _weight(lines: Sequence[Recognised]) -> float:
+    """How much speaks for lines: the characters that are more likely right than wrong, by how much they are."""
+    return sum(float((line.sure - 0.5).sum()) for line in lines)
+
+
+def tilt(picture: Image.Image) -> float:
+    """The degrees by which to turn a page counter-clockwise so that its lines are level: those at which the tops and
+    bottoms of letters gather best in rows; 0 where that gains little."""
+    return _tilt(ink_of(picture))
+
+
+def _tilt(ink: Ink) -> float:
+    x, y, width, height, _ = ink.letters.T
+    if len(x) < FEWEST:
+        return 0.0
+    across = np.tile(x + width / 2, 2)
+    down = np.concatenate([y, y + height])
+    finest = max(1.0, 0.15 * ink.type)
+
+    def sharpness(degrees: float) -> float:
+        rows = np.rint((down - across * math.tan(math.radians(degrees))) / finest).astype(np.int64)
+        return float((np.diff(np.bincount(rows - rows.min()).astype(np.float64)) ** 2).sum())
+
+    coarse = max(np.arange(-STEEPEST, STEEPEST + 0.1, 0.25), key=sharpness)
+    best = max(coarse + np.arange(-0.3, 0.31, 0.1), key=sharpness)
+    worth = abs(best) >= 0.25 and sharpness(best) > 1.05 * sharpness(0.0)
+    return float(best) if worth else 0.0
