@@ -45,14 +45,17 @@ def _read(sheets: Sequence[Sheet], at_hand: Engines) -> dict[int, PageRead]:
             pages[sheet.number] = PageRead(number=sheet.number, status="failed", reason=sheet.error or "no picture")
             continue
         engine, why = at_hand.choose(sheet)
-        if why != SOUND and blank(sheet.picture):
+        if why != SOUND and not sheet.error and blank(sheet.picture):
             width, height = sheet.picture.size
             pages[sheet.number] = PageRead(number=sheet.number, width=width, height=height, chosen="a blank page")
             continue
         chosen.setdefault(engine.name, (engine, []))[1].append((sheet, why))
     for engine, its in chosen.values():
         for (sheet, why), page in zip(its, _by(engine, [sheet for sheet, _ in its]), strict=True):
-            pages[sheet.number] = page.model_copy(update={"chosen": why})
+            page = page.model_copy(update={"chosen": why})
+            if sheet.error and page.status == "ok":
+                page = page.model_copy(update={"status": "partial", "reason": sheet.error})
+            pages[sheet.number] = page
     return pages
 
 

@@ -52,9 +52,11 @@ class TextLayer:
 class Sheet:
     """One page as it was opened.
 
-    `picture` is RGB, 8 bit, upright, white where it was transparent; None, with one line in `error`, if the page
-    could not be opened. `text`, `image_boxes` (where raster images stand) and `rules` (thin lines, drawn alone or as
-    borders, each with x0 = x1 or y0 = y1) come from PDF alone.
+    `picture` is RGB, 8 bit, upright, white where it was transparent; None if the page could not be opened. `error` is
+    one line that says why not, or what of the picture is damaged.
+
+    `text`, `image_boxes` (where raster images stand) and `rules` (thin lines, drawn alone or as borders, each with
+    x0 = x1 or y0 = y1) come from PDF alone.
     """
 
     number: int  # from 1
