@@ -145,3 +145,12 @@ def test_what_others_print_while_a_picture_is_decoded_is_printed(capfd: pytest.C
     with faults_printed() as faults:
         os.write(2, b"a line of others\nTIFFReadDirectory: Warning, Unknown field.\nLZWDecode: Not enough data.\n")
     assert faults == ["LZWDecode: Not enough data"] and capfd.readouterr().err == "a line of others\n"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_of_an_animation_the_first_picture_is_read_and_that_is_said(kind: str) -> None:
+    frames = [Image.effect_noise((40, 30), spread) for spread in (20, 40, 60)]
+    moving = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    for data, notes in ((moving, ["an animation: only its first picture is read"]), (encoded(frames[0], kind), [])):
+        with open_document(data, "x") as document:
+            assert (document.pages, document.notes, len(list(document.sheets()))) == (1, notes, 1)

@@ -43,12 +43,15 @@ class OpenFile:
     """An open document; use it in a `with`.
 
     `kind` is pdf, png, jpeg, tiff or webp, by content; `pages` is how many there are; `sha256` is that of the file;
-    `repaired` says that it is a PDF whose table of objects was damaged, so that some of it may be missing.
+    `repaired` says that it is a PDF whose table of objects was damaged. `notes` say what of the file may be missing.
     """
 
     def __init__(self, name: str, kind: str, sha256: str, file: Workers | PictureFile) -> None:
         self.name, self.kind, self.sha256, self.pages = name, kind, sha256, file.pages
         self.repaired = isinstance(file, Workers) and file.repaired
+        self.notes = ["the file is damaged: parts of it may be missing"] if self.repaired else []
+        if isinstance(file, PictureFile) and file.moving:
+            self.notes.append("an animation: only its first picture is read")
         self._file = file
 
     def sheets(self, numbers: Sequence[int] | None = None) -> Iterator[Sheet]:

@@ -99,5 +99,4 @@ def blank(picture: Image.Image) -> bool:
 def document_of(opened: OpenFile, settings: dict[str, str], pages: Sequence[PageRead]) -> Document:
     """The document that `pages` of an open file make, in the order of their numbers."""
     ordered = finish(sorted(pages, key=lambda page: page.number))
-    notes = ["the file is damaged: parts of it may be missing"] if opened.repaired else []
-    return Document(name=opened.name, sha256=opened.sha256, settings=settings, notes=notes, pages=ordered)
+    return Document(name=opened.name, sha256=opened.sha256, settings=settings, notes=opened.notes, pages=ordered)

@@ -34,7 +34,7 @@ READERS: dict[str, Callable[[IO[bytes]], Image.Image]] = {
 
 
 class PictureFile:
-    """An open picture; `pages` is 1, or the number of frames of a TIFF."""
+    """An open picture; `pages` is 1, or the number of frames of a TIFF; `moving` says that it is an animation."""
 
     def __init__(self, source: Path | bytes, kind: str, limits: Limits) -> None:
         """Raises InputError, without the file's name: damaged, too many pages."""
@@ -44,6 +44,7 @@ class PictureFile:
             with warnings.catch_warnings(action="ignore"):
                 self._image = READERS[kind](self._file)
                 self.pages = self._count() if kind == "tiff" else 1
+                self.moving = self.pages == 1 and getattr(self._image, "n_frames", 1) > 1
         except InputError:
             self._file.close()
             raise
@@ -109,7 +110,7 @@ def faults_printed() -> Iterator[list[str]]:
             for line in caught:
                 if re.match(rb"\w*(Decode|JPEG)\w*: ", line):
                     faults.append(line.decode("utf-8", "replace").replace("Warning, ", "").strip().rstrip("."))
-                elif not re.match(rb"(TIFF\w*|tempfile\.tif): |Apparently should be ", line):
+                elif not re.match(rb"(\w*TIFF\w*|tempfile\.tif): |Apparently should be ", line):
                     os.write(2, line)
 
 
