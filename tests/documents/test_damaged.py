@@ -27,8 +27,10 @@ def whole_files(kind: str) -> list[bytes]:
             return [*packed, encoded(one_bit, kind, compression="group4"), encoded(floats, kind), tiff(3)]
         case "JPEG":
             return [encoded(NOISE, kind), encoded(NOISE, kind, progressive=True), encoded(NOISE.convert("CMYK"), kind)]
-        case _:
+        case "WEBP":
             return [encoded(NOISE, kind), encoded(NOISE, kind, lossless=True)]
+        case _:
+            return [encoded(NOISE, kind), encoded(NOISE.convert("L"), kind)]
 
 
 def damaged(whole: bytes, by: random.Random) -> bytes:
@@ -60,7 +62,11 @@ def damaged(whole: bytes, by: random.Random) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize(("kind", "count"), [("PDF", 15), ("PNG", 60), ("TIFF", 90), ("JPEG", 60), ("WEBP", 60)])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("PDF", 15), ("PNG", 60), ("TIFF", 90), ("JPEG", 60), ("WEBP", 60), ("GIF", 60), ("BMP", 60), ("PPM", 60),
+     ("JPEG2000", 60)],
+)  # fmt: skip
 def test_whatever_is_damaged_ends_in_a_document_or_one_line(
     kind: str, count: int, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and WebP files as pages, by Pillow. The header's size is checked before anything is decoded."""
+"""Picture files as pages, by Pillow. The header's size is checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -30,6 +34,10 @@ READERS: dict[str, Callable[[IO[bytes]], Image.Image]] = {
     "jpeg": JpegImageFile,
     "tiff": TiffImageFile,
     "webp": WebPImageFile,
+    "gif": GifImageFile,
+    "bmp": BmpImageFile,
+    "pnm": PpmImageFile,
+    "jpeg2000": Jpeg2KImageFile,
 }
 
 
