@@ -21,7 +21,10 @@ MARK = "\ufeff"  #: the byte order mark
 UPON = 64  #: the most marks that are composed with one letter
 OF_NAMES = ("punycode", "idna")  #: encodings of host names, which Python cannot decode in pieces
 TEXTS = {".txt", ".md", ".rst", ".py", ".csv", ".json", ".html", ".xml", ".toml", ".yaml", ".tex", ".log"}
-DOCUMENTS = {".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}  #: suffixes of document files
+#: Suffixes of document files.
+DOCUMENTS = {
+    ".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm", ".jp2",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

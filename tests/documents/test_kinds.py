@@ -18,7 +18,7 @@ from microfiche.documents.kinds import HEAD, TAIL, kind_of
 from microfiche.documents.opening import open_document
 from microfiche.errors import InputError
 
-PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+PICTURE = Image.merge("RGB", [Image.linear_gradient("L").rotate(turn).resize((64, 64)) for turn in (0, 90, 180)])
 
 
 def archive(names: Sequence[str], mimetype: str = "") -> bytes:
@@ -84,23 +84,35 @@ def test_what_is_not_read_is_named_with_what_to_do(data: bytes, said: str) -> No
     assert str(error.value).startswith(f"x.pdf: {said}") and "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("kind", "said"),
-    [
-        ("GIF", "a GIF picture"), ("BMP", "a BMP picture"), ("PPM", "a PNM picture"),
-        ("JPEG2000", "a JPEG 2000 picture"), ("AVIF", "an AVIF picture"),
-    ],
-)  # fmt: skip
-def test_pictures_of_other_kinds_are_named(kind: str, said: str) -> None:
-    if kind == "AVIF" and not features.check("avif"):
-        pytest.skip("this Pillow writes no AVIF")
-    with pytest.raises(InputError, match=rf"^{said}; save it as PNG or TIFF and read that$"):
-        kind_of(encoded(PICTURE, kind)[:HEAD])
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP", "GIF", "BMP", "PPM", "JPEG2000"])
 def test_pictures_that_are_read_are_known_by_their_content(kind: str) -> None:
-    assert kind_of(encoded(PICTURE, kind)[:HEAD]) == kind.lower()
+    data = encoded(PICTURE, kind)
+    with open_document(data, "x") as document:
+        (sheet,) = document.sheets()
+        assert (document.kind, document.notes, sheet.error) == ({"PPM": "pnm"}.get(kind, kind.lower()), [], None)
+    assert sheet.picture is not None
+    assert np.abs(np.asarray(sheet.picture).astype(int) - np.asarray(PICTURE)).mean() < 8
+
+
+@pytest.mark.parametrize("kind", ["GIF", "BMP", "PPM", "JPEG2000"])
+def test_pictures_that_are_cut_short_are_said_to_be(kind: str) -> None:
+    data = encoded(PICTURE, kind)
+    for end in (13, len(data) // 2):
+        try:
+            with open_document(data[:end], "x") as document:
+                errors = [str(sheet.error) for sheet in document.sheets()]
+        except InputError as error:
+            errors = [str(error).removeprefix("x: ")]
+        assert len(errors) == 1 and errors[0].startswith("damaged or cut short")
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow writes no AVIF")
+def test_an_avif_picture_is_named() -> None:
+    with pytest.raises(InputError, match=r"^an AVIF picture; save it as PNG or TIFF and read that$"):
+        kind_of(encoded(PICTURE, "AVIF")[:HEAD])
+
+
+def test_a_pdf_may_begin_after_other_bytes() -> None:
     assert kind_of(b"junk before it\n%PDF-1.4") == "pdf"
 
 

@@ -100,6 +100,16 @@ def test_of_several_names_one_that_is_no_document_is_said_and_the_others_stay(tm
     ]  # fmt: skip
 
 
+def test_documents_of_other_kinds_in_a_folder_are_counted(tmp_path: Path) -> None:
+    for name in ("a.pdf", "b.docx", "c.DOCX", "d.html", "notes.txt", ".hidden.docx", "in/e.epub"):
+        (tmp_path / "in").mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    said: list[str] = []
+    assert len(documents_in([str(tmp_path)], say=said.append)) == 1
+    told = "not read, as they are neither PDF nor pictures: 2 .docx, 1 .epub, 1 .html"
+    assert said == [f"{tmp_path}: {told}"]
+
+
 def test_what_an_earlier_reading_wrote_is_not_read_again(tmp_path: Path) -> None:
     (tmp_path / "in/mine").mkdir(parents=True)
     (tmp_path / "in/mine.json").write_text('{"title": "an album of my own"}')

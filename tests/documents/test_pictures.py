@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import encoded, pixels, png_header, sheets
+from makers import Echo, encoded, pixels, png_header, sheets
 from PIL import Image
 
+from microfiche.documents.engines import Engines
 from microfiche.documents.opening import open_document
+from microfiche.documents.pages import read_pages
+from microfiche.documents.pictures import faults_printed
 from microfiche.errors import InputError
 from microfiche.limits import Limits
 
@@ -122,3 +127,30 @@ def test_a_hostile_picture_never_ends_in_anything_but_one_of_our_errors() -> Non
                     assert (sheet.picture is None) == (sheet.error is not None)
             except InputError as error:
                 assert str(error).startswith("a file: ") and "\n" not in str(error)
+
+
+def test_a_tiff_that_is_damaged_within_is_partial_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """libtiff decodes on where the code of a fax is broken, and says so on standard error alone."""
+    sound = encoded(Image.effect_noise((200, 100), 60).convert("1"), "TIFF", compression="group4")
+    hurt = [sound[:400] + fill + sound[400 + len(fill) :] for fill in (b"\xff" * 20, b"\x55" * 20)]
+    for data, status in ((sound, "ok"), *((data, "partial") for data in hurt)):
+        with open_document(data, "x") as document:
+            ((page, picture),) = read_pages(document, Engines(Echo(), None, forced=True))
+        assert (page.status, picture is not None) == (status, True)
+        assert re.match(r"damaged: Fax4Decode: .*[^.]$" if status == "partial" else "$", page.reason)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_print_while_a_picture_is_decoded_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    with faults_printed() as faults:
+        os.write(2, b"a line of others\nTIFFReadDirectory: Warning, Unknown field.\nLZWDecode: Not enough data.\n")
+    assert faults == ["LZWDecode: Not enough data"] and capfd.readouterr().err == "a line of others\n"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_of_an_animation_the_first_picture_is_read_and_that_is_said(kind: str) -> None:
+    frames = [Image.effect_noise((40, 30), spread) for spread in (20, 40, 60)]
+    moving = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+    for data, notes in ((moving, ["an animation: only its first picture is read"]), (encoded(frames[0], kind), [])):
+        with open_document(data, "x") as document:
+            assert (document.pages, document.notes, len(list(document.sheets()))) == (1, notes, 1)

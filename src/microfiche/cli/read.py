@@ -50,8 +50,8 @@ def read(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="PDF, PNG, JPEG, TIFF or WebP files, folders of them with all below, http(s) addresses, or - for "
-            "standard input."
+            help="PDF files or pictures (PNG, JPEG, TIFF, WebP, GIF, BMP, PNM, JPEG 2000), folders of them with all "
+            "below, http(s) addresses, or - for standard input."
         ),
     ],
     output: Annotated[
@@ -169,7 +169,7 @@ def read(
 
     with reported():
         limits = _limits(limit)
-        sources = documents_in(files, limits)
+        sources = documents_in(files, limits, lambda line: say(one_line(line)))
         if output is None and (len(sources) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
         if checkpoint or engine not in (None, "deepseek-ocr", "endpoint"):

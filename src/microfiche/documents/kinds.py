@@ -18,6 +18,10 @@ MARKS = (
     (rb"\xff\xd8\xff", "jpeg"),
     (rb"II[*+]\0|MM\0[*+]", "tiff"),
     (rb"RIFF.{4}WEBP", "webp"),
+    (rb"GIF8[79]a", "gif"),
+    (rb"BM.{4}\0\0\0\0", "bmp"),
+    (rb"P[1-6]\s", "pnm"),
+    (rb"\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51", "jpeg2000"),
 )
 AS_PDF = "save it as PDF and read that"
 AS_PNG = "save it as PNG or TIFF and read that"
@@ -27,10 +31,6 @@ OTHERS = (
     (rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)\b", "an HTML page, whatever its name says",
      "save the document itself"),
     (rb"(\xef\xbb\xbf)?\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?(<!doctype svg[^>]*>\s*)?<svg\b", "an SVG drawing", AS_PDF),
-    (rb"GIF8[79]a", "a GIF picture", AS_PNG),
-    (rb"BM.{4}\0\0\0\0", "a BMP picture", AS_PNG),
-    (rb"P[1-7]\s", "a PNM picture", AS_PNG),
-    (rb"\0\0\0\x0cjP  \r\n|\xff\x4f\xff\x51", "a JPEG 2000 picture", AS_PNG),
     (rb".{4}ftypavi[fs]", "an AVIF picture", AS_PNG),
     (rb".{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)", "a HEIC picture", "save it as JPEG or PNG and read that"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture", AS_PNG),
@@ -54,7 +54,7 @@ ZIPPED = (
 
 
 def kind_of(head: bytes, tail: bytes = b"") -> str:
-    """Returns pdf, png, jpeg, tiff or webp by the first bytes of a file. `tail` are its last bytes.
+    """Returns pdf or the name of a kind of pictures, by the first bytes of a file. `tail` are its last bytes.
 
     Raises InputError, without a name, that says what the file is and what to do, where that is known.
     """

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,11 @@ from microfiche.files import files_below, plain, shown
 from microfiche.limits import Limits
 from microfiche.sources import DOCUMENTS, named, standard_input
 
+#: Suffixes of documents that are not read.
+OTHERS = {
+    ".doc", ".docx", ".odt", ".rtf", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".odp", ".epub", ".html", ".htm", ".eml",
+    ".msg", ".djvu", ".ps", ".eps", ".svg", ".heic", ".heif", ".avif", ".jxl", ".psd", ".zip",
+}  # fmt: skip
 OURS = 4096  #: bytes at the head of NAME.json that show whether Microfiche wrote it
 
 
@@ -42,13 +48,16 @@ class DocumentSource:
 class OpenFile:
     """An open document; use it in a `with`.
 
-    `kind` is pdf, png, jpeg, tiff or webp, by content; `pages` is how many there are; `sha256` is that of the file;
-    `repaired` says that it is a PDF whose table of objects was damaged, so that some of it may be missing.
+    `kind` is pdf or a kind of pictures, such as png, by content; `pages` is how many there are; `sha256` is that of the
+    file; `repaired` says that it is a PDF whose table of objects was damaged. `notes` say what of it may be missing.
     """
 
     def __init__(self, name: str, kind: str, sha256: str, file: Workers | PictureFile) -> None:
         self.name, self.kind, self.sha256, self.pages = name, kind, sha256, file.pages
         self.repaired = isinstance(file, Workers) and file.repaired
+        self.notes = ["the file is damaged: parts of it may be missing"] if self.repaired else []
+        if isinstance(file, PictureFile) and file.moving:
+            self.notes.append("an animation: only its first picture is read")
         self._file = file
 
     def sheets(self, numbers: Sequence[int] | None = None) -> Iterator[Sheet]:
@@ -77,7 +86,8 @@ def open_document(
     limits: Limits = Limits(),
     workers: int = 2,
 ) -> OpenFile:
-    """Opens a PDF, PNG, JPEG, TIFF or WebP file, whose kind its content decides; a str is the URL of one.
+    """Opens a PDF or a picture (PNG, JPEG, TIFF, WebP, GIF, BMP, PNM, JPEG 2000), whose kind its content decides; a str
+    is the URL of one.
 
     A PDF is drawn at `dpi` by `workers` processes.
 
@@ -159,13 +169,16 @@ def page_numbers(spec: str, count: int) -> list[int]:
     return sorted(numbers)
 
 
-def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[DocumentSource]:
+def documents_in(
+    names: Sequence[str], limits: Limits = Limits(), say: Callable[[str], None] = lambda line: None
+) -> list[DocumentSource]:
     """The documents that `names` mean: files, URLs, folders (everything below them with a known suffix, 2 before 10),
     and "-" for standard input.
 
     What cannot be opened comes with an `error`: what does not exist, a folder without documents, and, in a folder, a
     link that leads out of it and what is no regular file. Hidden files and folders are passed over, and so are folders
-    of figures that an earlier reading wrote. Raises UsageError where "-" stands twice, and the InputError of a single
+    of figures that an earlier reading wrote. `say` is called with a line for each folder that holds documents of kinds
+    that are not read. Raises UsageError where "-" stands twice, and the InputError of a single
     name.
     """
     if list(names).count("-") > 1:
@@ -173,7 +186,7 @@ def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Docume
     found: list[DocumentSource] = []
     for name in names:
         try:
-            found += _documents(name, limits)
+            found += _documents(name, limits, say)
         except InputError as error:
             if len(names) == 1:
                 raise
@@ -182,7 +195,7 @@ def documents_in(names: Sequence[str], limits: Limits = Limits()) -> list[Docume
     return found
 
 
-def _documents(name: str, limits: Limits) -> list[DocumentSource]:
+def _documents(name: str, limits: Limits, say: Callable[[str], None]) -> list[DocumentSource]:
     if name == "-":
         return [DocumentSource("-", _read_all(standard_input(), limits))]
     if is_url(name):
@@ -190,7 +203,7 @@ def _documents(name: str, limits: Limits) -> list[DocumentSource]:
     path = named(name)
     try:
         if path.is_dir():
-            inside = _below(path)
+            inside = _below(path, say)
             if not inside:
                 raise InputError(f"{name}: no PDF or pictures in this folder")
             return inside
@@ -208,12 +221,17 @@ def _read_all(file: IO[bytes], limits: Limits) -> bytes:
     return data
 
 
-def _below(folder: Path) -> list[DocumentSource]:
+def _below(folder: Path, say: Callable[[str], None]) -> list[DocumentSource]:
     found: list[DocumentSource] = []
+    others: Counter[str] = Counter()
     for one in files_below(folder, _passed_over):
-        if one.path.suffix.lower() in DOCUMENTS or (one.left_out and one.is_folder):
+        suffix = one.path.suffix.lower()
+        if suffix in DOCUMENTS or (one.left_out and one.is_folder):
             why = f"{one.left_out}; left out" if one.left_out else None
             found.append(DocumentSource(shown(one.path), one.path, why))
+        others[suffix] += suffix in OTHERS
+    if counted := ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()) if count):
+        say(f"{shown(folder)}: not read, as they are neither PDF nor pictures: {counted}")
     return sorted(found, key=lambda one: _natural(one.name))
 
 

@@ -46,14 +46,17 @@ def _read(sheets: Sequence[Sheet], at_hand: Engines) -> dict[int, PageRead]:
             pages[sheet.number] = PageRead(number=sheet.number, status="failed", reason=sheet.error or "no picture")
             continue
         engine, why = at_hand.choose(sheet)
-        if engine is at_hand.pictures and blank(sheet.picture):
+        if engine is at_hand.pictures and not sheet.error and blank(sheet.picture):
             width, height = sheet.picture.size
             pages[sheet.number] = PageRead(number=sheet.number, width=width, height=height, chosen="a blank page")
             continue
         chosen.setdefault(engine.name, (engine, []))[1].append((sheet, why))
     for engine, its in chosen.values():
         for (sheet, why), page in zip(its, _by(engine, [sheet for sheet, _ in its]), strict=True):
-            pages[sheet.number] = page.model_copy(update={"chosen": why})
+            page = page.model_copy(update={"chosen": why})
+            if sheet.error and page.status == "ok":
+                page = page.model_copy(update={"status": "partial", "reason": sheet.error})
+            pages[sheet.number] = page
     return pages
 
 
@@ -97,5 +100,4 @@ def blank(picture: Image.Image) -> bool:
 def document_of(opened: OpenFile, settings: dict[str, str], pages: Sequence[PageRead]) -> Document:
     """The document that `pages` of an open file make, in the order of their numbers."""
     ordered = finish(sorted(pages, key=lambda page: page.number))
-    notes = ["the file is damaged: parts of it may be missing"] if opened.repaired else []
-    return Document(name=opened.name, sha256=opened.sha256, settings=settings, notes=notes, pages=ordered)
+    return Document(name=opened.name, sha256=opened.sha256, settings=settings, notes=opened.notes, pages=ordered)

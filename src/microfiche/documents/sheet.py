@@ -96,11 +96,11 @@ class TextLayer:
 class Sheet:
     """One page as it was opened.
 
-    `picture` is RGB, 8 bit, upright, white where it was transparent; None, with one line in `error`, if the page
-    could not be opened. All else comes from PDF alone: `text`; where raster images stand (`image_boxes`); `rules`, thin
-    lines, drawn alone or as borders, each with x0 = x1 or y0 = y1; `drawings`, where curves and figures of many strokes
-    stand; `grounds`, areas filled with a colour; `links`; where text is marked as struck out (`struck`); and the
-    `fields` of a form.
+    `picture` is RGB, 8 bit, upright, white where it was transparent; None if the page could not be opened. `error` is
+    one line that says why not, or what of the picture is damaged. All else comes from PDF alone: `text`; where raster
+    images stand (`image_boxes`); `rules`, thin lines, drawn alone or as borders, each with x0 = x1 or y0 = y1;
+    `drawings`, where curves and figures of many strokes stand; `grounds`, areas filled with a colour; `links`; where
+    text is marked as struck out (`struck`); and the `fields` of a form.
     """
 
     number: int  # from 1

@@ -14,7 +14,7 @@ from microfiche.documents.boxes import area, clipped, rounded, share
 from microfiche.documents.document import Block, PageRead
 from microfiche.documents.inline import markdown, unmarked
 from microfiche.documents.layer_lines import hidden_of, lines_of, turned_lines
-from microfiche.documents.layout import blocks
+from microfiche.documents.layout import blocks, figures, needs_regions
 from microfiche.documents.rapid import regions
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.soundness import Doubts, doubts
@@ -123,12 +123,16 @@ class TextEngine:
         assert picture is not None and sheet.picture is not None
         lines = lines_of(standing)
         added, wrong = self._added(standing, layer.found, lines)
+        read = layer.found.unread
+        page = picture.width * picture.height
         images = [
             box for box in standing.image_boxes
-            if area(box) < PAGE * picture.width * picture.height or not any(share(b, box) > 0.5 for b in layer.found.unread)
+            if area(box) < PAGE * page or not any(share(part, box) > 0.5 for part in read)
         ]
         every = [*lines, *added]
-        hints = regions(picture) if standing.drawings else []
+        asked = bool(every) and needs_regions(every, standing.rules, images, standing.drawings)
+        hints = regions(picture) if asked else []
+        images += figures(standing.drawings, every, picture.size)
         laid = blocks(every, hints, picture, standing.rules, images)
         laid += [_alone(line, "text") for line in turned_lines(standing)]
         hidden = [] if layer.found.behind else [_alone(line, "hidden") for line in hidden_of(standing)]
