@@ -24,6 +24,7 @@ from document_scores import (
     matched,
     order_error,
     pairs_of,
+    partners,
     pieces,
     teds,
     word_scores,
@@ -94,23 +95,27 @@ def measure(page: Page) -> None:
 
 
 def _measure_page(page: Page, markdown: str) -> None:
+    """A table read where the page has none counts as text, row by row: labels beside their values may be either."""
     known, parts = page.known, pieces(markdown)
-    texts = [letters(part.text) for part in parts if part.kind in ("title", "text", "code")]
+    grids = [part.grid for part in parts if part.grid]
+    true = [grids[k] for k in partners(grids, known.tables).values()]
+    shown = [
+        text
+        for part in parts
+        for text in (
+            [] if part.grid in true or part.kind == "formula" else part.grid.lines if part.grid else [part.text]
+        )
+    ]
+    texts = [letters(text) for text in shown]
     truths = [letters(text) for text in known.texts + known.aside]
     pairs = matched([text for text in texts if text], truths)
     counted = [pair for pair in pairs if not pair.truths or min(pair.truths) < len(known.texts)]
     page.figures["blocks"] = sum(p.edits for p in counted) / max(1, sum(p.length for p in counted))
-    page.figures["page"] = (
-        distance(
-            "\n".join(part.text for part in parts if part.kind in ("title", "text", "code")), "\n".join(known.whole)
-        )
-        if known.whole
-        else 0.0
-    )
+    page.figures["page"] = distance("\n".join(shown), "\n".join(known.whole)) if known.whole else 0.0
     page.figures["order"] = order_error([Matched(p.truths, p.reads, 0, 0) for p in counted])
     titles = [part.text for part in parts if part.kind == "title"]
     page.counts.update(titles=pairs_of(titles, known.titles), titles_read=len(titles), titles_there=len(known.titles))
-    page.tables = teds([part.grid for part in parts if part.grid], known.tables)
+    page.tables = teds(grids, known.tables)
     page.counts.update(tables_read=sum(part.grid is not None for part in parts), tables_there=len(known.tables))
     page.counts.update(
         formulas=pairs_of(

@@ -59,6 +59,10 @@ class Grid:
         return " ".join(text for row in self.rows for text, _, _ in row)
 
     @property
+    def lines(self) -> list[str]:
+        return [" ".join(text for text, _, _ in row) for row in self.rows]
+
+    @property
     def html(self) -> str:
         def tag(text: str, down: int, across: int) -> str:
             spans = (f' rowspan="{down}"' if down > 1 else "") + (f' colspan="{across}"' if across > 1 else "")
@@ -301,19 +305,26 @@ def pairs_of(one: list[str], two: list[str], least: float = SAME) -> int:
     return int(np.count_nonzero(alike[rows, columns] >= least))
 
 
+def partners(read: list[Grid], truths: list[Grid]) -> dict[int, int]:
+    """Which true table (by number) is which of those read: pairs of the likest texts."""
+    if not read or not truths:
+        return {}
+    alike = cdist(
+        [letters(t.text) for t in truths], [letters(r.text) for r in read], scorer=Levenshtein.normalized_similarity
+    )
+    rows, columns = linear_sum_assignment(-alike)
+    return {int(i): int(j) for i, j in zip(rows, columns, strict=True) if alike[i, j] > 0.2}
+
+
 def teds(read: list[Grid], truths: list[Grid]) -> list[tuple[float, float]]:
-    """TEDS, and TEDS of the structure alone, of each true table with the likest one read; 0 where there is none."""
-    if TEDS is None or not truths:
+    """TEDS, and TEDS of the structure alone, of each true table with its partner; 0 where there is none."""
+    if TEDS is None:
         return []
-    found, measures = [], (TEDS(), TEDS(structure_only=True))
-    scores = np.array([[[measure(one.html, truth.html) for measure in measures] for one in read] for truth in truths])
-    if not read:
-        return [(0.0, 0.0)] * len(truths)
-    rows, columns = linear_sum_assignment(-scores[:, :, 0])
-    partner = dict(zip(rows.tolist(), columns.tolist(), strict=True))
-    for k in range(len(truths)):
-        found.append(tuple(scores[k, partner[k]]) if k in partner else (0.0, 0.0))
-    return found
+    whole, form, pairs = TEDS(), TEDS(structure_only=True), partners(read, truths)
+    return [
+        (whole(read[pairs[k]].html, true.html), form(read[pairs[k]].html, true.html)) if k in pairs else (0.0, 0.0)
+        for k, true in enumerate(truths)
+    ]
 
 
 def formulas(markdown: str) -> list[str]:
