@@ -19,8 +19,9 @@ from PIL import Image
 from microfiche.documents.boxes import around
 from microfiche.documents.ink import empty_runs, ink_of
 from microfiche.documents.orientation import Seen
+from microfiche.documents.pieces import GAP
 from microfiche.documents.recognition import Found, Pixels, Recognised, cut, recognise
-from microfiche.documents.text_lines import GAP, TextLine
+from microfiche.documents.text_lines import TextLine
 from microfiche.documents.tiles import found
 
 X_HEIGHT, CAPITAL, IDEOGRAPH = 0.46, 0.7, 0.88  #: heights of letters in ems, in faces for text
