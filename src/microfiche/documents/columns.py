@@ -137,7 +137,7 @@ class _Page:
         """Whether most of the boxes are about as wide as their column, as lines of running text are."""
         left, right = min(self.boxes[i][0] for i in part), max(self.boxes[i][2] for i in part)
         full = sum(self.boxes[i][2] > right - 0.15 * (right - left) for i in part)
-        return len(part) > 3 and full >= 0.5 * len(part)
+        return len(part) > 4 and full > 0.55 * len(part)
 
     def _widths(self, run: Sequence[int]) -> list[float]:
         """How wide the gutters in `run` are."""

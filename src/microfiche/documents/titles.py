@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from microfiche.documents.boxes import share
+from microfiche.documents.document import FURNITURE
 from microfiche.documents.inline import unmarked
 from microfiche.documents.paragraphs import HEAD, Paragraph
 from microfiche.documents.rows import LEADER, WIDE, WIDEST_SPACE, Row, letters
@@ -20,6 +21,7 @@ from microfiche.page import Box
 
 ENOUGH = 2.1  #: the weight of the signs from which a paragraph is a title
 SMALLEST = 0.8  #: of the size of running text
+SENTENCES = 70  #: letters of a title in type that is not much larger
 LONGEST = 160  #: letters of a title
 NUMBERED = re.compile(
     r"^(?:(?:\d{1,2}|[A-Z])(?:\.\d{1,2})*\.?\s+|[IVX]{1,5}\.\s+)[^\W\d_]"
@@ -65,6 +67,8 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     capital = is_capital(text) and not around.capital
     numbered = HEAD.match(text) is not None or (NUMBERED.match(text) is not None and around.prose_below)
     hinted = any(r.kind == "title" and share(_box(lines), r.box) > 0.5 for r in regions)
+    if sum(map(letters, lines)) > SENTENCES and ratio < 1.45 and not bold and not hinted:
+        return False  # what leads into an article
     left, _, right, _ = _box(lines)
     width = around.column[1] - around.column[0]
     before, after = left - around.column[0], around.column[1] - right
@@ -82,6 +86,8 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     weight += -0.8 if around.below is None else 0.4 if not around.same_below or alone or numbered else -0.4
     if around.same_above and around.same_below and not alone:
         weight -= 0.8
+    if not hinted and any(r.kind in FURNITURE and share(_box(lines), r.box) > 0.5 for r in regions):
+        weight -= 1.0
     if ADDRESS.search(text):
         weight -= 1.5
     if text.endswith((":", "：")):
