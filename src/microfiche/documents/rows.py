@@ -206,6 +206,8 @@ def _together(gap: _Gap) -> bool:
     left, right, pairs = _level(gap.left, gap.right), _level(gap.right, gap.left), gap.pairs
     if len(left) <= 1 and len(right) <= 1:
         (a, b), *_ = pairs
+        if _prose(gap.left) or _prose(gap.right):  # only one of its lines is level with what is beside it
+            return False
         heads = all(gap.others) and not _value(b.text)  # each of what stands below it
         return not heads and max(a.size, b.size) < 1.25 * min(a.size, b.size)
     if not left or not right or len(pairs) < 0.75 * min(len(left), len(right)) or (_prose(left) and _prose(right)):
