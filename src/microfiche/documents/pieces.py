@@ -244,7 +244,7 @@ def spaces_after(glyphs: Glyphs, piece: Piece, fixed: bool) -> list[int]:
     # What the file says holds for signs that it gives one after the other.
     typed = np.where(np.abs(a - b) == 1, glyphs.space[np.minimum(a, b)], 0)
     if any("\u0590" <= glyphs.text[i] < "\u0900" for i in piece):  # where text runs from the right, spaces were moved
-        typed[gap < 0.12] = 0
+        typed[(gap < 0.12) | (typed != TYPED)] = 0
     track = median(gap) if len(gap) > 3 else 0.0
     track = min(max(track, 0.0), 0.6)
     if track > 0.12 and _spelled(glyphs, piece):
@@ -253,7 +253,7 @@ def spaces_after(glyphs: Glyphs, piece: Piece, fixed: bool) -> list[int]:
         track = min(track, 0.12)
         usual = gap[(gap > 0.12) & (gap < 0.5)]
         least = max(0.06, 0.45 * median(usual)) if len(usual) else 0.1
-        wide = (gap > 0.17 + track) | ((typed == TYPED) & (gap > -0.3)) | ((typed > 0) & (gap > least + track))
+        wide = (gap > 0.18 + track) | ((typed == TYPED) & (gap > -0.3)) | ((typed > 0) & (gap > least + track))
     if not fixed:
         return wide.astype(int).tolist()
     width = median((glyphs.end - glyphs.x)[at] / np.maximum(glyphs.size[at], 1e-6))
