@@ -198,11 +198,10 @@ def _read(
     brackets: Piece = []
     for k, flag in zip(indices, mirrored, strict=True):
         i = order[k]
-        if flag and glyphs.text[i] in BRACKETS:
-            shape, sign = opens(i), glyphs.text[i]
+        if glyphs.text[i] in BRACKETS:
+            shape, opening = opens(i), OPENING[glyphs.text[i]]
             if shape is not None:  # what opens to the eye closes what is read from the right
-                opening = OPENING[sign]
-                glyphs.text[i] = opening.translate(MIRRORED) if shape else opening
+                glyphs.text[i] = opening if shape != flag else opening.translate(MIRRORED)
             brackets.append(i)
     turned = [glyphs.text[i].translate(MIRRORED) for i in brackets]
     if _pairs(turned) > _pairs([glyphs.text[i] for i in brackets]):  # drawn as they are typed, facing away
@@ -244,6 +243,8 @@ def spaces_after(glyphs: Glyphs, piece: Piece, fixed: bool) -> list[int]:
     gap = _gaps(glyphs, at) / np.maximum(np.maximum(glyphs.size[a], glyphs.size[b]), 1e-6)
     # What the file says holds for signs that it gives one after the other.
     typed = np.where(np.abs(a - b) == 1, glyphs.space[np.minimum(a, b)], 0)
+    if any("\u0590" <= glyphs.text[i] < "\u0900" for i in piece):  # where text runs from the right, spaces were moved
+        typed[(gap < 0.12) | (typed != TYPED)] = 0
     track = median(gap) if len(gap) > 3 else 0.0
     track = min(max(track, 0.0), 0.6)
     if track > 0.12 and _spelled(glyphs, piece):
@@ -252,7 +253,7 @@ def spaces_after(glyphs: Glyphs, piece: Piece, fixed: bool) -> list[int]:
         track = min(track, 0.12)
         usual = gap[(gap > 0.12) & (gap < 0.5)]
         least = max(0.06, 0.45 * median(usual)) if len(usual) else 0.1
-        wide = (gap > 0.17 + track) | ((typed == TYPED) & (gap > -0.3)) | ((typed > 0) & (gap > least + track))
+        wide = (gap > 0.18 + track) | ((typed == TYPED) & (gap > -0.3)) | ((typed > 0) & (gap > least + track))
     if not fixed:
         return wide.astype(int).tolist()
     width = median((glyphs.end - glyphs.x)[at] / np.maximum(glyphs.size[at], 1e-6))
