@@ -97,6 +97,8 @@ def _placed(names: Sequence[str], boxes: Sequence[Box]) -> list[Seen]:
 def filled(cells: Sequence[Seen], lines: Sequence[TextLine]) -> tuple[list[Cell], float]:
     """The cells with the lines that stand in them, and how well the two agree, from 0 to 1: the share of lines that lie
     in a cell for the most part, less the share of cells that hold several rows or nothing."""
+    if not lines or not cells:
+        return [], 0.0
     held: dict[int, list[TextLine]] = {}
     inside = 0
     for line in lines:
@@ -104,8 +106,6 @@ def filled(cells: Sequence[Seen], lines: Sequence[TextLine]) -> tuple[list[Cell]
         best = max(range(len(cells)), key=lambda k: (shares[k], -_apart(line.box, cells[k].box)))
         inside += shares[best] > 0.5
         held.setdefault(best, []).append(line)
-    if not lines or not cells:
-        return [], 0.0
     texts = [Cell(c.row, c.column, c.across, cell_text(held.get(k, ())), c.down) for k, c in enumerate(cells)]
     empty = sum(not cell.text for cell in texts) / len(texts)
     beside = sum(
