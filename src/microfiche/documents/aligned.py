@@ -30,6 +30,7 @@ ALIGNED = 0.6  #: ems between edges that are in line, at most
 APART = 3.4  #: ems from one row of a table to the next, at most
 NUMBERED = re.compile(r"^\(\s*[\w.]{1,6}\s*\)$")
 SYMBOL = re.compile(r"[=∑∫∂√≤≥≈∈∀∃∞±→←⇒]")
+ENTRY = re.compile(r"(?:[.·…]\s?){3,}\s*\d")  #: an entry of an index or of a table of contents
 SAME = 0.012  #: of a rule's length, by which the ends of rules of one table differ at most
 
 
@@ -129,13 +130,17 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     texts = {k: [" ".join(x.text for x in h[k]) for h in held if k in h] for k in range(count)}
     if any(t and sum(bool(NUMBERED.match(x)) for x in t) > 0.7 * len(t) for t in (texts[count - 1],)) and count == 2:
         return False
+    if sum(bool(ENTRY.search(x.text)) for x in lines) > 0.2 * len(lines):
+        return False
     if sum(bool(SYMBOL.search(x.text)) for x in lines) > 0.25 * len(lines) or _reads_down(run.rows, borders):
         return False
     body = {k: t[1:] if len(t) > 2 and not is_value(t[0]) else t for k, t in texts.items()}
     values = [k for k, t in body.items() if len(t) >= 2 and sum(map(is_value, t)) >= 0.6 * len(t)]
     parted = _parting(rules, run.box)
-    if parted >= 2:
+    if parted >= 3 or (parted == 2 and len(rows) >= 3):
         return True
+    if values == [0]:  # numbered lines
+        return False
     if values and len(values) < count:
         filled = max(len(texts[k]) for k in values)
         return (len(rows) >= 3 or count >= 3) and filled >= (0.6 if count == 2 else 0.4) * len(rows)
@@ -144,7 +149,8 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     first = texts[0]
     if len(first) >= 2 and sum(t.rstrip().endswith((":", "：")) for t in first) >= 0.6 * len(first):
         return True
-    if len(rows) >= 4 and _wraps(run.rows, borders) >= max(2, 0.2 * len(rows)):
+    full = sum(len(h) for h in held if len(h) > 1) >= 0.8 * count * len(rows)
+    if full and len(rows) >= 4 and count <= 4 and _wraps(run.rows, borders) >= max(2, 0.2 * len(rows)):
         return True
     headed = all(x.bold for x in rows[0]) and sum(x.bold for x in lines) < 0.5 * len(lines)
     words = sum(len(x.text.split()) for x in lines) / len(lines)

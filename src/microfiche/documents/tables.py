@@ -28,18 +28,21 @@ from microfiche.documents.grid import (
     cell_text,
     drawn_cells,
     merged,
+    place,
     positions,
     ruled,
     spread,
     table_text,
 )
-from microfiche.documents.text_cells import mended, text_cells
+from microfiche.documents.slanet import filled, seen_cells
+from microfiche.documents.text_cells import doubtful, mended, text_cells
 from microfiche.documents.text_grid import column_borders, continued_rows, divided, reads_down, running_text, text_rows
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
 
 CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
 RULE = 0.6  #: of a row or a column of pixels, from which it is a rule across the whole
+AGREED = 0.85  #: how well the cells that a model sees agree with the lines, from which they are believed
 THICK = 6  #: px: what is thicker is no rule
 SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
 
@@ -94,7 +97,7 @@ def _tables(
         if not held or known > 0.6 * len(held) or any(share(region.box, box) > 0.5 for box in found):
             continue
         box = _with_rows(region.box, held, lines, regions)
-        if len(column_borders(_within(lines, box), box)) >= 3 and _holds_a_table(_within(lines, box), box, ()):
+        if _holds_a_table(_within(lines, box), box, ()):
             _add(found, box)
     return found
 
@@ -110,10 +113,16 @@ def _add(found: list[Box], box: Box) -> None:
 
 
 def _holds_a_table(lines: Sequence[TextLine], box: Box, rules: Sequence[Box]) -> bool:
-    """Whether the lines in a box are cells rather than running text around which rules stand."""
-    if len(text_rows(lines)) < 2 or reads_down(lines, box):
-        return bool(rules) and bool(lines) and len(lines) > 1 and not reads_down(lines, box)
-    return True
+    """Whether the lines in a box, which `rules` may part, are cells in two rows and two columns at least rather than
+    running text, or words in a drawing."""
+    columns = positions([r for r in rules if r[0] == r[2] and within(r, box, 8)], 0)
+    rows = positions([r for r in rules if r[1] == r[3] and within(r, box, 8)], 1)
+    if len(columns) >= 3 and len(rows) >= 3:
+        across = {place((x.box[0] + x.box[2]) / 2, columns) for x in lines}
+        down = {place(x.middle, rows) for x in lines}
+    else:
+        across, down = set(range(len(column_borders(lines, box)) - 1)), set(range(len(text_rows(lines))))
+    return len(across) > 1 and len(down) > 1 and not reads_down(lines, box)
 
 
 def _labels(box: Box, held: Sequence[TextLine], free: Sequence[TextLine]) -> list[TextLine]:
@@ -202,10 +211,22 @@ def table(
 ) -> str:
     """The table in `box` that `lines` make up, as Markdown; as HTML if a cell spans columns or rows.
 
-    `picture` is the page's, for a model to look at where neither rules nor alignment settle what the cells are.
+    `picture` is the page's: a model looks at it where the lines were recognised and what rules and alignment make of
+    them is doubtful.
     """
     if not lines:
         return ""
+    cells, count = _cells(lines, rules, box)
+    if picture is not None and any(x.confidence < 1 for x in lines) and doubtful(cells, count):
+        seen, agreement = filled(seen_cells(picture, box), lines)
+        wide = max((c.column + c.across for c in seen), default=0)
+        if agreement >= AGREED and not doubtful(seen, wide):
+            cells, count = seen, wide
+    return table_text(cells, count)
+
+
+def _cells(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> tuple[list[Cell], int]:
+    """The cells of a table as rules draw them, or else as its text makes them, and how many columns it has."""
     size = median(line.size for line in lines)
     inside = [
         r for r in merged([r for r in rules if within(r, box, 8)])
@@ -220,8 +241,8 @@ def table(
         drawn = drawn_cells(parts, inside, columns, rows)
         if _closed(drawn):
             cells = [Cell(c.row, c.column, c.across, cell_text(c.lines), c.down) for c in drawn]
-            return table_text(cells, len(columns) - 1)
-    return table_text(*text_cells(lines, inside, columns, box))
+            return cells, len(columns) - 1
+    return text_cells(lines, inside, columns, box)
 
 
 def _of_letters(rule: Box, lines: Sequence[TextLine]) -> bool:

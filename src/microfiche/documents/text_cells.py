@@ -126,6 +126,19 @@ def _between(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> li
     return found
 
 
+def doubtful(cells: Sequence[Cell], columns: int) -> bool:
+    """Whether cells look wrong: several values in one, more places empty than filled, or a body of cells that go over
+    others."""
+    filled = [cell for cell in cells if cell.text.strip()]
+    if columns < 2 or len(filled) < 4:
+        return True
+    rows = max(cell.row + cell.down for cell in cells)
+    values = sum(len(words := cell.text.split()) > 1 and all(map(is_value, words)) for cell in filled)
+    covered = sum(cell.across * cell.down for cell in filled)
+    over = sum(cell.row >= HEADS and (cell.across > 1 or cell.down > 2) for cell in filled)
+    return values > 0.1 * len(filled) or covered < 0.45 * rows * columns or over > 0.15 * len(filled)
+
+
 def _columns(lines: Sequence[TextLine], drawn: Sequence[float], box: Box) -> list[float]:
     """The borders of columns at rules, and within what they part those that gaps in the text make."""
     if len(drawn) < 3:

