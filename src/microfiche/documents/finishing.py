@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from microfiche.documents import furniture, hyphens, titles
+from microfiche.documents import furniture, hyphens, levels
 from microfiche.documents.document import PageRead
 from microfiche.documents.inline import NONCHARACTERS, UNSEEN, markdown, visible
 from microfiche.documents.languages import language_of
@@ -18,7 +18,7 @@ def finish(pages: Sequence[PageRead]) -> list[PageRead]:
     numbers marked as such, words that a line's end divides put together, each title with its level, and each page with
     the code of its language where that is plain."""
     ordered = sorted((_clean(page) for page in pages), key=lambda page: page.number)
-    done = titles.levelled(hyphens.put_together(furniture.marked(ordered)))
+    done = levels.levelled(hyphens.put_together(furniture.marked(ordered)))
     return [page if page.language else _with_language(page) for page in done]
 
 
