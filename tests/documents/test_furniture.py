@@ -192,6 +192,26 @@ def test_tables_and_figures_are_no_furniture() -> None:
     assert nothing(pages(*edges))
 
 
+def test_a_running_head_with_its_page_number_is_known_by_the_others() -> None:
+    edges = [[line(str(n), 1350)] if n % 2 else [line(f"{n} Of {WORDS[n]} and others", 1352)] for n in range(1, 9)]
+    assert all(left_out(pages(*edges)))
+    labelled = [[line(str(n), 1350)] if n != 4 else [line("Chapter 4", 1350)] for n in range(1, 9)]
+    assert left_out(pages(*labelled))[3] == []
+
+
+def test_running_heads_of_chapter_and_section_are_known_by_the_titles() -> None:
+    heads = [
+        "CHAPTER 1. ALL LAMPS 1.2. OIL LAMPS",
+        "CHAPTER 1. ALL LAMPS 1.4. GAS LAMPS",
+        "CHAPTER 2. RIVERS",
+        "Other words",
+    ]
+    found = pages([], *[[line(head, 50)] for head in heads])
+    titles = ["All Lamps", "1.2 Oil Lamps", "1.4. Gas Lamps", "Chapter 2 Rivers"]
+    found[0].blocks += [line(title, 800 + 40 * i, "title", 1.4) for i, title in enumerate(titles)]
+    assert left_out(found) == [[], *[[head] for head in heads[:3]], []]
+
+
 def test_finishing_twice_and_in_any_order_changes_nothing() -> None:
     edges = [[line("The History of Lamps", 50), line(f"Page {n}", 1350)] for n in range(1, 6)]
     once = finish(pages(*edges))

@@ -178,6 +178,11 @@ def test_what_begins_a_block_is_escaped_only_at_its_start(text: str) -> None:
     assert kinds(inline.opened(f"a  \n{text}")) <= PLAIN
 
 
+def test_a_number_other_than_one_begins_no_list_within_a_paragraph() -> None:
+    assert inline.opened("Contents  \n7. Lamps  \n1. Oil") == "Contents  \n7. Lamps  \n1\\. Oil"
+    assert kinds("Contents  \n7. Lamps  \n1\\. Oil") <= PLAIN
+
+
 def test_marks_are_written() -> None:
     text = f"10{marked('6', RAISED)} H{marked('2', LOWERED)}O, {marked('40 euros', STRUCK)} 55{BREAK}next"
     assert inline.markdown(text) == "10<sup>6</sup> H<sub>2</sub>O, ~~40 euros~~ 55  \nnext"

@@ -8,7 +8,7 @@ does not count, for it saw one page.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -42,6 +42,9 @@ NUMBER = re.compile(  # Roman ones stand alone, at the start or at the end
     r"\d{1,6}|(?:(?<=^)|(?<=^\W)|(?<=^\W\W))(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})(?![^\W_])"
     r"|(?<![^\W_])(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})(?=\W{0,2}$)"
 )
+LABELLED = re.compile(
+    rf"^\W*(?:(?:{HEADING_WORD.pattern})\W+)?(?:\d{{1,3}}(?:\.\d{{1,3}})*|[ivxlc]{{1,6}}|[a-z])(?:\\?[.:)])?\s+"
+)
 BEFORE = re.compile("([^\\W\\d_]+)\\W{0,3}\x00")
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 SIGN = "\x00"  #: where a page number stood
@@ -66,8 +69,13 @@ class _Line:
     noisy: bool
     large: bool
     key: str = ""
-    counts: bool = False
+    rising: tuple[int, ...] = ()
     near: list[_Line] = field(default_factory=list)
+
+    @property
+    def counts(self) -> bool:
+        """Whether a number in it rises with the pages."""
+        return bool(self.rising)
 
     @property
     def edge(self) -> float:
@@ -173,7 +181,7 @@ def _count(lines: Sequence[_Line]) -> None:
             numbers = NUMBER.findall(line.words)
             shown = [SIGN if k in rising else number for k, number in enumerate(numbers)]
             line.key = "".join(x for pair in zip(parts, [*shown, ""], strict=True) for x in pair)
-            line.counts = bool(rising)
+            line.rising = tuple(rising)
 
 
 def _rises(line: _Line, other: _Line, slot: int, value: int) -> bool:
@@ -208,13 +216,62 @@ def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
     first = [line for line in found if line.page == 0 and line.block.kind == "title" and _wordy(line)]
     if first and not any(b.kind == "title" and all(b is not x.block for x in first) for b in pages[0].blocks):
         found.remove(first[0])  # the title of the document, which is its running head as well
-    offsets = {value - line.number for line in found if _bare(line) for value in line.values[:1]}
-    found += [
-        line for line in lines
-        if line.values and line.values[0] - line.number in offsets and line.band == 0 and line.edge < VERY_EDGE
-        and not line.large and re.fullmatch(r"\W*\x00\W*", line.folded) and line not in found
+    found += _numbered(found, lines)
+    return found + _named(found, lines, pages)
+
+
+def _numbered(found: Sequence[_Line], lines: Sequence[_Line]) -> list[_Line]:
+    """Further lines that begin or end with the number of their page, where the lines `found` have theirs, though the
+    words beside it are not repeated."""
+    counted = [line for line in found if line.counts]
+    offsets = {line.values[slot] - line.number for line in counted for slot in line.rising}
+    have = {line.page for line in counted}
+    more = []
+    for line in lines:
+        numbers = list(NUMBER.finditer(line.words))
+        if line.page in have or not numbers or line.band or line.edge >= VERY_EDGE or line.large:
+            continue
+        ends = [k for k, at in enumerate(numbers) if at.start() <= 1 or at.end() >= len(line.words) - 1]
+        if not any(line.values[k] - line.number in offsets for k in ends):
+            continue
+        before = BEFORE.search(line.folded)
+        labelled = before is not None and HEADING_WORD.fullmatch(before[1])
+        beside = [x for x in counted if x.top == line.top and abs(x.middle - line.middle) <= SAME_PLACE]
+        if not any(c.isalpha() for c in line.folded) or (len(beside) >= 2 and not labelled and len(line.words) < 100):
+            more.append(line)
+    return more
+
+
+def _named(found: Sequence[_Line], lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
+    """Further lines in one place at the very edge whose words are those of titles of the document: of a chapter, of a
+    section, or of both side by side."""
+    titles = Counter(
+        name for page in pages for block in page.blocks if block.kind == "title"
+        for name in {_letters(block.text), _letters(LABELLED.sub("", block.text.casefold()))} if name
+    )
+
+    def known(words: str, own: bool) -> bool:
+        names = (_letters(words), _letters(LABELLED.sub("", words)))
+        return not words or any(titles[name] > own for name in names if name)
+
+    chosen = {id(line) for line in found}
+    more = []
+    for line in lines:
+        own = line.block.kind == "title"
+        large = line.large or (own and (line.block.size or 1) >= 1.1)
+        if id(line) in chosen or line.band or line.edge >= VERY_EDGE or large or len(line.words) > 200:
+            continue
+        words = line.words.split()
+        if any(known(" ".join(words[:k]), own) and known(" ".join(words[k:]), own) for k in range(len(words))):
+            more.append(line)
+    return [
+        line for line in more
+        if any(x.page != line.page and x.top == line.top and abs(x.middle - line.middle) <= SAME_PLACE for x in more)
     ]
-    return found
+
+
+def _letters(text: str) -> str:
+    return "".join(c for c in plain(text).casefold() if c.isalnum())
 
 
 def _alike(line: _Line, other: _Line) -> bool:
@@ -267,7 +324,7 @@ def _join_noisy(groups: dict[tuple[str, bool], list[_Line]]) -> None:
         line = groups[key][0]
         for other in common:
             if other[1] == key[1] and other != key and _misread(line.words, groups[other]):
-                line.counts = groups[other][0].counts
+                line.rising = groups[other][0].rising
                 groups[other].append(line)
                 del groups[key]
                 break

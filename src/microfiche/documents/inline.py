@@ -152,7 +152,8 @@ def opened(text: str) -> str:
 def _opened(line: str, later: bool) -> str:
     if line[:1].isalpha():
         return line
-    if (found := COUNTED.match(line)) is not None:
+    found = COUNTED.match(line)
+    if found and (not later or int(found[1]) == 1):  # no other number ends a paragraph
         return f"{found[1]}\\{line[found.end(1):]}"
     if (found := FENCE.match(line)) is not None:
         return "".join(f"\\{c}" for c in found[0]) + line[found.end() :]
