@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -39,6 +40,11 @@ READERS: dict[str, Callable[[IO[bytes]], Image.Image]] = {
     "pnm": PpmImageFile,
     "jpeg2000": Jpeg2KImageFile,
 }
+OPAQUE = 64  #: of 255, from which on a pixel counts as ink
+LIGHT, DARK = 170, 100  #: grey levels of ink that cannot be read on white, or on black
+SOME = 0.1  #: the share of the ink that has to be so
+BEYOND = 20  #: times the range of nearly all values, that all of them span where a few are wrong
+PHOTOMETRIC = 262  #: the number of TIFF's tag that says whether 0 is black or white
 
 
 class PictureFile:
@@ -123,23 +129,51 @@ def faults_printed() -> Iterator[list[str]]:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """Any picture as RGB of 8 bit: turned as its EXIF data says, on white paper, scaled to 8 bit from 16 or more."""
+    """Any picture as RGB of 8 bit: turned as its EXIF data says, scaled to 8 bit from any other range, and where it is
+    transparent on paper that its ink stands out from: white if it can be."""
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return Image.fromarray(_eight_bit(image)).convert("RGB")
+    if image.mode == "LAB":
+        return image.getchannel("L").convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        paper = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(paper, image).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", image.size, _ground(image)), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _eight_bit(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    values = np.asarray(image)
-    if image.mode.startswith("I;16") or (image.mode == "I" and values.min() >= 0 and values.max() <= 0xFFFF):
-        return (values // 257).astype(np.uint8)
-    low, high = float(values.min()), float(values.max())
-    return ((values - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+def _ground(image: Image.Image) -> tuple[int, int, int, int]:
+    """The paper for a picture (RGBA) that is partly transparent: white, unless its ink is so light that it would not be
+    seen there; grey, if it is both light and dark."""
+    ink = np.asarray(image.convert("L"))[np.asarray(image.getchannel("A")) > OPAQUE]
+    light, dark = (ink > LIGHT).mean() if len(ink) else 0.0, (ink < DARK).mean() if len(ink) else 0.0
+    shade = 255 if light < SOME else 128 if dark >= SOME else 0
+    return shade, shade, shade, 255
+
+
+def _eight_bit(image: Image.Image) -> NDArray[np.uint8]:
+    """(H, W): the values of a picture of one channel of 16 or 32 bit, or of floating point, from 0 to 255.
+
+    Whole numbers keep their range if they fill it (16 bit, or 8 in more). Otherwise the least value becomes black and
+    the greatest white, without the few that lie far beyond all others; what is not a number is white.
+    """
+    values = np.asarray(image, np.float64)
+    known = np.isfinite(values)
+    if not known.any():
+        return np.full(values.shape, 255, np.uint8)
+    low, high = float(values[known].min()), float(values[known].max())
+    if image.mode != "F" and low >= 0 and 0x4000 <= high <= 0xFFFF:
+        low, high = (0.0, 0xFFFF) if high - low > 0x1000 else (low, high)
+    elif image.mode != "F" and low >= 0 and 0x80 <= high <= 0xFF:
+        low, high = 0.0, 0xFF
+    else:
+        inner = np.quantile(values[known], (0.0001, 0.9999))
+        if high - low > BEYOND * (inner[1] - inner[0]) > 0:
+            low, high = inner
+    scaled = (np.where(known, values, high) - low) * (255 / max(high - low, 1e-9))
+    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # 0 is white, which Pillow heeds in 1 and 8 bit only
+        scaled = np.where(known, 255 - scaled, 255)
+    return scaled.clip(0, 255).astype(np.uint8)
 
 
 def _dpi(image: Image.Image) -> float | None:

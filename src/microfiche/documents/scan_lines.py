@@ -6,6 +6,7 @@ Knows no networks, and no page: a line is looked at alone.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +36,7 @@ BOLDER = 1.22  #: times the page's usual stroke, in ems, that bold type has at l
 LONGEST = 45.0  #: times its height, that a line is read in one piece
 NEARBY = 1.5  #: times the gaps beside it, but for the widest, that a space is at least
 DOUBTFUL, CERTAIN = 0.6, 0.85  #: confidence below which a line is tried upside down, and what it must have then
-CORE = 0.2  #: of a box's height above and below that may show parts of other lines
+CORE = 0.13  #: of a box's height above and below that may show parts of other lines
 NARROW, SLIM = frozenset(".:'|1!-/[]{}`\"*"), frozenset("lIij")
 OPENING, CLOSING = frozenset("([{«“„‘¿¡"), frozenset(")]}»”.,;:!?…%'’\"")
 
@@ -74,7 +75,8 @@ def pieces(line: Recognised, mask: NDArray[np.uint8]) -> list[Piece]:
     if not signs:
         return []
     height, width = mask.shape
-    size = type_size(line, mask) or TYPE * height
+    usual = TYPE * height
+    size = float(np.clip(type_size(line, mask) or usual, 0.6 * usual, 1.4 * usual))
     core = mask[int(CORE * height) : max(int(CORE * height) + 1, round((1 - CORE) * height))].max(0) > 0
     inked = np.flatnonzero(core)
     if not len(inked):
@@ -279,8 +281,9 @@ def _placed(piece: Piece, box: Found, quarters: int) -> TextLine:
     """The piece as a line on the page."""
     wide, high = (box.height, box.width) if quarters % 2 else (box.width, box.height)
     start, stop = piece.start - wide / 2, min(piece.stop, wide) - wide / 2
-    turn = np.deg2rad(box.angle - 90 * (quarters if quarters < 3 else -1))
-    corners = [(box.x + x * np.cos(turn) - y * np.sin(turn), box.y + x * np.sin(turn) + y * np.cos(turn))
+    turn = math.radians(box.angle - 90 * (quarters if quarters < 3 else -1))
+    cos, sin = math.cos(turn), math.sin(turn)
+    corners = [(box.x + x * cos - y * sin, box.y + x * sin + y * cos)
                for x in (start, stop) for y in (-high / 2, high / 2)]
     return TextLine(piece.text, around(corners), piece.size, confidence=piece.confidence, fixed=piece.fixed)
 
