@@ -11,7 +11,7 @@ from makers import Echo, tiff
 from PIL import Image
 
 import microfiche
-from microfiche.documents.engines import engines, unsound
+from microfiche.documents.engines import engines
 from microfiche.documents.job import Standing
 from microfiche.documents.opening import documents_in, open_document
 from microfiche.documents.orientation import tilt
@@ -37,24 +37,6 @@ def layer(text: str, **changes: object) -> TextLayer:
 
 PICTURE = Image.new("RGB", (600, 800), "white")
 WORDS = "These are ordinary words that anybody can read without any trouble at all. " * 8
-
-
-@pytest.mark.parametrize(
-    ("sheet", "why"),
-    [
-        (Sheet(1, PICTURE, layer(WORDS)), ""),
-        (Sheet(1, PICTURE, layer("这是一个中文的句子。" * 20)), ""),
-        (Sheet(1, PICTURE), "no text layer"),
-        (Sheet(1, PICTURE, layer("  \n ")), "no text in"),
-        (Sheet(1, PICTURE, layer(WORDS, invisible=np.ones(len(WORDS), bool))), "hidden behind a scan"),
-        (Sheet(1, PICTURE, layer(WORDS, mapped=np.arange(len(WORDS)) % 5 > 0)), "no Unicode value"),
-        (Sheet(1, PICTURE, layer(WORDS.replace("a", "\ue001"))), "no Unicode value"),
-        (Sheet(1, PICTURE, layer(WORDS.translate(str.maketrans("aeiouy", "bcdfgh")))), "garbled"),
-        (Sheet(1, PICTURE, layer("Page 1"), image_boxes=[(0, 0, 600, 790)]), "a picture covers"),
-    ],
-)
-def test_a_text_layer_is_trusted_only_where_it_is_sound(sheet: Sheet, why: str) -> None:
-    assert (why in unsound(sheet)) if why else (unsound(sheet) == "")
 
 
 def test_a_text_layer_that_is_asked_for_though_unsound_is_no_success() -> None:

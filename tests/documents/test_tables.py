@@ -9,10 +9,11 @@ from makers import drawn
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
+from microfiche.documents.layer_lines import lines_of
 from microfiche.documents.layout import blocks
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.tables import solids, table
-from microfiche.documents.text_lines import Region, TextLine, lines_of
+from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
 
 SIZE = 20.0
@@ -277,5 +278,5 @@ def test_a_price_list_in_a_pdf_is_one_table() -> None:
 
     sheet = _sheet(draw)
     assert sheet.picture is not None and sheet.text is not None
-    (block,) = blocks(lines_of(sheet.text, *sheet.picture.size), [], sheet.picture, sheet.rules)
+    (block,) = blocks(lines_of(sheet), [], sheet.picture, sheet.rules)
     assert block.text == markdown([list(row) for row in rows])

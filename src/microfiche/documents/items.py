@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from PIL import Image
+
 from microfiche.documents.boxes import share, union
 from microfiche.documents.columns import USUAL, columns
 from microfiche.documents.document import Kind
@@ -47,19 +49,25 @@ class Column:
 
 
 def ordered_items(
-    lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box], height: int, body: float
+    lines: Sequence[TextLine],
+    solid: Sequence[tuple[Kind, Box]],
+    rules: Sequence[Box],
+    picture: Image.Image,
+    body: float,
 ) -> list[Column]:
-    """The columns of a page of `height` px in reading order, whose running text has the size `body` (px): the free
-    lines in rows, and the `solid` boxes with the lines in them."""
-    items = _items(lines, solid, rules)
+    """The columns of a page in reading order that looks like `picture` and whose running text has the size `body` (px):
+    the free lines in rows, and the `solid` boxes with the lines in them."""
+    items = _items(lines, solid, rules, picture)
     return [
         Column(_in_rows(chosen), *_edges(chosen, items))
-        for part in _head_text_foot(items, height, body)
+        for part in _head_text_foot(items, picture.height, body)
         for chosen in _columns(part, rules, body)
     ]
 
 
-def _items(lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box]) -> list[Item]:
+def _items(
+    lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box], picture: Image.Image
+) -> list[Item]:
     """What is put in order: rows of free lines, and solids with the lines in them."""
     held: list[list[TextLine]] = [[] for _ in solid]
     free: list[TextLine] = []
@@ -77,15 +85,15 @@ def _items(lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: 
     for (kind, box), inside in zip(solid, held, strict=True):
         whole = union([box, *(line.box for line in inside)])
         kind = "figure" if kind == "table" and not inside else kind
-        items.append(_arranged(Item(whole, kind, tuple(inside)), rules))
+        items.append(_arranged(Item(whole, kind, tuple(inside)), rules, picture))
     return items
 
 
-def _arranged(item: Item, rules: Sequence[Box]) -> Item:
+def _arranged(item: Item, rules: Sequence[Box], picture: Image.Image) -> Item:
     """The item with its lines in place: those of a table made into one text, those of a formula put in order."""
     match item.kind:
         case "table":
-            text = table(item.lines, rules, item.box)
+            text = table(item.lines, rules, item.box, picture)
             count = sum(len(line.text) for line in item.lines)
             sure = sum(line.confidence * len(line.text) for line in item.lines) / max(1, count)
             return replace(item, lines=(TextLine(text, item.box, item.lines[0].size, confidence=sure),))

@@ -73,7 +73,7 @@ def blocks(
     body = body_size(lines)
     solid = solids(lines, regions, rules, images, picture, body)
     typed = typewritten(lines)
-    found = ordered_items(lines, solid, rules, picture.height, body)
+    found = ordered_items(lines, solid, rules, picture, body)
     parts = [part for column in found for part in _parts(column, typed, regions)]
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
 

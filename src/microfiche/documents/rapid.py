@@ -20,6 +20,7 @@ from microfiche.documents.document import Kind, PageRead
 from microfiche.documents.layout import blocks
 from microfiche.documents.orientation import look
 from microfiche.documents.scan_lines import lines_of, lines_on
+from microfiche.documents.scan_rules import rules_in
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.text_lines import Region, TextLine, with_markers
 from microfiche.documents.unread import wrong_in
@@ -89,7 +90,7 @@ def regions(picture: Image.Image) -> list[Region]:
 def page_of_lines(number: int, engine: str, lines: Sequence[TextLine], picture: Image.Image) -> PageRead:
     """The page that looks like `picture` (RGB), laid out from the lines that `engine` recognised on it; partial where
     their mean confidence, by characters, is low."""
-    laid = blocks(with_markers(lines), regions(picture) if lines else [], picture)
+    laid = blocks(with_markers(lines), regions(picture), picture, rules_in(picture)) if lines else []
     page = PageRead(number=number, width=picture.width, height=picture.height, engine=engine, blocks=laid)
     sure = sum(x.confidence * len(x.text) for x in lines) / max(1, sum(len(x.text) for x in lines))
     if lines and sure < UNSURE:
