@@ -14,6 +14,7 @@ import pikepdf
 import pytest
 from makers import drawn, encoded, pixels, raw_pdf, sheets, stream, text_pdf, turned_pdf
 from PIL import Image
+from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from microfiche.documents import worker
@@ -233,3 +234,21 @@ def test_a_scan_in_a_pdf_is_one_image_and_no_text() -> None:
     assert sheet.text and sheet.text.text == ""
     assert sheet.text.boxes.shape == (0, 4)
     assert sheet.image_boxes == [pytest.approx((0, 0, 400, 200), abs=1)]
+
+
+def test_the_scan_of_a_small_page_is_drawn_at_its_own_resolution_up_to_a_usual_size() -> None:
+    def size(points: float, side: int) -> tuple[int, float | None]:
+        file = io.BytesIO()
+        canvas = Canvas(file, pagesize=(points, points))
+        canvas.drawImage(ImageReader(Image.new("L", (side, side), 128)), 0, 0, points, points)
+        canvas.showPage()
+        canvas.save()
+        with open_document(file.getvalue(), "a.pdf", workers=1) as opened:
+            (sheet,) = opened.sheets()
+        assert sheet.picture is not None
+        return sheet.picture.width, sheet.dpi
+
+    assert size(72, 600) == (600, 600)
+    assert size(72, 40) == (144, 144)
+    assert size(144, 6000) == (1584, 792)
+    assert size(800, 6000) == (1600, 144)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from ctypes import byref, cast
+from ctypes import byref, c_uint, cast
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,9 @@ from microfiche.limits import Limits
 
 POINTS = 72  #: to an inch
 NO_PAGE = "damaged: this page cannot be found in the file"
+LARGE = 1584  #: px: the longer side of a page whose scan is never drawn finer than asked for, that of Letter at 144 dpi
+OBJECTS = 100  #: of a page, among which its scan is looked for
+SCAN = 0.5  #: of the page: an image that is larger is a scan of it
 
 
 class PdfFile:
@@ -51,11 +54,15 @@ class PdfFile:
         self.repaired = not pdfium.FPDF_DocumentHasValidCrossReferenceTable(self._pdf)
 
     def sheet(self, number: int, dpi: float) -> tuple[Sheet, NDArray[np.uint8]]:
-        """Page `number`, from 1, as a Sheet without its picture, and the pixels (H, W, 3) of that, drawn at `dpi`.
+        """Page `number`, from 1, as a Sheet without its picture, and the pixels (H, W, 3) of that, drawn at `dpi`; the
+        scan of a small page is drawn finer, up to its own resolution, as its type may be small.
 
         InputError where the page cannot be read or is too large; that is known before anything is drawn.
         """
         width, height = self._size(number, dpi)
+        if max(width, height) < LARGE:
+            dpi = max(dpi, min(self._resolution(number), dpi * LARGE / max(width, height)))
+            width, height = self._size(number, dpi)
         page, notes = self._load(number, width, height)
         try:
             to_picture = page_to_picture(page, width, height)
@@ -83,6 +90,27 @@ class PdfFile:
         if not page:
             raise InputError(NO_PAGE)
         return page, notes
+
+    def _resolution(self, number: int) -> float:
+        """The px an inch of a scan that covers most of a page; 0 where there is none."""
+        page = pdfium.FPDF_LoadPage(self._pdf, number - 1)
+        if not page:
+            raise InputError(NO_PAGE)
+        found = 0.0
+        try:
+            whole = pdfium.FPDF_GetPageWidthF(page) * pdfium.FPDF_GetPageHeightF(page)
+            for i in range(min(pdfium.FPDFPage_CountObjects(page), OBJECTS)):
+                image = pdfium.FPDFPage_GetObject(page, i)
+                if pdfium.FPDFPageObj_GetType(image) != pdfium.FPDF_PAGEOBJ_IMAGE:
+                    continue
+                across, down, own = c_uint(), c_uint(), pdfium.FS_MATRIX()
+                pdfium.FPDFPageObj_GetMatrix(image, byref(own))
+                covered = abs(own.a * own.d - own.b * own.c)  # square points
+                if covered > SCAN * whole and pdfium.FPDFImageObj_GetImagePixelSize(image, byref(across), byref(down)):
+                    found = max(found, POINTS * math.sqrt(across.value * down.value / covered))
+        finally:
+            pdfium.FPDF_ClosePage(page)
+        return found
 
     @cached_property
     def _forms(self) -> Any:
