@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from microfiche.documents.columns import columns
 from microfiche.documents.document import Block, Document, PageRead, finish
 from microfiche.documents.layout import blocks
 from microfiche.documents.tables import Cell, merged, ruled, table, table_text
@@ -60,12 +59,6 @@ def test_what_lies_across_the_columns_parts_them() -> None:
 def test_the_order_of_lines_in_the_file_does_not_matter(order: list[int]) -> None:
     lines = (paragraph(FIRST, 100, 300) + paragraph(SECOND, 520, 300))[:8]
     assert texts(blocks([lines[i] for i in order if i < len(lines)], [], PAGE)) == texts(blocks(lines, [], PAGE))
-
-
-@given(st.lists(st.tuples(*[st.floats(0, 900)] * 2, *[st.floats(1, 300)] * 2), max_size=30), st.floats(1, 50))
-def test_every_box_is_read_once(shapes: list[tuple[float, float, float, float]], gutter: float) -> None:
-    boxes = [(x, y, x + w, y + h) for x, y, w, h in shapes]
-    assert sorted(i for column in columns(boxes, gutter) for i in column) == list(range(len(boxes)))
 
 
 def test_paragraphs_end_at_gaps_indents_and_short_lines() -> None:

@@ -71,14 +71,15 @@ class _Page:
         run: list[int] = []
         # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads.
         widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
+        before = False  # whether the last band was one of heads
         for band in _divided(chosen, self.boxes, axis=1, gap=0):
             its = self._united([(self.boxes[i][0], self.boxes[i][2]) for i in band])
             both = self._united(widths + its)
-            if run and (self.heads.issuperset(band) or (len(both) == 1 and max(len(widths), len(its)) > 1)):
+            head = self.heads.issuperset(band)
+            if run and ((head and not before) or (len(both) == 1 and max(len(widths), len(its)) > 1)):
                 pieces += self._columns(run)
                 run, both = [], its
-            run = run + band
-            widths = both
+            run, widths, before = run + band, both, head
         return pieces + self._columns(run)
 
     def _united(self, spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
