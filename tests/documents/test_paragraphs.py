@@ -55,7 +55,7 @@ def test_entries_whose_lines_hang_in_are_paragraphs() -> None:
     "lines",
     [
         ("Perrin & Sons", "12 Quay Street", "Hull HU1 2AB", "United Kingdom"),
-        ("The lamp is lit, the sea is black,", "and no ship sails, none comes back", "until the morning.", "So it ends."),
+        ("The lamp is lit, the sea is black,", "and no ship sails, none comes", "until the morning.", "So it ends."),
     ],
 )
 def test_line_ends_of_addresses_and_poems_stay(lines: tuple[str, ...]) -> None:
