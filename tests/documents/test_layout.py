@@ -64,12 +64,6 @@ def test_the_order_of_lines_in_the_file_does_not_matter(order: list[int]) -> Non
     assert texts(blocks([lines[i] for i in order if i < len(lines)], [], PAGE)) == texts(blocks(lines, [], PAGE))
 
 
-@given(st.lists(st.tuples(*[st.floats(0, 900)] * 2, *[st.floats(1, 300)] * 2), max_size=30), st.floats(1, 50))
-def test_every_box_is_read_once(shapes: list[tuple[float, float, float, float]], gutter: float) -> None:
-    boxes = [(x, y, x + w, y + h) for x, y, w, h in shapes]
-    assert sorted(i for column in columns(boxes, gutter) for i in column) == list(range(len(boxes)))
-
-
 def test_paragraphs_end_at_gaps_indents_and_short_lines() -> None:
     a = paragraph(FIRST, 100, 100)
     b = paragraph(SECOND, 100, 100 + PITCH * len(a) + 20)

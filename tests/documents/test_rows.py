@@ -42,7 +42,7 @@ def test_labels_are_read_with_their_values(pairs: list[tuple[str, str]], right: 
 
 
 def test_two_addresses_beside_each_other_stay_apart() -> None:
-    pairs = [("Bill to:", "Ship to:"), ("Perrin & Sons", "Harbour Office"), ("Quay Street", "Mole West"), ("Hull", "York")]
+    pairs = [("Bill to:", "Ship to:"), ("Perrin & Sons", "Harbour Office"), ("Quay Street", "West"), ("Hull", "York")]
     assert len(read(table(pairs, 600))) == 8
 
 
@@ -56,8 +56,8 @@ def test_a_year_is_read_with_the_first_of_the_lines_beside_it() -> None:
     lines = []
     for k in range(3):
         lines.append(line(f"20{k}2 – 20{k}4", 100, 100 + 80 * k))
-        lines += [line("Engineer of pumps and valves for harbours." if i == 1 else "Led the works at the yard and wrote the",
-                       300, 100 + 80 * k + PITCH * i) for i in range(2)]
+        lines.append(line("Led the works at the yard and wrote the", 300, 100 + 80 * k))
+        lines.append(line("Engineer's book of pumps and valves.", 300, 125 + 80 * k))
     assert [text[:4] for text in read(lines)] == ["2002", "Engi", "2012", "Engi", "2022", "Engi"]
 
 
@@ -75,13 +75,19 @@ def test_heads_of_two_columns_are_not_one_head() -> None:
 
 @pytest.mark.parametrize(
     ("cap", "first", "joined"),
-    [("O", "nce upon a time", "Once upon a time"), ("A", "small boat", "A small boat"), ("A", "fter the war", "After the war"),
-     ("I", "was born there", "I was born there"), ("I", "n those days", "In those days"), ("“T", "he end", "“The end")],
+    [
+        ("O", "nce upon a time", "Once upon a time"),
+        ("A", "small boat", "A small boat"),
+        ("A", "fter the war", "After the war"),
+        ("I", "was born there", "I was born there"),
+        ("I", "n those days", "In those days"),
+        ("“T", "he end", "“The end"),
+    ],
 )
 def test_a_large_first_letter_begins_the_word_that_it_begins(cap: str, first: str, joined: str) -> None:
     letter = TextLine(cap, (100, 100, 150, 165), 60.0)
     lines = [letter, line(first, 155, 100), line("there was a miller", 155, 125), line("who had three sons", 100, 175)]
-    assert [x.text for x in with_capitals(lines)][0] == joined
+    assert next(x.text for x in with_capitals(lines)) == joined
 
 
 def test_a_line_that_was_recognised_across_a_gutter_is_divided() -> None:

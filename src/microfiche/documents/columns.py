@@ -71,16 +71,16 @@ class _Page:
         run: list[int] = []
         # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads.
         widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
+        before = False  # whether the last band was one of heads
         bands = _divided(chosen, self.boxes, axis=1, gap=0)
         for k, band in enumerate(bands):
             its = self._spans(band)
             both = self._united(widths + its)
-            heads = self.heads.issuperset(band) and len(self._spans(i for below in bands[k:] for i in below)) > 1
-            if run and (heads or (len(both) == 1 and max(len(widths), len(its)) > 1)):
+            head = self.heads.issuperset(band) and len(self._spans(i for below in bands[k:] for i in below)) > 1
+            if run and ((head and not before) or (len(both) == 1 and max(len(widths), len(its)) > 1)):
                 pieces += self._columns(run)
                 run, both = [], its
-            run = run + band
-            widths = both
+            run, widths, before = run + band, both, head
         return pieces + self._columns(run)
 
     def _spans(self, chosen: Iterable[int]) -> list[tuple[float, float]]:

@@ -207,13 +207,13 @@ class _Run:
         if sum(len(row.pieces) > 1 for row in self.rows) >= 0.3 * len(self.rows) or self.ranged:
             return True
         rights = [line.box[2] for line in self.lines[:-1]]
-        if any(line.text.endswith("\u00ad") for line in self.lines[:-1]) or (
-            len(rights) > 2 and sum(abs(a - b) < 0.15 * self.size for a, b in pairwise(rights)) > 0.4 * len(rights)
-        ):
+        even = sum(abs(a - b) < 0.15 * self.size for a, b in pairwise(rights))
+        justified = not self.free and len(rights) > 2 and even > 0.4 * len(rights)
+        if justified or any(line.text.endswith("\u00ad") for line in self.lines[:-1]):
             return False
         if len(ends) == 1:
             return ends[0] and all(x.box[2] - x.box[0] < 0.6 * self.width for x in self.lines)
-        return sum(ends) >= 0.5 * len(ends)
+        return sum(ends) >= max(2, 0.5 * len(ends))
 
     def _kept(self, i: int, verse: bool, mark: Marker | None) -> bool:
         """Whether the line end before row `i`, within a paragraph (of a list, if there is a `mark`), stays."""

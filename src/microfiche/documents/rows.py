@@ -74,6 +74,7 @@ def _chains(placed: Sequence[TextLine], test: Callable[[_Gap], bool]) -> list[li
     """The lines, from the top, in groups of those between which, in one row, the gap passes `test`."""
     after: dict[int, TextLine] = {}
     known: set[int] = set()
+    taken: set[int] = set()
     beside = _neighbours(placed)
     for k, line in enumerate(placed):
         if id(line) in beside and id(line) not in known:
@@ -82,12 +83,12 @@ def _chains(placed: Sequence[TextLine], test: Callable[[_Gap], bool]) -> list[li
             for x, y in gap.pairs:
                 if id(x) not in known:
                     known.add(id(x))
-                    if together:
+                    if together and id(y) not in taken:
+                        taken.add(id(y))
                         after[id(x)] = y
-    begun = {id(line) for line in after.values()}
     found = []
     for line in placed:
-        if id(line) not in begun:
+        if id(line) not in taken:
             found.append([line])
             while id(found[-1][-1]) in after:
                 found[-1].append(after[id(found[-1][-1])])
@@ -121,7 +122,7 @@ def _neighbours(placed: Sequence[TextLine]) -> dict[int, TextLine]:
                 other = placed[i]
                 if abs(other.middle - middle) > max(reach, LEVEL * other.size):
                     break
-                if other.box[0] >= line.box[2] - reach:
+                if other.box[0] >= line.box[2] - reach and other.box[0] > line.box[0]:
                     level.append(other)
                 i += step
         if level:

@@ -21,7 +21,7 @@ from microfiche.page import Box
 
 ENOUGH = 2.1  #: the weight of the signs from which a paragraph is a title
 SMALLEST = 0.8  #: of the size of running text
-SENTENCES = 70  #: letters of a title in type that is not much larger
+SENTENCES = 60  #: letters of a title in type that is not much larger
 LONGEST = 160  #: letters of a title
 NUMBERED = re.compile(
     r"^(?:(?:\d{1,2}|[A-Z])(?:\.\d{1,2})*\.?\s+|[IVX]{1,5}\.\s+)[^\W\d_]"
@@ -32,6 +32,7 @@ NUMBERED = re.compile(
     re.IGNORECASE,
 )
 SENTENCE = re.compile(r"[.,;。，；、…．][\"'”’»)\]]*$")
+EQUATION = re.compile(r"[=≠<>≤≥≈∑∏∫√]")
 ADDRESS = re.compile(r"@|https?:|www\.|\+\d")
 
 
@@ -74,7 +75,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     before, after = left - around.column[0], around.column[1] - right
     centred = min(before, after) > 0.12 * width and abs(before - after) < 0.1 * width
     short = len(lines) == 1 and right - left < 0.7 * width
-    if around.title_above and centred and large < 2 and not bold and not around.prose_below:
+    if around.title_above and centred and large < 2 and not bold:
         return False  # who wrote it, and when
     alone = short and around.prose_below and not paragraph.listed and _stands_off(around) and text[:1].isupper()
     weight = large + 1.5 * bold + 1.0 * capital + 1.2 * hinted + 0.8 * numbered + 1.0 * alone
@@ -83,8 +84,8 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
     weight += 0.4 * centred + 0.5 * (around.above is None or around.above > 0.55)
     weight += 0.3 * (around.below is not None and around.below > 0.4)
     weight += 0.3 if short else -0.3 if len(lines) > 1 else 0
-    weight += -0.8 if around.below is None else 0.4 if not around.same_below or alone or numbered else -0.4
-    if around.same_above and around.same_below and not alone:
+    weight += -0.8 if around.below is None else 0.4 if not around.same_below or alone or numbered or hinted else -0.4
+    if around.same_above and around.same_below and not (alone or numbered or hinted):
         weight -= 0.8
     if not hinted and any(r.kind in FURNITURE and share(_box(lines), r.box) > 0.5 for r in regions):
         weight -= 1.0
@@ -121,7 +122,7 @@ def _possible(paragraph: Paragraph, text: str, ratio: float) -> bool:
     signs = sum(c.isalpha() for c in text) + len(WIDE.findall(text))
     if signs < 2 or signs < 0.5 * len(text.replace(" ", "")) or LEADER.search(text) or ratio < SMALLEST:
         return False
-    if text[0] in "\\{=/<|&*":
+    if text[0] in "\\{/|&*" or EQUATION.search(text):
         return False
     longest = LONGEST if ratio > 1.1 else 0.6 * LONGEST
     if len(lines) > (4 if ratio > 1.3 else 3) or sum(map(letters, lines)) > longest:
