@@ -39,8 +39,8 @@ import microfiche
 
 WORDS = re.findall(
     r"\w+",
-    "harbour lamp winter copper ledger garden bridge signal paper engine river market silver orchard tower window letter "
-    "cargo valley station museum record keeper morning weather book light timber canal",
+    "harbour lamp winter copper ledger garden bridge signal paper engine river market silver orchard tower window "
+    "letter cargo valley station museum record keeper morning weather book light timber canal",
 )
 FONTS = (("Helvetica", "Helvetica-Bold"), ("Times-Roman", "Times-Bold"))
 PROSE = (
@@ -353,7 +353,7 @@ def main() -> None:
 
     teds, structure = TEDS(), TEDS(structure_only=True)
     every: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    false, seconds, number = 0, 0.0, 0
+    false, seconds = 0, 0.0
     sources: list[tuple[str, bytes, list[str], list[str]]] = []
     if args.folder:
         for side in sorted(args.folder.glob("*.json")):
@@ -388,13 +388,12 @@ def main() -> None:
             (args.show / f"{name}.txt").write_text(
                 "\n\n".join([*said, document.markdown(), "TRUE", *truths, "FOUND", *found])
             )
-        number += 1
     print("| kind | tables | TEDS | structure |\n|---|---|---|---|")
     for kind in sorted(every):
         print("| {} | {} | {:.3f} | {:.3f} |".format(kind, len(every[kind]), *np.mean(every[kind], axis=0)))
     whole = [s for kind, scores in every.items() for s in scores if "prose" not in kind]
     print("| all | {} | {:.3f} | {:.3f} |".format(len(whole), *np.mean(whole, axis=0)))
-    print(f"\n{false} false tables on {number} pages; {seconds / number:.2f} s a page")
+    print(f"\n{false} false tables on {len(sources)} pages; {seconds / len(sources):.2f} s a page")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ from microfiche.documents.grid import (
     table_text,
 )
 from microfiche.documents.slanet import filled, seen_cells
-from microfiche.documents.text_cells import doubtful, mended, text_cells
+from microfiche.documents.text_cells import doubtful, form_cells, mended, text_cells
 from microfiche.documents.text_grid import column_borders, continued_rows, divided, reads_down, running_text, text_rows
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
@@ -239,6 +239,8 @@ def _cells(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> tuple[l
         parts = [part for line in lines for part in divided(line, _over(line, uprights), always=True)]
         columns, rows, inside = mended(parts, inside, columns, rows)
         drawn = drawn_cells(parts, inside, columns, rows)
+        if form := form_cells(drawn):
+            return form, 2
         if _closed(drawn):
             cells = [Cell(c.row, c.column, c.across, cell_text(c.lines), c.down) for c in drawn]
             return cells, len(columns) - 1

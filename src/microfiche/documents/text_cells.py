@@ -60,6 +60,7 @@ def mended(
     are that a scanner lost: where values stand side by side or over one another in what would be one cell."""
     rules, columns, rows = list(rules), list(columns), list(rows)
     recognised = any(x.confidence < 1 for x in lines)  # the rules of a text layer are known
+    known = set(columns)
     cells = drawn_cells(lines, rules, columns, rows)
     for left, right in pairwise(list(columns)):
         inside = [x for x in lines if left <= (x.box[0] + x.box[2]) / 2 < right]
@@ -67,7 +68,8 @@ def mended(
         if len(several) >= 2 and len(several) >= 0.5 * len(text_rows(inside)):
             columns += column_borders(inside, (left, rows[0], right, rows[-1]))[1:-1]
     columns = sorted(columns)
-    for border in columns[1:-1]:
+    added = [border for border in columns if border not in known]
+    for border in columns[1:-1] if recognised else added:
         for cell in cells:
             sides = {x.box[0] < border for x in cell.lines}
             crossed = any(x.box[0] + 0.3 * x.size < border < x.box[2] - 0.3 * x.size for x in cell.lines)
@@ -124,6 +126,28 @@ def _between(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> li
         if near and first == last and first not in others and len(below) > 1:
             found.append(line)
     return found
+
+
+def form_cells(drawn: Sequence[Drawn]) -> list[Cell]:
+    """A form's labels and what stands under each in its cell, a row for each; nothing if the cells are no form's.
+
+    A form has cells of uneven widths in which a label of small type stands over what was filled in.
+    """
+    held = [(cell, text_rows(cell.lines)) for cell in drawn if cell.lines]
+    labelled = [
+        (cell, rows) for cell, rows in held
+        if len(rows) > 1 and max(x.size for x in rows[0]) < 0.87 * max(x.size for row in rows[1:] for x in row)
+    ]
+    if len(held) < 4 or len(labelled) < 0.5 * len(held) or sum(c.across > 1 for c, _ in held) < 0.3 * len(held):
+        return []
+    small = max(x.size for _, rows in labelled for x in rows[0])
+    out: list[Cell] = []
+    for row, (_, rows) in enumerate(held):
+        is_label = max(x.size for x in rows[0]) <= 1.05 * small
+        label = rows[0] if is_label else []
+        value = [x for part in (rows[1:] if is_label else rows) for x in part]
+        out += [Cell(row, 0, 1, cell_text(label)), Cell(row, 1, 1, cell_text(value))]
+    return out
 
 
 def doubtful(cells: Sequence[Cell], columns: int) -> bool:
