@@ -156,7 +156,7 @@ def test_nothing_that_a_model_is_made_to_write_is_markup() -> None:
         blocks, _ = parse(hostile.format(label), 10, 10)
         text = Document(name="x", sha256="", pages=[PageRead(number=1, blocks=blocks)]).markdown()
         assert "<script" not in text.replace("\\<", "") and "http://spy" not in text
-        assert "](javascript" not in text.replace("\\]", "")
+        assert "](javascript" not in text
 
 
 def test_long_hostile_outputs_take_no_time() -> None:

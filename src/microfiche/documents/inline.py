@@ -41,7 +41,7 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufef
 MARKUP = re.compile(r"[\\`*_~<&\]\[$\n\t]|" + NONCHARACTERS.pattern)
 ENTITY = r"&(?=#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{0,31};)"
 ALWAYS = re.compile(
-    rf"\\(?=[!-/:-@\[-`{{-~\ufdd0-\ufdef]|\s*(?:$|{BREAK}))|<(?=[A-Za-z/!?])|{ENTITY}|\](?=\()|!(?={LINK[0]})"
+    rf"\\(?=[!-/:-@\[-`{{-~\ufdd0-\ufdef]|\s*(?:$|{BREAK}))|<(?=[A-Za-z/!?])|{ENTITY}|(?<=\])\(|!(?={LINK[0]})"
 )
 DELIMITERS = re.compile(r"(?P<sign>[*_~`])(?P=sign)*")
 MATH = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.)+?)(?<!\s)\$(?![\w$])", re.DOTALL)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from microfiche.documents.inline import MATH, active, visible
 
 PUNCTUATION = r"\\[!-/:-@\[-`{-~]"
-LATEX = r"\$\$.{1,4000}?\$\$|\\\(.{1,4000}?\\\)|\\\[.{1,4000}?\\\]"
+LATEX = r"\$\$.{1,4000}?\$\$|\\\((?:[^\\]|\\.){1,4000}?\\\)|\\\[(?:[^\\]|\\.){1,4000}?\\\]"
 CODE = r"(?<!`)(?P<ticks>`{1,9})(?!`)(?P<code>[^\n]{1,1000}?)(?<!`)(?P=ticks)(?!`)"
 WORDS = r"(?P<words>(?:[^\[\]\\]|\\.|\[(?:[^\[\]\\]|\\.){0,200}\]){0,1000})"
 TARGET = r"\((?:[^()\n\\]|\\.|\([^()\n]{0,200}\)){0,2000}\)"
@@ -54,7 +54,7 @@ def _guarded(found: re.Match[str]) -> str:
     if piece == "<":
         return "<" if ALLOWED.match(found.string, found.start()) else "\\<"
     if piece == "]":
-        return "]" if GOOD_TARGET.match(found.string, found.start()) else "\\]"
+        return "]" if GOOD_TARGET.match(found.string, found.start()) else "]\\"
     if found["words"] is not None:
         return guarded(found["words"])
     if found["label"] is not None:
