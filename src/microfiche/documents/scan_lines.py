@@ -15,14 +15,12 @@ from itertools import pairwise
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from microfiche.documents.boxes import around
-from microfiche.documents.ink import empty_runs, ink_of
+from microfiche.documents.ink import empty_runs
 from microfiche.documents.orientation import Seen
 from microfiche.documents.recognition import Found, Pixels, Recognised, cut, recognise
 from microfiche.documents.text_lines import GAP, TextLine
-from microfiche.documents.tiles import found
 
 X_HEIGHT, CAPITAL, IDEOGRAPH = 0.46, 0.7, 0.88  #: heights of letters in ems, in faces for text
 LOW, HIGH = frozenset("acemnorsuvwxz"), frozenset("bdfhklgpqy0123456789")
@@ -204,15 +202,9 @@ def _pitch(places: NDArray[np.float32], size: float) -> float:
     return float(pitches[best]) if fits else 0.0
 
 
-def lines_on(picture: Image.Image) -> list[TextLine]:
-    """The lines on an upright, straight RGB picture, from top to bottom; those that the recogniser was unsure of as
-    well."""
-    ink = ink_of(picture)
-    return lines_of(Seen(picture, 0.0, ink, found(np.asarray(picture), ink)))
-
-
 def lines_of(seen: Seen) -> list[TextLine]:
-    """The lines of a page, as `lines_on` gives them."""
+    """The lines of a page that was set upright and straight, from top to bottom; those that the recogniser was unsure
+    of as well."""
     pixels = np.asarray(seen.picture)
     parts: list[Pixels] = []
     asked: list[tuple[Found, int]] = []  # for each part its box, and how many quarters it is turned counter-clockwise
