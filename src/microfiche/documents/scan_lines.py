@@ -85,7 +85,7 @@ def pieces(line: Recognised, mask: NDArray[np.uint8]) -> list[Piece]:
     widths = np.array([gap.width for gap in gaps])
     own = np.diff(signs) > 1
     wide = (widths > np.where(own, 0.45, 0.9) * pitch).tolist()
-    spaces = wide if pitch else _spaces(text, signs, own, widths / size)
+    spaces = wide if pitch else _spaces(text, signs, own, widths, size)
     stroke = _stroke(mask) / size
     out: list[Piece] = []
     begin, start = 0, float(left)
@@ -169,14 +169,16 @@ def _bearing(before: str, after: str) -> float:
 
 
 def _spaces(
-    text: str, signs: Sequence[int], own: NDArray[np.bool_], gaps: NDArray[np.float64]
+    text: str, signs: Sequence[int], own: NDArray[np.bool_], widths: NDArray[np.float64], size: float
 ) -> list[bool]:
-    """Whether a space follows each character that is no space: the recogniser's own, and where the gap (ems) is as wide
-    as a space."""
+    """Whether a space follows each character that is no space: the recogniser's own, and where the gap is as wide as a
+    space."""
+    gaps = widths / size
     words, letters = gaps[own], gaps[~own]
     least = max(
         SPACE,
         WIDER * float(np.median(letters)) if len(letters) else 0.0,
+        float(np.median(letters)) + 1.6 / size if len(letters) else 0.0,  # pixels are coarse
         LIKE_SPACE * float(np.median(words)) if len(words) > 1 else USUAL,
     )
     spaces = own.tolist()

@@ -99,7 +99,7 @@ def _lines(words: Sequence[dict[str, str]]) -> list[TextLine]:
         left, top, width, height = (float(word[name]) for name in ("left", "top", "width", "height"))
         boxes.append((left, top, left + width, top + height))
     size = median(
-        (box[3] - box[1]) / _ems(word["text"]) for word, box in zip(words, boxes, strict=True)
+        max(1.0, box[3] - box[1]) / _ems(word["text"]) for word, box in zip(words, boxes, strict=True)
     )
     ends = [k + 1 for k in range(len(words) - 1) if boxes[k + 1][0] - boxes[k][2] > GAP * size]
     out = []
@@ -108,7 +108,7 @@ def _lines(words: Sequence[dict[str, str]]) -> list[TextLine]:
         signs = sum(len(word["text"]) for word in part)
         sure = sum(max(0.0, float(word["conf"])) * len(word["text"]) for word in part) / signs / 100
         text = " ".join(word["text"].strip() for word in part)
-        out.append(TextLine(text, union(boxes[start:stop]), size, confidence=sure, engine=PROGRAM))
+        out.append(TextLine(text, union(boxes[start:stop]), size, confidence=sure, engine="tesseract"))
     return out
 
 
