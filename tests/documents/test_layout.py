@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from microfiche.documents.columns import columns
 from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.finishing import finish
 from microfiche.documents.grid import Cell, merged, ruled, table_text

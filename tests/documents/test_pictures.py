@@ -75,6 +75,52 @@ def test_every_kind_of_pixel_comes_as_rgb_on_white_paper(kind: str, image: Image
     assert np.abs(pixels(sheet)[5, 4] - left).max() <= 4 and np.abs(pixels(sheet)[5, 15] - right).max() <= 4
 
 
+def tenbit(bits: int = 10) -> np.ndarray:
+    values = np.full((10, 20), (1 << bits) - 1, np.uint16)
+    values[:, :10] = 0
+    return values
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        tenbit(), tenbit(12), tenbit(15), tenbit().astype(np.int32), tenbit(16).astype(np.int32) * 3 - 70_000,
+        tenbit() + np.uint16(30_000), tenbit().astype(np.float32) / 7 - 3,
+        np.where(np.arange(200).reshape(10, 20) == 41, np.nan, tenbit()).astype(np.float32),
+        np.where(np.arange(200).reshape(10, 20) == 41, np.inf, tenbit()).astype(np.float32),
+    ],
+    ids=["10 in 16", "12 in 16", "15 in 16", "10 in 32", "signed 32", "a narrow range", "floats", "a NaN", "infinity"],
+)  # fmt: skip
+def test_values_of_any_range_are_scaled_to_their_own(values: np.ndarray) -> None:
+    (sheet,) = sheets(encoded(Image.fromarray(values), "TIFF"))
+    assert pixels(sheet)[5, 4].max() <= 4 and pixels(sheet)[5, 15].min() >= 251
+
+
+def test_one_wrong_value_does_not_hide_all_others() -> None:
+    values = np.full((200, 200), 1.0, np.float32)
+    values[:, :100], values[0, 0] = 0.0, 1e30
+    (sheet,) = sheets(encoded(Image.fromarray(values), "TIFF"))
+    assert pixels(sheet)[50, 50].max() <= 4 and pixels(sheet)[50, 150].min() >= 251
+    (sheet,) = sheets(encoded(Image.fromarray(np.full((9, 9), np.nan, np.float32)), "TIFF"))
+    assert pixels(sheet).min() == 255
+
+
+def test_a_tiff_whose_zero_is_white_is_turned_to_black_on_white() -> None:
+    (sheet,) = sheets(encoded(Image.fromarray(tenbit(16)), "TIFF", tiffinfo={262: 0}))
+    assert pixels(sheet)[5, 4].min() >= 251 and pixels(sheet)[5, 15].max() <= 4
+
+
+@pytest.mark.parametrize(("ink", "paper"), [((255, 255, 255), 0), ((255, 240, 120), 0), ((40, 40, 90), 255)])
+def test_ink_on_a_transparent_ground_is_seen(ink: tuple[int, int, int], paper: int) -> None:
+    image = half("RGBA", (*ink, 255), (*ink, 0))
+    for kind in ("PNG", "TIFF"):
+        (sheet,) = sheets(encoded(image, kind))
+        assert np.abs(pixels(sheet)[5, 4] - ink).max() <= 4 and np.abs(pixels(sheet)[5, 15] - paper).max() <= 4
+    image.paste((10, 10, 10, 255), (0, 0, 5, 10))
+    (sheet,) = sheets(encoded(image, "PNG"))
+    assert pixels(sheet)[5, 15, 0] == (128 if paper == 0 else 255), "light and dark ink are seen on grey"
+
+
 def test_a_palette_with_a_clear_colour_is_white_there() -> None:
     image = half("P", 0, 1)
     image.putpalette([0, 0, 0, 255, 0, 0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -22,7 +22,8 @@ STEEPEST = 15.0  #: degrees of tilt that are looked for
 FEWEST = 20  #: letters that tell a tilt
 ASKED = 8  #: lines that say which way up a page is
 SURE = 0.9  #: mean probability of the characters of upright lines, about
-LONGEST = 20.0  #: times its height, as much of a line as is asked
+READ, GUESSED = 0.8, 0.7  #: mean probability of lines that were turned the right way, and that may have been
+TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class Seen:
     ink: Ink
     boxes: list[Found]
     known: dict[int, Recognised] = field(default_factory=dict)
+
+    def turned(self, degrees: int) -> Seen:
+        """The page turned counter-clockwise by 90, 180 or 270 degrees more."""
+        seen = straight(self.picture.transpose(TURNS[degrees]))
+        return replace(seen, degrees=(self.degrees + degrees) % 360)
 
     def on_page(self, box: WholeBox) -> WholeBox:
         """Where something in `box` stands on the page as it was before it was turned."""
@@ -59,7 +65,7 @@ def look(picture: Image.Image) -> Seen:
     level, degrees, ink, boxes = _levelled(picture)
     if _run_down(boxes):
         # Turned by a quarter about the corner, then levelled anew: the tilt was looked for along the wrong side.
-        level, degrees, ink, boxes = _levelled(picture.transpose(Image.Transpose.ROTATE_90))
+        level, degrees, ink, boxes = _levelled(picture.transpose(TURNS[90]))
         degrees += 90
     pixels = np.asarray(level)
     asked = sorted(range(len(boxes)), key=lambda i: -boxes[i].width)[:ASKED]
@@ -68,11 +74,15 @@ def look(picture: Image.Image) -> Seen:
     if not lines or _mean(lines) > SURE:
         return Seen(level, degrees, ink, boxes, dict(zip(asked, lines, strict=True)))
     heads = recognise([np.rot90(part, 2) for part in parts])
-    if _weight(heads) <= _weight(lines):
-        return Seen(level, degrees, ink, boxes, dict(zip(asked, lines, strict=True)))
-    turned = level.transpose(Image.Transpose.ROTATE_180)
-    ink = Ink(np.ascontiguousarray(ink.mask[::-1, ::-1]), np.ascontiguousarray(ink.paper[::-1, ::-1]))
-    return Seen(turned, (degrees + 180) % 360, ink, found(np.asarray(turned), ink))
+    seen = Seen(level, degrees, ink, boxes, dict(zip(asked, lines, strict=True)))
+    better = _weight(heads) > (1 if _mean(heads) > READ else 2) * max(0.0, _weight(lines))
+    return seen.turned(180) if better and _mean(heads) > GUESSED else seen
+
+
+def straight(picture: Image.Image) -> Seen:
+    """An RGB picture that is upright and straight already."""
+    ink = ink_of(picture)
+    return Seen(picture, 0.0, ink, found(np.asarray(picture), ink))
 
 
 def _levelled(picture: Image.Image) -> tuple[Image.Image, float, Ink, list[Found]]:

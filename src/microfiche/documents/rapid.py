@@ -15,15 +15,16 @@ from typing import Any, NoReturn
 import numpy as np
 from PIL import Image
 
+from microfiche.documents import tesseract
 from microfiche.documents.boxes import share_of_smaller
 from microfiche.documents.document import Kind, PageRead
 from microfiche.documents.layout import blocks
-from microfiche.documents.orientation import look
-from microfiche.documents.scan_lines import lines_of, lines_on
+from microfiche.documents.orientation import Seen, look, straight
+from microfiche.documents.scan_lines import lines_of
 from microfiche.documents.scan_rules import rules_in
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.text_lines import Region, TextLine, with_markers
-from microfiche.documents.unread import wrong_in
+from microfiche.documents.unread import foreign, wrong_in
 from microfiche.errors import SetUpError
 
 KINDS: dict[str, Kind] = {
@@ -99,7 +100,8 @@ def page_of_lines(number: int, engine: str, lines: Sequence[TextLine], picture: 
 
 
 class RapidEngine:
-    """Reads sheets by RapidOCR's networks (PP-OCR), each page set upright and straight first."""
+    """Reads sheets by RapidOCR's networks (PP-OCR), each page set upright and straight first; a page in a script that
+    these cannot read, by Tesseract, where that is installed with a language that fits."""
 
     name = "rapid"
     batch = 4
@@ -110,27 +112,67 @@ class RapidEngine:
 
     def lines(self, picture: Image.Image) -> list[TextLine]:
         """The lines on an upright, straight RGB picture, but for those that are more likely wrong than right."""
-        return likely(lines_on(picture))
+        return self._lines(straight(picture))[1]
+
+    def _read(self, sheet: Sheet) -> PageRead:
+        assert sheet.picture is not None
+        seen, lines = self._lines(look(sheet.picture))
+        return page_of_seen(sheet, self.name, lines, seen)
+
+    def _lines(self, seen: Seen) -> tuple[Seen, list[TextLine]]:
+        lines = [line for line in lines_of(seen) if line.confidence > LIKELY]
+        if not foreign(lines, seen.ink) or not tesseract.languages():
+            return seen, lines
+        degrees = tesseract.turn(seen.picture)
+        other = seen.turned(degrees) if degrees else seen
+        second = tesseract.read_in(other.picture, tesseract.language_of(other))
+        return (other, second) if _weight(second) > 1.5 * _weight(lines) else (seen, lines)
+
+
+class TesseractEngine:
+    """Reads sheets by Tesseract, each page in the language that fits it best, or in `language`, such as "rus" or
+    "deu+eng"."""
+
+    name = "tesseract"
+    batch = 4
+
+    def __init__(self, language: str | None = None) -> None:
+        self.language = language
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        """The blocks of each sheet, which has a picture; SetUpError where the program is not there."""
+        return [self._read(sheet) for sheet in sheets]
+
+    def lines(self, picture: Image.Image) -> list[TextLine]:
+        """The lines on an upright, straight RGB picture."""
+        return tesseract.read_in(picture, self.language or tesseract.language_of(straight(picture)))
 
     def _read(self, sheet: Sheet) -> PageRead:
         assert sheet.picture is not None
         seen = look(sheet.picture)
-        lines = likely(lines_of(seen))
-        page = page_of_lines(sheet.number, self.name, lines, seen.picture)
-        reason = page.reason or wrong_in(lines, seen.ink)
-        width, height = sheet.picture.size
-        return page.model_copy(update={
-            "status": "partial" if reason else "ok",
-            "reason": reason,
-            "width": width,
-            "height": height,
-            "blocks": [block.model_copy(update={"box": seen.on_page(block.box)}) for block in page.blocks],
-        })
+        lines = tesseract.read_in(seen.picture, self.language or tesseract.language_of(seen))
+        return page_of_seen(sheet, self.name, lines, seen)
 
 
-def likely(lines: Sequence[TextLine]) -> list[TextLine]:
-    """The lines that are more likely right than wrong."""
-    return [line for line in lines if line.confidence > LIKELY]
+def _weight(lines: Sequence[TextLine]) -> float:
+    """How much speaks for lines: their characters, by how much more likely right than wrong they are."""
+    return sum((line.confidence - LIKELY) * len(line.text) for line in lines)
+
+
+def page_of_seen(sheet: Sheet, engine: str, lines: Sequence[TextLine], seen: Seen) -> PageRead:
+    """The page of `sheet` from the lines that `engine` read on it once it was set upright and straight; partial where
+    they are not all that stands there, or where they are unsure."""
+    assert sheet.picture is not None
+    page = page_of_lines(sheet.number, engine, lines, seen.picture)
+    reason = page.reason or wrong_in(lines, seen.ink)
+    width, height = sheet.picture.size
+    return page.model_copy(update={
+        "status": "partial" if reason else "ok",
+        "reason": reason,
+        "width": width,
+        "height": height,
+        "blocks": [block.model_copy(update={"box": seen.on_page(block.box)}) for block in page.blocks],
+    })
 
 
 @cache

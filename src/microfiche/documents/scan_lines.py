@@ -15,15 +15,13 @@ from itertools import pairwise
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from microfiche.documents.boxes import around
-from microfiche.documents.ink import empty_runs, ink_of
+from microfiche.documents.ink import empty_runs
 from microfiche.documents.orientation import Seen
 from microfiche.documents.pieces import GAP
 from microfiche.documents.recognition import Found, Pixels, Recognised, cut, recognise
 from microfiche.documents.text_lines import TextLine
-from microfiche.documents.tiles import found
 
 X_HEIGHT, CAPITAL, IDEOGRAPH = 0.46, 0.7, 0.88  #: heights of letters in ems, in faces for text
 LOW, HIGH = frozenset("acemnorsuvwxz"), frozenset("bdfhklgpqy0123456789")
@@ -88,7 +86,7 @@ def pieces(line: Recognised, mask: NDArray[np.uint8]) -> list[Piece]:
     widths = np.array([gap.width for gap in gaps])
     own = np.diff(signs) > 1
     wide = (widths > np.where(own, 0.45, 0.9) * pitch).tolist()
-    spaces = wide if pitch else _spaces(text, signs, own, widths / size)
+    spaces = wide if pitch else _spaces(text, signs, own, widths, size)
     stroke = _stroke(mask) / size
     out: list[Piece] = []
     begin, start = 0, float(left)
@@ -172,14 +170,16 @@ def _bearing(before: str, after: str) -> float:
 
 
 def _spaces(
-    text: str, signs: Sequence[int], own: NDArray[np.bool_], gaps: NDArray[np.float64]
+    text: str, signs: Sequence[int], own: NDArray[np.bool_], widths: NDArray[np.float64], size: float
 ) -> list[bool]:
-    """Whether a space follows each character that is no space: the recogniser's own, and where the gap (ems) is as wide
-    as a space."""
+    """Whether a space follows each character that is no space: the recogniser's own, and where the gap is as wide as a
+    space."""
+    gaps = widths / size
     words, letters = gaps[own], gaps[~own]
     least = max(
         SPACE,
         WIDER * float(np.median(letters)) if len(letters) else 0.0,
+        float(np.median(letters)) + 1.6 / size if len(letters) else 0.0,  # pixels are coarse
         LIKE_SPACE * float(np.median(words)) if len(words) > 1 else USUAL,
     )
     spaces = own.tolist()
@@ -205,15 +205,9 @@ def _pitch(places: NDArray[np.float32], size: float) -> float:
     return float(pitches[best]) if fits else 0.0
 
 
-def lines_on(picture: Image.Image) -> list[TextLine]:
-    """The lines on an upright, straight RGB picture, from top to bottom; those that the recogniser was unsure of as
-    well."""
-    ink = ink_of(picture)
-    return lines_of(Seen(picture, 0.0, ink, found(np.asarray(picture), ink)))
-
-
 def lines_of(seen: Seen) -> list[TextLine]:
-    """The lines of a page, as `lines_on` gives them."""
+    """The lines of a page that was set upright and straight, from top to bottom; those that the recogniser was unsure
+    of as well."""
     pixels = np.asarray(seen.picture)
     parts: list[Pixels] = []
     asked: list[tuple[Found, int]] = []  # for each part its box, and how many quarters it is turned counter-clockwise

@@ -54,6 +54,15 @@ def wrong_in(lines: Sequence[TextLine], ink: Ink, figures: Sequence[Box] = ()) -
     return ""
 
 
+def foreign(lines: Sequence[TextLine], ink: Ink) -> bool:
+    """Whether so little of a page came out, or so unsurely, that its script may be one that the reader lacks."""
+    signs = sum(len(line.text) for line in lines)
+    unsure = sum(len(line.text) for line in lines if line.confidence < UNSURE)
+    hollow = [line for line in lines if is_hollow(line, ink)]
+    return len(ink.letters) >= LETTERS and (3 * signs < len(ink.letters) or 2 * unsure > signs or
+                                            2 * len(hollow) > len(lines))
+
+
 def is_hollow(line: TextLine, ink: Ink) -> bool:
     """Whether far fewer characters were read in a line than the ink in its box has room for."""
     left, top, right, bottom = (round(v) for v in line.box)
