@@ -60,7 +60,7 @@ def test_engines_are_chosen_page_by_page_or_forced() -> None:
     assert free.choose(scan)[1] == "no text layer"
     assert engines("text").choose(scan)[0].name == "text"
     assert engines("echo", echo).choose(sound)[0].name == "echo"
-    known = "text, rapid, endpoint, deepseek-ocr, nano-print, nano-pages"
+    known = "text, rapid, tesseract, endpoint, deepseek-ocr, nano-print, nano-pages"
     with pytest.raises(UsageError, match=f"no engine 'tea'; there are {known}"):
         engines("tea")
     with pytest.raises(UsageError, match="engine 'deepseek-ocr' needs weights"):

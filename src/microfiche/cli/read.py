@@ -70,8 +70,9 @@ def read(
         str | None,
         typer.Option(
             "--engine",
-            help="Let one engine read every page: text (a PDF's own), rapid, endpoint, deepseek-ocr or a model that "
-            "ships, such as nano-pages. Without it, each page is read by the engine that suits it.",
+            help="Let one engine read every page: text (a PDF's own), rapid, tesseract (if it is installed), endpoint, "
+            "deepseek-ocr or a model that ships, such as nano-pages. Without it, each page is read by the engine that "
+            "suits it.",
         ),
     ] = None,
     pages: Annotated[
@@ -294,7 +295,7 @@ def _pictures(
         return deepseek_engine(load("deepseek-ocr", device, held, weights, adapter), mode, task)
     if adapter:
         raise UsageError("--adapter needs --weights")
-    if device != "cpu" and engine in (None, "text", "rapid", *CONFIGURED):
+    if device != "cpu" and engine in (None, "text", "rapid", "tesseract", *CONFIGURED):
         raise UsageError("--device needs --weights, or a model that ships as --engine")
     if engine in CONFIGURED or task != "markdown":
         what = f"--engine {engine}" if engine in CONFIGURED else f"--task {task}"

@@ -1,8 +1,8 @@
 """Who reads a page: an Engine gives the reading of sheets, and for each sheet one is chosen.
 
-`text` (text_engine.py) takes a PDF's own text layer where it is sound, `rapid` (rapid.py) reads scans, `endpoint` asks
-a server, and ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a class with
-`name`, `batch` and `read`.
+`text` (text_engine.py) takes a PDF's own text layer where it is sound, `rapid` and `tesseract` (rapid.py) read scans,
+`endpoint` asks a server, and ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a
+class with `name`, `batch` and `read`; one that also has `lines` can read parts of a page.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from PIL import Image
 from microfiche.decoder.prompts import prompt
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import loop, parse
-from microfiche.documents.rapid import RapidEngine, page_of_lines
+from microfiche.documents.rapid import RapidEngine, TesseractEngine, page_of_lines
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.text_engine import TextEngine, judged, layer_of
 from microfiche.documents.text_lines import lines_read
@@ -80,7 +80,7 @@ class Engines:
 def engines(name: str | None = None, pictures: Engine | None = None, device: str = "cpu") -> Engines:
     """The engines to read with: all of them, chosen page by page, if `name` is None, otherwise that one alone.
 
-    `name` is "text", "rapid", the name of `pictures`, or a model that `microfiche.load` finds by its name, on `device`.
+    `name` is "text", "rapid", "tesseract", the name of `pictures`, or a model that `microfiche.load` finds by its name, on `device`.
     `pictures` reads scans in place of RapidOCR. Raises UsageError for another name.
     """
     if name is None:
@@ -91,7 +91,9 @@ def engines(name: str | None = None, pictures: Engine | None = None, device: str
         return Engines(text, text, forced=True)
     if pictures is not None and name == pictures.name:
         return Engines(pictures, None, forced=True)
-    return Engines(RapidEngine() if name == RapidEngine.name else reader_engine(name, device), None, forced=True)
+    if name in (RapidEngine.name, TesseractEngine.name):
+        return Engines(RapidEngine() if name == RapidEngine.name else TesseractEngine(), None, forced=True)
+    return Engines(reader_engine(name, device), None, forced=True)
 
 
 def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
@@ -102,7 +104,8 @@ def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
     if name in CONFIGURED:
         raise UsageError(f"engine {name!r} needs {CONFIGURED[name]}; pass it as pictures=…")
     if name not in READERS:
-        raise UsageError(f"no engine {name!r}; there are text, rapid, {', '.join(CONFIGURED)}, nano-print, nano-pages")
+        known = ("text", "rapid", "tesseract", *CONFIGURED, "nano-print", "nano-pages")
+        raise UsageError(f"no engine {name!r}; there are {', '.join(known)}")
     return ReaderEngine(name, load(name, device))
 
 
