@@ -96,7 +96,9 @@ def _arranged(item: Item, rules: Sequence[Box], picture: Image.Image) -> Item:
             text = table(item.lines, rules, item.box, picture)
             count = sum(len(line.text) for line in item.lines)
             sure = sum(line.confidence * len(line.text) for line in item.lines) / max(1, count)
-            return replace(item, lines=(TextLine(text, item.box, item.lines[0].size, confidence=sure),))
+            read_by = next((line.engine for line in item.lines if line.engine), None)
+            whole = TextLine(text, item.box, item.lines[0].size, confidence=sure, engine=read_by)
+            return replace(item, lines=(whole,))
         case "formula":
             return replace(item, lines=tuple(with_fractions(item.lines, rules)))
         case _:

@@ -309,6 +309,7 @@ def _block(run: Sequence[_Part], body: float) -> Block:
         text=text,
         confidence=round(sure, 4) if lines else None,
         size=round(part.paragraph.size / body, 3) if part.kind == "title" and part.paragraph else None,
+        engine=next((line.engine for line in lines if line.engine), None),
     )
 
 
