@@ -28,6 +28,7 @@ SEGMENTS = 40_000  #: of a page, after which a path counts only by its box
 DEPTH = 15  #: forms within forms
 WHOLE = 0.85  #: of the page: what is larger is a background or a frame around everything
 BULLET = 7.0  #: points: a drawing that is smaller is a sign
+CELLS = 400_000  #: of the grid, after which all drawings count as one
 GRID = 4.0  #: points: drawings are joined that lie less than two of these apart
 ROUNDED = 0.3  #: of a path's outline that may be curves where it is a box with rounded corners
 
@@ -248,8 +249,12 @@ def _outlines(path: int, segments: int, matrix: Affine) -> Iterator[tuple[list[P
 def _clusters(boxes: Sequence[Box], cell: float) -> list[Box]:
     """The boxes around groups of `boxes`; those of a group lie less than two cells of a grid apart."""
     cells: dict[tuple[int, int], list[Box]] = {}
+    count = 0
     for box in boxes:
         left, top, right, bottom = (int(v // cell) for v in box)
+        count += 2 * (right - left + bottom - top) + 4
+        if count > CELLS:
+            return [union(boxes)]
         # The outline is enough: what lies inside a figure belongs to it by the boxes' overlap below.
         for x in range(left, right + 1):
             for y in {top, bottom} if left < x < right else range(top, bottom + 1):

@@ -22,6 +22,7 @@ NOTHING = frozenset(map(chr, [
     *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF, *range(0xFDD0, 0xFDF0), 0xFFFF,
 ]))  # fmt: skip
 REPLACEMENT = "\ufffd"
+MOST = 3000  #: accents on a page that are joined with their letters
 DOUBLE = 0.1  #: of its size, by which the shadow of a sign stands beside it, at most
 SIGNS = 0.8  #: the share of private characters in a font of pictures, as of notes and icons, at least
 NO_SPACE, MADE, TYPED = 0, 1, 2  #: what comes after a glyph: nothing, a space that PDFium made, one of the file
@@ -218,7 +219,7 @@ def _doubled(glyphs: Glyphs) -> NDArray[np.bool_]:
 
 def _accents(glyphs: Glyphs) -> Glyphs:
     """Joins accents that are glyphs of their own to the letters over or under which they stand."""
-    accents = [i for i, sign in enumerate(glyphs.text) if len(sign) == 1 and _is_accent(sign)]
+    accents = [i for i, sign in enumerate(glyphs.text) if len(sign) == 1 and _is_accent(sign)][:MOST]
     if not accents:
         return glyphs
     kept = np.ones(len(glyphs), bool)

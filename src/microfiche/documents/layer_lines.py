@@ -33,6 +33,7 @@ DEGREE = str.maketrans("◦∘○", "°°°")
 MIDDLE = 0.08, 0.48  #: ems above the baseline between which a rule strikes letters out
 WORD = 0.6  #: the share of a sign's width that a rule or a link covers, at least
 FRAME = 2.0  #: ems: upright rules that are lower are part of a frame around words
+LINKS = 2000  #: of a page that are looked at
 CARD = 0.2  #: of the page: a link that is larger is no link of words
 HYPHENS = "-\u2010\u00ad"
 SOFT = "\u00ad"
@@ -226,7 +227,10 @@ def _struck(glyphs: Glyphs, rules: Sequence[Box], marks: Sequence[Box]) -> NDArr
     out = np.zeros(len(glyphs), bool)
     width = np.maximum(glyphs.end - glyphs.x, 1e-6)
     upright = np.array([rule for rule in rules if rule[0] == rule[2]] or [(0.0, -1.0, 0.0, -1.0)])
-    for left, y, right, below in rules:
+    bases, high = np.sort(glyphs.y), MIDDLE[1] * float(glyphs.size.max())
+    level = np.array([rule[1] for rule in rules])
+    crossing = np.searchsorted(bases, level + high) > np.searchsorted(bases, level)
+    for left, y, right, below in [rule for rule, near in zip(rules, crossing.tolist(), strict=True) if near]:
         ends = np.minimum(np.abs(upright[:, 0] - left), np.abs(upright[:, 0] - right)) < 3
         if y != below or (ends & (upright[:, 1] < y + 3) & (upright[:, 3] > y - 3)).any():
             continue  # upright, or a part of a frame
@@ -248,7 +252,7 @@ def _linked(glyphs: Glyphs, links: Sequence[Link], card: float) -> NDArray[np.in
     """(T,) the link whose rectangle each glyph stands in, by its number; -1 for none."""
     out = np.full(len(glyphs), -1)
     middle = (glyphs.box[:, :2] + glyphs.box[:, 2:]) / 2
-    for number, (box, _) in enumerate(links):
+    for number, (box, _) in enumerate(links[:LINKS]):
         if area(box) < card:
             inside = (middle[:, 0] > box[0]) & (middle[:, 0] < box[2])
             out[inside & (middle[:, 1] > box[1] - 1) & (middle[:, 1] < box[3] + 1)] = number

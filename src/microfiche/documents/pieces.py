@@ -23,6 +23,7 @@ SMALL = 0.87  #: the size of such a sign over that of its line, at most
 INITIAL = 0.48  #: the size of a sign over that of a large letter that begins a paragraph, at most
 BESIDE = 0.6  #: ems between such a sign and the next, at most
 NEAR = 0.35  #: ems between two pieces that were drawn at different times, at most
+ROW = 200  #: pieces on one baseline that are compared
 SHORT = 15  #: glyphs of a piece that was drawn apart from its line
 RULES = 400  #: upright rules that are looked at one by one, at most
 BRACKETS = "()[]{}<>«»‹›"
@@ -154,7 +155,7 @@ def _merged(glyphs: Glyphs, pieces: list[Piece], rules: Sequence[Box]) -> list[P
     order = sorted(place, key=lambda i: base[i])
     pairs: list[tuple[float, int, int]] = []
     for k, i in enumerate(order):
-        for j in order[k + 1 :]:
+        for j in order[k + 1 : k + ROW]:
             if base[j] - base[i] > LEVEL * max(size[i], 1.0):
                 break
             a, b = (i, j) if left[i] <= left[j] else (j, i)

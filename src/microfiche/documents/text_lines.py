@@ -18,6 +18,7 @@ from microfiche.documents.sheet import Field
 from microfiche.page import Box, Reading
 
 LEADING = 1.2  #: the height of a line's box over that of its type, where a model reads characters with their boxes
+MOST = 50  #: large first letters on a page
 INITIAL = 1.7  #: the size of a large first letter over that of the lines beside it, at least
 TICKS = ("[x]", "[ ]")  #: what a box to tick says
 LABEL = 3.0  #: ems between a field and its label, at most
@@ -101,7 +102,9 @@ def with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
 def with_initials(lines: Sequence[TextLine]) -> list[TextLine]:
     """The lines, each large first letter joined with the first of the lines that stand beside it."""
     out = list(lines)
-    for cap in [x for x in lines if 0 < len(x.text) <= 3 and sum(map(str.isalpha, x.text)) == 1]:
+    usual = sorted(x.size for x in lines)[len(lines) // 2] if lines else 0.0
+    caps = [x for x in lines if len(x.text) <= 3 and x.size > INITIAL * usual and sum(map(str.isalpha, x.text)) == 1]
+    for cap in caps[:MOST]:
         left, top, right, bottom = cap.box
         beside = [
             k for k, x in enumerate(out)

@@ -22,6 +22,7 @@ FAINT = 8  #: levels that suffice for a sign with little ink, and for type that 
 THIN_SIGNS = np.array([ord(c) for c in ".,:;·…'`´’‘¨-–—_~ˉ¯|\u00ad\u2022"])
 LIGHT = 24  #: levels below white: a colour that is lighter is white to the eye
 SMALLEST = 1.5  #: points: no one reads type of less
+MANY = 20_000  #: characters that are looked at in one go
 COVERS = 400  #: things that may lie over text, at most, that are looked at one by one
 
 
@@ -48,9 +49,10 @@ def seen(
     limit[levels < LIGHT] = LIGHT
     limit[np.isin(codes, THIN_SIGNS) & (levels >= LIGHT)] = FAINT
     limit = np.maximum(limit, FAINT)
-    at = np.flatnonzero(inside & ~spaces & ~layer.invisible)
     out = np.zeros(len(codes), bool)
-    if len(at):
+    asked = np.flatnonzero(inside & ~spaces & ~layer.invisible)
+    for start in range(0, len(asked), MANY):
+        at = asked[start : start + MANY]
         points = _points(layer.ink[at], pixels.shape[:2])
         found = np.zeros(len(at), bool)
         for channel in (1, 0, 2):  # green tells most; the others are asked where it shows nothing
