@@ -6,7 +6,7 @@ the partial order of Breuel ("High Performance Document Layout Analysis", 2003, 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -72,15 +72,21 @@ class _Page:
         # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads.
         widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
         before = False  # whether the last band was one of heads
-        for band in _divided(chosen, self.boxes, axis=1, gap=0):
-            its = self._united([(self.boxes[i][0], self.boxes[i][2]) for i in band])
+        bands = _divided(chosen, self.boxes, axis=1, gap=0)
+        for k, band in enumerate(bands):
+            its = self._spans(band)
             both = self._united(widths + its)
-            head = self.heads.issuperset(band)
-            if run and ((head and not before) or (len(both) == 1 and max(len(widths), len(its)) > 1)):
+            heads = self.heads.issuperset(band)
+            parts = heads and not before and len(self._spans(i for below in bands[k:] for i in below)) > 1
+            if run and (parts or (len(both) == 1 and max(len(widths), len(its)) > 1)):
                 pieces += self._columns(run)
                 run, both = [], its
-            run, widths, before = run + band, both, head
+            run, widths, before = run + band, both, heads
         return pieces + self._columns(run)
+
+    def _spans(self, chosen: Iterable[int]) -> list[tuple[float, float]]:
+        """From where to where the columns go that boxes stand in."""
+        return self._united([(self.boxes[i][0], self.boxes[i][2]) for i in chosen])
 
     def _united(self, spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
         """The spans from left to right, those joined between which there is no gutter."""
