@@ -76,11 +76,12 @@ class _Page:
         for k, band in enumerate(bands):
             its = self._spans(band)
             both = self._united(widths + its)
-            head = self.heads.issuperset(band) and len(self._spans(i for below in bands[k:] for i in below)) > 1
-            if run and ((head and not before) or (len(both) == 1 and max(len(widths), len(its)) > 1)):
+            heads = self.heads.issuperset(band)
+            parts = heads and not before and len(self._spans(i for below in bands[k:] for i in below)) > 1
+            if run and (parts or (len(both) == 1 and max(len(widths), len(its)) > 1)):
                 pieces += self._columns(run)
                 run, both = [], its
-            run, widths, before = run + band, both, head
+            run, widths, before = run + band, both, heads
         return pieces + self._columns(run)
 
     def _spans(self, chosen: Iterable[int]) -> list[tuple[float, float]]:
