@@ -130,6 +130,9 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     texts = {k: [" ".join(x.text for x in h[k]) for h in held if k in h] for k in range(count)}
     if any(t and sum(bool(NUMBERED.match(x)) for x in t) > 0.7 * len(t) for t in (texts[count - 1],)) and count == 2:
         return False
+    usual = median(x.size for x in lines)
+    if sum(abs(x.size - usual) > 0.2 * usual for x in lines) > 0.25 * len(lines):  # pieces of formulas, words of drawings
+        return False
     if sum(bool(ENTRY.search(x.text)) for x in lines) > 0.2 * len(lines):
         return False
     if sum(bool(SYMBOL.search(x.text)) for x in lines) > 0.25 * len(lines) or _reads_down(run.rows, borders):
@@ -262,4 +265,4 @@ def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
 def _holds_cells(lines: Sequence[TextLine], box: Box) -> bool:
     """Whether what stands between two rules are rows of cells."""
     rows = text_rows(lines)
-    return bool(rows) and sum(len(row) > 1 for row in rows) >= 0.5 * len(rows) and not reads_down(lines, box)
+    return bool(rows) and sum(len(row) > 1 for row in rows) >= 0.35 * len(rows) and not reads_down(lines, box)

@@ -27,6 +27,7 @@ LEADERS = re.compile(r"(?:\s*[.·…_]\s?){3,}$")
 NARROW = set("iljtfrI1.,;:'|!()[] ")
 WORDY = 4  #: words in a line of running text, on average
 STACK = 3  #: lines that running text has at least
+TALLEST = 12  #: lines of a cell, at most
 CLOSE = 1.5  #: ems from line to line within one cell, at most
 SPANNED = 0.6  #: the share of a piece's width that a line must go over to span it
 
@@ -124,7 +125,7 @@ def reads_down(lines: Sequence[TextLine], box: Box) -> bool:
     level = sum(
         any(k != other and abs(line.middle - x.middle) < 0.4 * line.size for other, x in starts) for k, line in starts
     )
-    return len(starts) < 2 * len(full) or level < 0.7 * len(starts) or max(map(len, stacks)) > 9
+    return len(starts) < 2 * len(full) or level < 0.7 * len(starts) or max(map(len, stacks)) > TALLEST
 
 
 def column_borders(lines: Sequence[TextLine], box: Box) -> list[float]:
