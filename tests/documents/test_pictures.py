@@ -106,7 +106,10 @@ def test_one_wrong_value_does_not_hide_all_others() -> None:
 
 
 def test_a_tiff_whose_zero_is_white_is_turned_to_black_on_white() -> None:
-    (sheet,) = sheets(encoded(Image.fromarray(tenbit(16)), "TIFF", tiffinfo={262: 0}))
+    tag = (262).to_bytes(2, "little") + b"\3\0\1\0\0\0"  # photometric interpretation: one short
+    data = encoded(Image.fromarray(tenbit(16)), "TIFF")
+    assert data.count(tag + b"\1\0") == 1
+    (sheet,) = sheets(data.replace(tag + b"\1\0", tag + b"\0\0"))
     assert pixels(sheet)[5, 4].min() >= 251 and pixels(sheet)[5, 15].max() <= 4
 
 

@@ -131,9 +131,11 @@ def faults_printed() -> Iterator[list[str]]:
 def upright_rgb(image: Image.Image) -> Image.Image:
     """Any picture as RGB of 8 bit: turned as its EXIF data says, scaled to 8 bit from any other range, and where it is
     transparent on paper that its ink stands out from: white if it can be."""
+    zero_is_white = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0  # Pillow heeds it in 1 and 8 bit only
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bit(image)).convert("RGB")
+        grey = _eight_bit(image)
+        return Image.fromarray(255 - grey if zero_is_white else grey).convert("RGB")
     if image.mode == "LAB":
         return image.getchannel("L").convert("RGB")
     if image.has_transparency_data:
@@ -162,7 +164,7 @@ def _eight_bit(image: Image.Image) -> NDArray[np.uint8]:
     if not known.any():
         return np.full(values.shape, 255, np.uint8)
     low, high = float(values[known].min()), float(values[known].max())
-    if image.mode != "F" and low >= 0 and 0x4000 <= high <= 0xFFFF:
+    if image.mode != "F" and low >= 0 and 0x8000 <= high <= 0xFFFF:
         low, high = (0.0, 0xFFFF) if high - low > 0x1000 else (low, high)
     elif image.mode != "F" and low >= 0 and 0x80 <= high <= 0xFF:
         low, high = 0.0, 0xFF
@@ -171,8 +173,6 @@ def _eight_bit(image: Image.Image) -> NDArray[np.uint8]:
         if high - low > BEYOND * (inner[1] - inner[0]) > 0:
             low, high = inner
     scaled = (np.where(known, values, high) - low) * (255 / max(high - low, 1e-9))
-    if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # 0 is white, which Pillow heeds in 1 and 8 bit only
-        scaled = np.where(known, 255 - scaled, 255)
     return scaled.clip(0, 255).astype(np.uint8)
 
 
