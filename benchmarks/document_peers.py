@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -57,13 +56,14 @@ def rapidocr() -> Reader:
 
 
 def tesseract() -> Reader:
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    command = ["tesseract", "-", "-", "-l", os.environ.get("TESSERACT_LANGUAGES", "eng")]
+    subprocess.run(["tesseract", "--version"], capture_output=True, check=True)
+
     def read(path: str) -> str:
-        command = ["tesseract", "-", "-", "-l", os.environ.get("TESSERACT_LANGUAGES", "eng")]
         return subprocess.run(command, input=picture_of(path), capture_output=True, check=True).stdout.decode()
 
-    subprocess.run(["tesseract", "--version"], capture_output=True, check=True)
-    os.environ["OMP_THREAD_LIMIT"] = "1"
-    return lambda path: re.sub(r"\n(?!\n)", "\n", read(path))
+    return read
 
 
 def liteparse() -> Reader:
