@@ -331,6 +331,7 @@ def test_brackets_that_were_not_mirrored_embrace_their_words_all_the_same() -> N
 
 def test_words_from_the_right_within_a_latin_line_keep_its_direction() -> None:
     assert texts(parts("The word םולש means peace", font="DejaVu")) == ["The word שלום means peace"]
+    assert texts(parts("The word םולש (peace) is old", font="DejaVu")) == ["The word שלום (peace) is old"]
 
 
 def test_arabic_forms_are_letters() -> None:

@@ -102,8 +102,8 @@ def _lacking(
     """(T,) whether a character is drawn without ink only because the file lacks its font, and no other font has it."""
     out = np.zeros(len(codes), bool)
     for number, font in enumerate(layer.fonts):
-        own = asked & (layer.font == number)
-        if not font.embedded and own.any() and (codes[own] > 0x24F).mean() > 0.5 and found[own].mean() < 0.05:
+        own = asked & (layer.font == number) & (codes > 0x24F)
+        if not font.embedded and own.any() and found[own].mean() < 0.1:
             out |= own
     return out
 
