@@ -20,6 +20,7 @@ from microfiche.documents.markup import plain
 
 CANDIDATES = ("text", "title", "list", "caption", "footnote", "header", "footer")
 LONGEST = 400  #: characters of a line of furniture
+MOST = 200  #: lines that repeat, among which a misread one is looked for
 BANDS = 4  #: rows at each edge that may be furniture
 ZONE, VERY_EDGE = 0.25, 0.12  #: of the page's height, from its edge: within which furniture stands; a line on two pages
 SAME_PLACE = 0.025  #: of the page's height, by which a line may be higher or lower on another page
@@ -94,12 +95,13 @@ def marked(pages: Sequence[PageRead]) -> list[PageRead]:
     kinds: dict[tuple[int, int], Kind] = {
         (line.page, line.place): "header" if line.top else "footer" for line in furniture
     }
+    touched = {index for index, _ in kinds}
     return [
         page.model_copy(update={"blocks": [
-            block.model_copy(update={"kind": kinds.get((index, place), block.kind)})
+            block.model_copy(update={"kind": kinds[index, place]}) if (index, place) in kinds else block
             for place, block in enumerate(page.blocks)
         ]})
-        if any(key[0] == index for key in kinds) else page
+        if index in touched else page
         for index, page in enumerate(pages)
     ]
 
@@ -172,10 +174,11 @@ def _count(lines: Sequence[_Line]) -> None:
     for line in lines:
         alike[line.folded, line.top].append(line)
     for group in alike.values():
+        around = _around(group, 2 * NEAR)
         for line in group:
             rising = [
                 slot for slot, value in enumerate(line.values)
-                if any(_rises(line, other, slot, value) for other in group)
+                if any(_rises(line, other, slot, value) for other in around[line.page])
             ]
             parts = line.folded.split(SIGN)
             numbers = NUMBER.findall(line.words)
@@ -184,11 +187,20 @@ def _count(lines: Sequence[_Line]) -> None:
             line.rising = tuple(rising)
 
 
+def _around(group: Sequence[_Line], reach: int) -> dict[int, list[_Line]]:
+    """For each page of a group of lines, those of the group on other pages that are `reach` pages away at most."""
+    on: dict[int, list[_Line]] = defaultdict(list)
+    for line in group:
+        on[line.page].append(line)
+    return {
+        page: [line for k in range(page - reach, page + reach + 1) if k != page for line in on.get(k, ())]
+        for page in list(on)
+    }
+
+
 def _rises(line: _Line, other: _Line, slot: int, value: int) -> bool:
     apart = other.number - line.number
-    if not 0 < abs(apart) <= 2 * NEAR:
-        return False
-    return other.values[slot] - value in (apart, 2 * apart) and other.values[slot] > 0
+    return apart != 0 and other.values[slot] - value in (apart, 2 * apart) and other.values[slot] > 0
 
 
 def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
@@ -200,16 +212,17 @@ def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
     _join_noisy(groups)
     copies = _copies(lines, pages)
     for group in groups.values():
+        around = _around(group, NEAR)
         for line in group:
             line.near = [
-                other for other in group
-                if other.page != line.page and abs(other.page - line.page) <= NEAR and _alike(line, other)
+                other for other in around[line.page]
+                if _alike(line, other)
                 and (line.counts or frozenset((line.page, other.page)) not in copies)
             ]
-        its = [line for line in group if _furniture(line, group, len(pages))]
+        its = [line for line in group if _furniture(line, len(pages))]
         large = [line for line in its if line.large and _wordy(line)]
         if large and len({line.page for line in large}) < max(FORM, NEARLY_ALL * len(pages)):
-            its = [line for line in its if line not in large]
+            its = [line for line in its if not (line.large and _wordy(line))]
         elif large:
             its.remove(min(large, key=lambda line: line.page))
         found += its
@@ -292,7 +305,7 @@ def _bare(line: _Line) -> bool:
     return line.counts and all(PAGE_WORD.fullmatch(word) for word in words)
 
 
-def _furniture(line: _Line, group: Sequence[_Line], pages: int) -> bool:
+def _furniture(line: _Line, pages: int) -> bool:
     """Whether a line is furniture by those like it on pages near."""
     if not line.near:
         return False
@@ -319,7 +332,7 @@ def _furniture(line: _Line, group: Sequence[_Line], pages: int) -> bool:
 
 def _join_noisy(groups: dict[tuple[str, bool], list[_Line]]) -> None:
     """Adds each line that OCR read once, with an error or two, to the group of lines that it is one of."""
-    common = [key for key, group in groups.items() if len({line.page for line in group}) >= 2]
+    common = sorted((key for key, group in groups.items() if len(group) >= 2), key=lambda key: -len(groups[key]))[:MOST]
     for key in [key for key, group in groups.items() if len(group) == 1 and group[0].noisy and len(key[0]) >= 8]:
         line = groups[key][0]
         for other in common:
