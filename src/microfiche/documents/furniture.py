@@ -1,8 +1,8 @@
 """Running heads, running feet and page numbers: what stands at the edge of pages and is no text of theirs.
 
-One page alone shows none. A line at the top or at the foot is furniture if the same words stand in the same place on
-other pages near it, or if only its page number differs there and rises with the pages. What an engine says about a line
-does not count, for it saw one page.
+A line at the top or at the foot is furniture if the same words stand in the same place on other pages near it, or if
+only its page number differs there and rises with the pages. A page alone shows it only by a head that repeats the page's
+own title, and by a number that is the page's. What an engine says about a line does not count, for it saw one page.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ CLOSE = 0.03  #: of the page's height between two rows of furniture that are not
 NEAR = 4  #: pages between two with the same line, at most
 LARGE = 1.2  #: times the text: type of a title, which stays but where it repeats on nearly all of many pages
 NEARLY_ALL, FORM = 0.8, 4
+ENOUGH = 6  #: blocks of a page, and letters of a title, by which a page alone shows furniture
 COPIES = 0.5  #: of a page's text that stands on another page as well: then the two are copies of one form
 PAGE_WORD = re.compile(
     "page|pp?|pg|seiten?|s|pages|página|pagina|pág|pag|folio|fol|sheet|blatt|side|sida|strana|str|stránka|strona|стр|"
@@ -89,9 +90,10 @@ def marked(pages: Sequence[PageRead]) -> list[PageRead]:
     pages = [_unmarked(page) for page in pages]
     lines = [line for index, page in enumerate(pages) for line in _lines(index, page)]
     if len({line.page for line in lines}) < 2:
-        return pages
-    _count(lines)
-    furniture = _peeled(_repeated(lines, pages), lines)
+        furniture = [line for line in lines if len(pages) == 1 and _alone(line, pages[0])]
+    else:
+        _count(lines)
+        furniture = _peeled(_repeated(lines, pages), lines)
     kinds: dict[tuple[int, int], Kind] = {
         (line.page, line.place): "header" if line.top else "footer" for line in furniture
     }
@@ -104,6 +106,15 @@ def marked(pages: Sequence[PageRead]) -> list[PageRead]:
         if index in touched else page
         for index, page in enumerate(pages)
     ]
+
+
+def _alone(line: _Line, page: PageRead) -> bool:
+    """Whether a line of the only page of a document repeats the page's title above it, or is its number below it."""
+    if line.band or line.edge >= VERY_EDGE or line.large or len(page.blocks) < ENOUGH:
+        return False
+    titles = [_letters(b.text) for b in page.blocks if b.kind == "title" and b is not line.block]
+    repeats = any(len(title) >= ENOUGH and title in _letters(line.words) for title in titles)
+    return (line.top and repeats) or (not line.top and line.words.strip("-–— ") == str(line.number))
 
 
 def _unmarked(page: PageRead) -> PageRead:
