@@ -79,7 +79,7 @@ def test_lines_with_boxes_are_laid_out() -> None:
     (block,) = page.blocks
     assert (page.status, block.kind) == ("ok", "list")
     assert block.text == "- the first item of a list that goes on\n- the second"
-    assert block.box == (20, 30, 20 + 10 * 26, 30 + 2 * 30 + 24)
+    assert np.abs(np.subtract(block.box, (20, 30, 20 + 10 * 26, 30 + 2 * 30 + 24))).max() <= 4  # less what is around ink
     assert block.confidence == pytest.approx(0.9, abs=1e-3)
 
 

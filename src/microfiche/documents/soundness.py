@@ -33,6 +33,7 @@ FEW = 8  #: different words that are needed to tell from the words of a page
 WORDS = 15  #: that are needed to tell whether they are written in any language
 CODE = 0.25  #: bits a letter that words of code take beyond those of a language
 ACCENTED = 0.35  #: the share of letters with accents in a text that is none, at least
+VOWELLESS = 0.25  #: the share of words of four letters or more without a vowel in a text that is none, at least
 MIXED = 0.2  #: the share of words that mix scripts in a text that is none, at least
 RARE = 0.2  #: the share of Han characters that no national standard has in a text that is none, at least
 #: The letters of each script from the commonest on, how many of a thousand in running text each is, over languages that

@@ -155,7 +155,10 @@ def read_document(path: Path) -> tuple[str, str]:
 def words_of_picture(picture: Picture) -> Words:
     """The lines that RapidOCR reads in a picture, and how sure it is of each."""
     (page,) = _rapid().read([Sheet(1, Image.fromarray(picture).convert("RGB"))])
-    return [(block.text, 1.0 if block.confidence is None else block.confidence) for block in page.blocks if block.text]
+    return [
+        (text, 1.0 if block.confidence is None else block.confidence)
+        for block in page.blocks if block.kind != "hidden" and (text := block.plain())
+    ]
 
 
 def appearing(picture: Picture, read: Callable[[Picture], Words]) -> list[str]:
