@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from makers import drawn
+from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from microfiche.documents.layer_lines import lines_of, turned_lines
-from microfiche.documents.sheet import Sheet
+from microfiche.documents.sheet import Font, Sheet, TextLayer
 from microfiche.documents.turning import Turn, box_on_page, box_upright, turn_of, upright
 
 LINES = ["The first line of a page", "and the second line of it", "and one more, the last."]
@@ -65,6 +66,20 @@ def test_a_font_of_negative_size_stands_upright_where_its_matrix_does() -> None:
     sheet = drawn(draw)
     assert sheet.text and turn_of(sheet.text) == 0
     assert [line.text for line in lines_of(sheet)] == [LINES[0]]
+
+
+def test_columns_of_upright_characters_are_lines_of_their_own_from_the_right() -> None:
+    columns = ["縦書きの文です", "その次の行です"]
+    n = sum(map(len, columns))
+    corners = [(350 - 40 * x, 40 + 26 * y) for x, text in enumerate(columns) for y in range(len(text))]
+    boxes = np.array([(x, y, x + 24, y + 24) for x, y in corners], np.float32)
+    layer = TextLayer(
+        "".join(columns), boxes, np.full(n, 24, np.float32), np.zeros(n, np.float32), [Font("Ryumin-Light", 400, 4)],
+        np.zeros(n, np.int16), np.ones(n, bool), np.zeros(n, bool), np.zeros(n, bool),
+    )  # fmt: skip
+    sheet = Sheet(1, Image.new("RGB", (400, 400), "white"), layer)
+    assert [line.text for line in turned_lines(sheet)] == columns and lines_of(sheet) == []
+    assert turned_lines(sheet)[0].box == (350, 40, 374, 40 + 26 * 6 + 24)
 
 
 @pytest.mark.parametrize("degrees", [30, -45, 12, 90])

@@ -209,7 +209,7 @@ def _likely(
     extent = np.where(upright, ink[:, 3] - ink[:, 1], ink[:, 2] - ink[:, 0])
     for number in np.unique(font[font >= 0]).tolist():
         own = font == number
-        drawn = own & letters & (extent > 0) & (sizes > 0)
+        drawn = own & letters & (extent > 0.05 * sizes) & (sizes > 0)
         if len(np.unique(codes[drawn])) < DIFFERENT:
             continue
         ratio = float(np.percentile(extent[drawn] / sizes[drawn], 90))

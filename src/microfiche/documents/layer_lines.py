@@ -34,6 +34,7 @@ MIDDLE = 0.08, 0.48  #: ems above the baseline between which a rule strikes lett
 WORD = 0.6  #: the share of a sign's width that a rule or a link covers, at least
 FRAME = 2.0  #: ems: upright rules that are lower are part of a frame around words
 LINKS = 2000  #: of a page that are looked at
+COLUMN = 3  #: steps down from sign to sign that make a column
 CARD = 0.2  #: of the page: a link that is larger is no link of words
 HYPHENS = "-\u2010\u00ad"
 SOFT = "\u00ad"
@@ -117,8 +118,13 @@ def _vertical(layer: TextLayer) -> NDArray[np.bool_]:
     middle = (layer.boxes[at, 0] + layer.boxes[at, 2]) / 2
     size = np.maximum(layer.sizes[at[1:]], 1)
     down = (layer.boxes[at[1:], 1] - layer.boxes[at[:-1], 1]) / size
-    below = (np.abs(np.diff(middle)) < 0.3 * size) & (down > 0.4) & (down < 1.6) & (np.diff(layer.run[at]) == 0)
+    below = (np.abs(np.diff(middle)) < 0.3 * size) & (down > 0.4) & (down < 1.6)
     below &= east[at[1:]] | east[at[:-1]]
+    starts = np.flatnonzero(np.diff(np.append(False, below).astype(int)) == 1)
+    for start in starts.tolist():  # of signs drawn one by one, only a long column is one
+        stop = start + int(np.argmin(np.append(below[start:], False)))
+        if stop - start < COLUMN:
+            below[start:stop] &= layer.run[at[start : stop]] == layer.run[at[start + 1 : stop + 1]]
     out[at[1:][below]] = True
     out[at[:-1][below]] = True
     return out
@@ -152,7 +158,7 @@ def _lines(
     for piece in pieces_of(glyphs, fixed[glyphs.font], _dividers(rules, median(glyphs.size)), _opens(sheet, glyphs)):
         at = np.array(piece)
         same = bool(np.count_nonzero(fixed[glyphs.font[at]]) > 0.8 * len(at))
-        size, levels = _levels(glyphs, at)
+        size, levels = (median(glyphs.size[at]), []) if vertical else _levels(glyphs, at)
         text = _text(glyphs, piece, spaces_after(glyphs, piece, same), levels, struck[at], links[at], sheet.links, same)
         if text:
             box = union(tuple(b) for b in glyphs.box[at].tolist())
