@@ -73,3 +73,9 @@ def test_marks_have_the_values_that_they_may_stand_for() -> None:
     assert found == {"3. x": (3,), "(b) x": (2,), "iv) x": (4,), "1.2 x": (2,)}
     assert marker_of("i) x") and marker_of("i) x").values == (9, 1)  # type: ignore[union-attr]
     assert marker_of("well-known") is None
+
+
+def test_numbered_paragraphs_whose_first_line_alone_is_indented_are_no_list() -> None:
+    found = read("  1. " + FULL, "and goes on.", "", "  2. " + FULL, "and goes on as well.")
+    assert [block.kind for block in found] == ["text", "text"]
+    assert found[1].text.replace("\\", "").startswith("2. a line")

@@ -84,13 +84,10 @@ def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) 
     ]
     flows = i > 0 and _flows(column[i - 1], column[i], column)
     hangs = i + 1 < len(column) and found[i + 1] is None and _hangs(column[i], column[i + 1])
+    level = [i, *(k for k, _ in same if abs(column[k].line.box[0] - line.box[0]) < 0.25 * line.size)]
+    if (mark.values or mark.text in "–—") and any(_comes_back(k, column, found) for k in level):
+        return False  # numbered paragraphs, or speech
     if not mark.values:
-        if mark.text in "–—" and any(
-            found[k + 1] is None and column[k + 1].line.box[0] < line.box[0] - 0.5 * line.size
-            and column[k + 1].line.middle - column[k].line.middle < 1.6 * line.size
-            for k in [i, *(k for k, _ in same)] if k + 1 < len(column)
-        ):
-            return False  # speech, whose further lines begin further out
         return (bool(same) and not flows) or hangs
     near = [other for _, other in same if any(abs(a - b) == 1 for a in other.values for b in mark.values)]
     if near:
@@ -98,6 +95,15 @@ def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) 
     if mark.style.startswith(("large", "levels")):
         return False
     return not flows and (hangs or 1 in mark.values or mark.style == "number.")
+
+
+def _comes_back(i: int, column: Sequence[Row], found: Sequence[Marker | None]) -> bool:
+    """Whether the line below row `i`, close to it, begins further out, as the first line of a paragraph alone is
+    indented."""
+    if i + 1 == len(column) or found[i + 1] is not None:
+        return False
+    a, b = column[i].line, column[i + 1].line
+    return b.box[0] < a.box[0] - 0.5 * a.size and b.middle - a.middle < 1.6 * a.size
 
 
 def _flows(before: Row, row: Row, column: Sequence[Row]) -> bool:
