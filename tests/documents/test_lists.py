@@ -16,13 +16,14 @@ FULL = "a line of running text that fills the whole of its column up to its very
 
 
 def read(*texts: str) -> list[Block]:
-    """The blocks that lines make; each space in front is an indent of 10 px."""
+    """The blocks that lines make; each space in front is an indent of 10 px, an empty text a gap."""
     lines = []
     for i, text in enumerate(texts):
         words = text.lstrip(" ")
         left = 100 + 10 * (len(text) - len(words))
         right = 900 if len(words) > 70 else left + 9 * len(words)
-        lines.append(TextLine(words, (left, 100 + PITCH * i, right, 122 + PITCH * i), SIZE))
+        if words:
+            lines.append(TextLine(words, (left, 100 + PITCH * i, right, 122 + PITCH * i), SIZE))
     return blocks(lines, [], PAGE)
 
 
