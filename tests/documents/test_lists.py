@@ -16,13 +16,14 @@ FULL = "a line of running text that fills the whole of its column up to its very
 
 
 def read(*texts: str) -> list[Block]:
-    """The blocks that lines make; each space in front is an indent of 10 px."""
+    """The blocks that lines make; each space in front is an indent of 10 px, an empty text a gap."""
     lines = []
     for i, text in enumerate(texts):
         words = text.lstrip(" ")
         left = 100 + 10 * (len(text) - len(words))
         right = 900 if len(words) > 70 else left + 9 * len(words)
-        lines.append(TextLine(words, (left, 100 + PITCH * i, right, 122 + PITCH * i), SIZE))
+        if words:
+            lines.append(TextLine(words, (left, 100 + PITCH * i, right, 122 + PITCH * i), SIZE))
     return blocks(lines, [], PAGE)
 
 
@@ -73,3 +74,9 @@ def test_marks_have_the_values_that_they_may_stand_for() -> None:
     assert found == {"3. x": (3,), "(b) x": (2,), "iv) x": (4,), "1.2 x": (2,)}
     assert marker_of("i) x") and marker_of("i) x").values == (9, 1)  # type: ignore[union-attr]
     assert marker_of("well-known") is None
+
+
+def test_numbered_paragraphs_whose_first_line_alone_is_indented_are_no_list() -> None:
+    found = read("  1. " + FULL, "and goes on.", "", "  2. " + FULL, "and goes on as well.")
+    assert [block.kind for block in found] == ["text", "text"]
+    assert found[1].text.replace("\\", "").startswith("2. a line")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from microfiche.documents.rows import Row, letters
 
@@ -27,12 +27,13 @@ SAME = 0.7  #: ems that the marks of one level differ at most in where they begi
 class Marker:
     """The mark of an item: `text` as it stands, `style` (what marks of one list have in common), the `values` that it
     may stand for ("i" is the first of Roman numbers and the ninth letter), and the `length` of what is no text of the
-    item."""
+    item. Where it begins a paragraph that is no item, `listed` is false."""
 
     text: str
     style: str
     values: tuple[int, ...]
     length: int
+    listed: bool = True
 
 
 def marker_of(text: str) -> Marker | None:
@@ -67,9 +68,26 @@ def _roman(number: str) -> int:
 
 
 def markers(column: Sequence[Row]) -> list[Marker | None]:
-    """For each row of a column, from the top, the mark that makes it the beginning of an item."""
+    """For each row of a column, from the top, the mark that makes it the beginning of an item or of a paragraph."""
     found = [marker_of(row.line.text) for row in column]
-    return [mark if mark and _begins_item(i, column, found) else None for i, mark in enumerate(found)]
+    level = [_numbered(i, column, found) for i in range(len(column))]
+    return [
+        mark and (replace(mark, listed=False) if level[i] else mark if _begins_item(i, column, found) else None)
+        for i, mark in enumerate(found)
+    ]
+
+
+def _numbered(i: int, column: Sequence[Row], found: Sequence[Marker | None]) -> bool:
+    """Whether row `i` begins a numbered paragraph, or speech: its further lines, or those of one like it, begin further
+    out."""
+    mark, line = found[i], column[i].line
+    if mark is None or not (mark.values or mark.text in "–—"):
+        return False
+    return any(
+        other and other.style == mark.style and _comes_back(k, column, found)
+        and abs(column[k].line.box[0] - line.box[0]) < 0.25 * line.size
+        for k, other in enumerate(found)
+    )
 
 
 def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) -> bool:
@@ -85,12 +103,6 @@ def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) 
     flows = i > 0 and _flows(column[i - 1], column[i], column)
     hangs = i + 1 < len(column) and found[i + 1] is None and _hangs(column[i], column[i + 1])
     if not mark.values:
-        if mark.text in "–—" and any(
-            found[k + 1] is None and column[k + 1].line.box[0] < line.box[0] - 0.5 * line.size
-            and column[k + 1].line.middle - column[k].line.middle < 1.6 * line.size
-            for k in [i, *(k for k, _ in same)] if k + 1 < len(column)
-        ):
-            return False  # speech, whose further lines begin further out
         return (bool(same) and not flows) or hangs
     near = [other for _, other in same if any(abs(a - b) == 1 for a in other.values for b in mark.values)]
     if near:
@@ -98,6 +110,15 @@ def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) 
     if mark.style.startswith(("large", "levels")):
         return False
     return not flows and (hangs or 1 in mark.values or mark.style == "number.")
+
+
+def _comes_back(i: int, column: Sequence[Row], found: Sequence[Marker | None]) -> bool:
+    """Whether the line below row `i`, close to it, begins further out, as the first line of a paragraph alone is
+    indented."""
+    if i + 1 == len(column) or found[i + 1] is not None:
+        return False
+    a, b = column[i].line, column[i + 1].line
+    return b.box[0] < a.box[0] - 0.5 * a.size and b.middle - a.middle < 1.6 * a.size
 
 
 def _flows(before: Row, row: Row, column: Sequence[Row]) -> bool:

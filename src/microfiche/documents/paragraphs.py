@@ -171,7 +171,8 @@ class _Run:
         out: list[tuple[list[Row], list[bool], Marker | None]] = []
         for i, row in enumerate(self.rows):
             if i == 0 or self._begins(i, out[-1], verse):
-                out.append(([row], [], self.marks[i]))
+                mark = self.marks[i]
+                out.append(([row], [], mark if mark and mark.listed else None))
             else:
                 out[-1][0].append(row)
                 out[-1][1].append(self._kept(i, verse, out[-1][2]))

@@ -191,10 +191,18 @@ def _river(gap: _Gap) -> bool:
         return True
     left, right = min(x.box[0] for x in gap.left), max(y.box[2] for y in gap.right)
     frames = [end.box[0] < left + 0.5 * size and end.box[2] > right - 0.5 * size for end in gap.ends]
-    ragged = sum(all(abs(y.box[2] - end.box[2]) > 0.5 * size for end in gap.ends) for y in gap.right)
+    rights: list[float] = []  # of each row
+    for k, y in enumerate(gap.right):
+        if k and y.middle - gap.right[k - 1].middle <= LEVEL * size:
+            rights[-1] = max(rights[-1], y.box[2])
+        else:
+            rights.append(y.box[2])
+    ragged = sum(all(abs(right - end.box[2]) > 0.5 * size for end in gap.ends) for right in rights)
     if tall == 1:
         return any(frames) and not ragged
-    return len(frames) == 2 and all(frames) and (tall < 4 or (tall < 9 and ragged <= 0.25 * len(gap.right)))
+    if len(frames) == 1:
+        return all(frames) and tall < 5 and not ragged and not any(_value(y.text) for _, y in gap.pairs)
+    return all(frames) and (tall < 4 or (tall < 9 and ragged <= 0.25 * len(rights)))
 
 
 def _levels(lines: Sequence[TextLine]) -> int:
