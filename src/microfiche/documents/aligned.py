@@ -131,7 +131,8 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     if any(t and sum(bool(NUMBERED.match(x)) for x in t) > 0.7 * len(t) for t in (texts[count - 1],)) and count == 2:
         return False
     usual = median(x.size for x in lines)
-    if sum(abs(x.size - usual) > 0.2 * usual for x in lines) > 0.25 * len(lines):  # pieces of formulas, words of drawings
+    odd = sum(abs(x.size - usual) > 0.2 * usual for x in lines)
+    if odd > 0.25 * len(lines):  # pieces of formulas, or words of drawings
         return False
     if sum(bool(ENTRY.search(x.text)) for x in lines) > 0.2 * len(lines):
         return False
