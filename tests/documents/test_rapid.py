@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from importlib import import_module
 from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scenes import FACES, LINES, RUSSIAN, Colour, page
 
-from microfiche.documents import tesseract
+from microfiche.documents import recognition, tesseract
 from microfiche.documents.ink import empty_runs, ink_of
 from microfiche.documents.orientation import look, straight, tilt, upright
 from microfiche.documents.rapid import RapidEngine
@@ -19,6 +22,7 @@ from microfiche.documents.scan_lines import lines_of, pieces
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.text_lines import TextLine
 from microfiche.documents.unread import wrong
+from microfiche.errors import SetUpError
 
 
 def read(picture: Image.Image) -> list[TextLine]:
@@ -201,3 +205,16 @@ def test_a_script_that_tesseract_has_is_read_by_it(monkeypatch: pytest.MonkeyPat
 def test_a_picture_that_is_straight_is_taken_as_it_is() -> None:
     seen = straight(page().rotate(180))
     assert seen.degrees == 0 and seen.picture.size == page().size and len(seen.boxes) == len(LINES)
+
+
+def test_a_model_that_is_missing_or_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = SimpleNamespace(__file__=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(recognition, "import_module", lambda n: package if n == "rapidocr" else import_module(n))
+    recognition._detector.cache_clear()
+    for name in ("", "models/any_det_small.onnx"):
+        if name:
+            (tmp_path / "models").mkdir()
+            (tmp_path / name).write_bytes(b"no model")
+        with pytest.raises(SetUpError, match=r"rapidocr: \S+\.onnx is missing or damaged, and nothing is downloaded"):
+            recognition.detect(np.zeros((64, 64, 3), np.uint8))
+    recognition._detector.cache_clear()

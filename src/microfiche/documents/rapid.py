@@ -164,7 +164,8 @@ def page_of_seen(sheet: Sheet, engine: str, lines: Sequence[TextLine], seen: See
     they are not all that stands there, or where they are unsure."""
     assert sheet.picture is not None
     page = page_of_lines(sheet.number, engine, lines, seen.picture)
-    reason = page.reason or wrong_in(lines, seen.ink, [block.box for block in page.blocks if block.kind == "figure"])
+    figures = [block.box for block in page.blocks if block.kind == "figure"]
+    reason = page.reason or wrong_in(lines, seen.ink, figures)
     width, height = sheet.picture.size
     return page.model_copy(update={
         "status": "partial" if reason else "ok",
