@@ -80,8 +80,8 @@ class Engines:
 def engines(name: str | None = None, pictures: Engine | None = None, device: str = "cpu") -> Engines:
     """The engines to read with: all of them, chosen page by page, if `name` is None, otherwise that one alone.
 
-    `name` is "text", "rapid", "tesseract", the name of `pictures`, or a model that `microfiche.load` finds by its name, on `device`.
-    `pictures` reads scans in place of RapidOCR. Raises UsageError for another name.
+    `name` is "text", "rapid", "tesseract", the name of `pictures`, or a model that `microfiche.load` finds by its name,
+    on `device`. `pictures` reads scans in place of RapidOCR. Raises UsageError for another name.
     """
     if name is None:
         scans = pictures or RapidEngine()

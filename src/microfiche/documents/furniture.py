@@ -1,8 +1,8 @@
 """Running heads, running feet and page numbers: what stands at the edge of pages and is no text of theirs.
 
 A line at the top or at the foot is furniture if the same words stand in the same place on other pages near it, or if
-only its page number differs there and rises with the pages. A page alone shows it only by a head that repeats the page's
-own title, and by a number that is the page's. What an engine says about a line does not count, for it saw one page.
+only its page number differs there and rises with the pages. A page alone shows it only by a head that repeats its own
+title, and by a number that is the page's. What an engine says about a line does not count, for it saw one page.
 """
 
 from __future__ import annotations

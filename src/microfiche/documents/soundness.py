@@ -48,6 +48,7 @@ ALPHABETS = [
      (113, 95, 92, 85, 79, 49, 62, 68, 44, 44, 41, 41, 33, 27, 40, 20, 17, 17, 12, 12, 8, 8, 4, 3, 2), 4.7),
 ]  # fmt: skip
 RAREST = 3  #: of a thousand: letters that are not among them
+VOWEL = re.compile("[aeiouy]")
 WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,}(?![^\W_])")
 #: Small letters by what rises over and what hangs below those like x; the others differ from typeface to typeface.
 SHORT = frozenset("acemnorsuvwxz" "авгежзиклмнопстхчшъыьэюя" "αεικνοπστυω")
@@ -158,6 +159,9 @@ def _strange(text: str, more: float = 0.0) -> str:
             bits = sum(n * math.log2(total / weight.get(c, RAREST)) for c, n in Counter("".join(own)).items()) / count
             if bits > most + more + (0.0 if len(own) >= WORDS else 0.2):
                 return "its text is garbled: letters occur as in no language"
+    long = [word for word in plain if len(word) > 3 and word.isascii()]
+    if not more and len(long) >= WORDS and sum(not VOWEL.search(word) for word in long) > VOWELLESS * len(long):
+        return "its text is garbled: words without vowels"
     spelled = "".join(word for word in set(words) if max(word) < "\u0250")
     if len(spelled) >= ENOUGH and sum(c >= "\u00c0" for c in spelled) > ACCENTED * len(spelled):
         return "its text is garbled: most letters have accents"
