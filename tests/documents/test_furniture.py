@@ -50,9 +50,36 @@ def nothing(found: list[PageRead]) -> bool:
     return not any(left_out(found))
 
 
-def test_on_one_page_alone_nothing_is_furniture() -> None:
-    edges = [line("12", 20), line("Dear Ms Jones,", 60), line("– 3 –", 1350), line("Page 1 of 1", 1370)]
+LONG = [line("Words of a page that is full of them, from the top to the foot. " * 15, 600)]
+
+
+@pytest.mark.parametrize("foot", ["12", "– 3 –", "Page 1 of 1", "xiv", "The History of Lamps 12", "12 Lamps and wicks"])
+def test_on_one_full_page_alone_a_page_number_that_stands_by_itself_is_furniture(foot: str) -> None:
+    assert left_out(pages([*LONG, line(foot, 1350)])) == [[foot]]
+
+
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [*LONG, line("Dear Ms Jones,", 20)],
+        [*LONG, line("MEMORANDUM OF UNDERSTANDING", 20, "title", 1.3)],
+        [*LONG, line("221 Baker Street", 20), line("London", 42)],
+        [*LONG, line("Chapter 3", 20)],
+        [*LONG, line("14 March", 20)],
+        [*LONG, line("Of the 400 lamps 12 were lit.", 1350)],
+        [*LONG, line("12", 300)],
+    ],
+)
+def test_on_one_page_alone_nothing_else_is_furniture(edges: list[Block]) -> None:
     assert nothing(pages(edges))
+
+
+def test_of_a_page_that_is_not_full_everything_is_text() -> None:
+    one = PageRead(number=1, width=1000, height=1400, blocks=[line("12", 20), line("Page 1 of 1", 1370)])
+    assert left_out([one]) == [[]]
+
+
+def test_what_an_engine_took_for_furniture_is_text_again() -> None:
     one = PageRead(number=1, width=1000, height=1400, blocks=[line("Dear Ms Jones,", 40, "header"), *body(1)])
     assert finish([one])[0].blocks[0].kind == "text"
 
@@ -216,4 +243,4 @@ def test_finishing_twice_and_in_any_order_changes_nothing() -> None:
     edges = [[line("The History of Lamps", 50), line(f"Page {n}", 1350)] for n in range(1, 6)]
     once = finish(pages(*edges))
     assert finish(once) == once == finish(list(reversed(pages(*edges))))
-    assert left_out([once[0]]) == [[]], "of one page, what an earlier run took for furniture is text again"
+    assert left_out([once[0]]) == [["Page 1"]], "a head that an earlier run left out is text again"

@@ -1,8 +1,9 @@
 """Running heads, running feet and page numbers: what stands at the edge of pages and is no text of theirs.
 
 A line at the top or at the foot is furniture if the same words stand in the same place on other pages near it, or if
-only its page number differs there and rises with the pages. A page alone shows it only by a head that repeats its own
-title, and by a number that is the page's. What an engine says about a line does not count, for it saw one page.
+only its page number differs there and rises with the pages. A page alone shows it only where a page number, with or
+without words, or its own title once more stands by itself at the edge of a full page. What an engine says about a line
+does not count.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CLOSE = 0.03  #: of the page's height between two rows of furniture that are not
 NEAR = 4  #: pages between two with the same line, at most
 LARGE = 1.2  #: times the text: type of a title, which stays but where it repeats on nearly all of many pages
 NEARLY_ALL, FORM = 0.8, 4
-ENOUGH = 6  #: blocks of a page, and letters of a title, by which a page alone shows furniture
+FULL, EDGE = 800, 0.09  #: characters of a page that alone shows furniture, and how near to its edge, of its height
 COPIES = 0.5  #: of a page's text that stands on another page as well: then the two are copies of one form
 PAGE_WORD = re.compile(
     "page|pp?|pg|seiten?|s|pages|página|pagina|pág|pag|folio|fol|sheet|blatt|side|sida|strana|str|stránka|strona|стр|"
@@ -46,6 +47,9 @@ NUMBER = re.compile(  # Roman ones stand alone, at the start or at the end
 )
 LABELLED = re.compile(
     rf"^\W*(?:(?:{HEADING_WORD.pattern})\W+)?(?:\d{{1,3}}(?:\.\d{{1,3}})*|[ivxlc]{{1,6}}|[a-z])(?:\\?[.:)])?\s+"
+)
+MONTH = re.compile(
+    r"\b(jan|feb|m[aä]r|apr|ma[iyj]|jun|jul|a[uo][gû]|sep|o[ck]t|no[vy]|de[czs]|ene|abr|ago|dic|fév|avr|juin|juil)"
 )
 BEFORE = re.compile("([^\\W\\d_]+)\\W{0,3}\x00")
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
@@ -109,12 +113,27 @@ def marked(pages: Sequence[PageRead]) -> list[PageRead]:
 
 
 def _alone(line: _Line, page: PageRead) -> bool:
-    """Whether a line of the only page of a document repeats the page's title above it, or is its number below it."""
-    if line.band or line.edge >= VERY_EDGE or line.large or len(page.blocks) < ENOUGH:
+    """Whether a line of the only page of a document is furniture: it stands alone at the very edge of a full page, and
+    it is a page number, words with a page number at one end, or the page's title once more."""
+    others = [b for b in page.blocks if b is not line.block and b.kind != "hidden"]
+    own = line.block.box
+    level = [b.box for b in others if not (b.box[1] < own[3] and own[1] < b.box[3])]
+    apart = min((box[1] - own[3] if line.top else own[1] - box[3] for box in level), default=0)
+    full = sum(len(b.text) for b in others) >= FULL
+    if line.band or line.edge >= EDGE or line.large or not full or apart < own[3] - own[1]:
         return False
-    titles = [_letters(b.text) for b in page.blocks if b.kind == "title" and b is not line.block]
-    repeats = any(len(title) >= ENOUGH and title in _letters(line.words) for title in titles)
-    return (line.top and repeats) or (not line.top and line.words.strip("-–— ") == str(line.number))
+    titles = [_letters(b.text) for b in others if b.kind == "title"]
+    if line.top and any(len(title) >= 6 and title in _letters(line.words) for title in titles):
+        return True
+    letters = re.findall(r"[^\W\d_]+", line.folded)
+    if line.values and len(line.words) <= 16 and all(PAGE_WORD.fullmatch(word) for word in letters):
+        return True
+    before = BEFORE.search(line.folded)
+    if line.block.kind == "title" or len(line.values) != 1 or line.values[0] >= 1000 or len(line.words) > 80:
+        return False
+    if (before and HEADING_WORD.fullmatch(before[1])) or MONTH.search(line.words) or line.words[-1] in ".!?:;,":
+        return False
+    return line.folded.startswith(SIGN + " ") or line.folded.endswith(" " + SIGN)
 
 
 def _unmarked(page: PageRead) -> PageRead:
@@ -221,7 +240,8 @@ def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
     for line in lines:
         groups[line.key, line.top].append(line)
     _join_noisy(groups)
-    copies = _copies(lines, pages)
+    counted = {line.page for line in lines if line.counts}
+    copies = {pair for pair in _copies(lines, pages) if not pair <= counted}
     for group in groups.values():
         around = _around(group, NEAR)
         for line in group:

@@ -19,12 +19,21 @@ REST = re.compile(r"[\w'’-]+[.,;:!?)\]»”\"]*")
 #: Halves that stay apart from what follows, for hardly a word that has no hyphen begins so.
 APART = re.compile("self|well|non|e|half|quasi|pseudo|vice|cross|x|t")
 #: Halves that stay apart if what follows is a word of its own in the document.
-OFTEN_APART = re.compile("ex|all|co|multi|pre|counter|low|high|long|short|hard|soft|one|two|three|four|post|anti")
+OFTEN_APART = re.compile(
+    "ex|all|co|multi|pre|counter|low|high|long|short|hard|soft|one|two|three|four|post|anti|part|full|half|second|first|"
+    "third|old|new|open|free|large|small|single|double|real|full|right|left|ever|fast|slow|wide|state"
+)
 #: What stays apart from a word of the document before it.
 TAIL = re.compile(
     "based|like|free|wide|specific|level|length|hand|side|term|time|scale|sized|style|known|related|dependent|oriented|"
-    "independent|aware|driven|friendly|only|made|born|class|order|dimensional|point|step|way|off|alive|looking"
+    "independent|aware|driven|friendly|only|made|born|class|order|dimensional|point|step|way|off|alive|looking|distance|"
+    "wheel|year|day|old|range|standing|lasting|lived|haul|run|sleeve|page|size|tech|tone|edge|fledged|blown|rate|ended|art"
 )
+TENS = re.compile("twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety")
+UNITS = re.compile(
+    "one|two|three|four|five|six|seven|eight|nine|first|second|third|fourth|fifth|sixth|seventh|eighth|ninth"
+)
+WITHIN = re.compile("in|of|the|to|and|a|by|on|up|at|for|de|la|le|du|sur|sous")  #: a compound's words between hyphens
 ENDINGS = ("s", "es", "d", "ed", "ing", "ly", "n", "en", "er", "e", "r")
 LINKING = re.compile("and|or|to|und|oder|bzw|et|ou|y|o|e|och|og|en|of")
 
@@ -63,6 +72,10 @@ def joint(left: str, right: str, words: Mapping[str, int]) -> str:
         first in ("und", "oder", "bzw") or last in words or APART.fullmatch(last) or OFTEN_APART.fullmatch(last)
     ):
         return "- "
+    if (TENS.fullmatch(last) and UNITS.fullmatch(first)) or ("-" in left and WITHIN.fullmatch(last)):
+        return "-"
+    if OFTEN_APART.fullmatch(last) and TAIL.fullmatch(first):
+        return "-"
     often = (OFTEN_APART.fullmatch(last) and first in words) or (TAIL.fullmatch(first) and last in words)
     if len(first) >= 3 and (APART.fullmatch(last) or often):
         return "-"
