@@ -20,7 +20,7 @@ from microfiche.documents.document import Block, Kind, PageRead
 from microfiche.documents.markup import plain
 
 CANDIDATES = ("text", "title", "list", "caption", "footnote", "header", "footer")
-LONGEST = 400  #: characters of a line of furniture
+LONGEST, SHORT = 400, 120  #: characters of a line of furniture, and of one that is a line indeed
 MOST = 200  #: lines that repeat, among which a misread one is looked for
 BANDS = 4  #: rows at each edge that may be furniture
 ZONE, VERY_EDGE = 0.25, 0.12  #: of the page's height, from its edge: within which furniture stands; a line on two pages
@@ -240,15 +240,18 @@ def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
     for line in lines:
         groups[line.key, line.top].append(line)
     _join_noisy(groups)
-    counted = {line.page for line in lines if line.counts}
-    copies = {pair for pair in _copies(lines, pages) if not pair <= counted}
+    copies = _copies(lines, pages)
+    counted = {line.page for line in lines if line.counts}  # copies of a form do not count their pages
     for group in groups.values():
         around = _around(group, NEAR)
         for line in group:
             line.near = [
                 other for other in around[line.page]
                 if _alike(line, other)
-                and (line.counts or frozenset((line.page, other.page)) not in copies)
+                and (
+                    line.counts or (pair := frozenset((line.page, other.page))) not in copies
+                    or (pair <= counted and len(line.words) < SHORT)
+                )
             ]
         its = [line for line in group if _furniture(line, len(pages))]
         large = [line for line in its if line.large and _wordy(line)]
