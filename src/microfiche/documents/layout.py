@@ -303,9 +303,13 @@ def _block(run: Sequence[_Part], body: float) -> Block:
             text = inline.markdown(joined([line.text for line in part.lines]))
     count = sum(len(line.text) for line in lines)
     sure = sum(line.confidence * len(line.text) for line in lines) / max(1, count)
+    left, top, right, bottom = union(x.box for x in run)
+    if part.paragraph and sure < 1:  # what `_measured` took off
+        around = AROUND * lines[0].size
+        left, top, right, bottom = left - around, top - 0.6 * around, right + around, bottom + 0.6 * around
     return Block(
         kind=part.kind,
-        box=rounded(union(x.box for x in run)),
+        box=rounded((max(0.0, left), max(0.0, top), right, bottom)),
         text=text,
         confidence=round(sure, 4) if lines else None,
         size=round(part.paragraph.size / body, 3) if part.kind == "title" and part.paragraph else None,
