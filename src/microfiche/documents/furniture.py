@@ -11,24 +11,20 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from statistics import median
 
 from rapidfuzz.distance import Levenshtein
 
-from microfiche.documents.document import Block, Kind, PageRead
+from microfiche.documents.document import Kind, PageRead
+from microfiche.documents.edges import BANDS, LARGE, NUMBER, SIGN, EdgeLine, edge_lines
 from microfiche.documents.markup import plain
 
-CANDIDATES = ("text", "title", "list", "caption", "footnote", "header", "footer")
-LONGEST, SHORT = 400, 120  #: characters of a line of furniture, and of one that is a line indeed
+SHORT = 120  #: characters of a line that is one indeed, not a paragraph
 MOST = 200  #: lines that repeat, among which a misread one is looked for
-BANDS = 4  #: rows at each edge that may be furniture
-ZONE, VERY_EDGE = 0.25, 0.12  #: of the page's height, from its edge: within which furniture stands; a line on two pages
+VERY_EDGE = 0.12  #: of the page's height, from its edge: within which a line on two pages stands
 SAME_PLACE = 0.025  #: of the page's height, by which a line may be higher or lower on another page
 CLOSE = 0.03  #: of the page's height between two rows of furniture that are not at the very edge, at most
 NEAR = 4  #: pages between two with the same line, at most
-LARGE = 1.2  #: times the text: type of a title, which stays but where it repeats on nearly all of many pages
-NEARLY_ALL, FORM = 0.8, 4
+NEARLY_ALL, FORM = 0.8, 4  #: of the pages on which a large title repeats, and how many, where it is furniture
 FULL, EDGE = 800, 0.09  #: characters of a page that alone shows furniture, and how near to its edge, of its height
 COPIES = 0.5  #: of a page's text that stands on another page as well: then the two are copies of one form
 PAGE_WORD = re.compile(
@@ -41,10 +37,6 @@ HEADING_WORD = re.compile(
     "capítulo|sección|parte|lección|ejercicio|capitolo|sezione|lezione|hoofdstuk|deel|les|глава|часть|урок|раздел|nr|no|"
     "item|option|example|theorem|letter|form|schedule|exhibit|act|scene|book|volume|vol|章|节"
 )
-NUMBER = re.compile(  # Roman ones stand alone, at the start or at the end
-    r"\d{1,6}|(?:(?<=^)|(?<=^\W)|(?<=^\W\W))(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})(?![^\W_])"
-    r"|(?<![^\W_])(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})(?=\W{0,2}$)"
-)
 LABELLED = re.compile(
     rf"^\W*(?:(?:{HEADING_WORD.pattern})\W+)?(?:\d{{1,3}}(?:\.\d{{1,3}})*|[ivxlc]{{1,6}}|[a-z])(?:\\?[.:)])?\s+"
 )
@@ -52,47 +44,12 @@ MONTH = re.compile(
     r"\b(jan|feb|m[aä]r|apr|ma[iyj]|jun|jul|a[uo][gû]|sep|o[ck]t|no[vy]|de[czs]|ene|abr|ago|dic|fév|avr|juin|juil)"
 )
 BEFORE = re.compile("([^\\W\\d_]+)\\W{0,3}\x00")
-ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
-SIGN = "\x00"  #: where a page number stood
-
-
-@dataclass(eq=False)
-class _Line:
-    """A block at the edge of a page: the page's index and number, its place in the page, its middle (0 top, 1 foot),
-    whether it is at the top, its band from the edge, its words, numbers in it, and whether OCR read it."""
-
-    page: int
-    number: int
-    place: int
-    block: Block
-    top: bool
-    band: int
-    middle: float
-    height: float
-    words: str
-    folded: str
-    values: list[int]
-    noisy: bool
-    large: bool
-    key: str = ""
-    rising: tuple[int, ...] = ()
-    near: list[_Line] = field(default_factory=list)
-
-    @property
-    def counts(self) -> bool:
-        """Whether a number in it rises with the pages."""
-        return bool(self.rising)
-
-    @property
-    def edge(self) -> float:
-        """How far its middle is from the page's edge, as a share of the page's height."""
-        return self.middle if self.top else 1 - self.middle
 
 
 def marked(pages: Sequence[PageRead]) -> list[PageRead]:
     """The pages, with the kind header or footer for each block that is furniture, and for no other."""
     pages = [_unmarked(page) for page in pages]
-    lines = [line for index, page in enumerate(pages) for line in _lines(index, page)]
+    lines = [line for index, page in enumerate(pages) for line in edge_lines(index, page)]
     if len({line.page for line in lines}) < 2:
         furniture = [line for line in lines if len(pages) == 1 and _alone(line, pages[0])]
     else:
@@ -112,7 +69,7 @@ def marked(pages: Sequence[PageRead]) -> list[PageRead]:
     ]
 
 
-def _alone(line: _Line, page: PageRead) -> bool:
+def _alone(line: EdgeLine, page: PageRead) -> bool:
     """Whether a line of the only page of a document is furniture: it stands alone at the very edge of a full page, and
     it is a page number, words with a page number at one end, or the page's title once more."""
     others = [b for b in page.blocks if b is not line.block and b.kind != "hidden"]
@@ -147,60 +104,10 @@ def _unmarked(page: PageRead) -> PageRead:
     ]})
 
 
-def _lines(index: int, page: PageRead) -> list[_Line]:
-    """The lines of a page that may be furniture, each with its band: how many rows of blocks are nearer to the edge."""
-    blocks = [(i, b) for i, b in enumerate(page.blocks) if b.kind != "hidden" and (b.text or b.kind == "figure")]
-    if not blocks or not page.height:
-        return []
-    type_size = median(_type_size(b) for _, b in blocks)
-    out = []
-    for top in (True, False):
-        ordered = sorted(blocks, key=lambda x: x[1].box[1] if top else -x[1].box[3])
-        band, edge = -1, 0.0
-        for place, block in ordered:
-            middle = (block.box[1] + block.box[3]) / 2
-            if band < 0 or (middle > edge if top else middle < edge):
-                band += 1
-                edge = block.box[3] if top else block.box[1]
-            if band >= BANDS:
-                break
-            share = middle / page.height
-            if block.kind not in CANDIDATES or (share > ZONE if top else share < 1 - ZONE) or (top != (share < 0.5)):
-                continue
-            if len(block.text) > LONGEST or (block.kind == "list" and "\n" in block.text):
-                continue
-            words = " ".join(plain(block.text).split()).casefold()
-            found = list(NUMBER.finditer(words))
-            values = [_value(x[0]) for x in found]
-            out.append(_Line(
-                index, page.number, place, block, top, band, share, (block.box[3] - block.box[1]) / page.height,
-                words, NUMBER.sub(SIGN, words), values, block.confidence is not None and block.confidence < 1,
-                (block.size or 0) >= LARGE or _type_size(block) > 2 * type_size,
-            ))
-    return out
-
-
-def _type_size(block: Block) -> float:
-    """About how high the type of a block is, px: of its area, a character takes 0.6 of its type's height squared."""
-    area = (block.box[2] - block.box[0]) * (block.box[3] - block.box[1])
-    return min(block.box[3] - block.box[1], float(area / (0.6 * max(1, len(block.text)))) ** 0.5)
-
-
-def _value(number: str) -> int:
-    if number.isdigit():
-        return int(number)
-    total, largest = 0, 0
-    for c in reversed(number):
-        value = ROMAN[c]
-        total += value if value >= largest else -value
-        largest = max(largest, value)
-    return total
-
-
-def _count(lines: Sequence[_Line]) -> None:
+def _count(lines: Sequence[EdgeLine]) -> None:
     """Finds the page number in each line: a number that, in lines alike on pages near, rises by one (or, with two
     pages on a sheet, by two) from page to page."""
-    alike: dict[tuple[str, bool], list[_Line]] = defaultdict(list)
+    alike: dict[tuple[str, bool], list[EdgeLine]] = defaultdict(list)
     for line in lines:
         alike[line.folded, line.top].append(line)
     for group in alike.values():
@@ -217,9 +124,9 @@ def _count(lines: Sequence[_Line]) -> None:
             line.rising = tuple(rising)
 
 
-def _around(group: Sequence[_Line], reach: int) -> dict[int, list[_Line]]:
+def _around(group: Sequence[EdgeLine], reach: int) -> dict[int, list[EdgeLine]]:
     """For each page of a group of lines, those of the group on other pages that are `reach` pages away at most."""
-    on: dict[int, list[_Line]] = defaultdict(list)
+    on: dict[int, list[EdgeLine]] = defaultdict(list)
     for line in group:
         on[line.page].append(line)
     return {
@@ -228,15 +135,15 @@ def _around(group: Sequence[_Line], reach: int) -> dict[int, list[_Line]]:
     }
 
 
-def _rises(line: _Line, other: _Line, slot: int, value: int) -> bool:
+def _rises(line: EdgeLine, other: EdgeLine, slot: int, value: int) -> bool:
     apart = other.number - line.number
     return apart != 0 and other.values[slot] - value in (apart, 2 * apart) and other.values[slot] > 0
 
 
-def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
+def _repeated(lines: Sequence[EdgeLine], pages: Sequence[PageRead]) -> list[EdgeLine]:
     """The lines that repeat, wherever at the edge they stand; of a large title, all but the first."""
-    found: list[_Line] = []
-    groups: dict[tuple[str, bool], list[_Line]] = defaultdict(list)
+    found: list[EdgeLine] = []
+    groups: dict[tuple[str, bool], list[EdgeLine]] = defaultdict(list)
     for line in lines:
         groups[line.key, line.top].append(line)
     _join_noisy(groups)
@@ -267,7 +174,7 @@ def _repeated(lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
     return found + _named(found, lines, pages)
 
 
-def _numbered(found: Sequence[_Line], lines: Sequence[_Line]) -> list[_Line]:
+def _numbered(found: Sequence[EdgeLine], lines: Sequence[EdgeLine]) -> list[EdgeLine]:
     """Further lines that begin or end with the number of their page, where the lines `found` have theirs, though the
     words beside it are not repeated."""
     counted = [line for line in found if line.counts]
@@ -289,7 +196,7 @@ def _numbered(found: Sequence[_Line], lines: Sequence[_Line]) -> list[_Line]:
     return more
 
 
-def _named(found: Sequence[_Line], lines: Sequence[_Line], pages: Sequence[PageRead]) -> list[_Line]:
+def _named(found: Sequence[EdgeLine], lines: Sequence[EdgeLine], pages: Sequence[PageRead]) -> list[EdgeLine]:
     """Further lines in one place at the very edge whose words are those of titles of the document: of a chapter, of a
     section, or of both side by side."""
     titles = Counter(
@@ -321,7 +228,7 @@ def _letters(text: str) -> str:
     return "".join(c for c in plain(text).casefold() if c.isalnum())
 
 
-def _alike(line: _Line, other: _Line) -> bool:
+def _alike(line: EdgeLine, other: EdgeLine) -> bool:
     """Whether two lines of the same words stand in the same place, in type of about the same size."""
     if _bare(line):
         return line.large == other.large
@@ -329,17 +236,17 @@ def _alike(line: _Line, other: _Line) -> bool:
     return abs(line.middle - other.middle) <= SAME_PLACE and high < 1.6 * low + 0.004
 
 
-def _wordy(line: _Line) -> bool:
+def _wordy(line: EdgeLine) -> bool:
     return any(c.isalpha() for c in line.key)
 
 
-def _bare(line: _Line) -> bool:
+def _bare(line: EdgeLine) -> bool:
     """Whether a line is a page number, with words that go with page numbers at most."""
     words = re.findall(r"[^\W\d_]+", line.key)
     return line.counts and all(PAGE_WORD.fullmatch(word) for word in words)
 
 
-def _furniture(line: _Line, pages: int) -> bool:
+def _furniture(line: EdgeLine, pages: int) -> bool:
     """Whether a line is furniture by those like it on pages near."""
     if not line.near:
         return False
@@ -364,7 +271,7 @@ def _furniture(line: _Line, pages: int) -> bool:
     return line.edge < VERY_EDGE or len(together) >= 3
 
 
-def _join_noisy(groups: dict[tuple[str, bool], list[_Line]]) -> None:
+def _join_noisy(groups: dict[tuple[str, bool], list[EdgeLine]]) -> None:
     """Adds each line that OCR read once, with an error or two, to the group of lines that it is one of."""
     common = sorted((key for key, group in groups.items() if len(group) >= 2), key=lambda key: -len(groups[key]))[:MOST]
     for key in [key for key, group in groups.items() if len(group) == 1 and group[0].noisy and len(key[0]) >= 8]:
@@ -377,7 +284,7 @@ def _join_noisy(groups: dict[tuple[str, bool], list[_Line]]) -> None:
                 break
 
 
-def _misread(words: str, group: Sequence[_Line]) -> bool:
+def _misread(words: str, group: Sequence[EdgeLine]) -> bool:
     """Whether `words` are those of a line of the group, read with few errors: no short word and no number differs but
     the page number."""
     for other in group[:3]:
@@ -393,7 +300,7 @@ def _misread(words: str, group: Sequence[_Line]) -> bool:
     return False
 
 
-def _copies(lines: Sequence[_Line], pages: Sequence[PageRead]) -> set[frozenset[int]]:
+def _copies(lines: Sequence[EdgeLine], pages: Sequence[PageRead]) -> set[frozenset[int]]:
     """The pairs of pages that are copies of one form: most of their text is the same."""
     wanted = {line.page for line in lines}
     texts = [
@@ -413,10 +320,10 @@ def _copies(lines: Sequence[_Line], pages: Sequence[PageRead]) -> set[frozenset[
     return found
 
 
-def _peeled(furniture: Iterable[_Line], lines: Sequence[_Line]) -> list[_Line]:
+def _peeled(furniture: Iterable[EdgeLine], lines: Sequence[EdgeLine]) -> list[EdgeLine]:
     """Of lines that repeat, those with nothing but such lines between them and the edge."""
     chosen = {(line.page, line.place) for line in furniture}
-    bands: dict[tuple[int, bool], dict[int, list[_Line]]] = defaultdict(lambda: defaultdict(list))
+    bands: dict[tuple[int, bool], dict[int, list[EdgeLine]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         bands[line.page, line.top][line.band].append(line)
     out = []
