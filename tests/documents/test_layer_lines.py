@@ -15,6 +15,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from microfiche.documents.inline import LOWERED, RAISED, STRUCK, linked, marked
 from microfiche.documents.layer_lines import lines_of
+from microfiche.documents.rows import with_capitals
 from microfiche.documents.text_lines import TextLine
 
 WIDE = (400.0, 150.0)
@@ -305,7 +306,7 @@ def test_a_large_first_letter_belongs_to_its_first_line(deep: int, cap: str) -> 
         for i, line in enumerate(rest):
             canvas.drawString(left if i < deep else 20, 94 - 14 * i, line)
 
-    found = lines(draw)
+    found = with_capitals(lines(draw))
     assert [line.text for line in found] == [cap + rest[0], *rest[1:]]
     assert all(line.size == pytest.approx(22, rel=0.02) for line in found)
     assert {round(line.box[0], -1) for line in found} == {40}

@@ -17,7 +17,7 @@ from microfiche.documents.glyphs import FIXED_PITCH, MONOSPACED, REPLACEMENT, Gl
 from microfiche.documents.inline import LOWERED, RAISED, STRUCK, linked, marked
 from microfiche.documents.pieces import Piece, pieces_of, spaces_after
 from microfiche.documents.sheet import Link, Sheet, TextLayer
-from microfiche.documents.text_lines import TextLine, with_fields, with_initials, with_markers
+from microfiche.documents.text_lines import TextLine, with_fields, with_markers
 from microfiche.page import Box
 
 BOLD_WEIGHT = 600
@@ -51,7 +51,7 @@ def lines_of(sheet: Sheet) -> list[TextLine]:
     chosen = layer.seen & ~layer.invisible & _upright(layer) & ~_vertical(layer)
     chosen &= ~_ticked(sheet, layer)
     lines = _lines(sheet, layer, chosen, _commonest(layer.angles[chosen]))
-    return with_markers(with_fields(with_initials(lines), sheet.fields))
+    return with_markers(with_fields(lines, sheet.fields))
 
 
 def turned_lines(sheet: Sheet) -> list[TextLine]:

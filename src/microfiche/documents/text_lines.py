@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 from microfiche.documents.boxes import union
 from microfiche.documents.document import Kind
@@ -18,8 +17,6 @@ from microfiche.documents.sheet import Field
 from microfiche.page import Box, Reading
 
 LEADING = 1.2  #: the height of a line's box over that of its type, where a model reads characters with their boxes
-MOST = 50  #: large first letters on a page
-INITIAL = 1.7  #: the size of a large first letter over that of the lines beside it, at least
 TICKS = ("[x]", "[ ]")  #: what a box to tick says
 LABEL = 3.0  #: ems between a field and its label, at most
 SOFT = "\u00ad"
@@ -97,35 +94,6 @@ def with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
         else:
             rest.append(marker)
     return rest
-
-
-def with_initials(lines: Sequence[TextLine]) -> list[TextLine]:
-    """The lines, each large first letter joined with the first of the lines that stand beside it."""
-    out = list(lines)
-    usual = sorted(x.size for x in lines)[len(lines) // 2] if lines else 0.0
-    caps = [x for x in lines if len(x.text) <= 3 and x.size > INITIAL * usual and sum(map(str.isalpha, x.text)) == 1]
-    for cap in caps[:MOST]:
-        left, top, right, bottom = cap.box
-        beside = [
-            k for k, x in enumerate(out)
-            if cap.size > INITIAL * x.size and right - 0.5 * x.size <= x.box[0] <= right + 1.2 * x.size
-            and top - 0.3 * x.size < x.middle < bottom and len(x.text) > 3
-        ]
-        beside.sort(key=lambda k: out[k].middle)
-        rows = [out[k].middle for k in beside]
-        # A heading's number or a large bracket stands beside one line; a first letter goes down two or more.
-        if len(beside) < 2 or any(b - a < 0.6 * out[beside[0]].size for a, b in pairwise(rows)):
-            continue
-        if rows[0] - top > 0.6 * (bottom - top):
-            continue
-        first = out[beside[0]]
-        text = cap.text.removesuffix(SOFT) + first.text
-        for k in beside:
-            line = out[k]
-            text = text if k == beside[0] else line.text
-            out[k] = replace(line, text=text, box=(left, line.box[1], line.box[2], line.box[3]))
-        out.remove(cap)
-    return out
 
 
 def with_fields(lines: Sequence[TextLine], fields: Sequence[Field]) -> list[TextLine]:
