@@ -90,6 +90,16 @@ def test_a_table_of_a_detector_gets_the_labels_and_the_head_that_stand_beside_it
     assert [b.text for b in blocks(lines, [region], PAGE) if b.kind == "table"] == [markdown(words)]
 
 
+def test_heads_that_stand_farther_left_than_the_values_under_them_are_of_the_same_columns() -> None:
+    heads = [line(word, x, 300) for word, x in zip(SALES[0], (100, 400, 700), strict=True)]
+    values = [
+        line(cell, x, 336 + 36 * i, right=k > 0)
+        for i, row in enumerate(SALES[1:]) for k, (cell, x) in enumerate(zip(row, (100, 580, 880), strict=True))
+    ]
+    found = blocks([*prose(100, 100), *heads, *values, *prose(100, 520)], [], PAGE)
+    assert [b.text for b in found if b.kind == "table"] == [markdown(SALES)]
+
+
 def test_an_invoice_is_read_by_rows() -> None:
     heads = [["Number:", "A-17"], ["Date:", "3 May 2024"], ["Customer:", "Birk & Sons"]]
     items = [

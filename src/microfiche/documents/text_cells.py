@@ -42,6 +42,7 @@ def text_cells(
     cuts = spread(positions([r for r in levels if r[2] - r[0] > LONG * (box[2] - box[0])], 1), 0.5 * size)
     between = _between(text_rows(parts), columns)
     rows = _rows([x for x in parts if x not in between], columns, cuts)
+    columns = _under_heads(columns, rows, drawn)
     cells: list[Cell] = []
     for i, row in enumerate(rows):
         for (first, last), held in _spans(row, columns):
@@ -51,6 +52,29 @@ def text_cells(
         cells.append(Cell(above, cell_columns(line, columns)[0], 1, LEADERS.sub("", line.text).strip(), 2))
     cells = _headed(sorted(cells, key=lambda c: (c.row, c.column)), rows, columns, levels, box)
     return cells, len(columns) - 1
+
+
+def _under_heads(
+    columns: Sequence[float], rows: Sequence[Sequence[TextLine]], drawn: Sequence[float]
+) -> list[float]:
+    """The borders of columns, without those between a head and the values under it that stand farther to one side; none
+    of those that are `drawn` is left out."""
+    columns = list(columns)
+    k = 1
+    while k < len(columns) - 1:
+        filled: list[set[int]] = [set() for _ in columns[1:]]
+        for i, row in enumerate(rows):
+            for line in row:
+                first, last = cell_columns(line, columns)
+                for column in range(first, last + 1):
+                    filled[column].add(i)
+        head, body = sorted((filled[k - 1], filled[k]), key=lambda its: min(its, default=len(rows)))
+        alone = head and len(body) > 1 and max(head) < min(min(body), HEADS)
+        if alone and columns[k] not in drawn:
+            del columns[k]
+        else:
+            k += 1
+    return columns
 
 
 def mended(
