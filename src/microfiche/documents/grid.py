@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 
 from microfiche.documents.boxes import touch, union
@@ -168,7 +168,7 @@ def table_text(cells: Sequence[Cell], columns: int) -> str:
 
     Rows and columns without any text at the edges of the table are left out, and spans end where the table does.
     """
-    cells, columns = _trimmed(cells, columns)
+    cells, columns = _trimmed(_apart(cells), columns)
     if not cells:
         return ""
     numbers = list(range(max(cell.row for cell in cells) + 1))
@@ -197,6 +197,22 @@ def table_text(cells: Sequence[Cell], columns: int) -> str:
         row = [texts.get((number, column), "") for column in range(columns)]
         rows.append("| " + " | ".join(row) + " |")
     return "\n".join([*rows[:1], "|" + " --- |" * columns, *rows[1:]])
+
+
+def _apart(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells, those that begin in one place put together, and none over a place where another begins."""
+    found: dict[tuple[int, int], Cell] = {}
+    for cell in cells:
+        place = cell.row, cell.column
+        other = found.get(place)
+        found[place] = replace(other, text=f"{other.text} {cell.text}".strip(), down=1) if other else cell
+    out = []
+    for (row, column), cell in found.items():
+        across = next((j for j in range(1, cell.across) if (row, column + j) in found), cell.across)
+        under = range(column, column + across)
+        down = next((i for i in range(1, cell.down) if any((row + i, k) in found for k in under)), cell.down)
+        out.append(replace(cell, across=across, down=down))
+    return out
 
 
 def _trimmed(cells: Sequence[Cell], columns: int) -> tuple[list[Cell], int]:

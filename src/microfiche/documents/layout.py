@@ -244,7 +244,8 @@ def _caption(part: _Part, floats: Sequence[Box], regions: Sequence[Region]) -> b
     if match:
         rest = text[match.end() :].strip()
         return match[4] not in ("", " ") or not rest or (near and not rest[:1].islower())
-    said = any(r.kind == "caption" and share(part.box, r.box) > 0.5 for r in regions)
+    over = [r for r in regions if r.kind in ("caption", "text") and share(part.box, r.box) > 0.5]
+    said = bool(over) and max(over, key=lambda r: r.score).kind == "caption"
     return said and near and len(part.lines) < 8
 
 

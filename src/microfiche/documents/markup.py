@@ -110,7 +110,7 @@ def code(text: str) -> str:
 def fenced(text: str) -> str:
     """Lines of code as a fenced block, which no line in it ends. A block that is fenced already keeps its language."""
     found = FENCED.fullmatch(text)
-    named = re.match(r"\s*(?:`+|~+)\s*([\w+#.-]*)\s*\n", text) if found else None
+    named = re.match(r"\s*(?:`+|~+)[^\S\n]*([\w+#.-]*)[^\S\n]*\n", text) if found else None
     lines = visible(code(text))
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", lines)), default=0))
     return f"{fence}{named[1] if named else ''}\n{lines}\n{fence}"

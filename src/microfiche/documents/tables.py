@@ -44,6 +44,7 @@ CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.
 RULE = 0.6  #: of a row or a column of pixels, from which it is a rule across the whole
 AGREED = 0.85  #: how well the cells that a model sees agree with the lines, from which they are believed
 THICK = 6  #: px: what is thicker is no rule
+PAGE = 5  #: lines of a page that a detector takes for a figure, at least
 SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
 
 
@@ -58,7 +59,10 @@ def solids(
     """The tables, figures and formulas of a page whose running text has the size `body`."""
     page = picture.width * picture.height
     figures = [box for box in images if 0.01 * page < area(box) < 0.85 * page]
-    shown = [r.box for r in regions if r.kind == "figure" and _drawn(picture, r.box, lines)]
+    shown = [
+        r.box for r in regions
+        if r.kind == "figure" and not _most(lines, r.box) and _drawn(picture, r.box, lines)
+    ]
     tables = _tables(lines, regions, rules, [*figures, *shown], picture)
     found: list[tuple[Kind, Box]] = [("table", box) for box in tables] + [("figure", box) for box in figures]
     for region in regions:
@@ -100,6 +104,12 @@ def _tables(
         if _holds_a_table(_within(lines, box), box, ()):
             _add(found, box)
     return found
+
+
+def _most(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether most of a page's text stands in `box`, in several lines, so that it is no figure."""
+    inside = _within(lines, box)
+    return len(inside) >= PAGE and 2 * sum(len(x.text) for x in inside) > sum(len(x.text) for x in lines)
 
 
 def _within(lines: Sequence[TextLine], box: Box) -> list[TextLine]:
