@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from microfiche.documents import tesseract
-from microfiche.documents.boxes import share_of_smaller
+from microfiche.documents.boxes import share, share_of_smaller
 from microfiche.documents.document import Kind, PageRead
 from microfiche.documents.layout import blocks
 from microfiche.documents.orientation import Seen, look, straight
@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
     "footer": "footer",
     "equation": "formula",
 }  #: by the names that RapidLayout gives
+SAME = 0.7  #: of either of two regions that lies in the other, from which they are one
 CERTAIN = 0.5  #: a region of a lower score is left out
 UNSURE = 0.75  #: below this mean confidence a page is partial
 LIKELY = 0.5  #: a line of a lower confidence is more likely wrong than right
@@ -83,7 +84,8 @@ def regions(picture: Image.Image) -> list[Region]:
     kept: list[Region] = []
     for region in sorted(every, key=lambda r: -r.score):
         rivals = [other for other in kept if (other.kind == "text") == (region.kind == "text")]
-        if all(share_of_smaller(region.box, other.box) < 0.6 for other in rivals):
+        same = [x for x in kept if min(share(region.box, x.box), share(x.box, region.box)) > SAME]
+        if not same and all(share_of_smaller(region.box, other.box) < 0.6 for other in rivals):
             kept.append(region)
     return kept
 
