@@ -83,3 +83,17 @@ def turned_back(box: WholeBox, degrees: float, size: tuple[int, int]) -> WholeBo
     corners = [(x - x0, y - y0) for x in (box[0], box[2]) for y in (box[1], box[3])]
     left, top, right, bottom = rounded(around((cos * x - sin * y + x0, sin * x + cos * y + y0) for x, y in corners))
     return max(0, left), max(0, top), min(size[0], right), min(size[1], bottom)
+
+
+def joined(boxes: Iterable[Box], reach: float) -> list[Box]:
+    """The boxes around groups of `boxes` that lie no more than `reach` apart."""
+    out: list[Box] = []
+    for box in boxes:
+        while True:
+            near = [other for other in out if touch(box, other, reach)]
+            if not near:
+                break
+            out = [other for other in out if other not in near]
+            box = union([box, *near])
+        out.append(box)
+    return out

@@ -5,14 +5,14 @@ It knows nothing of where on a page a table is, nor of how cells are found where
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 
+from microfiche.documents import inline
 from microfiche.documents.boxes import touch, union
-from microfiche.documents.inline import BREAK, FORMULA, LINKED, LOWERED, RAISED, SAFE, STRUCK, markdown
+from microfiche.documents.inline import markdown
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
@@ -185,7 +185,7 @@ def table_text(cells: Sequence[Cell], columns: int) -> str:
                     spans = "".join(
                         f' {name}="{n}"' for name, n in (("colspan", cell.across), ("rowspan", cell.down)) if n > 1
                     )
-                    out.append(f"<td{spans}>{_html_cell(cell.text)}</td>")
+                    out.append(f"<td{spans}>{inline.html(cell.text)}</td>")
                     taken |= {(number + i, column + j) for i in range(cell.down) for j in range(cell.across)}
                 else:
                     out.append("<td></td>")
@@ -239,17 +239,3 @@ def _pipe_cell(text: str) -> str:
     """Plain text as a cell of a Markdown table: one line, with its bars escaped."""
     shown = re.sub(r" *\n", "<br>", markdown(" ".join(text.split()))).strip()
     return re.sub(r"(\\*)\|", lambda m: m[0] if len(m[1]) % 2 else f"{m[1]}\\|", shown)
-
-
-def _html_cell(text: str) -> str:
-    """Plain text as a cell of an HTML table; a link goes to http, https and mailto alone."""
-    shown = html.escape(" ".join(text.split()), quote=False)
-    for mark, name in ((RAISED, "sup"), (LOWERED, "sub"), (STRUCK, "s")):
-        shown = shown.replace(mark[0], f"<{name}>").replace(mark[1], f"</{name}>")
-    shown = shown.replace(FORMULA[0], "$").replace(FORMULA[1], "$").replace(BREAK, "<br>")
-    return LINKED.sub(_anchor, shown)
-
-
-def _anchor(match: re.Match[str]) -> str:
-    words, address = match.groups()
-    return f'<a href="{address.replace(chr(34), "%22")}">{words}</a>' if address.startswith(SAFE) else words

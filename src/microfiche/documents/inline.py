@@ -135,7 +135,7 @@ def cell(text: str) -> str:
 
 def html(text: str) -> str:
     """Plain text with marks as HTML within an element, without line ends, in which Markdown would see its own end."""
-    text = entities.escape(re.sub(r"\s+", " ", visible(text)), quote=False)
+    text = entities.escape(re.sub(r"\s+", " ", visible(text)), quote=False).replace("](", "]&#40;")
     text = LINKED.sub(lambda found: _anchor(found[1], found[2]), text)
     text = text.replace(BREAK, "<br>").replace(FORMULA[0], "$").replace(FORMULA[1], "$")
     for mark, tags in TAGS.items():

@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.documents.boxes import area, clipped, share, touch, union
+from microfiche.documents.boxes import area, clipped, joined, share, touch, union
 from microfiche.documents.sheet import Sheet
 from microfiche.page import Box
 
 LEAST = 0.01  #: of the page: what is smaller is an icon
+STRIPS = 1.0  #: px between pictures that are one, such as the strips of a scan, at most
 HEIGHTS = 5, 60  #: px of a sign
 SIGNS = 5  #: in a row, at least
 ROWS = 3  #: of an area of text, at least
@@ -28,7 +29,7 @@ def text_in(sheet: Sheet, known: NDArray[np.float32]) -> list[Box]:
     assert sheet.picture is not None
     size = sheet.picture.size
     whole = size[0] * size[1]
-    places = [clipped(box, size) for box in [*sheet.image_boxes, *sheet.drawings]]
+    places = joined((clipped(box, size) for box in [*sheet.image_boxes, *sheet.drawings]), STRIPS)
     places = [box for box in places if area(box) > LEAST * whole]
     if not places:
         return []

@@ -9,21 +9,19 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.documents.boxes import area, clipped, touch, union
+from microfiche.documents.boxes import area, clipped, joined, touch, union
 from microfiche.documents.glyphs import FIXED_PITCH, ICONS, MONOSPACED, median
 from microfiche.documents.pictured_text import text_in
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.page import Box
 
 SCAN = 0.5  #: of the page that pictures cover, at least, where text stands behind a scan
-UNNAMED = 0.1  #: the share of characters without a Unicode value in a layer that is of no use, at least
-SOME = 0.03  #: the share that is of no concern, at most
+SOME = 0.03  #: the share of characters without a Unicode value in a layer that is of use, at most
 ENOUGH = 40  #: letters of a font that are needed to tell whether it shows what it claims
 TYPES = 6  #: different letters that are needed as well
 MISSHAPEN = 0.2  #: the share of letters that have not the height of what they claim to be, in a font that is doubted
@@ -48,6 +46,8 @@ ALPHABETS = [
      (113, 95, 92, 85, 79, 49, 62, 68, 44, 44, 41, 41, 33, 27, 40, 20, 17, 17, 12, 12, 8, 8, 4, 3, 2), 4.7),
 ]  # fmt: skip
 RAREST = 3  #: of a thousand: letters that are not among them
+NAMELESS = ("Co", "Cn", "Cc", "Cs", "Cf", "Zl", "Zp")  #: categories of characters that no text is written with, but for
+FORMATS = frozenset("\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")
 VOWEL = re.compile("[aeiouy]")
 WORD = re.compile(r"(?<![^\W_])[^\W\d_]{3,}(?![^\W_])")
 #: Small letters by what rises over and what hangs below those like x; the others differ from typeface to typeface.
@@ -89,18 +89,20 @@ def doubts(sheet: Sheet) -> Doubts:
     pictured = sum(area(clipped(box, size)) for box in sheet.image_boxes) / (size[0] * size[1])
     behind = signs & (layer.invisible | ~layer.seen)
     if behind.sum() > 0.5 * count and (pictured > SCAN or layer.invisible[signs].mean() > 0.5):
-        return Doubts("its text is hidden behind a scan", behind=True, compare=_areas(layer, behind, size))
+        return Doubts(
+            "its text is hidden behind a scan",
+            behind=True,
+            unread=text_in(sheet, layer.ink[behind]),
+            compare=_areas(layer, behind, size),
+        )
     if not shown.any():
         return Doubts("none of its text can be seen")
     unnamed = _unnamed(layer) & shown
-    if unnamed.sum() > UNNAMED * shown.sum():
+    if unnamed.sum() > SOME * shown.sum():
         return Doubts(f"{unnamed.sum() / shown.sum():.0%} of its characters have no Unicode value")
     wrong, why = _wrong(layer, shown)
     if wrong.sum() > 0.5 * shown.sum():
         return Doubts(why, compare=_areas(layer, wrong, size), why=why)
-    if unnamed.sum() > SOME * shown.sum():
-        wrong |= _lines_with(layer, unnamed, shown)
-        why = why or f"{unnamed.sum()} of its characters have no Unicode value"
     return Doubts(
         unread=text_in(sheet, layer.ink[shown]),
         compare=_areas(layer, wrong, size),
@@ -115,7 +117,7 @@ def _unnamed(layer: TextLayer) -> NDArray[np.bool_]:
     out = ~layer.mapped & ~layer.generated
     for i, sign in enumerate(layer.text):
         if sign > "\u007e" or (sign < " " and sign not in "\n\r\t"):
-            out[i] |= sign == "\ufffd" or unicodedata.category(sign) in ("Co", "Cn", "Cc", "Cs")
+            out[i] |= sign not in FORMATS and unicodedata.category(sign) in NAMELESS
     for number, font in enumerate(layer.fonts):
         own = layer.font == number
         pictures = out[own].sum() > 0.8 * own.sum() and own.sum() < 0.2 * len(out)
@@ -236,16 +238,6 @@ def _wrong_share(signs: list[str], height: NDArray[np.floating], depth: NDArray[
     return wrong / tested
 
 
-def _lines_with(layer: TextLayer, marked: NDArray[np.bool_], shown: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(T,) whether a character stands on the line of one that is `marked`."""
-    out = np.zeros(len(marked), bool)
-    middle = (layer.boxes[:, 1] + layer.boxes[:, 3]) / 2
-    for i in np.flatnonzero(marked).tolist():
-        if not out[i]:
-            out |= shown & (np.abs(middle - middle[i]) < 0.5 * layer.sizes[i])
-    return out
-
-
 def _areas(layer: TextLayer, chosen: NDArray[np.bool_], size: tuple[int, int]) -> list[Box]:
     """The boxes around the parts of the page where the `chosen` characters stand."""
     at = np.flatnonzero(chosen)
@@ -260,20 +252,6 @@ def _areas(layer: TextLayer, chosen: NDArray[np.bool_], size: tuple[int, int]) -
         else:
             lines.append(near)
     return [clipped(box, size) for box in joined(lines, usual)]
-
-
-def joined(boxes: Iterable[Box], reach: float) -> list[Box]:
-    """The boxes around groups of `boxes` that lie no more than `reach` apart."""
-    out: list[Box] = []
-    for box in boxes:
-        while True:
-            near = [other for other in out if touch(box, other, reach)]
-            if not near:
-                break
-            out = [other for other in out if other not in near]
-            box = union([box, *near])
-        out.append(box)
-    return out
 
 
 def _blank(sheet: Sheet, layer: TextLayer, shown: NDArray[np.bool_]) -> str:

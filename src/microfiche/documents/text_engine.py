@@ -10,11 +10,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
-from microfiche.documents.boxes import area, clipped, rounded, share
+from microfiche.documents.boxes import area, clipped, joined, rounded, share
 from microfiche.documents.document import Block, PageRead
 from microfiche.documents.inline import markdown, unmarked
 from microfiche.documents.layer_lines import hidden_of, lines_of, turned_lines
 from microfiche.documents.layout import blocks, figures, needs_regions
+from microfiche.documents.pictured_text import STRIPS
 from microfiche.documents.rapid import regions
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.soundness import Doubts, doubts
@@ -27,7 +28,7 @@ AGREES = "a text layer behind the scan, which agrees with it"
 WORD = re.compile(r"\w{2,}")
 RIGHT = 0.5  #: the share of a doubted layer's words that are read on the picture as well, if it is right
 ALIKE = 0.9  #: the same of a layer behind a scan, which is OCR by others
-SAMPLE = 0.12  #: of the page's height: of a part that is compared no more is read
+SAMPLE = 0.06  #: of the page's height that a sample of a part takes
 AROUND = 4  #: px that are read around a part of the page
 PAGE = 0.5  #: of the page: a picture with text that is larger is a scan, a smaller one a figure
 
@@ -68,10 +69,10 @@ def judged(layer: Layer, scans: object) -> tuple[str, str]:
     found = layer.found
     if not found.compare or not isinstance(scans, LineEngine):
         return found.unusable or (found.why if found.compare else ""), SOUND
-    standing = shown(layer.sheet) if found.behind else layer.sheet
-    agreement = _agreement(standing, found.compare, scans)
     if found.behind:
-        return ("", AGREES) if agreement >= ALIKE else (found.unusable, "")
+        whole = not found.unread and _agreement(shown(layer.sheet), found.compare, scans) >= ALIKE
+        return ("", AGREES) if whole else (found.unusable, "")
+    agreement = _agreement(layer.sheet, found.compare, scans)
     return ("", SOUND) if agreement >= RIGHT else (found.unusable or found.why, "")
 
 
@@ -85,20 +86,24 @@ def shown(sheet: Sheet) -> Sheet:
 
 
 def _agreement(sheet: Sheet, parts: Sequence[Box], scans: LineEngine) -> float:
-    """The share of the words of a text layer, in samples of three of the `parts` at most, that `scans` reads there."""
+    """The share of the words of a text layer that `scans` reads in the same place: the least one of samples from the
+    top, the middle and the foot of three of the `parts` at most."""
     assert sheet.picture is not None
     lines = lines_of(sheet)
     size = sheet.picture.size
-    known = right = 0
-    for part in sorted(parts, key=area, reverse=True)[:3]:
-        left, top, right_edge, bottom = part
-        cut = clipped((left - AROUND, top - AROUND, right_edge + AROUND, min(bottom, top + SAMPLE * size[1])), size)
-        inside = [line for line in lines if share(line.box, cut) > 0.95]
-        words = {word.lower() for line in inside for word in WORD.findall(unmarked(line.text))}
-        read = scans.lines(sheet.picture.crop(rounded(cut)))
-        given = {word.lower() for line in read for word in WORD.findall(unmarked(line.text))}
-        known, right = known + len(words), right + len(words & given)
-    return right / known if known else 0.0
+    high = SAMPLE * size[1]
+    shares = []
+    for left, top, right, bottom in sorted(parts, key=area, reverse=True)[:3]:
+        middle = (top + bottom - high) / 2
+        for start in sorted({top, *((middle, bottom - high) if bottom - top > 3 * high else ())}):
+            cut = clipped((left - AROUND, start - AROUND, right + AROUND, min(bottom, start + high) + AROUND), size)
+            inside = [line for line in lines if share(line.box, cut) > 0.95]
+            words = {word.lower() for line in inside for word in WORD.findall(unmarked(line.text))}
+            if words:
+                read = scans.lines(sheet.picture.crop(rounded(cut)))
+                given = {word.lower() for line in read for word in WORD.findall(unmarked(line.text))}
+                shares.append(len(words & given) / len(words))
+    return min(shares, default=0.0)
 
 
 class TextEngine:
@@ -126,7 +131,7 @@ class TextEngine:
         read = layer.found.unread
         page = picture.width * picture.height
         images = [
-            box for box in standing.image_boxes
+            box for box in joined(standing.image_boxes, STRIPS)
             if area(box) < PAGE * page or not any(share(part, box) > 0.5 for part in read)
         ]
         every = [*lines, *added]
