@@ -247,7 +247,6 @@ def test_characters_that_nobody_can_name_are_doubted() -> None:
     assert doubts(unnamed(0)) == Doubts()
     assert "no Unicode value" in doubts(unnamed(0.5)).unusable
     assert "no Unicode value" in doubts(unnamed(0.04)).unusable
-    assert doubts(unnamed(0.005)) == Doubts()
 
 
 def test_type_in_a_font_that_is_missing_is_kept_and_said_to_be_blank() -> None:
