@@ -155,7 +155,8 @@ class TextEngine:
     def _added(self, sheet: Sheet, found: Doubts, lines: Sequence[TextLine]) -> tuple[list[TextLine], str]:
         """The lines on parts of a page that its text layer does not have, and why the page is not read whole."""
         assert sheet.picture is not None
-        wrong = "" if found.behind else found.unusable or found.blank
+        read_twice = found.behind and isinstance(self.scans, LineEngine)  # it was compared before it was chosen
+        wrong = "" if read_twice else found.unusable or found.blank
         if not isinstance(self.scans, LineEngine):
             if found.unread and not wrong:
                 wrong = f"text in {_times(len(found.unread), 'picture')} was not read"
