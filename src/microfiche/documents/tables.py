@@ -46,6 +46,7 @@ AGREED = 0.85  #: how well the cells that a model sees agree with the lines, fro
 THICK = 6  #: px: what is thicker is no rule
 CROWDED = 1500  #: lines of a page on which no table is looked for: no page that is read has as many
 PAGE = 5  #: lines of a page that a detector takes for a figure, at least
+LABEL = 12  #: characters of a label beside a figure, at most
 SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
 
 
@@ -173,11 +174,17 @@ def _with_rows(
 
 
 def _with_labels(box: Box, lines: Sequence[TextLine], body: float) -> Box:
-    """A figure's box, extended to the lines of small type that stand between it and its caption."""
+    """A figure's box, extended to the lines of small type that stand between it and its caption, and to the short ones
+    close beside it."""
     under = [x for x in lines if box[3] < x.middle < box[3] + 4 * body and box[0] < x.box[2] and x.box[0] < box[2]]
     captions = [x.middle for x in under if CAPTION.match(x.text)]
     labels = [x.box for x in under if captions and x.middle < min(captions) and x.size < SMALL * body]
-    return union([box, *labels])
+    beside = [
+        x.box for x in lines
+        if x.size < SMALL * body and len(x.text) <= LABEL and box[1] - body < x.middle < box[3] + body
+        and box[0] - 1.5 * body < x.box[2] and x.box[0] < box[2] + 1.5 * body
+    ]
+    return union([box, *labels, *beside])
 
 
 def _drawn(picture: Image.Image, box: Box, lines: Sequence[TextLine], solid: bool = False) -> bool:
