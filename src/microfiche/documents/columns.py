@@ -77,7 +77,8 @@ class _Page:
             its = self._spans(band)
             both = self._united(widths + its)
             heads = self.heads.issuperset(band)
-            parts = heads and not before and len(self._spans(i for below in bands[k:] for i in below)) > 1
+            over = len(its) == 1 and len(self._spans(i for below in bands[k:] for i in below)) > 1
+            parts = heads and not before and over
             if run and (parts or (len(both) == 1 and max(len(widths), len(its)) > 1)):
                 pieces += self._columns(run)
                 run, both = [], its
