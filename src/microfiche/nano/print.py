@@ -46,6 +46,7 @@ FRAME = 0.2  #: width of a frame along a line, in em
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 BEYOND = 0.6  #: em by which the frames extend beyond both ends of a line
 BETWEEN = 8  #: empty frames between two lines, so that no line sees another
+RING = 2  #: patches of paper put around the squares with ink before lines are looked for: they begin at its edge
 PARTS = TOKEN_SIDE // PATCH  #: patches along the side of a token's square
 _PLACES = 8  #: into how many parts a cell's width is divided to say where a frame is
 INKED = 0.1  #: a pixel with more ink than this, of 1, makes its square a token
@@ -276,11 +277,18 @@ class PrintReadout(nn.Module):
         self.frame_head = nn.Linear(config.hidden, N_HALF + 1)
 
     def unfold(
-        self, tokens: Float[Tensor, "b n width"], height: int, width: int
+        self, tokens: Float[Tensor, "b n width"], height: int, width: int, ring: int = 0
     ) -> tuple[Float[Tensor, "b c8 h8 w8"], Float[Tensor, "b c4 h4 w4"]]:
-        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own; channels last."""
-        x = self.mix(tokens).transpose(1, 2).reshape(len(tokens), -1, height, width)
-        x = F.pixel_shuffle(x, PARTS).contiguous(memory_format=torch.channels_last)
+        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own, which extend
+        beyond the squares by `ring` patches of paper, at most PARTS; channels last."""
+        x = tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
+        if ring:
+            x = F.pad(x, (1, 1, 1, 1))
+        x = F.pixel_shuffle(self.mix(x.movedim(1, -1)).movedim(-1, 1), PARTS)
+        if ring:
+            cut = PARTS - ring
+            x = x[..., cut : x.shape[-2] - cut, cut : x.shape[-1] - cut]
+        x = x.contiguous(memory_format=torch.channels_last)
         at_8 = self.blocks8(self.unfold8(x) + self.up8(self.blocks16(self.widen(x))))
         return at_8, self.blocks4(self.unfold4(x) + self.up4(at_8))
 
@@ -368,28 +376,43 @@ class PrintModel(nn.Module):
     def lines(self, tokens: Float[Tensor, "n width"], height: int, width: int) -> list[PrintedLine]:
         """Returns the lines of one page of `height` × `width` squares, from the top down, given its (height · width,
         token width) tokens, which are zero for squares without one."""
-        at_8, at_4 = self.readout.unfold(tokens[None], height, width)
-        rows, log_size = self.readout.line_logits(at_8)
-        chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
-        found = trace(chance, log_size[0].exp2().cpu().numpy())
-        xs = [_frames(line, width * TOKEN_SIDE) for line in found]
-        if not xs:
+        found, xs, logits = self.seen(tokens, height, width)
+        if not found:
             return []
-        gap = np.full(BETWEEN, np.nan)
-        x = np.concatenate([part for one in xs for part in (gap, one)])
-        y = np.concatenate([part for line, one in zip(found, xs, strict=True) for part in (gap, line.at(one))])
-        frames = frames_at(y, x, 0, height * TOKEN_SIDE, width * TOKEN_SIDE)
-        cells, part = (torch.from_numpy(a).to(tokens.device) for a in (frames.cells, frames.part))
-        logits = self.readout.frame_logits(at_4, cells, part).float()
-        logits[:, 1:FIRST_PRINTED] = -torch.inf
         centre = logits[:, -1:].sigmoid()
         probability = torch.cat([logits[:, :-1].softmax(-1) * centre, 1 - centre], 1).cpu().numpy()
-        ends = np.cumsum([len(one) + BETWEEN for one in xs])
+        ends = np.cumsum([len(one) for one in xs])
         read = (
             characters(line, one, probability[end - len(one) : end])
             for line, one, end in zip(found, xs, ends.tolist(), strict=True)
         )
         return [line for line in read if line.text.strip()]
+
+    @torch.inference_mode()
+    def seen(
+        self, tokens: Float[Tensor, "n width"], height: int, width: int
+    ) -> tuple[list[TracedLine], list[NDArray[np.float64]], Float[Tensor, "f classes"]]:
+        """Returns the lines of type on a page as `lines` is given it, from the top down; of each line the x of its
+        frames' middles, in px; and (F, N_HALF + 1) float32 logits of all their frames, one line after another: of the
+        character at each frame, −∞ for those that print does not contain, and that the character's centre is there."""
+        at_8, at_4 = self.readout.unfold(tokens[None], height, width, RING)
+        rows, log_size = self.readout.line_logits(at_8)
+        chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
+        found = trace(chance, log_size[0].exp2().cpu().numpy())
+        high, wide = (COLUMN * side for side in at_8.shape[2:])
+        xs = [_frames(line, wide) for line in found]
+        if not xs:
+            return [], [], at_4.new_zeros(0, N_HALF + 1, dtype=torch.float32)
+        gap = np.full(BETWEEN, np.nan)
+        x = np.concatenate([part for one in xs for part in (gap, one)])
+        y = np.concatenate([part for line, one in zip(found, xs, strict=True) for part in (gap, line.at(one))])
+        frames = frames_at(y, x, 0, high, wide)
+        cells, part = (torch.from_numpy(a).to(tokens.device) for a in (frames.cells, frames.part))
+        logits = self.readout.frame_logits(at_4, cells, part).float()[torch.from_numpy(np.isfinite(y))]
+        logits[:, 1:FIRST_PRINTED] = -torch.inf
+        edge = RING * PATCH
+        found = [replace(line, left=line.left - edge, right=line.right - edge, y=line.y - edge) for line in found]
+        return found, [x - edge for x in xs], logits
 
 
 def _cut(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:
