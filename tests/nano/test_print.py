@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import microfiche
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.nano.print import PATCH, PRINT, PrintConfig, PrintModel, inked, rectangles
-from microfiche.page import Checkpoint, Page, VisionTokens
+from microfiche.page import UNTRAINED, Checkpoint, Page, VisionTokens
 from microfiche.weights import stored
 
 CONFIG = PrintConfig((4, 8, 8, 8), (1, 3, 3, 2), 32, (1, 1, 1), 16, (1,))
@@ -279,11 +279,11 @@ def test_a_ring_of_paper_is_that_of_squares_without_ink(ring: int) -> None:
 
 
 def test_lines_lie_where_they_lie_without_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = torch.randn(64, 32, generator=torch.Generator().manual_seed(1))
+    tokens = VisionTokens(torch.randn(64, 32, generator=torch.Generator().manual_seed(1)), 8, 8, None, UNTRAINED)
     found = []
     for ring in (0, 2):
         monkeypatch.setattr("microfiche.nano.print.RING", ring)
-        lines, xs, logits = MODEL.seen(tokens, 8, 8)
+        lines, xs, logits = MODEL.seen(tokens)
         assert len(logits) == sum(map(len, xs))
         inside = [line for line in lines if 64 < line.left < line.right < 448 and 64 < line.y < 448]
         found.append({(line.left, line.right, round(line.y, 3)) for line in inside})

@@ -351,32 +351,7 @@ class PrintModel(nn.Module):
 
     def _lines_of(self, page: VisionTokens) -> list[PrintedLine]:
         """Returns the lines of a page, with boxes in pixels of the page."""
-        if not len(page):
-            return []
-        places = np.indices((1, page.height, page.width)).reshape(3, -1).T if page.places is None else page.places
-        row, column = torch.from_numpy(places[:, 1:]).long().T
-        height, width = int(row.max()) + 1, int(column.max()) + 1
-        weight = self.readout.mix.weight
-        grid = weight.new_zeros(height, width, self.config.token_width)
-        grid[row.to(weight.device), column.to(weight.device)] = page.values.to(grid)
-        top, left = page.origin
-        moved = np.array([left, top, left, top], np.int32)
-        return [replace(line, boxes=line.boxes + moved) for line in self.lines(grid.flatten(0, 1), height, width)]
-
-    def own(self, tokens: Sequence[VisionTokens]) -> None:
-        """Raises CheckpointError if any of the `tokens` were made by another checkpoint, do not have the shape of its
-        own, or stand for anything but squares of the page itself."""
-        for page in tokens:
-            page.check_made_by(self.checkpoint, self.config.token_width)
-            if page.places is not None and (page.places[:, 0] != 0).any():
-                name = self.checkpoint.name
-                raise CheckpointError(f"{name} makes tokens of a page's own squares; these stand for something else")
-
-    @torch.inference_mode()
-    def lines(self, tokens: Float[Tensor, "n width"], height: int, width: int) -> list[PrintedLine]:
-        """Returns the lines of one page of `height` × `width` squares, from the top down, given its (height · width,
-        token width) tokens, which are zero for squares without one."""
-        found, xs, logits = self.seen(tokens, height, width)
+        found, xs, logits = self.seen(page)
         if not found:
             return []
         centre = logits[:, -1:].sigmoid()
@@ -386,33 +361,55 @@ class PrintModel(nn.Module):
             characters(line, one, probability[end - len(one) : end])
             for line, one, end in zip(found, xs, ends.tolist(), strict=True)
         )
-        return [line for line in read if line.text.strip()]
+        moved = np.array(page.origin[::-1] * 2, np.int32)
+        return [replace(line, boxes=line.boxes + moved) for line in read if line.text.strip()]
 
     @torch.inference_mode()
     def seen(
-        self, tokens: Float[Tensor, "n width"], height: int, width: int
+        self, page: VisionTokens
     ) -> tuple[list[TracedLine], list[NDArray[np.float64]], Float[Tensor, "f classes"]]:
-        """Returns the lines of type on a page as `lines` is given it, from the top down; of each line the x of its
-        frames' middles, in px; and (F, N_HALF + 1) float32 logits of all their frames, one line after another: of the
-        character at each frame, −∞ for those that print does not contain, and that the character's centre is there."""
-        at_8, at_4 = self.readout.unfold(tokens[None], height, width, RING)
+        """Returns the lines of type on a page, from the top down, in px from its tokens' origin; of each line the x of
+        its frames' middles; and (F, N_HALF + 1) float32 logits of all their frames, one line after another: of the character at
+        each frame, −∞ for those that print does not contain, and that the character's centre is there."""
+        if not len(page):
+            return [], [], torch.zeros(0, N_HALF + 1)
+        grid = self._grid(page)
+        at_8, at_4 = self.readout.unfold(grid.flatten(0, 1)[None], *grid.shape[:2], RING)
         rows, log_size = self.readout.line_logits(at_8)
         chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
         found = trace(chance, log_size[0].exp2().cpu().numpy())
-        high, wide = (COLUMN * side for side in at_8.shape[2:])
-        xs = [_frames(line, wide) for line in found]
-        if not xs:
-            return [], [], at_4.new_zeros(0, N_HALF + 1, dtype=torch.float32)
+        if not found:
+            return [], [], torch.zeros(0, N_HALF + 1)
+        height, width = (COLUMN * side for side in at_8.shape[2:])
+        xs = [_frames(line, width) for line in found]
         gap = np.full(BETWEEN, np.nan)
         x = np.concatenate([part for one in xs for part in (gap, one)])
         y = np.concatenate([part for line, one in zip(found, xs, strict=True) for part in (gap, line.at(one))])
-        frames = frames_at(y, x, 0, high, wide)
-        cells, part = (torch.from_numpy(a).to(tokens.device) for a in (frames.cells, frames.part))
+        frames = frames_at(y, x, 0, height, width)
+        cells, part = (torch.from_numpy(a).to(grid.device) for a in (frames.cells, frames.part))
         logits = self.readout.frame_logits(at_4, cells, part).float()[torch.from_numpy(np.isfinite(y))]
         logits[:, 1:FIRST_PRINTED] = -torch.inf
         edge = RING * PATCH
         found = [replace(line, left=line.left - edge, right=line.right - edge, y=line.y - edge) for line in found]
         return found, [x - edge for x in xs], logits
+
+    def _grid(self, page: VisionTokens) -> Float[Tensor, "rows columns width"]:
+        """Returns the tokens of a page in the smallest grid that holds them, with zeros where there is none."""
+        places = np.indices((1, page.height, page.width)).reshape(3, -1).T if page.places is None else page.places
+        row, column = torch.from_numpy(places[:, 1:]).long().T
+        weight = self.readout.mix.weight
+        grid = weight.new_zeros(int(row.max()) + 1, int(column.max()) + 1, self.config.token_width)
+        grid[row.to(weight.device), column.to(weight.device)] = page.values.to(grid)
+        return grid
+
+    def own(self, tokens: Sequence[VisionTokens]) -> None:
+        """Raises CheckpointError if any of the `tokens` were made by another checkpoint, do not have the shape of its
+        own, or stand for anything but squares of the page itself."""
+        for page in tokens:
+            page.check_made_by(self.checkpoint, self.config.token_width)
+            if page.places is not None and (page.places[:, 0] != 0).any():
+                name = self.checkpoint.name
+                raise CheckpointError(f"{name} makes tokens of a page's own squares; these stand for something else")
 
 
 def _cut(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:

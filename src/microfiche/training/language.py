@@ -1,0 +1,1 @@
+HELD_OUT = "held-out-"
