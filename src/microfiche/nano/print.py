@@ -34,7 +34,9 @@ from torch.nn import functional as F
 
 from microfiche.errors import CheckpointError
 from microfiche.nano.encoder import ink_of
-from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, reading_of, trace
+from microfiche.nano.language import LanguagePass
+from microfiche.nano.segmentation import parted
+from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, reading_of, trace
 from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights.stored import Kind
@@ -318,7 +320,8 @@ class PrintReadout(nn.Module):
 
 class PrintModel(nn.Module):
     """Encoder and readout in one model: pages to vision tokens to lines of text. `checkpoint` is the name and SHA-256
-    of its weights."""
+    of its weights. `language` corrects what the readout sees by what text usually says; if it is None, a page is read
+    as it was seen."""
 
     def __init__(self, config: PrintConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
         super().__init__()
@@ -326,6 +329,7 @@ class PrintModel(nn.Module):
         self.checkpoint = checkpoint
         self.encoder = PrintEncoder(config)
         self.readout = PrintReadout(config)
+        self.language: LanguagePass | None = None
 
     @torch.inference_mode()
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
@@ -354,27 +358,23 @@ class PrintModel(nn.Module):
         found, xs, logits = self.seen(page)
         if not found:
             return []
-        centre = logits[:, -1:].sigmoid()
-        probability = torch.cat([logits[:, :-1].softmax(-1) * centre, 1 - centre], 1).cpu().numpy()
-        ends = np.cumsum([len(one) for one in xs])
-        read = (
-            characters(line, one, probability[end - len(one) : end])
-            for line, one, end in zip(found, xs, ends.tolist(), strict=True)
-        )
+        if self.language is not None:
+            logits = self.language.corrected(logits, [len(one) for one in xs])
+        read = parted(found, xs, logits.cpu().numpy())
         moved = np.array(page.origin[::-1] * 2, np.int32)
-        return [replace(line, boxes=line.boxes + moved) for line in read if line.text.strip()]
+        return [replace(line, boxes=line.boxes + moved) for line in read]
 
     @torch.inference_mode()
     def seen(
         self, page: VisionTokens
     ) -> tuple[list[TracedLine], list[NDArray[np.float64]], Float[Tensor, "f classes"]]:
         """Returns the lines of type on a page, from the top down, in px from its tokens' origin; of each line the x of
-        its frames' middles; and (F, N_HALF + 1) float32 logits of all their frames, one line after another: of the character at
-        each frame, −∞ for those that print does not contain, and that the character's centre is there."""
+        its frames' middles; and (F, N_HALF + 1) float32 logits of all their frames, one line after another: of the
+        character at each frame, −∞ for those that print does not contain, and that the character's centre is there."""
         if not len(page):
             return [], [], torch.zeros(0, N_HALF + 1)
         grid = self._grid(page)
-        at_8, at_4 = self.readout.unfold(grid.flatten(0, 1)[None], *grid.shape[:2], RING)
+        at_8, at_4 = self.readout.unfold(grid.flatten(0, 1)[None], len(grid), grid.shape[1], RING)
         rows, log_size = self.readout.line_logits(at_8)
         chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
         found = trace(chance, log_size[0].exp2().cpu().numpy())

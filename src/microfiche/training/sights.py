@@ -39,11 +39,11 @@ class Sights:
     """Frames, line after line and page after page.
 
     `kinds` (F, LIKELIEST) int16 are the likeliest characters at each frame, the likeliest first, and `chances` of the
-    same shape uint8 their probabilities p, as −16 · ln p up to 255; `centre` (F,) int8 is eight times the logit that the
-    character's centre is there. The truth: `character` (F,) int16 stands there, −1 where none does or it is not known;
-    `stands` (F,) int8 says whether its centre does: 1, 0, or −1 where that is not known. `lines` (L + 1,) int64 are the
-    frames with which lines begin, and `pages` (P + 1,) the lines with which pages begin, each with the end. `random`
-    (P,) uint8 is 1 for pages of random strings.
+    same shape uint8 their probabilities p, as −16 · ln p up to 255; `centre` (F,) int8 is eight times the logit that
+    the character's centre is there. The truth: `character` (F,) int16 stands there, −1 where none does or it is not
+    known; `stands` (F,) int8 says whether its centre does: 1, 0, or −1 where that is not known. `lines` (L + 1,) int64
+    are the frames with which lines begin, and `pages` (P + 1,) the lines with which pages begin, each with the end.
+    `random` (P,) uint8 is 1 for pages of random strings.
     """
 
     kinds: NDArray[np.int16]
@@ -102,23 +102,21 @@ def seen(model: PrintModel, pages: Iterable[tuple[Print, bool]]) -> Sights:
         lines, xs, logits = model.seen(tokens)
         if not lines:
             continue
-        kinds, chances = likeliest(logits[:, :-1])
-        found = np.rint(-_STEP * chances.numpy()).clip(0, 255).astype(np.uint8)
+        chances, kinds = logits[:, :-1].log_softmax(-1).topk(LIKELIEST, dim=-1)
+        quantised = np.rint(-_STEP * chances.numpy()).clip(0, 255).astype(np.uint8)
         centre = np.rint(_CENTRE_STEP * logits[:, -1].numpy()).clip(-127, 127).astype(np.int8)
         top, left = tokens.origin
         lines = [replace(line, left=line.left + left, right=line.right + left, y=line.y + top) for line in lines]
         truth = truth_of(one, lines, [x + left for x in xs])
-        frames.append((kinds.numpy().astype(np.int16), found, centre, *truth))
+        frames.append((kinds.numpy().astype(np.int16), quantised, centre, *truth))
         lengths += map(len, xs)
         counts.append(len(lines))
         random.append(int(strings))
     if not frames:
         raise InputError("no line was found on any of the pages")
-    kinds, found, centre, character, stands = (np.concatenate(part) for part in zip(*frames, strict=True))
-    return Sights(
-        kinds, found, centre, character, stands, np.cumsum([0, *lengths], dtype=np.int64),
-        np.cumsum([0, *counts], dtype=np.int64), np.array(random, np.uint8),
-    )  # fmt: skip
+    kinds_, chances_, centre_, character, stands = (np.concatenate(part) for part in zip(*frames, strict=True))
+    lines_, pages_ = (np.cumsum([0, *sizes], dtype=np.int64) for sizes in (lengths, counts))
+    return Sights(kinds_, chances_, centre_, character, stands, lines_, pages_, np.array(random, np.uint8))
 
 
 def truth_of(
@@ -166,13 +164,6 @@ def truth_of(
         found.append((character, stands))
     character, stands = (np.concatenate(part) for part in zip(*found, strict=True))
     return character, stands
-
-
-def likeliest(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """(F, N_HALF) logits → the LIKELIEST characters of each frame and the logarithms of their probabilities, (F,
-    LIKELIEST) int64 and float32."""
-    chances, kinds = logits.log_softmax(-1).topk(LIKELIEST, dim=-1)
-    return kinds, chances
 
 
 def unpacked(sights: Sights, frames: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor]:
