@@ -19,8 +19,8 @@ from microfiche.typesetting.alphabet import N_HALF
 
 _FRAMES = 8  #: the most frames that a character takes
 #: The logarithms of the shares of characters that take so many frames, on pages of the world, and how much they weigh.
-_WIDTHS = 0.25 * np.log([0.02, 0.40, 0.42, 0.11, 0.03, 0.012, 0.005, 0.003])
-_LIKENESS = 0.8  #: how much the kinds that are seen in the frames of a part weigh; neighbouring frames err together
+_WIDTHS = 0.15 * np.log([0.02, 0.40, 0.42, 0.11, 0.03, 0.012, 0.005, 0.003])
+_LIKENESS = 1.0  #: how much the kinds that are seen in the frames of a part weigh; neighbouring frames err together
 _FAINTEST = -8.0  #: the logarithm of the least probability of a kind
 _LIKELY = -3.0  #: kinds whose probability has a higher logarithm in no frame of a page are not looked at
 _NOTHING = float(np.log(0.1))  #: the logarithm of the probability that a frame belongs to no character
