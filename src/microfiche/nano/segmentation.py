@@ -21,6 +21,7 @@ _FRAMES = 8  #: the most frames that a character takes
 #: The logarithms of the shares of characters that take so many frames, on pages of the world, and how much they weigh.
 _WIDTHS = 0.15 * np.log([0.02, 0.40, 0.42, 0.11, 0.03, 0.012, 0.005, 0.003])
 _LIKENESS = 1.0  #: how much the kinds that are seen in the frames of a part weigh; neighbouring frames err together
+_TEMPERATURE = 2.0  #: what the logit that a character is the likeliest kind is divided by, to say how sure it is
 _FAINTEST = -8.0  #: the logarithm of the least probability of a kind
 _LIKELY = -3.0  #: kinds whose probability has a higher logarithm in no frame of a page are not looked at
 _NOTHING = float(np.log(0.1))  #: the logarithm of the probability that a frame belongs to no character
@@ -51,8 +52,9 @@ def parted(
             first, last = (np.array(ends) + at for ends in zip(*parts, strict=True))
             kind = best[first, last - first - 1]
             likely = _LIKENESS * (seen[last] - seen[first])
-            sure = 1 / np.exp(likely - likely[np.arange(len(kind)), kind][:, None]).sum(1)
-            there = -np.expm1(_sums(absent, first, last))
+            others = np.exp(likely - likely.max(1, keepdims=True)).sum(1) - 1
+            sure = 1 / (1 + others.clip(min=0) ** (1 / _TEMPERATURE))
+            there = np.sqrt(_sums(odds / (1 + odds), first, last).clip(max=1))
             weight = _sums(odds, first, last)
             place = _sums(odds * np.concatenate([np.zeros(at), x, np.zeros(len(odds) - at - len(x))]), first, last)
             one = with_boxes(line, named[kind], (sure * there).astype(np.float32), place / weight)
