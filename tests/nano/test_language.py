@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+import microfiche
 from microfiche.errors import CheckpointError
 from microfiche.nano import language
 from microfiche.nano.language import GAP, LANGUAGE, LIKELIEST, WINDOW, LanguageConfig, LanguagePass, frames_between
+from microfiche.nano.print import PRINT
+from microfiche.page import Page
+from microfiche.precision import precision
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights import stored
 
@@ -108,6 +113,20 @@ def test_a_file_with_an_impossible_configuration_is_refused(
     with pytest.raises(CheckpointError) as error:
         stored.load(LANGUAGE, path)
     assert said in str(error.value)
+
+
+def test_the_pass_that_ships_can_be_switched_off() -> None:
+    reader = microfiche.load("nano-pages", dtype=torch.float32)
+    with Image.open(Path(__file__).parents[2] / "examples/scan.jpg") as scan:
+        tokens = reader.encode([Page(np.asarray(scan.convert("L")))])
+    (aided,) = reader.read(tokens)
+    assert reader.language is not None and len(aided.confidence) == len(aided.text) == len(aided.boxes)
+    assert ((aided.confidence >= 0) & (aided.confidence <= 1)).all()
+    reader.language = None
+    (unaided,) = reader.read(tokens)
+    (plain,) = stored.load(PRINT, "nano-pages", dtype=torch.float32).read(tokens)
+    assert unaided.text == plain.text != aided.text
+    assert 0.8 < precision(aided.text, unaided.text) < 1
 
 
 def test_temperature_makes_it_less_sure_and_changes_no_order() -> None:
