@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from microfiche.nano.encoder import rotate
+from microfiche.nano.encoder import GlobalBlock, rotate
 from microfiche.page import UNTRAINED, Checkpoint
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights.stored import Kind
@@ -69,16 +69,12 @@ def beside(x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
     return torch.cat([before, behind, x[..., 2 * quarter :]], dim=-1)
 
 
-class Block(nn.Module):
+class Block(GlobalBlock):
     """Pre-norm attention over the positions of a window with rotary positions, then an MLP; both see neighbours."""
 
     def __init__(self, config: LanguageConfig) -> None:
-        super().__init__()
-        width, self.heads = config.width, config.heads
-        self.norm1 = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width)
+        width = config.width
+        super().__init__(width, width // config.heads)
         self.fc1 = nn.Linear(width, 3 * width)
         self.fc2 = nn.Linear(3 * width, width)
 
