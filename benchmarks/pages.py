@@ -6,7 +6,8 @@
 
 PDFS is the folder that tools/fetch_pages.py fills. PDFium draws a page with its longer side at so many px, and the
 picture is padded with white to whole squares of 64 px. The reader `nano`, which is nano-print, makes a token of every
-square; `nano-pages`, its successor, cuts margins and makes tokens only of squares with ink. A page has two twins:
+square; `nano-pages`, its successor, cuts margins and makes tokens only of squares with ink;
+`nano-pages-unaided` is the same without its language pass. A page has two twins:
 `scanned`, with the noise of training/noise.py, and `random`, in which random strings replace its lines
 (evaluation/twins.py). OUT is a file of JSON lines, one for each reading. What is in it is not read again, so a long run
 can be stopped and goes on.
@@ -43,6 +44,7 @@ from microfiche.errors import InputError
 from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
 from microfiche.evaluation.twins import KINDS, Twin, twin
 from microfiche.nano.first_print import NANO_PRINT, NanoPrint
+from microfiche.nano.language import LANGUAGE
 from microfiche.nano.print import PRINT, PrintModel
 from microfiche.page import Page
 from microfiche.precision import text_tokens
@@ -61,9 +63,12 @@ def nano_print(checkpoint: str | None) -> Reader:
     return by_model(load(NANO_PRINT, checkpoint or "nano-print"))
 
 
-def nano_pages(checkpoint: str | None) -> Reader:
-    """The successor of nano-print, which also ships and makes a token of each square with ink."""
-    return by_model(load(PRINT, checkpoint or "nano-pages"))
+def nano_pages(checkpoint: str | None, language: bool = True) -> Reader:
+    """The successor of nano-print, which also ships and makes a token of each square with ink; with or without its
+    language pass."""
+    model = load(PRINT, checkpoint or "nano-pages")
+    model.language = load(LANGUAGE, "nano-language") if language else None
+    return by_model(model)
 
 
 def by_model(model: NanoPrint | PrintModel) -> Reader:
@@ -91,6 +96,7 @@ def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
 READERS: dict[str, Callable[[str | None], Reader]] = {
     "nano": nano_print,
     "nano-pages": nano_pages,
+    "nano-pages-unaided": partial(nano_pages, language=False),
     "tesseract": lambda _: rival(partial(tesseract, language="eng+Latin"), 1),
     "tesseract-2x": lambda _: rival(partial(tesseract, language="eng+Latin"), 2),
     "rapidocr": lambda _: rival(rapidocr(1), 1),

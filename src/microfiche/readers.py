@@ -82,8 +82,9 @@ def load(
 
     "nano", the default (a Nano), reads pages that Microfiche typeset. "nano-lines" (NanoLines) is the same, checked by
     the line decoder; "nano-print" (NanoPrint) reads pages set in printed type; "nano-pages" (PrintModel) reads pages of
-    PDFs and scans; "deepseek-ocr" (DeepSeekOCR) is the published model.
-    Anything else, and every Path, is a file that a training of nano wrote, whose kind says what is returned.
+    PDFs and scans, with a language pass that `reader.language = None` switches off; "deepseek-ocr" (DeepSeekOCR) is the
+    published model. Anything else, and every Path, is a file that a training of nano wrote, whose kind says what is
+    returned.
 
     For deepseek-ocr, `weights` are a folder or a name on the hub (by default deepseek-ai/DeepSeek-OCR), and `adapter`
     is a folder that `train deepseek-ocr` wrote, which is added to them. `dtype` is float32 or bfloat16, for
@@ -113,7 +114,7 @@ def refuse_typeset_only(reader: Reader, name: str) -> None:
 
 def _nano(name: str | Path, device: str, dtype: torch.dtype | None) -> Reader:
     """Loads one of our own readers, by its name, or by its file, which a Path always is."""
-    from microfiche.nano import cells, first_print, lines, print, prompted
+    from microfiche.nano import cells, first_print, language, lines, print, prompted
     from microfiche.weights import shipped, stored
 
     if name == "nano-lines":
@@ -134,7 +135,9 @@ def _nano(name: str | Path, device: str, dtype: torch.dtype | None) -> Reader:
         case first_print.NANO_PRINT.format:
             return stored.load(first_print.NANO_PRINT, name, device, dtype)
         case print.PRINT.format:
-            return stored.load(print.PRINT, name, device, dtype)
+            model = stored.load(print.PRINT, name, device, dtype)
+            model.language = stored.load(language.LANGUAGE, "nano-language", device, dtype)
+            return model
         case _:  # nano's own format, or an unknown one, which `stored.load` refuses
             return stored.load(cells.NANO, name, device, dtype)
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 import microfiche
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.nano.print import PATCH, PRINT, PrintConfig, PrintModel, inked, rectangles
-from microfiche.page import Checkpoint, Page, VisionTokens
+from microfiche.page import UNTRAINED, Checkpoint, Page, VisionTokens
 from microfiche.weights import stored
 
 CONFIG = PrintConfig((4, 8, 8, 8), (1, 3, 3, 2), 32, (1, 1, 1), 16, (1,))
@@ -29,11 +29,12 @@ Picture = NDArray[np.uint8]
 
 
 def made(config: PrintConfig = CONFIG) -> PrintModel:
-    """A model whose weights are large enough that every part of it tells, and that it finds lines."""
+    """A model whose weights are large enough that every part of it tells, and that it finds lines and characters."""
     torch.manual_seed(0)
     model = PrintModel(config).eval().requires_grad_(False)
     for parameter in model.parameters():
         nn.init.normal_(parameter, 0, 0.3)
+    nn.init.normal_(model.readout.frame_head.weight, 0, 3.0)
     return model
 
 
@@ -264,3 +265,27 @@ def test_sizes_and_scales_that_cannot_be_are_refused(tmp_path: Path) -> None:
         save_file(tensors | {name: scale.contiguous()}, bad, {"microfiche": json.dumps(head)})
         with pytest.raises(CheckpointError, match=rf"{name} is .*, which is of no"):
             microfiche.load(bad)
+
+
+@pytest.mark.parametrize("ring", [1, 2, 4])
+def test_a_ring_of_paper_is_that_of_squares_without_ink(ring: int) -> None:
+    tokens = torch.randn(1, 6, 32, generator=torch.Generator().manual_seed(0))
+    framed = torch.nn.functional.pad(tokens.view(1, 2, 3, 32), (0, 0, 1, 1, 1, 1)).flatten(1, 2)
+    ringed, whole = MODEL.readout.unfold(tokens, 2, 3, ring), MODEL.readout.unfold(framed, 4, 5)
+    for one, other, to_patch in zip(ringed, whole, (2, 4), strict=True):
+        cut = (4 - ring) * to_patch
+        assert one.shape[2:] == tuple(side - 2 * cut for side in other.shape[2:])
+        if ring == 4:
+            assert torch.allclose(one, other, atol=1e-4)
+
+
+def test_lines_lie_where_they_lie_without_the_ring(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = VisionTokens(torch.randn(64, 32, generator=torch.Generator().manual_seed(1)), 8, 8, None, UNTRAINED)
+    found = []
+    for ring in (0, 2):
+        monkeypatch.setattr("microfiche.nano.print.RING", ring)
+        lines, xs, logits = MODEL.seen(tokens)
+        assert len(logits) == sum(map(len, xs))
+        inside = [line for line in lines if 64 < line.left < line.right < 448 and 64 < line.y < 448]
+        found.append({(line.left, line.right, round(line.y, 3)) for line in inside})
+    assert len(found[0]) > 20 and found[0] == found[1]

@@ -1,4 +1,4 @@
-"""The commands of `microfiche train`: codec, lines, print, reader, index, pixel, deepseek-ocr and data."""
+"""The commands of `microfiche train`: codec, lines, print, language, reader, index, pixel, deepseek-ocr and data."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ STAGES = {
     "lines": Entry("LinesStage", "nano-lines", "Train nano's line decoder on a finished encoder's tokens.",
                    held_out="held-out cells read right"),
     "print": Entry("PrintStage", "nano-print", "Train nano for printed pages."),
+    "language": Entry("LanguageStage", "nano-language", "Train the language pass of nano for printed pages.",
+                      held_out="held-out characters right"),
     "reader": Entry("ReaderStage", "nano-reader", "Train the prompted reader on a finished encoder's tokens.",
                     held_out="share right of held-out answers"),
     "index": Entry("IndexStage", "nano-index", "Train the memory's indexer on nano's tokens.",
@@ -86,6 +88,18 @@ def print_(
     """Trains nano for print."""
     pdfs = _folder(pdf, "PDFs") if pdf else None
     _train("print", recipe, _folder(text, "text"), out, device, pdfs=pdfs)
+
+
+@app.command(help=_help("language"))
+def language(
+    text: TextOption,
+    sights: Annotated[Path, typer.Option("--sights", help="Folder that tools/collect_sights.py has filled.")],
+    out: OutOption,
+    recipe: RecipeOption = STAGES["language"].recipe,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Trains the language pass."""
+    _train("language", recipe, _folder(text, "text"), out, device, sights=_folder(sights, "what a reader saw"))
 
 
 @app.command("deepseek-ocr", help=_help("deepseek-ocr"))

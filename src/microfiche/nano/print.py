@@ -34,7 +34,9 @@ from torch.nn import functional as F
 
 from microfiche.errors import CheckpointError
 from microfiche.nano.encoder import ink_of
-from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, characters, reading_of, trace
+from microfiche.nano.language import LanguagePass
+from microfiche.nano.segmentation import parted
+from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, reading_of, trace
 from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights.stored import Kind
@@ -46,6 +48,7 @@ FRAME = 0.2  #: width of a frame along a line, in em
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 BEYOND = 0.6  #: em by which the frames extend beyond both ends of a line
 BETWEEN = 8  #: empty frames between two lines, so that no line sees another
+RING = 2  #: patches of paper put around the squares with ink before lines are looked for: they begin at its edge
 PARTS = TOKEN_SIDE // PATCH  #: patches along the side of a token's square
 _PLACES = 8  #: into how many parts a cell's width is divided to say where a frame is
 INKED = 0.1  #: a pixel with more ink than this, of 1, makes its square a token
@@ -276,11 +279,18 @@ class PrintReadout(nn.Module):
         self.frame_head = nn.Linear(config.hidden, N_HALF + 1)
 
     def unfold(
-        self, tokens: Float[Tensor, "b n width"], height: int, width: int
+        self, tokens: Float[Tensor, "b n width"], height: int, width: int, ring: int = 0
     ) -> tuple[Float[Tensor, "b c8 h8 w8"], Float[Tensor, "b c4 h4 w4"]]:
-        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own; channels last."""
-        x = self.mix(tokens).transpose(1, 2).reshape(len(tokens), -1, height, width)
-        x = F.pixel_shuffle(x, PARTS).contiguous(memory_format=torch.channels_last)
+        """(B, height · width, token width) → maps (B, C, …) of 8 and of 4 px, like the encoder's own, which extend
+        beyond the squares by `ring` patches of paper, at most PARTS; channels last."""
+        x = tokens.transpose(1, 2).reshape(len(tokens), -1, height, width)
+        if ring:
+            x = F.pad(x, (1, 1, 1, 1))
+        x = F.pixel_shuffle(self.mix(x.movedim(1, -1)).movedim(-1, 1), PARTS)
+        if ring:
+            cut = PARTS - ring
+            x = x[..., cut : x.shape[-2] - cut, cut : x.shape[-1] - cut]
+        x = x.contiguous(memory_format=torch.channels_last)
         at_8 = self.blocks8(self.unfold8(x) + self.up8(self.blocks16(self.widen(x))))
         return at_8, self.blocks4(self.unfold4(x) + self.up4(at_8))
 
@@ -310,7 +320,8 @@ class PrintReadout(nn.Module):
 
 class PrintModel(nn.Module):
     """Encoder and readout in one model: pages to vision tokens to lines of text. `checkpoint` is the name and SHA-256
-    of its weights."""
+    of its weights. `language` corrects what the readout sees by what text usually says; if it is None, a page is read
+    as it was seen."""
 
     def __init__(self, config: PrintConfig, checkpoint: Checkpoint = UNTRAINED) -> None:
         super().__init__()
@@ -318,6 +329,7 @@ class PrintModel(nn.Module):
         self.checkpoint = checkpoint
         self.encoder = PrintEncoder(config)
         self.readout = PrintReadout(config)
+        self.language: LanguagePass | None = None
 
     @torch.inference_mode()
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
@@ -343,17 +355,52 @@ class PrintModel(nn.Module):
 
     def _lines_of(self, page: VisionTokens) -> list[PrintedLine]:
         """Returns the lines of a page, with boxes in pixels of the page."""
-        if not len(page):
+        found, xs, logits = self.seen(page)
+        if not found:
             return []
+        if self.language is not None:
+            logits = self.language.corrected(logits, [len(one) for one in xs])
+        read = parted(found, xs, logits.cpu().numpy())
+        moved = np.array(page.origin[::-1] * 2, np.int32)
+        return [replace(line, boxes=line.boxes + moved) for line in read]
+
+    @torch.inference_mode()
+    def seen(
+        self, page: VisionTokens
+    ) -> tuple[list[TracedLine], list[NDArray[np.float64]], Float[Tensor, "f classes"]]:
+        """Returns the lines of type on a page, from the top down, in px from its tokens' origin; of each line the x of
+        its frames' middles; and (F, N_HALF + 1) float32 logits of all their frames, one line after another: of the
+        character at each frame, −∞ for those that print does not contain, and that the character's centre is there."""
+        if not len(page):
+            return [], [], torch.zeros(0, N_HALF + 1)
+        grid = self._grid(page)
+        at_8, at_4 = self.readout.unfold(grid.flatten(0, 1)[None], len(grid), grid.shape[1], RING)
+        rows, log_size = self.readout.line_logits(at_8)
+        chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
+        found = trace(chance, log_size[0].exp2().cpu().numpy())
+        if not found:
+            return [], [], torch.zeros(0, N_HALF + 1)
+        height, width = (COLUMN * side for side in at_8.shape[2:])
+        xs = [_frames(line, width) for line in found]
+        gap = np.full(BETWEEN, np.nan)
+        x = np.concatenate([part for one in xs for part in (gap, one)])
+        y = np.concatenate([part for line, one in zip(found, xs, strict=True) for part in (gap, line.at(one))])
+        frames = frames_at(y, x, 0, height, width)
+        cells, part = (torch.from_numpy(a).to(grid.device) for a in (frames.cells, frames.part))
+        logits = self.readout.frame_logits(at_4, cells, part).float()[torch.from_numpy(np.isfinite(y))]
+        logits[:, 1:FIRST_PRINTED] = -torch.inf
+        edge = RING * PATCH
+        found = [replace(line, left=line.left - edge, right=line.right - edge, y=line.y - edge) for line in found]
+        return found, [x - edge for x in xs], logits
+
+    def _grid(self, page: VisionTokens) -> Float[Tensor, "rows columns width"]:
+        """Returns the tokens of a page in the smallest grid that holds them, with zeros where there is none."""
         places = np.indices((1, page.height, page.width)).reshape(3, -1).T if page.places is None else page.places
         row, column = torch.from_numpy(places[:, 1:]).long().T
-        height, width = int(row.max()) + 1, int(column.max()) + 1
         weight = self.readout.mix.weight
-        grid = weight.new_zeros(height, width, self.config.token_width)
+        grid = weight.new_zeros(int(row.max()) + 1, int(column.max()) + 1, self.config.token_width)
         grid[row.to(weight.device), column.to(weight.device)] = page.values.to(grid)
-        top, left = page.origin
-        moved = np.array([left, top, left, top], np.int32)
-        return [replace(line, boxes=line.boxes + moved) for line in self.lines(grid.flatten(0, 1), height, width)]
+        return grid
 
     def own(self, tokens: Sequence[VisionTokens]) -> None:
         """Raises CheckpointError if any of the `tokens` were made by another checkpoint, do not have the shape of its
@@ -363,33 +410,6 @@ class PrintModel(nn.Module):
             if page.places is not None and (page.places[:, 0] != 0).any():
                 name = self.checkpoint.name
                 raise CheckpointError(f"{name} makes tokens of a page's own squares; these stand for something else")
-
-    @torch.inference_mode()
-    def lines(self, tokens: Float[Tensor, "n width"], height: int, width: int) -> list[PrintedLine]:
-        """Returns the lines of one page of `height` × `width` squares, from the top down, given its (height · width,
-        token width) tokens, which are zero for squares without one."""
-        at_8, at_4 = self.readout.unfold(tokens[None], height, width)
-        rows, log_size = self.readout.line_logits(at_8)
-        chance = rows[0].sigmoid().view(-1, COLUMN, rows.shape[2]).transpose(1, 2).cpu().numpy()
-        found = trace(chance, log_size[0].exp2().cpu().numpy())
-        xs = [_frames(line, width * TOKEN_SIDE) for line in found]
-        if not xs:
-            return []
-        gap = np.full(BETWEEN, np.nan)
-        x = np.concatenate([part for one in xs for part in (gap, one)])
-        y = np.concatenate([part for line, one in zip(found, xs, strict=True) for part in (gap, line.at(one))])
-        frames = frames_at(y, x, 0, height * TOKEN_SIDE, width * TOKEN_SIDE)
-        cells, part = (torch.from_numpy(a).to(tokens.device) for a in (frames.cells, frames.part))
-        logits = self.readout.frame_logits(at_4, cells, part).float()
-        logits[:, 1:FIRST_PRINTED] = -torch.inf
-        centre = logits[:, -1:].sigmoid()
-        probability = torch.cat([logits[:, :-1].softmax(-1) * centre, 1 - centre], 1).cpu().numpy()
-        ends = np.cumsum([len(one) + BETWEEN for one in xs])
-        read = (
-            characters(line, one, probability[end - len(one) : end])
-            for line, one, end in zip(found, xs, ends.tolist(), strict=True)
-        )
-        return [line for line in read if line.text.strip()]
 
 
 def _cut(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:

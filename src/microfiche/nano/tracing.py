@@ -142,7 +142,7 @@ def characters(
         kept.append(character)
     surest = _sums(probability[:, :NONE], spans).max(-1, initial=0)
     moment, weight = _sums(np.stack([some * x, some], axis=1), spans).T
-    return _with_boxes(
+    return with_boxes(
         line, np.array(kept, np.int64), np.minimum(surest, 1).astype(np.float32), moment / np.maximum(weight, 1e-9)
     )
 
@@ -154,9 +154,11 @@ def _sums(rows: NDArray[np.floating[Any]], spans: list[tuple[int, int]]) -> NDAr
     return np.add.reduceat(padded, edges.ravel())[::2]
 
 
-def _with_boxes(
+def with_boxes(
     line: TracedLine, ids: NDArray[np.int64], sure: NDArray[np.float32], places: NDArray[np.float64]
 ) -> PrintedLine:
+    """Builds the reading of a line from the glyph ids of its characters, how sure they are, and the x of their middles,
+    (T,) each. Spaces at its ends are left out, and a box ends halfway to the next character."""
     kept = slice(*_bounds(ids != 0))
     ids, sure, places = ids[kept], sure[kept], places[kept]
     if not len(ids):

@@ -292,10 +292,7 @@ class Source:
             one = self.real.page(rng, side, side, recipe.em)
         else:
             one = self.set.page(rng, side, side)
-        chance = rng.random()
-        if chance < 0.5:
-            return one
-        return worn(one, some(rng, recipe.noise) if chance < 0.75 else scanned(rng), rng)
+        return used(one, recipe.noise, rng)
 
     def measured(self) -> dict[str, list[Print]]:
         """Pages of 256 px to measure on, a list by kind: set pages clean, worn and of random strings; and real ones,
@@ -308,6 +305,14 @@ class Source:
             for name, em in (("real 8 px", (7.5, 8.5)), ("real 12 px", (11.5, 12.5))):
                 kinds[name] = partial(self.real.page, height=256, width=256, em=em)
         return {name: [draw(np.random.default_rng(i)) for i in range(24)] for name, draw in kinds.items()}
+
+
+def used(one: Print, noise: float, rng: np.random.Generator) -> Print:
+    """A page as it is, on half of the calls; else worn, each step of noise by the chance `noise`, or scanned."""
+    chance = rng.random()
+    if chance < 0.5:
+        return one
+    return worn(one, some(rng, noise) if chance < 0.75 else scanned(rng), rng)
 
 
 def _worn_page(pages: SetPages, noise: float, rng: np.random.Generator) -> Print:

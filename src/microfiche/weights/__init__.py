@@ -25,6 +25,7 @@ SHIPPED = {
     "nano-index": Weights("finds pages by the pixels of a query's words", "microfiche train index"),
     "nano-print": Weights("encodes and reads printed pages", "microfiche train print"),
     "nano-pages": Weights("encodes and reads pages of PDFs and scans", "microfiche train print"),
+    "nano-language": Weights("corrects what nano-pages sees, by what text usually says", "microfiche train language"),
     "pixel-small": Weights("paints what is masked in a strip of text", "microfiche train pixel"),
 }
 
