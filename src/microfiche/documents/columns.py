@@ -19,6 +19,7 @@ NARROW = 0.1  #: of a gutter's usual width, from which a strip is one
 USUAL = 0.5  #: ems that the usual gutter is wide
 SHEETS = 2.5  #: ems: an empty strip across that is as high parts sheets that stand one below the other
 STRIP = 1.6  #: ems: one that parts groups of short lines
+MANY = 8  #: boxes on either side of the gutter of a page, at least
 JUTTING = 0.1  #: of the boxes may cross a gutter
 
 
@@ -72,6 +73,8 @@ class _Page:
         # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads.
         widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
         before = False  # whether the last band was one of heads
+        gutter = self._gutter(chosen)
+        across: bool | None = None  # whether what is in the last band goes across the gutter of the page
         bands = _divided(chosen, self.boxes, axis=1, gap=0)
         for k, band in enumerate(bands):
             its = self._spans(band)
@@ -79,11 +82,24 @@ class _Page:
             heads = self.heads.issuperset(band)
             over = len(its) == 1 and len(self._spans(i for below in bands[k:] for i in below)) > 1
             parts = heads and not before and over
-            if run and (parts or (len(both) == 1 and max(len(widths), len(its)) > 1)):
+            goes = gutter is not None and all(self.boxes[i][0] < gutter < self.boxes[i][2] for i in band)
+            if run and (parts or across is not goes or (len(both) == 1 and max(len(widths), len(its)) > 1)):
                 pieces += self._columns(run)
                 run, both = [], its
-            run, widths, before = run + band, both, heads
+            run, widths, before, across = run + band, both, heads, goes
         return pieces + self._columns(run)
+
+    def _gutter(self, chosen: Sequence[int]) -> float | None:
+        """Where the gutter of a page in two columns is, if only few boxes, such as its title, go across."""
+        box = np.array([self.boxes[i] for i in chosen])
+        best: tuple[int, float] | None = None
+        for x in np.unique(box[:, 0]):
+            at = x - NARROW * self.gutter
+            crossing = int(((box[:, 0] < at) & (box[:, 2] > at)).sum())
+            sides = min(int((box[:, 2] <= at).sum()), int((box[:, 0] >= at).sum()))
+            if 0 < crossing <= JUTTING * len(chosen) and sides > MANY:
+                best = min(best or (crossing, at), (crossing, at))
+        return best[1] if best else None
 
     def _spans(self, chosen: Iterable[int]) -> list[tuple[float, float]]:
         """From where to where the columns go that boxes stand in."""
