@@ -26,6 +26,7 @@ from microfiche.page import Box
 SOUND = "a sound text layer"
 AGREES = "a text layer behind the scan, which agrees with it"
 WORD = re.compile(r"\w{2,}")
+UNKNOWN = "\ufffd"  #: stands for a character that the file does not name
 RIGHT = 0.5  #: the share of a doubted layer's words that are read on the picture as well, if it is right
 ALIKE = 0.9  #: the same of a layer behind a scan, which is OCR by others
 SAMPLE = 0.06  #: of the page's height that a sample of a part takes
@@ -141,6 +142,9 @@ class TextEngine:
         laid = blocks(every, hints, picture, standing.rules, images)
         laid += [_alone(line, "text") for line in turned_lines(standing)]
         hidden = [] if layer.found.behind else [_alone(line, "hidden") for line in hidden_of(standing)]
+        unknown = sum(line.text.count(UNKNOWN) for line in every)
+        if unknown and not wrong:
+            wrong = f"{_times(unknown, 'character')} without a Unicode value"
         size = sheet.picture.size
         return PageRead(
             number=sheet.number,
