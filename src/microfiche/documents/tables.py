@@ -44,7 +44,7 @@ CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.
 RULE = 0.6  #: of a row or a column of pixels, from which it is a rule across the whole
 AGREED = 0.85  #: how well the cells that a model sees agree with the lines, from which they are believed
 THICK = 6  #: px: what is thicker is no rule
-CROWDED = 1500  #: lines of a page on which no table is looked for: no page that is read has as many
+CROWDED = 1500  #: lines of a page on which only grids are tables: no page that is read has as many
 PAGE = 5  #: lines of a page that a detector takes for a figure, at least
 LABEL = 12  #: characters of a label beside a figure, at most
 SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
@@ -86,10 +86,10 @@ def _tables(
     picture: Image.Image,
 ) -> list[Box]:
     """The boxes of a page's tables: grids, then what stands between level rules, then what is in line, then regions."""
-    if len(lines) > CROWDED:
-        return []
     rules = [r for r in merged(rules) if not _of_letters(r, lines)] if len(rules) <= 4 * MOST else []
     found = [box for box in ruled(rules) if _holds_a_table(_within(lines, box), box, rules)]
+    if len(lines) > CROWDED:
+        return found
     free = [x for x in lines if not any(share(x.box, box) > 0.5 for box in [*found, *figures])]
     for box in barred(free, rules):
         _add(found, box)
