@@ -12,13 +12,17 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from microfiche.errors import InputError, UsageError
+from microfiche.files import plain
 
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  #: HTTP statuses after which asking again may help
+REFUSED = (400, 422)  #: HTTP statuses of a server that does not accept a body
+SAID, LINE = 64 << 10, 300  #: the most bytes of a server's complaint that are read, and characters that are shown
 LONGEST = 4 << 20  #: the most bytes of an answer that are read
 
 
@@ -44,9 +48,18 @@ class Endpoint:
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise UsageError(f"endpoint {self.url!r} is not an http:// or https:// address")
 
-    def chat(self, body: dict[str, Any]) -> tuple[str, bool]:
-        """Sends the `body` of a chat completion. Returns the text of the answer and whether it was cut short. Raises
+    def chat(self, body: dict[str, Any], optional: Sequence[str] = ()) -> tuple[str, bool]:
+        """Sends the `body` of a chat completion. Returns the text of the answer and whether it was cut short. A server
+        that refuses the body is asked once more without its `optional` keys, which not every server knows. Raises
         InputError if there is no answer."""
+        try:
+            return self._chat(body)
+        except _Refused:
+            if not any(key in body for key in optional):
+                raise
+            return self._chat({key: value for key, value in body.items() if key not in optional})
+
+    def _chat(self, body: dict[str, Any]) -> tuple[str, bool]:
         headers = {"Content-Type": "application/json"}
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
@@ -59,9 +72,10 @@ class Endpoint:
                 with _STAYS.open(request, timeout=self.timeout) as answer:
                     return content(answer.read(LONGEST + 1))
             except urllib.error.HTTPError as error:
-                error.close()
+                said = self._message(error)
                 if error.code not in AGAIN or last:
-                    raise InputError(f"the endpoint answered {error.code} {error.reason}") from error
+                    kind = _Refused if error.code in REFUSED else InputError
+                    raise kind(f"the endpoint answered {error.code} {error.reason}{said}") from error
                 wait = error.headers.get("Retry-After", "")
             except (TimeoutError, urllib.error.URLError, http.client.HTTPException, OSError) as error:
                 reason = getattr(error, "reason", None) or error
@@ -74,6 +88,28 @@ class Endpoint:
                 wait = ""
             time.sleep(min(60.0, float(wait) if wait.isdigit() else self.pause * 2**attempt))
         raise AssertionError("the last try returns or raises")
+
+
+    def _message(self, error: urllib.error.HTTPError) -> str:
+        """What a server says is wrong, after a colon, in one line and without the key; "" if it says nothing."""
+        try:
+            answer = error.read(SAID)
+        except (OSError, http.client.HTTPException):
+            return ""
+        finally:
+            error.close()
+        try:
+            found: Any = json.loads(answer)
+            found = found.get("error", found)
+            text = str(found.get("message") or "") if isinstance(found, dict) else str(found)
+        except (ValueError, AttributeError):
+            text = "" if answer.lstrip()[:1] == b"<" else answer.decode("utf-8", "replace")
+        line = "".join(c for c in plain(" ".join(text.split())[:LINE]) if c.isprintable())
+        return f": {line.replace(self.key, '…') if self.key else line}" if line else ""
+
+
+class _Refused(InputError):
+    """The server does not accept a body."""
 
 
 def content(answer: bytes) -> tuple[str, bool]:

@@ -203,6 +203,32 @@ def test_tasks_are_the_official_prompts(server: Server) -> None:
         EndpointEngine("file:///etc/passwd")
 
 
+def test_a_server_that_does_not_know_vllms_keys_is_asked_without_them(server: Server) -> None:
+    def strict(asked: dict[str, Any]) -> tuple[int, bytes]:
+        known = says("# Words") if "vllm_xargs" not in asked else raw(b'{"error": {"message": "vllm_xargs: no"}}', 400)
+        return known(asked)
+
+    server.answers = [strict]
+    (page,) = EndpointEngine(server.url).read([sheet()])
+    assert page.status == "ok" and [("vllm_xargs" in asked) for asked in server.asked] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"error": {"message": "no such model: x\\n see /v1"}}', "400 Bad Request: no such model: x see /v1"),
+        (b'{"message": "the key secret is wrong"}', "400 Bad Request: the key \u2026 is wrong"),
+        (b"<html>" + b"x" * 1000, "400 Bad Request"),
+        (b"x" * 1000, "400 Bad Request: " + "x" * 300),
+        (b"", "400 Bad Request"),
+    ],
+)
+def test_what_the_server_says_is_wrong_is_shown_in_one_line(server: Server, body: bytes, said: str) -> None:
+    server.answers = [raw(body, 400)]
+    (page,) = EndpointEngine(server.url, key="secret").read([sheet()])
+    assert (page.status, page.reason) == ("failed", f"the endpoint answered {said}")
+
+
 def test_the_command_asks_the_endpoint_that_is_configured(server: Server, tmp_path: Path, monkeypatch: Any) -> None:
     def first_only(asked: dict[str, Any]) -> tuple[int, bytes]:  # pages are asked for at once, in any order
         answer = says("<|ref|>image<|/ref|><|det|>[[100, 100, 500, 500]]<|/det|>") if red(asked) else raw(b"down", 400)
@@ -218,7 +244,7 @@ def test_the_command_asks_the_endpoint_that_is_configured(server: Server, tmp_pa
     command = ["read", str(tmp_path / "x.tif"), "-o", str(tmp_path / "out"), "--task", "describe"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1 and "page 2 failed: the endpoint answered 400" in result.stderr
-    assert server.keys == ["Bearer secret"] * 2
+    assert server.keys == ["Bearer secret"] * 3  # the page that was refused is asked for once more, in plainer words
     assert server.asked[0]["messages"][0]["content"][1]["text"] == "Describe this image in detail."
     text = (tmp_path / "out/x.md").read_text()
     assert text.startswith("![](x/figures/page-0001-1.png)") and "<!-- page 2 failed" in text

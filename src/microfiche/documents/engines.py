@@ -251,4 +251,4 @@ class EndpointEngine:
             ]}],
         }
         server = Endpoint(self.url, self.key, self.timeout, self.tries, self.pause)
-        return server.chat(body)
+        return server.chat(body, optional=("vllm_xargs", "skip_special_tokens"))
