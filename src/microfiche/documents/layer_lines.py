@@ -67,13 +67,7 @@ def turned_lines(sheet: Sheet) -> list[TextLine]:
     seen, vertical = layer.seen & ~layer.invisible & ~spaces, _vertical(layer)
     if (seen & vertical).any():
         out += sorted(_lines(sheet, layer, seen & vertical, vertical=True), key=lambda line: -line.box[2])
-    rest = seen & ~vertical & ~_upright(layer)
-    while rest.any():
-        angle = _commonest(layer.angles[rest])
-        now = rest & (_apart(layer.angles, angle) <= SLANT)
-        out += _lines(sheet, layer, now, angle)
-        rest &= ~now
-    return out
+    return out + _by_angle(sheet, layer, seen & ~vertical & ~_upright(layer))
 
 
 def hidden_of(sheet: Sheet) -> list[TextLine]:
@@ -83,13 +77,17 @@ def hidden_of(sheet: Sheet) -> list[TextLine]:
         return []
     layer = sheet.text
     hidden = ~layer.seen | layer.invisible
+    return _by_angle(sheet, layer, hidden & ~np.array([c.isspace() for c in layer.text], bool))
+
+
+def _by_angle(sheet: Sheet, layer: TextLayer, rest: NDArray[np.bool_]) -> list[TextLine]:
+    """The lines that the signs `rest` (T,) make, those of the commonest angle first."""
     out: list[TextLine] = []
-    rest = hidden & ~np.array([c.isspace() for c in layer.text], bool)
     while rest.any():
         angle = _commonest(layer.angles[rest])
         now = rest & (_apart(layer.angles, angle) <= SLANT)
         out += _lines(sheet, layer, now, angle)
-        rest &= ~now
+        rest = rest & ~now
     return out
 
 

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from PIL import Image
 
+from microfiche.documents import unread
 from microfiche.documents.boxes import area, clipped, joined, rounded, share
 from microfiche.documents.document import Block, PageRead
 from microfiche.documents.inline import markdown, unmarked
@@ -170,7 +171,11 @@ class TextEngine:
             left, top, right, bottom = part
             cut = clipped((left - AROUND, top - AROUND, right + AROUND, bottom + AROUND), sheet.picture.size)
             whole = rounded(cut)
-            for line in self.scans.lines(sheet.picture.crop(whole)):
+            picture = sheet.picture.crop(whole)
+            read = self.scans.lines(picture)
+            missed = unread.wrong(read, picture)
+            wrong = wrong or (missed and f"text in a picture: {missed}")
+            for line in read:
                 box = line.box[0] + whole[0], line.box[1] + whole[1], line.box[2] + whole[0], line.box[3] + whole[1]
                 if not any(share(box, other.box) > 0.4 for other in lines):
                     added.append(replace(line, box=box, engine=self.scans.name))
