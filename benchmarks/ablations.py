@@ -40,11 +40,10 @@ from microfiche.training.codec import CodecStage
 from microfiche.training.corpus import documents, held_out
 from microfiche.training.optimisers import decoder_optimisers
 from microfiche.training.stage import Loss, Stage
-from microfiche.typesetting import unreadable
 from microfiche.typesetting.alphabet import glyphs
 from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DENSITIES
-from microfiche.typesetting.typesetter import break_lines, expand, ids_to_text
+from microfiche.typesetting.typesetter import break_lines, expand, ids_to_text, unlearned
 from microfiche.weights.stored import load
 
 DENSITY = DENSITIES["7x13"]
@@ -150,7 +149,7 @@ def held_text(folder: Path, count: int) -> str:
     """Held-out English novels, without the characters that 7×13 cannot draw."""
     (file,) = folder.glob("en-novels*")
     text = "\n".join(d for d in documents(file) if held_out(d))[:count]
-    return text.translate(dict.fromkeys(map(ord, unreadable([text], DENSITY)[0])))
+    return text.translate(dict.fromkeys(map(ord, unlearned([text], DENSITY))))
 
 
 def trained(variant: Variant, name: str, folder: Path, out: Path, steps: int) -> Path:

@@ -24,12 +24,14 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from microfiche.decoder.generation import IMAGE, generate
+from microfiche.decoder.generation import NoRepeat, generate
 from microfiche.decoder.moe import MoEConfig, Routing
 from microfiche.deepseek_ocr import checkpoint
 from microfiche.deepseek_ocr.clip import CLIPConfig
-from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.deepseek_ocr.family import DeepSeekOCRConfig
+from microfiche.deepseek_ocr.model import DeepSeekOCR
 from microfiche.deepseek_ocr.sam import SAMConfig
+from microfiche.deepseek_ocr.slots import official_tensors
 from microfiche.deepseek_ocr.views import RESOLUTIONS, Views
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
@@ -40,6 +42,7 @@ SMALL = DeepSeekOCRConfig(
     CLIPConfig(width=512, layers=6, heads=8, mlp=2048),
     MoEConfig(16384, width=640, layers=6, heads=5, dense=3424, expert=448),
     image=16000,
+    special=(),
 )
 
 
@@ -47,7 +50,7 @@ def random_weights(config: DeepSeekOCRConfig, folder: Path) -> None:
     """Writes one bfloat16 checkpoint of random weights, for both to read."""
     torch.manual_seed(0)
     tensors = {}
-    for name, shape in checkpoint.official_tensors(config).items():
+    for name, shape in official_tensors(config).items():
         fan_in = torch.Size(shape[1:]).numel()
         tensors[name] = torch.randn(shape, dtype=torch.bfloat16) * (0.02 if len(shape) == 1 else fan_in**-0.5)
         if "norm" in name and name.endswith("weight"):
@@ -169,7 +172,7 @@ def compare(ours: DeepSeekOCR, oracle: Any, mode: str, count: int, args: argpars
     ban, total = None, count * tokens
     if made(ours_generate()) < total:
         print("  these weights loop: ours is timed with the ban on repeated n-grams, transformers without it")
-        ban = IMAGE
+        ban = NoRepeat()
     if made(ours_generate(ban=ban)) < total:
         print(f"  these weights loop even so, and end before {tokens} tokens: not timed", flush=True)
         return
@@ -182,7 +185,7 @@ def compare(ours: DeepSeekOCR, oracle: Any, mode: str, count: int, args: argpars
     most = count * limit / step_bytes(config, hit, count, len(prompts[0]) + tokens / 2)
     print(f"  decoding alone: {rate:.1f} tokens/s, {rate / most:.0%} of the {most:.1f} that the bandwidth allows")
     if ban is None:
-        banned = total / seconds(lambda: ours_generate(ban=IMAGE), device, args.times)
+        banned = total / seconds(lambda: ours_generate(ban=NoRepeat()), device, args.times)
         print(f"  with the ban on repeated n-grams: {banned:.1f} tokens/s")
         same = sum(list(g.tokens) == t for g, t in zip(ours_generate(), theirs(), strict=True))
         print(f"  the same tokens for {same} of {count} page(s)", flush=True)

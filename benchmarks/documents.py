@@ -51,6 +51,7 @@ from document_wear import scan
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.fuzz import partial_ratio_alignment
+from rapidocr import RapidOCR
 from reportlab.lib import colors
 from reportlab.lib.enums import TA_JUSTIFY, TA_LEFT
 from reportlab.lib.pagesizes import A4
@@ -61,7 +62,6 @@ from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph, Spacer, Table, TableStyle
 
 import microfiche
-from microfiche.documents.rapid import from_wheel
 from microfiche.training.corpus import documents, held_out
 
 FILES = ("en-wiki", "en-novels", "de-novels", "fr-novels", "es-novels")
@@ -246,7 +246,7 @@ def tesseract(truth: Truth) -> str:
 
 
 def readers() -> dict[str, Callable[[Truth], str]]:
-    ocr = from_wheel("rapidocr", "RapidOCR", params={"Global.log_level": "error"})
+    ocr = RapidOCR(params={"Global.log_level": "error"})
 
     def alone(truth: Truth) -> str:
         lines = ocr(np.asarray(truth.scan.convert("RGB"))[..., ::-1]).txts or ()

@@ -21,8 +21,8 @@ from microfiche.page import dequantise, quantise
 from microfiche.precision import errors, random_twin
 from microfiche.readers import load
 from microfiche.training.corpus import documents, held_out
-from microfiche.typesetting import Typesetter, unreadable
-from microfiche.typesetting.density import DENSITIES, mode
+from microfiche.typesetting.density import LEARNED, mode
+from microfiche.typesetting.typesetter import Typesetter, unlearned
 
 
 @torch.inference_mode()
@@ -35,10 +35,10 @@ def main() -> None:
     model = load()
     decoder = line_decoder(model, args.decoder or "nano-lines")
     print("| density | text | readout | decoder | accepted | passes | as greedy |\n|---|---|---|---|---|---|---|")
-    for density in DENSITIES.values():
+    for density in LEARNED:
         (file,) = args.folder.glob("zh-wiki*" if density.wide else "en-wiki*")
         text = "\n".join(d for d in documents(file) if held_out(d))[: 40_000 * args.pages]
-        text = text.translate(dict.fromkeys(map(ord, unreadable([text], density)[0])))
+        text = text.translate(dict.fromkeys(map(ord, unlearned([text], density))))
         for name, content in (("Wikipedia", text), ("random strings", random_twin(text))):
             wrong = {"readout": 0, "decoder": 0}
             length = cells = accepted = same = rows = passes = 0

@@ -1,11 +1,16 @@
 """The figures of docs/memory.md: 20 million text tokens, facts hidden in them, a change of 1 %, fading, readers.
 
     python benchmarks/memory.py CORPUS --out FOLDER                          20 million tokens, 200 needles
-    python benchmarks/memory.py CORPUS --out FOLDER --tokens 100000 --needles 20 --readers 4 --seconds 5
+    python benchmarks/memory.py CORPUS --out FOLDER --tokens 5000000 --pixels    with vision tokens and their keys
     python benchmarks/memory.py CORPUS --out FOLDER --messages 1000000      only a chat of tiny messages
 
-CORPUS is a folder of text (.txt, .txt.xz). Its documents are used again and again, until there are enough tokens, each
-time with edits, so that no page comes twice. 200 facts, each a sentence with its own code, are hidden at random depths.
+CORPUS is a folder of text (.txt, .txt.xz). Its documents that are held out of every training are used again and again,
+until there are enough tokens, each time with edits, so that no page comes twice. 200 facts, each a sentence with its
+own code, are hidden at random depths. They are looked for by the words of the text and, with --pixels, by those that
+the readout reads in the vision tokens and by the tokens' keys.
+
+Seconds are those of the processor and not of the clock, so that they hold on a busy machine. An FTS5 table is written
+and asked in turn with the memory, text by text and query by query.
 """
 
 from __future__ import annotations
@@ -13,23 +18,31 @@ from __future__ import annotations
 import argparse
 import json
 import resource
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
 from microfiche.memory import Memory
-from microfiche.memory.finding import rank, search
-from microfiche.memory.indexer import update
-from microfiche.nano.indexer import load_indexer
-from microfiche.precision import text_tokens
-from microfiche.training.corpus import documents
-from microfiche.typesetting import unreadable
+from microfiche.memory.finding import rank
+from microfiche.memory.indexer import keys_file, update
+from microfiche.memory.words import index_words, words_of
+from microfiche.nano.indexer import Indexer, load_indexer
+from microfiche.page import TOKEN_SIDE, Reading
+from microfiche.precision import errors, text_tokens
+from microfiche.training.corpus import documents, held_out
 from microfiche.typesetting.density import density
+from microfiche.typesetting.typesetter import unlearned
 
+T = TypeVar("T")
+PAGE = 40_960  #: characters of a Large page at 5x8, and of a row of FTS5
 TEXT = 1_000_000  #: characters of one text in the memory
 PLACES = ("lighthouse", "foundry", "orchard", "granary", "chapel", "quarry", "tannery", "ferry", "weir", "brickyard")
 NAMES = ("Anselm", "Birgit", "Cosima", "Dagfinn", "Elspeth", "Fabrice", "Gudrun", "Hedwig", "Ilmari", "Jocasta")
@@ -49,7 +62,7 @@ def corpus(folder: Path, rng: np.random.Generator) -> Iterator[str]:
     at = density("5x8")
     found = [d for file in sorted(folder.iterdir()) if file.name.endswith((".txt", ".txt.xz")) and "zh" not in file.name
              and not file.name.lower().startswith("readme") for d in documents(file)]
-    found = [d for d in found if not unreadable([d], at)[0]]
+    found = [d for d in found if held_out(d) and not unlearned([d], at)]
     while True:
         for i in rng.permutation(len(found)):
             sentences = found[i].split(". ")
@@ -87,32 +100,110 @@ def changed(made: dict[str, str], share: float = 0.01) -> dict[str, str]:
     return new
 
 
-def add(memory: Memory, made: dict[str, str], quiet: bool) -> float:
-    """Adds all texts; returns the seconds."""
-    start = time.perf_counter()
-    for number, (name, text) in enumerate(made.items(), 1):
-        memory.add(text, name)
-        if not quiet:
-            print(f"\r{number} of {len(made)} texts, {time.perf_counter() - start:.0f} s", end="", file=sys.stderr)
-    return time.perf_counter() - start
+def fts(path: Path) -> sqlite3.Connection:
+    """An FTS5 table in a file, synced as a memory's is."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in ("PRAGMA page_size = 16384", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL",
+                      "CREATE VIRTUAL TABLE words USING fts5(text, tokenize='unicode61 remove_diacritics 2')"):
+        connection.execute(statement)
+    return connection
+
+
+def size(path: Path) -> int:
+    """Bytes of a database with its log."""
+    return sum(path.with_name(f"{path.name}{end}").stat().st_size for end in ("", "-wal")
+               if path.with_name(f"{path.name}{end}").exists())
+
+
+def spent(seconds: Counter[str], name: str, work: Callable[[], T]) -> T:
+    """What `work` gives; the seconds of the processor that it takes are counted under a name."""
+    start = time.process_time()
+    result = work()
+    seconds[name] += time.process_time() - start
+    return result
+
+
+def added(memory: Memory, made: dict[str, str], tokens: bool, beside: sqlite3.Connection | None) -> Counter[str]:
+    """Adds all texts, and to an FTS5 table in turn; gives the seconds that each took."""
+    seconds: Counter[str] = Counter()
+    for name, text in made.items():
+        if beside is not None:
+            rows = [(text[at : at + PAGE],) for at in range(0, len(text), PAGE)]
+            spent(seconds, "fts", lambda: written(beside, rows))  # noqa: B023
+        spent(seconds, "memory", lambda: memory.add(text, name, tokens=tokens))  # noqa: B023
+    return seconds
+
+
+def written(connection: sqlite3.Connection, rows: list[tuple[str]]) -> None:
+    """Writes the rows of a text and commits them."""
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO words(text) VALUES (?)", rows)
+    connection.execute("COMMIT")
+
+
+def matching(question: str) -> str:
+    """A query of FTS5 for any of a question's words."""
+    return " OR ".join(f'"{word}"' for word in words_of(question))
+
+
+def asked(memory: Memory, beside: sqlite3.Connection, hidden: list[tuple[str, str, str]]) -> dict[str, float]:
+    """Milliseconds of a search for ten passages, by the memory and by FTS5 with its snippets, and the share of facts
+    that stand whole in one of the memory's passages."""
+    seconds: Counter[str] = Counter()
+    right = 0
+    snippets = "SELECT rowid, rank, snippet(words, 0, '', '', '…', 40) FROM words WHERE words MATCH ? ORDER BY rank"
+    for _, question, code in hidden:
+        spent(seconds, "fts", lambda: beside.execute(f"{snippets} LIMIT 10", (matching(question),)).fetchall())  # noqa: B023
+        hits = spent(seconds, "memory", lambda: memory.search(question, 10))  # noqa: B023
+        right += any(code in hit.text for hit in hits)
+    each = {name: round(1e3 * value / len(hidden), 2) for name, value in seconds.items()}
+    ratio = round(seconds["memory"] / seconds["fts"], 2)
+    return {**each, "ratio": ratio, "passages with the fact": right / len(hidden)}
 
 
 def found(memory: Memory, hidden: list[tuple[str, str, str]], by: str, weights: Path | None) -> dict[str, float]:
-    """Recall among the first 10 pages, the share of the facts found that are read back exactly, seconds a query."""
-    right = exact = 0
-    start = time.perf_counter()
-    ranked = [rank(memory, [question], 10, by, weights)[0] for _, question, _ in hidden]  # type: ignore[arg-type]
-    seconds = (time.perf_counter() - start) / len(hidden)
-    for (fact, _, _), pages in zip(hidden, ranked, strict=True):
-        holding = [page for page, _ in pages if fact.strip() in memory.text(page)]
-        right += bool(holding)
-        exact += bool(holding) and fact.strip() in memory.read(holding[0]).text
-    start = time.perf_counter()
-    for _, question, _ in hidden[:20]:
-        search(memory, question, 1, by, weights)  # type: ignore[arg-type]
-    passage = (time.perf_counter() - start) / min(20, len(hidden))
-    return {"recall@10": right / len(hidden), "read back exactly": exact / max(1, right),
-            "seconds to rank": round(seconds, 4), "seconds to a passage": round(passage, 4)}
+    """Recall of the facts among the first 10 pages and at the first, and milliseconds to rank."""
+    seconds: Counter[str] = Counter()
+    questions = [question for _, question, _ in hidden]
+    ranked = spent(seconds, by, lambda: [rank(memory, [one], 10, by, weights)[0] for one in questions])  # type: ignore[arg-type]
+    holding = [[fact.strip() in memory.text(page) for page, _ in pages]
+               for (fact, _, _), pages in zip(hidden, ranked, strict=True)]
+    first = sum(any(one[:1]) for one in holding)
+    return {"recall@10": sum(map(any, holding)) / len(hidden), "first": first / len(hidden),
+            "ms to rank": round(1e3 * seconds[by] / len(hidden), 2)}
+
+
+def keys_and_readings(memory: Memory, indexer: Indexer) -> list[str]:
+    """Makes the keys of all pages; what the readout reads for that, page by page."""
+    heard: list[str] = []
+    read = memory.model.read
+
+    def listening(*given: Any) -> list[Reading]:
+        readings = read(*given)
+        heard.extend(reading.text for reading in readings)
+        return readings
+
+    memory.model.read = listening  # type: ignore[method-assign]
+    update(memory, indexer)
+    memory.model.read = read  # type: ignore[method-assign]
+    return heard
+
+
+def found_in_readings(readings: list[str], hidden: list[tuple[str, str, str]], texts: list[str]) -> dict[str, float]:
+    """Recall among the first 10 pages by BM25 over what was read, and the share of the facts that were read exactly."""
+    connection = sqlite3.connect(":memory:")
+    connection.execute("CREATE VIRTUAL TABLE words USING fts5(text, content='')")
+    for number, text in enumerate(readings, 1):
+        index_words(connection, number, text)
+    right = first = 0
+    for fact, question, _ in hidden:
+        best = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT 10"
+        holding = [fact.strip() in texts[number - 1] for (number,) in connection.execute(best, (matching(question),))]
+        right, first = right + any(holding), first + any(holding[:1])
+    exact = sum(any(fact.strip() in reading for reading in readings) for fact, _, _ in hidden)
+    wrong = sum(errors(reading, text)[0] for reading, text in zip(readings, texts, strict=True))
+    return {"recall@10": right / len(hidden), "first": first / len(hidden), "facts read exactly": exact / len(hidden),
+            "characters misread": wrong, "of": sum(map(len, texts))}
 
 
 def chat(out: Path, messages: int) -> dict[str, object]:
@@ -143,52 +234,63 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--messages", type=int, help="measure only a chat of so many tiny messages")
-    parser.add_argument("--quiet", action="store_true")
+    parser.add_argument("--pixels", action="store_true", help="make and store vision tokens, and find by them, too")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     if given.messages:
         print(json.dumps(chat(given.out, given.messages), indent=1))
         return
     made, hidden = texts(given.corpus, given.tokens, given.needles)
+    characters = sum(map(len, made.values()))
     figures: dict[str, object] = {"command": " ".join(sys.argv)}
-    path = given.out / "benchmark.memory"
-    with Memory(path, density=given.density, mode=given.mode) as memory:
-        assert memory.model
-        before = len(memory.records())
-        seconds = add(memory, made, given.quiet)
+
+    def note(more: dict[str, object]) -> None:
+        figures.update(more)
+        (given.out / "figures.json").write_text(json.dumps(figures, indent=1))
+
+    path, table = given.out / "benchmark.memory", given.out / "benchmark.fts"
+    for old in given.out.glob("benchmark.*"):
+        old.unlink()
+    with Memory(path, density=given.density, mode=given.mode) as memory, closing(fts(table)) as beside:
+        memory.add("to load what an add needs", "first", tokens=given.pixels)
+        seconds = added(memory, made, given.pixels, beside)
         records = memory.records()
         tokens = sum(r.text_tokens for r in records)
-        with memory.reading() as connection:
-            (vision,) = connection.execute("SELECT sum(height * width) FROM tokens").fetchone()
-        figures |= {
-            "pages": len(records), "text tokens": tokens, "vision tokens": vision, "ratio": round(tokens / vision, 2),
-            "seconds to add": round(seconds, 1), "text tokens a second": round(tokens / seconds), "begun with": before,
-            "bytes": path.stat().st_size,
-        }  # fmt: skip
-        again = add(memory, changed(made), given.quiet)
-        figures |= {"seconds to add a change of 1 %": round(again, 2), "share of the first": round(again / seconds, 4)}
-        kinds = ["text"]
-        try:
+        vision = sum(r.side * r.height for r in records) // TOKEN_SIDE**2
+        note({
+            "pages": len(records), "text tokens": tokens, "characters": characters, "vision tokens": vision,
+            "ratio": round(tokens / vision, 2),
+            "seconds to add": round(seconds["memory"], 1), "… to FTS5": round(seconds["fts"], 1),
+            "… ratio": round(seconds["memory"] / seconds["fts"], 2),
+            "text tokens a second": round(tokens / seconds["memory"]),
+            "bytes a character": round(size(path) / characters, 2), "… of FTS5": round(size(table) / characters, 2),
+        })  # fmt: skip
+        again = added(memory, changed(made), given.pixels, None)["memory"]
+        share = round(again / seconds["memory"], 4)
+        note({"seconds to add a change of 1 %": round(again, 2), "share of the first": share})
+        note({"search, ms": asked(memory, beside, hidden)})
+        note({"found by text": found(memory, hidden, "text", None)})
+        for name in ("the first", "the next"):
+            start = time.process_time()
+            context = memory.context(100_000, hidden[0][1], "nano")
+            note({f"seconds for {name} context of 100,000 tokens": round(time.process_time() - start, 2)})
+        note({"tokens of that context, as text": [context.tokens, context.text_tokens]})
+        if given.pixels:
             indexer = load_indexer(given.index, memory.model.checkpoint)
-            start = time.perf_counter()
-            update(memory, indexer)
-            figures["seconds to index"] = round(time.perf_counter() - start, 1)
-            kinds += ["pixels", "both"]
-        except Exception as error:
-            figures["pixels"] = str(error)
-        for by in kinds:
-            figures[f"found by {by}"] = found(memory, hidden, by, given.index)
-        start = time.perf_counter()
-        context = memory.context(100_000, hidden[0][1], "nano")
-        figures["seconds for a context of 100,000 tokens"] = round(time.perf_counter() - start, 2)
-        figures["tokens of that context, as text"] = [context.tokens, context.text_tokens]
-    figures["peak memory, MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+            start = time.process_time()
+            readings = keys_and_readings(memory, indexer)
+            note({"seconds to index": round(time.process_time() - start, 1),
+                  "bytes of keys": keys_file(memory, indexer).stat().st_size})
+            note({"found by BM25 over what is read": found_in_readings(
+                readings, hidden, [memory.text(record) for record in memory.records()])})
+            for by in ("pixels", "both"):
+                note({f"found by {by}": found(memory, hidden, by, given.index)})
+    note({"peak memory, MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024})
     if given.readers:
         crowd = Path(__file__).parent.parent / "tests/memory/crowd.py"
         done = subprocess.run([sys.executable, crowd, given.out, str(given.readers), str(given.seconds)],
                               capture_output=True, text=True)
-        figures["crowd"] = done.stdout.strip().splitlines()[-1:] or done.stderr[-200:]
-    (given.out / "figures.json").write_text(json.dumps(figures, indent=1))
+        note({"crowd": done.stdout.strip().splitlines()[-1:] or done.stderr[-200:]})
     print(json.dumps(figures, indent=1))
 
 

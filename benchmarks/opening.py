@@ -23,7 +23,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from microfiche.documents.opening import open_document
-from microfiche.documents.pdf import PdfFile
+from microfiche.documents.pdf.file import PdfFile
 from microfiche.limits import Limits
 
 DPI = 144

@@ -1,14 +1,15 @@
 """How well nano, Tesseract and RapidOCR read pages of the world: those that benchmarks/pages.json lists.
 
-    python benchmarks/pages.py PDFS [--sides 640 1024] [--twins clean random] [--readers nano tesseract rapidocr]
-                               [--classes paper forms] [--latin] [--pages 3] [--checkpoint FILE] [--json OUT]
+    python benchmarks/pages.py PDFS [--sides 640 1024] [--twins clean random] [--readers nano-pages tesseract]
+                               [--classes paper forms] [--latin] [--pages 3] [--doubt 0.7]
+                               [--checkpoint FILE] [--json OUT]
     python benchmarks/pages.py PDFS --readers nano-pages --checkpoint model.safetensors
 
 PDFS is the folder that tools/fetch_pages.py fills. PDFium draws a page with its longer side at so many px, and the
-picture is padded with white to whole squares of 64 px. The reader `nano`, which is nano-print, makes a token of every
-square; `nano-pages`, its successor, cuts margins and makes tokens only of squares with ink;
-`nano-pages-unaided` is the same without its language pass. A page has two twins:
-`scanned`, with the noise of training/noise.py, and `random`, in which random strings replace its lines
+picture is padded with white to whole squares of 64 px. The reader `nano-pages` cuts margins and makes tokens only of
+squares with ink; `nano-pages-unaided` is the same without its language pass, and `zoom-0.98` glances at the page and
+keeps its lines alone, each as small as the reader is 0.98 sure of it (nano/zoom.py; with --sides 2048). A page has two
+twins: `scanned`, with the noise of training/noise.py, and `random`, in which random strings replace its lines
 (evaluation/twins.py). OUT is a file of JSON lines, one for each reading. What is in it is not read again, so a long run
 can be stopped and goes on.
 
@@ -43,41 +44,47 @@ from rivals import rapidocr, tesseract
 from microfiche.errors import InputError
 from microfiche.evaluation.pages import HELD_BACK, UNKNOWN, Words, line_errors, plain, word_counts
 from microfiche.evaluation.twins import KINDS, Twin, twin
-from microfiche.nano.first_print import NANO_PRINT, NanoPrint
 from microfiche.nano.language import LANGUAGE
 from microfiche.nano.print import PRINT, PrintModel
+from microfiche.nano.zoom import Zoom
 from microfiche.page import Page
 from microfiche.precision import text_tokens
 from microfiche.weights.stored import load
 
 PAGES = Path(__file__).with_suffix(".json")
 SIDES = (512, 640, 768, 1024, 1280)
+KEY = ("file", "page", "side", "twin", "reader", "checkpoint", "doubt")  #: of a reading
+SURE = (0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
 Picture = NDArray[np.uint8]
-#: (H, W) uint8 grey, both multiples of 64 → lines of text, and how many vision tokens it keeps, if it keeps any.
-Reader = Callable[[Picture], tuple[list[str], int | None]]
+#: (H, W) uint8 grey, both multiples of 64 → lines of text, how many vision tokens it keeps, if it keeps any, and the
+#: lines without the words that it doubts.
+Reader = Callable[[Picture], tuple[list[str], int | None, list[str]]]
 Record = dict[str, Any]
 
 
-def nano_print(checkpoint: str | None) -> Reader:
-    """The nano-print that ships, which makes a token of every square."""
-    return by_model(load(NANO_PRINT, checkpoint or "nano-print"))
-
-
-def nano_pages(checkpoint: str | None, language: bool = True) -> Reader:
-    """The successor of nano-print, which also ships and makes a token of each square with ink; with or without its
-    language pass."""
+def nano_pages(checkpoint: str | None, doubt: float, language: bool = True) -> Reader:
+    """The nano-pages that ships, with or without its language pass."""
     model = load(PRINT, checkpoint or "nano-pages")
     model.language = load(LANGUAGE, "nano-language") if language else None
-    return by_model(model)
+    return by_model(model, doubt)
 
 
-def by_model(model: NanoPrint | PrintModel) -> Reader:
-    """Reads by a model of either kind, and counts the tokens that it keeps."""
+def zoom(checkpoint: str | None, doubt: float, sure: float) -> Reader:
+    """nano-pages on the lines of a page, each as small as it is this sure of it."""
+    model = load(PRINT, checkpoint or "nano-pages")
+    model.language = load(LANGUAGE, "nano-language")
+    return by_model(Zoom(model, sure), doubt)
 
-    def read(picture: Picture) -> tuple[list[str], int]:
+
+def by_model(model: PrintModel | Zoom, doubt: float) -> Reader:
+    """Reads by a model of any kind, and counts the tokens that it keeps."""
+
+    def read(picture: Picture) -> tuple[list[str], int, list[str]]:
         tokens = model.encode([Page(picture)])
         (reading,) = model.read(tokens)
-        return [line for line in reading.text.split("\n") if line], sum(map(len, tokens))
+        sure = reading.without(reading.doubted(doubt))
+        lines, surely = ([line for line in text.split("\n") if line.strip()] for text in (reading.text, sure))
+        return lines, sum(map(len, tokens)), surely
 
     return read
 
@@ -85,22 +92,24 @@ def by_model(model: NanoPrint | PrintModel) -> Reader:
 def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
     """Reads by another program, after enlarging the picture `scale` times."""
 
-    def enlarged(picture: Picture) -> tuple[list[str], None]:
+    def enlarged(picture: Picture) -> tuple[list[str], None, list[str]]:
         image = Image.fromarray(picture)
-        return read(image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC)), None
+        lines = read(image.resize((image.width * scale, image.height * scale), Image.Resampling.BICUBIC))
+        return lines, None, lines
 
     return enlarged
 
 
-#: What reads, made from the file of a checkpoint, which only nano's two take; without one, they read with what ships.
-READERS: dict[str, Callable[[str | None], Reader]] = {
-    "nano": nano_print,
+#: What reads, made from the file of a checkpoint, without which it is what ships, and from how surely each character of
+#: a word is to be read so that the word counts. Only nano-pages takes these.
+READERS: dict[str, Callable[[str | None, float], Reader]] = {
     "nano-pages": nano_pages,
     "nano-pages-unaided": partial(nano_pages, language=False),
-    "tesseract": lambda _: rival(partial(tesseract, language="eng+Latin"), 1),
-    "tesseract-2x": lambda _: rival(partial(tesseract, language="eng+Latin"), 2),
-    "rapidocr": lambda _: rival(rapidocr(1), 1),
-    "rapidocr-2x": lambda _: rival(rapidocr(1), 2),
+    **{f"zoom-{sure}": partial(zoom, sure=sure) for sure in SURE},
+    "tesseract": lambda *_: rival(partial(tesseract, language="eng+Latin"), 1),
+    "tesseract-2x": lambda *_: rival(partial(tesseract, language="eng+Latin"), 2),
+    "rapidocr": lambda *_: rival(rapidocr(1), 1),
+    "rapidocr-2x": lambda *_: rival(rapidocr(1), 2),
 }
 
 
@@ -136,9 +145,9 @@ def opened(path: Path, number: int) -> Iterator[Any]:
 def measured(read: Reader, one: Twin) -> Record:
     """The record of one reading: its words, errors, tokens and seconds."""
     start = time.perf_counter()
-    lines, kept = read(one.picture)
+    lines, kept, sure = read(one.picture)
     seconds = time.perf_counter() - start
-    words = word_counts(one.lines, lines)
+    words = word_counts(one.lines, sure)
     errors, characters = line_errors(one.lines, lines)
     tokens = text_tokens("\n".join(map(plain, one.lines)).replace(UNKNOWN, ""))
     return {
@@ -198,11 +207,12 @@ def main() -> None:
     parser.add_argument("pdfs", type=Path)
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES, help="lengths of the longer side, in px")
     parser.add_argument("--twins", nargs="+", default=KINDS, choices=KINDS)
-    parser.add_argument("--readers", nargs="+", default=["nano", "tesseract", "rapidocr"], choices=READERS)
+    parser.add_argument("--readers", nargs="+", default=["nano-pages", "tesseract", "rapidocr"], choices=READERS)
     parser.add_argument("--checkpoint", help="a file of weights for nano (default: those that ship)")
     parser.add_argument("--classes", nargs="+", help="only pages of these classes of pages.json")
     parser.add_argument("--latin", action="store_true", help="only pages in Latin letters")
     parser.add_argument("--pages", type=int, help="at most so many pages of each class")
+    parser.add_argument("--doubt", type=float, default=0.0, help="count words of nano that it read so surely alone")
     parser.add_argument("--by-class", action="store_true", help="print a table for each class, too")
     parser.add_argument("--json", type=Path, metavar="OUT", help="a file of JSON lines that keeps all readings")
     args = parser.parse_args()
@@ -211,7 +221,7 @@ def main() -> None:
     done: dict[tuple[Any, ...], Record] = {}
     if args.json and args.json.exists():
         records = map(json.loads, args.json.read_text().splitlines())
-        done = {(r["file"], r["page"], r["side"], r["twin"], r["reader"], r["checkpoint"]): r for r in records}
+        done = {tuple(r.get(name, 0.0) for name in KEY): r for r in records}
     readers: dict[str, Reader] = {}
     records = []
     for page in pages:
@@ -219,18 +229,16 @@ def main() -> None:
             for kind in args.twins:
                 one: Twin | None = None
                 for name in args.readers:
-                    checkpoint = args.checkpoint if name.startswith("nano") else None
-                    key = (page["file"], page["page"], side, kind, name, checkpoint)
+                    ours = name.startswith(("nano", "zoom"))
+                    checkpoint, doubt = (args.checkpoint, args.doubt) if ours else (None, 0.0)
+                    key = (page["file"], page["page"], side, kind, name, checkpoint, doubt)
                     if key not in done:
                         if one is None:
                             with opened(args.pdfs / page["file"], page["page"]) as pdf_page:
                                 one = twin(pdf_page, side, kind, f"{page['sha256']} {page['page']}")
                         if name not in readers:
-                            readers[name] = READERS[name](args.checkpoint)
-                        done[key] = dict(
-                            zip(("file", "page", "side", "twin", "reader", "checkpoint"), key, strict=True),
-                            **measured(readers[name], one),
-                        )
+                            readers[name] = READERS[name](args.checkpoint, doubt)
+                        done[key] = dict(zip(KEY, key, strict=True), **measured(readers[name], one))
                         if args.json:
                             with args.json.open("a") as out:
                                 out.write(json.dumps(done[key], ensure_ascii=False) + "\n")

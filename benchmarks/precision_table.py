@@ -19,8 +19,8 @@ from microfiche.codec import measure
 from microfiche.nano.cells import NANO, NanoLines, line_decoder
 from microfiche.page import TokenType
 from microfiche.training.corpus import SUFFIXES, documents, held_out
-from microfiche.typesetting import unreadable
-from microfiche.typesetting.density import DENSITIES
+from microfiche.typesetting.density import DENSITIES, LEARNED
+from microfiche.typesetting.typesetter import unlearned
 from microfiche.weights.stored import load
 
 TOKEN_TYPES: dict[str, TokenType | None] = {"int8": "int8", "float16": "float16", "none": None}
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--tokens", choices=list(TOKEN_TYPES), default="int8", help="how tokens are stored")
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="type to compute in (default: what is fast)")
     parser.add_argument("--files", nargs="*", help="only files whose names begin with one of these")
-    parser.add_argument("--densities", nargs="*", default=list(DENSITIES))
+    parser.add_argument("--densities", nargs="*", default=[d.name for d in LEARNED])
     parser.add_argument("--decoder", nargs="?", const="", help="read by the line decoder that ships or a file's")
     parser.add_argument("--shrink", type=int, help="shrink the pages to this width in px")
     parser.add_argument("--jpeg", type=int, help="save each page as a JPEG of this quality before it is encoded")
@@ -53,7 +53,7 @@ def main() -> None:
             density = DENSITIES[name]
             if density.wide != wide or not text:
                 continue
-            drawable = text.translate(dict.fromkeys(map(ord, unreadable([text], density)[0])))
+            drawable = text.translate(dict.fromkeys(map(ord, unlearned([text], density))))
             stored = TOKEN_TYPES[args.tokens]
             results = [
                 measure(

@@ -1,6 +1,6 @@
 """How well nano, Tesseract and RapidOCR read printed pages in typefaces that were never trained on.
 
-    python benchmarks/prints.py CORPUS [--pages 8] [--size 12] [--side 1280] [--checkpoint nano-print]
+    python benchmarks/prints.py CORPUS [--pages 8] [--size 12] [--side 1280] [--checkpoint nano-pages]
 
 All get the same pictures. Pages of held-out text are set in the held-out typefaces (docs/fonts.md), in one column: as
 they are, with the noise of training/noise.py (*worn*), and as their random twin. Precision is strict, over the lines
@@ -19,16 +19,15 @@ import numpy as np
 from PIL import Image
 from rivals import rapidocr, tesseract
 
-from microfiche.nano.first_print import NANO_PRINT
 from microfiche.page import TOKEN_SIDE, Page
 from microfiche.precision import errors, random_twin, text_tokens
+from microfiche.readers import load
 from microfiche.training.corpus import documents, held_out
 from microfiche.training.noise import some, worn
 from microfiche.typesetting.fonts import typefaces
 from microfiche.typesetting.galleys import Look
 from microfiche.typesetting.markdown import Paragraph
 from microfiche.typesetting.print import Print, drawable, printed, settable_text
-from microfiche.weights.stored import load
 
 KINDS = ("clean", "worn", "random strings")
 
@@ -74,10 +73,10 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=8)
     parser.add_argument("--size", type=int, nargs="+", default=[12], help="sizes of type, in px an em")
     parser.add_argument("--side", type=int, default=1280)
-    parser.add_argument("--checkpoint", default="nano-print")
+    parser.add_argument("--checkpoint", default="nano-pages")
     parser.add_argument("--no-rivals", action="store_true")
     args = parser.parse_args()
-    model = load(NANO_PRINT, args.checkpoint)
+    model = load(args.checkpoint)
     readers: dict[str, Callable[[Print], str]] = {
         "nano": lambda one: model.read(model.encode([Page(one.page.image)]))[0].text,
     }

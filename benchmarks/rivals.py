@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from microfiche.documents.rapid import from_wheel
+from rapidocr import RapidOCR
 
 _BESIDE = 1.5  #: heights of type between two boxes of a line, at most
 
@@ -30,9 +29,7 @@ def tesseract(image: Image.Image, layout: int = 3, language: str = "eng") -> lis
 def rapidocr(threads: int = -1) -> Callable[[Image.Image], list[str]]:
     """A function that reads the lines of a picture, from the top down, by RapidOCR with the models of its wheel."""
     limits = {"intra_op_num_threads": threads, "inter_op_num_threads": threads}
-    engine = from_wheel(
-        "rapidocr",
-        "RapidOCR",
+    engine = RapidOCR(
         params={"Global.log_level": "error"}
         | {f"EngineConfig.onnxruntime.{name}": number for name, number in limits.items()},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 import microfiche
 from microfiche.cli.codec import ReaderName
+from microfiche.nano.indexer import INDEX
 from microfiche.readers import READERS
+from microfiche.weights import stored
 
 TYPED = """
 from typing import assert_type
@@ -28,7 +31,7 @@ assert_type(microfiche.load("file.safetensors"), Reader)
 assert_type(microfiche.load().read([]), list[microfiche.Reading])
 assert_type(microfiche.read("x").markdown(), str)
 assert_type(microfiche.unpack("x").text, str)
-reader: Reader = microfiche.load("nano-print")
+reader: Reader = microfiche.load("nano-pages")
 reader = microfiche.load("deepseek-ocr").asking("tiny", "free")
 """
 
@@ -77,5 +80,13 @@ def test_things_print_in_a_line(tmp_path: Path) -> None:
     ]
     with microfiche.Fiche(str(tmp_path / "x.fiche")) as fiche:
         assert repr(fiche) == shown[3]
+    name = f"nano ({reader.checkpoint.sha256[:12]})"
+    lines = microfiche.load("nano-lines")
+    index, print_ = stored.load(INDEX, "nano-index"), microfiche.load("nano-pages")
+    assert [repr(one) for one in (reader, lines, lines.decoder)] == [
+        f"Nano({name})", f"NanoLines({name})", "LineDecoder(3 layers of 192)",
+    ]
+    for one in (index, print_, print_.language):
+        assert re.fullmatch(r"\w+\([\w-]+ \([0-9a-f]{12}\)\)", repr(one))
     document = microfiche.Document(name="a.pdf", sha256="0" * 64, pages=[])
     assert repr(document) == "Document('a.pdf', 0 pages)"

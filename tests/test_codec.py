@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 import torch
 
 import microfiche
+from microfiche.codec import measure
 from microfiche.errors import CheckpointError, InputError, UsageError
+from microfiche.fiche import Fiche
 from microfiche.nano.cells import NANO, Nano
 from microfiche.page import UNTRAINED, Checkpoint, Page, Reading, VisionTokens
+from microfiche.precision import text_tokens
 from microfiche.weights.stored import save
 
 TEXT = "It was the best of times."
@@ -154,3 +158,41 @@ def test_a_reader_that_loses_a_page_is_caught(tmp_path: Path) -> None:
     short.loses = ""
     assert microfiche.unpack(path, short).text == TEXT
     assert microfiche.measure(TEXT, short).fox_precision == 1
+
+
+def test_a_novel_with_two_signs_that_nano_does_not_know_packs_and_is_measured(tmp_path: Path) -> None:
+    line = "It was the best of times, it was the worst of times, said Mr ⟨Walesa⟩, and so on.\n"
+    text = TEXT * 60 + line + TEXT * 60
+    packed = microfiche.pack(text, tmp_path / "x.fiche", density="6x12")
+    assert 2 <= packed.kept < 20 and packed.characters == len(text)
+    read = microfiche.unpack(tmp_path / "x.fiche")
+    assert "Mr ⟨Walesa⟩, and" in read.text and read.wrong == []
+    found = measure(text, density="5x8")
+    assert 2 <= found.kept < 20 and found.precision > 0.99 and found.characters == len(text)
+    assert found.ratio is not None
+    costs = text_tokens(text) / found.ratio - found.vision_tokens
+    assert found.kept < costs < 10 * found.kept, "what is kept is no free gift, and its place is none either"
+    plain = measure(TEXT * 120, density="5x8")
+    assert plain.kept == 0 and plain.ratio == pytest.approx(text_tokens(TEXT * 120) / plain.vision_tokens, abs=1e-3)
+
+
+def test_what_models_do_not_know_is_in_the_file_and_nothing_else_is(tmp_path: Path) -> None:
+    text = "中文 among words, → and ├─, 한국어, Việt Nam.\n" + TEXT * 20 + "\n"
+    for density, layout in (("7x13", "words"), ("5x8", "dense"), ("8x16", "lines")):
+        microfiche.pack(text, tmp_path / "x.fiche", density=density, layout=layout)  # type: ignore[arg-type]
+        with Fiche(tmp_path / "x.fiche") as fiche:
+            page = fiche.manifest.pages[0]
+            beside = "".join([*(one.text for one in page.kept), *(text for _, _, text in page.corrected)])
+            assert fiche.manifest.format in ("microfiche-4", "microfiche-6") and set("├─한국어ệ") <= set(beside)
+        assert microfiche.unpack(tmp_path / "x.fiche").text == text
+    microfiche.pack(TEXT, tmp_path / "x.fiche")
+    with Fiche(tmp_path / "x.fiche") as fiche, zipfile.ZipFile(tmp_path / "x.fiche") as file:
+        assert fiche.manifest.format == "microfiche-1" and b"kept" not in file.read("manifest.json")
+
+
+def test_random_strings_have_no_ratio_and_a_reader_is_shown_in_a_line() -> None:
+    found = measure(TEXT, density="5x8", random=True)
+    assert found.ratio is None and found.random and found.vision_tokens
+    for name in ("nano", "nano-pages"):
+        shown = repr(microfiche.load(name))
+        assert len(shown) < 60 and name in shown and "\n" not in shown

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ import microfiche
 from microfiche.cli import app
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(
     r"(?P<why><!-- not run: (?P<reason>[^>]+) -->\n+)?^```(?P<language>sh|python)\n(?P<code>.*?)^```$", re.M | re.S
 )
@@ -51,8 +52,9 @@ EXAMPLES = list(examples())
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with the examples in it, as in a clone."""
+    """A folder with the examples and the documents in it, as in a clone."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.png"))
     return tmp_path
 
 
@@ -98,6 +100,18 @@ def test_a_command_and_each_of_its_options_says_what_it_does(path: tuple[str, ..
         if parameter.param_type_name == "option" and parameter.name != "help":
             said = parameter.help
             assert said and said.rstrip(")").endswith((".", "…")), f"{' '.join(path)} {parameter.opts[0]}: {said!r}"
+
+
+def test_the_recipes_of_published_models_are_commands() -> None:
+    text = (ROOT / "docs/deepseek-ocr.md").read_text()
+    lines = re.findall(r"`(microfiche [^`\n]+)`|^(microfiche [^#\n]+)", text, re.M)
+    recipes = [shlex.split(one or other)[1:] for one, other in lines]
+    assert len(recipes) >= 10
+    asked = [COMMANDS[(recipe[0],)].make_context(recipe[0], recipe[1:]).params for recipe in recipes]
+    folders = {"DeepSeek-OCR", "DeepSeek-OCR-2", "Unlimited-OCR"}
+    for device, dtype in (("cuda", None), ("cpu", "int8")):
+        found = {params["weights"] for params in asked if (params["device"], params["dtype"]) == (device, dtype)}
+        assert found >= folders
 
 
 def test_every_option_stands_in_a_document() -> None:

@@ -17,10 +17,21 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save, save_file
 from typer.testing import CliRunner
 
+import microfiche
 from microfiche.cli import app
 from microfiche.errors import FicheError
 from microfiche.fiche import Fiche, FicheWriter, sha256
-from microfiche.page import Checkpoint, Setting, TokenType, TypesetPage, VisionTokens, dequantise, quantise
+from microfiche.page import (
+    Checkpoint,
+    Page,
+    Pieces,
+    Setting,
+    TokenType,
+    TypesetPage,
+    VisionTokens,
+    dequantise,
+    quantise,
+)
 
 TEXT = "It was the best of times,\n\tit was the worst of times.\n" * 3
 
@@ -320,6 +331,8 @@ def place(*rows: tuple[float, ...], dtype: torch.dtype = torch.int32) -> torch.T
         ({"places": place((0, 0, 0), (0, 0, 1), dtype=torch.int64)}, "places of 2 tokens are int64"),
         ({"places": place((0, 0, 0), (0, 0, 1), dtype=torch.bfloat16)}, "not usable tokens"),
         ({"places": torch.tensor(3, dtype=torch.int32)}, "not usable tokens"),
+        ({"boxes": place((0, 0, 9, 9)), "sources": place((0, 0, 1, 0), dtype=torch.float32),
+          "lines": torch.zeros(1, dtype=torch.int32)}, "holds boxes, lines, scale, sources, tokens"),
         ({"origin": torch.tensor([64, 0], dtype=torch.int32)}, r"origin \(64, 0\) lies off a page of 1 × 2 squares"),
         ({"origin": torch.tensor([-1, 0], dtype=torch.int32)}, r"origin \(-1, 0\) lies off"),
         ({"origin": torch.tensor([1, 1, 1], dtype=torch.int32)}, r"its origin is not int32 \(2,\)"),
@@ -339,9 +352,60 @@ def test_places_that_no_page_has_are_named(tmp_path: Path, stored: dict[str, tor
     assert str(told.value).startswith(f"{bad}: tokens/0001.safetensors: ") and "\n" not in str(told.value)
 
 
+PIECES = Pieces(
+    np.array([[0, 0, 60, 12], [0, 12, 100, 24]], np.int32),
+    np.array([[10, 20, 2, 0], [10.5, 60, 2, 0.01]], np.float32),
+    np.array([0, 1], np.int32),
+)
+
+
+def of_pieces(path: Path, **changes: torch.Tensor) -> Path:
+    """A file of a page whose tokens are of PIECES, with some of their arrays changed."""
+    checkpoint = Checkpoint("x", "0" * 64)
+    at = np.array([[1, 0, 0], [1, 0, 1]], np.int32)
+    tokens = VisionTokens(torch.randn(2, 8), 3, 2, None, checkpoint, at, (0, 0), PIECES)
+    with FicheWriter(path, checkpoint, None, "sure 0.98", "int8", False) as writer:
+        writer.source("a")
+        writer.add(Page(np.full((190, 100), 255, np.uint8)), tokens)
+    if not changes:
+        return path
+    stored = load_tensors(zipfile.ZipFile(path).read("tokens/0001.safetensors")) | changes
+    data = save(stored)
+    manifest = json.loads(zipfile.ZipFile(path).read("manifest.json"))
+    manifest["pages"][0]["tokens"] = sha256(data)
+    entries = {"tokens/0001.safetensors": data, "manifest.json": json.dumps(manifest).encode()}
+    return changed(path, path.with_suffix(".bad"), **entries)
+
+
+def test_pieces_come_back(tmp_path: Path) -> None:
+    with Fiche(of_pieces(tmp_path / "x.fiche")) as opened:
+        assert opened.manifest.format == "microfiche-5"
+        found = opened.tokens(1).pieces
+        assert found is not None
+        for name in ("boxes", "sources", "lines"):
+            assert np.array_equal(getattr(found, name), getattr(PIECES, name))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"boxes": place((0, 0, 60, 12), (0, 12, 5000, 24))}, "off a picture of 4096×4096 px"),
+        ({"boxes": place((0, 0, 60, 12), (0, 12, 0, 24))}, "boxes that are empty"),
+        ({"boxes": place((0, 0, 60, 12))}, r"sources of 1 pieces are float32 \(2, 4\)"),
+        ({"lines": torch.tensor([0, -1], dtype=torch.int32)}, "come from where no page is"),
+        ({"sources": torch.full((2, 4), torch.nan)}, "come from where no page is"),
+        ({"sources": torch.full((2, 4), 1e30)}, "come from where no page is"),
+        ({"places": place((1, 0, 0), (1, 2**30, 0))}, "row 1073741824, column 0 of view 1 lies off"),
+    ],
+)
+def test_pieces_that_no_page_has_are_named(tmp_path: Path, changes: dict[str, torch.Tensor], said: str) -> None:
+    with Fiche(of_pieces(tmp_path / "x.fiche", **changes)) as opened, pytest.raises(FicheError, match=said):
+        opened.tokens(1)
+
+
 def test_a_format_of_tomorrow_is_refused(fiche: Path, tmp_path: Path) -> None:
-    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": "microfiche-4"}
-    with pytest.raises(FicheError, match=r"manifest\.json: format: Input should be 'microfiche-1', .*'microfiche-3'"):
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": "microfiche-7"}
+    with pytest.raises(FicheError, match=r"manifest\.json: format: Input should be 'microfiche-1', .*'microfiche-6'"):
         Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
 
 
@@ -366,8 +430,62 @@ def test_typeset_pages_have_the_hash_of_their_text(fiche: Path, tmp_path: Path) 
         Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
 
 
+@pytest.mark.parametrize(
+    ("changes", "kept", "said"),
+    [
+        ({}, [{"row": 0, "rows": 1, "text": "x"}], "microfiche-1 with layout 'dense' or lines that are kept as text"),
+        ({"layout": "words"}, [], "microfiche-1 with layout 'words'"),
+        ({"format": "microfiche-4"}, [{"row": 1, "rows": 2, "text": "x"}, {"row": 2, "rows": 1, "text": "y"}],
+         r"pages\.0: lines that are kept as text lie on each other"),
+        ({"format": "microfiche-4"}, [{"row": -1, "rows": 1, "text": "x"}], r"pages\.0\.kept\.0\.row: "),
+        ({"format": "microfiche-4"}, [{"row": 1, "rows": 0, "text": "x"}], r"pages\.0\.kept\.0\.rows: "),
+    ],
+)
+def test_lines_that_are_kept_as_text_are_checked(
+    fiche: Path, tmp_path: Path, changes: dict[str, str], kept: list[dict[str, object]], said: str
+) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | changes
+    manifest["pages"][0]["kept"] = kept
+    with pytest.raises(FicheError, match=f"manifest.json: {said}"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
+
+
+@pytest.mark.parametrize(
+    ("format", "changes", "said"),
+    [
+        ("microfiche-4", {"lettered": [0]}, "microfiche-4 with letters beyond the alphabet or characters"),
+        ("microfiche-4", {"corrected": [[0, 1, "x"]]}, "microfiche-4 with letters beyond the alphabet or characters"),
+        ("microfiche-6", {"lettered": [-1]}, r"pages\.0\.lettered\.0: "),
+        ("microfiche-6", {"corrected": [[0, -1, "x"]]}, r"pages\.0\.corrected\.0\.1: "),
+        ("microfiche-6", {"corrected": [[0, 1]]}, r"pages\.0\.corrected\.0\.2: "),
+    ],
+)
+def test_characters_that_are_kept_as_text_are_checked(
+    fiche: Path, tmp_path: Path, format: str, changes: dict[str, object], said: str
+) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": format}
+    manifest["pages"][0] |= changes
+    with pytest.raises(FicheError, match=f"manifest.json: {said}"):
+        Fiche(changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()}))
+
+
+def test_corrections_beyond_a_page_are_no_harm(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": "microfiche-6"}
+    manifest["pages"][0]["corrected"] = [[4000, 4000, "x"], [0, 4000, "y"], [0, 0, ""]]
+    out = changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()})
+    assert microfiche.unpack(out).text == microfiche.unpack(fiche).text
+
+
+def test_lines_that_are_kept_beyond_a_page_are_no_harm(fiche: Path, tmp_path: Path) -> None:
+    manifest = json.loads(zipfile.ZipFile(fiche).read("manifest.json")) | {"format": "microfiche-4"}
+    manifest["pages"][0]["kept"] = [{"row": 4000, "rows": 96, "text": "x"}]
+    out = changed(fiche, tmp_path / "x.fiche", **{"manifest.json": json.dumps(manifest).encode()})
+    assert microfiche.unpack(out).text == microfiche.unpack(fiche).text
+
+
 def test_bad_input_ends_in_one_line(tmp_path: Path) -> None:
-    cases = {"not utf-8 at byte 3": b"hi \xff", "empty": b"", "NUL at character 2": b"ab\0", "U+4E2D": "中".encode()}
+    face = "\U0001f600".encode()
+    cases = {"not utf-8 at byte 3": b"hi \xff", "empty": b"", "NUL at character 2": b"ab\0", "U+1F600": face}
     for message, data in cases.items():
         (tmp_path / "bad.txt").write_bytes(data)
         result = CliRunner().invoke(app, ["pack", str(tmp_path / "bad.txt"), "-o", str(tmp_path / "x.fiche")])

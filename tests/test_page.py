@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.nano.cells import Nano, NanoConfig
+from microfiche.nano.cells import Nano
+from microfiche.nano.model import NanoConfig
 from microfiche.page import Checkpoint, Page, Reading, Setting, VisionTokens
 
 
@@ -89,3 +90,15 @@ def test_an_image_that_is_no_page_is_refused(shape: tuple[int, ...], kind: type)
         Page(np.zeros(shape, kind))
     for fits in ((64, 64), (64, 70, 3)):
         assert Page(np.zeros(fits, np.uint8)).image.shape == fits
+
+
+def test_words_that_are_doubted_are_marked_or_left_out() -> None:
+    text = "The cat\n说 it  sat"
+    confidence = np.full(len(text), 0.9, np.float32)
+    confidence[[text.index("h"), text.index("说"), text.index("s")]] = 0.5
+    reading = Reading(text, confidence)
+    assert [text[word] for word in reading.words()] == ["The", "cat", "说", "it", "sat"]
+    assert [text[word] for word in reading.doubted(0.6)] == ["The", "说", "sat"]
+    assert reading.marked(0.6) == "The[?] cat\n说[?] it  sat[?]" and reading.marked(0.5) == text
+    assert reading.without(reading.doubted(0.6)) == " cat\n it  " and reading.without([]) == text
+    assert Reading(text).marked(1.0) == text and Reading("").marked(1.0) == ""

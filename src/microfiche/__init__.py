@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from microfiche.documents.reading import read as read
     from microfiche.errors import MicroficheError as MicroficheError
     from microfiche.fiche import Fiche as Fiche
+    from microfiche.memory import AsyncMemory as AsyncMemory
     from microfiche.memory import Memory as Memory
     from microfiche.page import Page as Page
     from microfiche.page import Reading as Reading
@@ -40,6 +41,7 @@ __version__ = "0.1.0"
 #: The module of each public name. It is imported on first use, so that `microfiche --help` needs no NumPy and only
 #: those who load a reader need torch.
 _HOMES = {
+    "AsyncMemory": "memory",
     "Document": "documents.document",
     "Fiche": "fiche",
     "Memory": "memory",

@@ -17,14 +17,24 @@ from pydantic import BaseModel
 from microfiche.errors import CheckpointError, InputError, UsageError
 from microfiche.fiche import Fiche, FicheWriter
 from microfiche.files import whole_file
-from microfiche.page import Checkpoint, Layout, Page, TokenType, TypesetPage, VisionTokens, dequantise, quantise
+from microfiche.page import (
+    Checkpoint,
+    Layout,
+    Page,
+    Setting,
+    TokenType,
+    TypesetPage,
+    VisionTokens,
+    dequantise,
+    quantise,
+)
 from microfiche.precision import errors, fox_precision, random_twin, text_tokens
 from microfiche.readers import MAKERS, OURS, Reader, load
 from microfiche.sources import Source
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.density import DEFAULT_DENSITY
-from microfiche.typesetting.shrink import as_jpeg, shrink
-from microfiche.typesetting.typesetter import Typesetter, drawable
+from microfiche.typesetting.shrink import worn
+from microfiche.typesetting.typesetter import Typesetter, replacing
 
 T = TypeVar("T")
 AT_ONCE = 8  #: pages that a reader gets at a time; progress is reported after each such batch
@@ -34,12 +44,14 @@ Progress = Callable[[int], None]  #: called with the number of pages that are do
 
 @dataclass(frozen=True)
 class Packed:
-    """What was packed into a .fiche file, and how many seconds it took."""
+    """What was packed into a .fiche file, and how many seconds it took. `kept` characters stand in lines that models
+    which read cells do not know, and whose text is in the file."""
 
     pages: int
     characters: int
     vision_tokens: int
     seconds: float
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,15 +66,18 @@ class Unpacked:
 
 class Measurement(BaseModel):
     """What it costs to keep a text as vision tokens, and how well it was read. Errors are summed page by page;
-    `precision` follows from the sums."""
+    `precision` follows from the sums. `kept` characters stand in lines that are kept as text: `ratio` counts the tokens
+    of that text as a cost, and `precision` leaves it out. `fox_precision` is None for Chinese text without jieba, and
+    `ratio` for random strings, which no tokenizer was made for."""
 
     characters: int
     text_tokens: int
     vision_tokens: int
-    ratio: float
+    ratio: float | None
     precision: float
-    fox_precision: float
+    fox_precision: float | None
     errors: int
+    kept: int
     pages: int
     seconds_typeset: float
     seconds_encode: float
@@ -92,10 +107,12 @@ def pack(
     say: Callable[[str], None] = lambda line: None,
 ) -> Packed:
     """Typesets one or several texts, encodes the pages with `reader` (nano by default) and writes the .fiche file
-    `output`, whole or not at all. With `keep_text` the compressed text is stored too.
+    `output`, whole or not at all. On the pages, letters and the marks that follow them are composed (NFC), and `say` is
+    called with a line about it. With `keep_text` the compressed text is stored too, as it was given. Lines with
+    characters that models do not know are kept as text.
 
-    Raises UnreadableCharacters for characters that the density cannot draw, unless a `replacement` is given; it is
-    drawn instead, and `say` is called with a line about it. Raises UsageError for an unknown name, and CheckpointError
+    Raises UnreadableCharacters for characters that cannot be drawn, unless a `replacement` is given; it is drawn
+    instead, and `say` is called with a line about it. Raises UsageError for an unknown name, and CheckpointError
     if the reader's tokens are not those of its checkpoint or if its weights come from no file.
     """
     reader = _checked(reader)
@@ -104,22 +121,39 @@ def pack(
     sources = [Source("text", _utf8(text))] if isinstance(text, str) else list(text)
     if not sources:
         raise InputError("no text to pack")
-    texts = [(source.name, drawable(source, at, replacement, say)) for source in sources]
+    texts = [(source, replacing(source, at, replacement, say)) for source in sources]
     start = time.perf_counter()
-    pages = characters = vision_tokens = 0
+    pages = characters = vision_tokens = kept = 0
     with (
         whole_file(Path(output)) as beside,
         FicheWriter(beside, reader.checkpoint, typesetter.setting, mode, "int8", keep_text) as fiche,
     ):
-        for name, chunks in texts:
-            fiche.source(name)
-            for some in _batches(typesetter.pages(chunks), AT_ONCE):
+        for source, replaced in texts:
+            fiche.source(source.name)
+            given, drawn = 0, characters
+
+            def pieces(source: Source = source, replaced: dict[int, str] = replaced) -> Iterator[str]:
+                nonlocal given
+                for chunk in source.chunks(composed=False):
+                    chunk = chunk.translate(replaced)
+                    fiche.keep(chunk)
+                    given += len(chunk)
+                    yield chunk
+
+            for some in _batches(typesetter.pages(pieces()), AT_ONCE):
                 for page, tokens in zip(some, _each(reader.encode(some), len(some), "tokens"), strict=True):
                     fiche.add(page, tokens)
                     characters, vision_tokens = characters + len(page.text), vision_tokens + len(tokens)
+                    setting = tokens.setting or page.setting or typesetter.setting
+                    kept += len(setting.kept_text)
                 pages += len(some)
                 progress(pages)
-    return Packed(pages, characters, vision_tokens, time.perf_counter() - start)
+            if marks := given - (characters - drawn):
+                say(
+                    f"{source.name}: {marks:,} mark{'s' * (marks != 1)} composed with the letters before them (NFC)"
+                    + ("; the stored text has them as they were" if keep_text else "")
+                )
+    return Packed(pages, characters, vision_tokens, time.perf_counter() - start, kept)
 
 
 def pack_pages(
@@ -130,11 +164,13 @@ def pack_pages(
     *,
     keep_text: bool = False,
     progress: Progress = lambda pages: None,
+    empty: Callable[[int], None] = lambda number: None,
 ) -> Packed:
     """Encodes pages as they are with `reader` and writes the .fiche file `output`, whole or not at all. Each source has
     a name and at least one page. `mode` says in the manifest how large the pages are.
 
-    With `keep_text` the text of the pages is stored too, as far as it is known. Raises CheckpointError as `pack` does.
+    With `keep_text` the text of the pages is stored too, as far as it is known. `empty` is called with the number, from
+    0, of each page for which the reader makes no tokens. Raises CheckpointError as `pack` does.
     """
     start = time.perf_counter()
     pages = characters = vision_tokens = 0
@@ -148,7 +184,9 @@ def pack_pages(
                 for page, tokens in zip(some, _each(reader.encode(some), len(some), "tokens"), strict=True):
                     fiche.add(page, tokens)
                     characters, vision_tokens = characters + len(page.text or ""), vision_tokens + len(tokens)
-                pages += len(some)
+                    if not len(tokens):
+                        empty(pages)
+                    pages += 1
                 progress(pages)
     return Packed(pages, characters, vision_tokens, time.perf_counter() - start)
 
@@ -180,10 +218,12 @@ def read_back(
     progress: Progress = lambda pages: None,
     say: Callable[[str], None] = lambda line: None,
     device: str = "cpu",
+    doubt: float = 0.0,
 ) -> Iterator[tuple[str, bool]]:
     """Yields for each page of a .fiche file the text that was read, and whether it is exactly the text that was packed;
-    a page whose text is not known counts as read right, and its text ends with a line end. See `unpack` for the reader
-    and the errors; `device` is where what ships is loaded."""
+    a page whose text is not known counts as read right, and its text ends with a line end. "[?]" is put behind each
+    word of a page that was packed as it is if one of its characters was read less surely than `doubt`. See `unpack` for
+    the reader and the errors; `device` is where what ships is loaded."""
     anew = False
     if reader is None:
         reader = maker_of(fiche, device)
@@ -204,7 +244,7 @@ def read_back(
         for number, reading in zip(some, _each(found, len(some), "readings"), strict=True):
             wanted = fiche.manifest.pages[number - 1].text
             if fiche.setting is None:
-                yield f"{reading.text}\n", True
+                yield f"{reading.marked(doubt)}\n", True
             else:
                 yield reading.text, hashlib.sha256(reading.text.encode()).hexdigest() == wanted
         progress(some[-1])
@@ -258,33 +298,38 @@ def measure(
     pages = typesetter.pages([text])
     seconds = {"typeset": 0.0, "encode": 0.0, "read": 0.0}
     read: list[str] = []
-    vision_tokens = wrong = length = count = 0
+    beside: list[str] = []
+    vision_tokens = wrong = length = count = kept = 0
     while True:
         with _timed(seconds, "typeset"):
             batch = list(islice(pages, MEASURED_AT_ONCE))
         if not batch:
             break
-        worn = [_worn(page, shrunk_to, jpeg) for page in batch]
+        pictures = [worn(page, shrunk_to, jpeg) for page in batch]
         with _timed(seconds, "encode"):
-            tokens = _encoded(reader, worn, token_type)
+            tokens = encoded(reader, pictures, token_type)
         with _timed(seconds, "read"):
             readings = _each(reader.read(tokens), len(batch), "readings")
-        for page, reading in zip(batch, readings, strict=True):
+        for page, one, reading in zip(batch, tokens, readings, strict=True):
             distance, longer = errors(reading.text, page.text)
-            wrong, length = wrong + distance, length + longer
+            setting = one.setting or page.setting or typesetter.setting
+            kept += len(setting.kept_text)
+            wrong, length = wrong + distance, length + longer - len(setting.kept_text)
+            beside.append(text_beside(setting))
         read += [reading.text for reading in readings]
         vision_tokens += sum(map(len, tokens))
         count += len(batch)
         progress(count)
-    cost = text_tokens(text)
+    cost, paid = text_tokens(text), vision_tokens + (text_tokens("".join(beside)) if any(beside) else 0)
     return Measurement(
         characters=len(text),
         text_tokens=cost,
         vision_tokens=vision_tokens,
-        ratio=round(cost / vision_tokens, 3),
+        ratio=None if random else round(cost / paid, 3),
         precision=round(1 - wrong / max(1, length), 5),
-        fox_precision=round(fox_precision("".join(read), text), 5),
+        fox_precision=None if (fox := fox_precision("".join(read), text)) is None else round(fox, 5),
         errors=wrong,
+        kept=kept,
         pages=count,
         seconds_typeset=round(seconds["typeset"], 3),
         seconds_encode=round(seconds["encode"], 3),
@@ -299,6 +344,13 @@ def measure(
         token_type=token_type or "as encoded",
         checkpoint=f"{reader.checkpoint.name} {reader.checkpoint.sha256[:12]}",
     )
+
+
+def text_beside(setting: Setting) -> str:
+    """The text that has to be kept beside a page's tokens, and that costs tokens too: lines that are kept as text, and
+    row, place and text of characters that are misread."""
+    where = (f"{one.row} {one.at} {one.text}\n" for one in setting.corrected)
+    return "".join([*(one.text for one in setting.kept), *where])
 
 
 def _checked(reader: Reader | None) -> Reader:
@@ -334,12 +386,8 @@ def _batches(items: Iterable[T], most: int) -> Iterator[list[T]]:
         yield some
 
 
-def _worn(page: TypesetPage, side: int | None, jpeg: int | None) -> TypesetPage:
-    page = page if side is None else shrink(page, side)
-    return page if jpeg is None else replace(page, image=as_jpeg(page.image, jpeg))
-
-
-def _encoded(reader: Reader, pages: Sequence[TypesetPage], token_type: TokenType | None) -> list[VisionTokens]:
+def encoded(reader: Reader, pages: Sequence[TypesetPage], token_type: TokenType | None) -> list[VisionTokens]:
+    """The tokens of pages as they come back from a file that stores them as `token_type`; None for as they are made."""
     tokens = _each(reader.encode(pages), len(pages), "tokens")
     if token_type is None:
         return tokens

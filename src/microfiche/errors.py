@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,8 +45,26 @@ class SetUpError(InputError):
     """What an engine needs is missing, so that it cannot read any page at all."""
 
 
+class MissingExtra(UsageError):
+    """Packages that are installed only on demand are missing; the message names the pip command."""
+
+
 class TrainingError(MicroficheError):
     """A training cannot go on; the message says where it stopped and what was kept."""
+
+
+def require(what: str, extra: str, *modules: str) -> None:
+    """Raises MissingExtra if one of the `modules` is not installed, which `what` needs and an `extra` of the package
+    brings. None of them is imported."""
+    if missing := [module for module in modules if find_spec(module) is None]:
+        raise MissingExtra(f"{what} needs {' and '.join(missing)}: pip install 'microfiche[{extra}]'")
+
+
+def without_torch(error: BaseException) -> str:
+    """What to do about an `error` that comes of torch not being installed, which models alone need; "" for others."""
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "torch":
+        return "this needs one of the models, and they need torch: pip install torch"
+    return ""
 
 
 def first_of(error: ValidationError) -> str:

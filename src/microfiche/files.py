@@ -1,4 +1,5 @@
-"""Files: walking a folder, unpacking .xz, names that are safe to print, and writing a file whole or not at all."""
+"""Files: walking a folder, unpacking .xz, names that are safe to print, the user's configuration, and writing a file
+whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,16 +8,19 @@ import hashlib
 import lzma
 import os
 import shutil
+import sys
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from microfiche.errors import InputError
+from microfiche.errors import InputError, UsageError
 
 OUTSIDE = "a link to somewhere outside the folder"
+LOOP = "a link that leads to itself"
 NO_FILE = "neither file nor folder"
 PIECE = 1 << 20
 FREE = 64 << 20  #: bytes that any packed file may unpack to, however small it is
@@ -72,7 +76,7 @@ def files_below(
             if isinstance(error, OSError) and error.errno != errno.ELOOP:
                 why = error.strerror or "cannot be opened"
             else:
-                why = "a link that leads to itself"
+                why = LOOP
         yield Found(path, why, _is_folder(entry))
 
 
@@ -192,3 +196,28 @@ def _runs(pid: str) -> bool:
     except (ValueError, OverflowError, PermissionError):
         return True
     return True
+
+
+def config_folder() -> Path:
+    """The user's folder for the configuration and what Microfiche keeps between runs: $MICROFICHE_CONFIG, or as the
+    system has it. It need not be there."""
+    if own := os.environ.get("MICROFICHE_CONFIG"):
+        return Path(own)
+    home = os.environ.get("APPDATA" if sys.platform == "win32" else "XDG_CONFIG_HOME")
+    try:
+        return Path(home or Path.home() / ".config") / "microfiche"
+    except RuntimeError:  # a user without a home
+        return Path(os.devnull) / "microfiche"
+
+
+def toml_table(path: Path, must: bool) -> dict[str, Any]:
+    """The content of a TOML file; nothing if it is not there, unless it `must` be. Raises UsageError if it cannot be
+    read."""
+    try:
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if must:
+            raise UsageError(f"{path}: there is no such file") from error
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: not a TOML file with settings: {error}") from error

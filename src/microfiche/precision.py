@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from unicodedata import category
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
 
+from microfiche.errors import MissingExtra, require
+
 HAN = re.compile("[\u4e00-\u9fff]")
-_LINE_END_SPACE = re.compile(r"[ \t]+(?=\r?\n|$)")
+MOST_WORDS = 1 << 18  #: words whose tokens are kept at hand
+_LENGTHS: dict[str, int] = {}
+_MARKUP = re.compile(r"<\||</?think>|</?dsml:")  # what is one token to the tokenizer, wherever it stands
+_LINE_END_SPACE = re.compile(r"(?<![ \t])[ \t]++(?=\r?\n|$)")
 
 
 def normalised(text: str) -> str:
@@ -35,9 +42,10 @@ def precision(read: str, truth: str) -> float:
 
 def words(text: str, chinese: bool | None = None) -> set[str]:
     """Returns the distinct words, split at spaces. `chinese` text is split by jieba, as in the Fox benchmark; if it is
-    None, any text that contains a Chinese character counts as Chinese."""
+    None, any text that contains a Chinese character counts as Chinese. Raises MissingExtra without jieba."""
     if not (HAN.search(text) if chinese is None else chinese):
         return set(text.split())
+    require("splitting Chinese text into words", "chinese", "jieba")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # jieba's source contains invalid escapes
         import jieba  # type: ignore[import-untyped]
@@ -46,11 +54,14 @@ def words(text: str, chinese: bool | None = None) -> set[str]:
     return {word for word in jieba.cut(text) if word.strip()}
 
 
-def fox_precision(read: str, truth: str) -> float:
+def fox_precision(read: str, truth: str) -> float | None:
     """The share of the distinct words in `read` that also occur in `truth` (the Fox benchmark's precision, as
-    DeepSeek-OCR reports it)."""
-    found = words(read)
-    return len(found & words(truth)) / len(found) if found else float(not truth.strip())
+    DeepSeek-OCR reports it). None for Chinese text if jieba is not installed."""
+    try:
+        found, true = words(read), words(truth)
+    except MissingExtra:
+        return None
+    return len(found & true) / len(found) if found else float(not truth.strip())
 
 
 @cache
@@ -63,7 +74,42 @@ def _tokenizer() -> Tokenizer:
 def text_tokens(text: str) -> int:
     """Returns how many tokens of DeepSeek's vocabulary (128,000 entries) `text` takes."""
     pieces = [text[i : i + 20_000] for i in range(0, len(text), 20_000)]
-    return sum(len(e.ids) for e in _tokenizer().encode_batch(pieces, add_special_tokens=False))
+    return sum(_tokens_of_words(piece) for piece in pieces)
+
+
+def _tokens_of_words(text: str) -> int:
+    """Returns the tokens of a text word by word, each looked up once: a word is encoded without regard to its
+    neighbours, and is split off here as the tokenizer does it, which takes a tenth of its time."""
+    known, words = _word_patterns()
+    if not known.fullmatch(text) or _MARKUP.search(text):
+        (encoded,) = _tokenizer().encode_batch_fast([text], add_special_tokens=False)
+        return len(encoded.ids)
+    counts = Counter(words.findall(text))
+    if len(_LENGTHS) > MOST_WORDS:
+        _LENGTHS.clear()
+    lengths = {word: _LENGTHS.get(word) for word in counts}
+    new = [word for word, length in lengths.items() if length is None]
+    if new:
+        for word, encoded in zip(new, _tokenizer().encode_batch_fast(new, add_special_tokens=False), strict=True):
+            _LENGTHS[word] = lengths[word] = len(encoded.ids)
+    return sum(count * (lengths[word] or 0) for word, count in counts.items())
+
+
+@cache
+def _word_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """What matches a text that can be split here (of characters below U+3000, without controls), and what matches a
+    word in it, after the expressions in the tokenizer's own file: numbers are split off first, then the rest."""
+    kinds = {kind: "" for kind in "LMNPS"}
+    for code in range(0x21, 0x3000):
+        if (kind := category(chr(code))[0]) in kinds:
+            kinds[kind] += re.escape(chr(code))
+    letter, mark, number, punctuation, symbol = kinds.values()
+    sign = punctuation + symbol
+    known = re.compile(rf"[\t\n\r {letter}{mark}{number}{sign}]*")
+    return known, re.compile(
+        rf"[{number}]{{1,3}}|[!-/:-@\[-`{{-~][A-Za-z]+|[{mark}\t ]?[{letter}{mark}]+| ?[{sign}]+[\r\n]*"
+        rf"|\s*[\r\n]+|\s+(?![{letter}{mark}{sign}])|\s+"
+    )
 
 
 def random_twin(text: str, seed: int = 0) -> str:

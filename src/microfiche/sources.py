@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO
-from unicodedata import category, normalize
+from typing import TYPE_CHECKING, BinaryIO
+from unicodedata import category, is_normalized, normalize
 
 from microfiche.errors import InputError, UsageError
 from microfiche.files import NO_FILE, files_below, plain, shown
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
@@ -35,14 +39,14 @@ class Source:
     origin: Path | bytes
     encoding: str = "utf-8"
 
-    def chunks(self) -> Iterator[str]:
-        """Yields the text in pieces of about a megabyte. Line ends stay as they are in the file, a byte order mark is
-        dropped, and letters are composed with the marks that follow them (NFC).
+    def chunks(self, composed: bool = True) -> Iterator[str]:
+        """Yields the text in pieces of about a megabyte. Line ends stay as they are in the file, and a byte order mark
+        is dropped. If `composed`, letters are composed with the marks that follow them (NFC).
 
         Raises InputError if the file is empty, for bytes that are not in the encoding (with the byte offset), and for
         NUL (with the character offset).
         """
-        return _composed(self._decoded())
+        return composed_pieces(self._decoded()) if composed else self._decoded()
 
     def _decoded(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self.encoding)()
@@ -112,7 +116,7 @@ def decoded(name: str, data: bytes) -> str:
     return text
 
 
-def _composed(chunks: Iterable[str]) -> Iterator[str]:
+def composed_pieces(chunks: Iterable[str]) -> Iterator[str]:
     """Composes letters with the marks that follow them, across the borders of the pieces. Everything else stays as it
     is, whereas NFC would also replace some single characters by plainer ones."""
     held = ""
@@ -130,7 +134,34 @@ def _composed(chunks: Iterable[str]) -> Iterator[str]:
 
 def composed(text: str) -> str:
     """Replaces each letter and the marks that follow it, up to UPON of them, by one character where Unicode has one."""
-    return text if text.isascii() else _marked().sub(_one_sign, text)
+    return text if _whole(text) else _marked().sub(_one_sign, text)
+
+
+def _whole(text: str) -> bool:
+    """Whether nothing of the text can be composed, as far as that is told fast."""
+    return text.isascii() or is_normalized("NFC", text)
+
+
+def composed_with_places(text: str) -> tuple[str, NDArray[np.int64] | None]:
+    """The text as `composed` gives it, and (T + 1,) where in the text each of its characters begins; None if nothing
+    is composed, so that each stands in its own place."""
+    if _whole(text):
+        return text, None
+    parts: list[str] = []
+    import numpy as np
+
+    places: list[NDArray[np.int64]] = []
+    done = 0
+    for letter in _marked().finditer(text):
+        sign = _one_sign(letter)
+        if len(sign) < len(letter[0]):
+            parts += [text[done : letter.start()], sign]
+            places.append(np.arange(done, letter.start() + 1))
+            places.append(np.full(len(sign) - 1, letter.end()))  # the letter's marks that are left belong to it
+            done = letter.end()
+    if not parts:
+        return text, None
+    return "".join([*parts, text[done:]]), np.concatenate([*places, np.arange(done, len(text) + 1)])
 
 
 def _one_sign(letter: re.Match[str]) -> str:

@@ -9,9 +9,11 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 from unicodedata import normalize
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -42,7 +44,8 @@ def test_a_pdf_is_read_and_packed(tmp_path: Path) -> None:
 
 def test_help_names_every_command() -> None:
     shown = run("--help").output
-    for command in ("render", "pack", "unpack", "measure", "read", "train", "memory", "pixel", "serve"):
+    text, more = ("render", "pack", "unpack", "measure", "read"), ("train", "memory", "pixel")
+    for command in (*text, *more, "run", "proxy", "stats", "doctor"):
         assert command in shown
         assert run(command, "--help").output
 
@@ -145,9 +148,13 @@ def test_a_byte_order_mark_and_letters_with_marks_apart_pack_as_without(tmp_path
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.txt").write_text(form)
         run("pack", str(tmp_path / name / "a.txt"), "-o", str(tmp_path / name / "x.fiche"), "--text")
-        assert run("unpack", str(tmp_path / name / "x.fiche"), "--text").stdout == text
-    marked = run("pack", "-", "-o", str(tmp_path / "y.fiche"), stdin="q\u0308".encode(), code=1)
-    assert "U+0308" in marked.stderr, "what has no composed form is named"
+        assert run("unpack", str(tmp_path / name / "x.fiche"), "--text").stdout == form.removeprefix("\ufeff")
+        with Fiche(tmp_path / name / "x.fiche") as fiche:
+            assert fiche.manifest.pages[0].text == sha256(text.encode()).hexdigest(), "composed on the page"
+    apart = run("pack", str(tmp_path / "nfd/a.txt"), "-o", str(tmp_path / "y.fiche"), "--text")
+    assert "4 marks composed with the letters before them (NFC); the stored text has them as they were" in apart.stderr
+    run("pack", "-", "-o", str(tmp_path / "y.fiche"), stdin="q\u0308".encode())
+    assert run("unpack", str(tmp_path / "y.fiche")).stdout == "q\u0308", "what has no composed form is drawn, too"
 
 
 @pytest.mark.parametrize("name", ["rot13", "hex", "nonsense"])
@@ -183,20 +190,33 @@ def test_pictures_of_a_measurement(tmp_path: Path) -> None:
         (tmp_path / "out.png").unlink()
 
 
+@pytest.mark.parametrize("options", [(), ("--random",), ("--jpeg", "75")])
+def test_the_picture_shows_the_errors_that_were_counted(tmp_path: Path, options: tuple[str, ...]) -> None:
+    (tmp_path / "a.txt").write_text((Path(__file__).parents[2] / "examples/alice-1.txt").read_text()[:1500])
+    asked = ("measure", str(tmp_path / "a.txt"), "--density", "4x6", "--mode", "tiny", *options)
+    counted = json.loads(run(*asked, "--show", str(tmp_path / "out.png"), "--json").stdout)
+    with Image.open(tmp_path / "out.png") as picture:
+        right = np.asarray(picture)[:, picture.width // 2 + 24 :]
+    cells = right[: len(right) // 12 * 12, : right.shape[1] // 8 * 8].reshape(-1, 12, right.shape[1] // 8, 8, 3)
+    red = (cells == (255, 150, 150)).all(-1).any(axis=(1, 3)).sum()
+    assert counted["pages"] == 1 and red == counted["errors"] > 0
+    assert "leave out --shrink" in run(*asked, "--show", str(tmp_path / "x.png"), "--shrink", "256", code=2).stderr
+
+
 def test_whoever_is_asked_encodes_and_reads(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("It was the best of times, it was the worst of times. " * 5)
-    for engine in ("nano", "nano-lines", "nano-pages", "nano-print"):
+    for engine in ("nano", "nano-lines", "nano-pages"):
         out = str(tmp_path / f"{engine}.fiche")
         run("pack", str(tmp_path / "a.txt"), "-o", out, "--engine", engine, "--density", "7x13", "--mode", "tiny")
         read = run("unpack", out, "--engine", engine, "--allow-errors").stdout
         assert "best" in read
         assert run("unpack", out, "--allow-errors").stdout == read
         result = json.loads(run("measure", str(tmp_path / "a.txt"), "--engine", engine, "--json").stdout)
-        classes = {"nano": "Nano", "nano-lines": "NanoLines", "nano-print": "NanoPrint", "nano-pages": "PrintModel"}
+        classes = {"nano": "Nano", "nano-lines": "NanoLines", "nano-pages": "PrintModel"}
         assert result["read_by"] == classes[engine]
     refused = run("unpack", out, "--engine", "nano", code=1).stderr
-    assert "tokens of checkpoint nano-print" in refused and "cannot be read by nano (" in refused
-    shown = ("--engine", "nano-print", "--show", str(tmp_path / "x.png"))
+    assert "tokens of checkpoint nano-pages" in refused and "cannot be read by nano (" in refused
+    shown = ("--engine", "nano-pages", "--show", str(tmp_path / "x.png"))
     assert "does not read cell by cell" in run("measure", str(tmp_path / "a.txt"), *shown, code=2).stderr
     for more in ([], ["--weights", "x", "--checkpoint", "y"]):
         refused = run("measure", str(tmp_path / "a.txt"), "--engine", "deepseek-ocr", *more, code=2).stderr
@@ -211,9 +231,9 @@ def test_options_that_nobody_would_heed_are_refused(tmp_path: Path, monkeypatch:
     assert run("unpack", out).stdout == "It was the best of times."
     assert run("measure", text, "--json").stdout
     for command in (("pack", text, "-o", out), ("unpack", out), ("measure", text)):
-        for more in ([], ["--engine", "nano-print"], ["--checkpoint", mine]):
+        for more in ([], ["--engine", "nano-pages"], ["--checkpoint", mine]):
             refused = run(*command, "--weights", "x", *more, code=2).stderr
-            assert refused == "microfiche: --weights goes with --engine deepseek-ocr\n"
+            assert refused == "microfiche: --weights goes with --engine deepseek-ocr, deepseek-ocr-2, unlimited-ocr\n"
         refused = run(*command, "--engine", "nano-lines", "--checkpoint", mine, code=2).stderr
         assert refused == "microfiche: --checkpoint says who encodes and reads; leave --engine out\n"
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from stand_in import Body, parts_of, standing_in
@@ -38,7 +40,7 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_has_help() -> None:
-    for command in ("add", "ask", "search", "index", "show", "history", "fade", "calibrate"):
+    for command in ("add", "ask", "search", "index", "show", "history", "forget", "fade", "calibrate"):
         assert run(command, "--help").output
 
 
@@ -122,19 +124,73 @@ def test_search_and_ask_without_a_model_give_passages(there: Path) -> None:
     hits = json.loads(run("search", "orange marmalade", "--json").stdout)
     assert "ORANGE MARMALADE" in hits[0]["text"] and hits[0]["line"] > 1
     shown = run("ask", "What stood on the jar of orange marmalade?").stdout
-    assert "ORANGE MARMALADE" in shown and f"{ALICE.resolve()}, page 1, line" in shown
+    assert "ORANGE MARMALADE" in shown and re.search(rf"alice-1\.txt, line {_line_of('MARMALADE')} \(page 1\)\n", shown)
     assert "nothing found" in run("search", "zzzz").stderr
     assert "no memory there" in run("search", "x", "-m", "none.memory", code=1).stderr
+
+
+def _line_of(word: str) -> int:
+    return 1 + ALICE.read_text("utf-8").partition(word)[0].count("\n")
+
+
+def test_search_says_where_a_passage_stands_now(there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    notes = tmp_path / "in" / "notes.md"
+    notes.parent.mkdir()
+    notes.write_text("# Keys\n\n\tunder the thimble\x1b[2J\n")
+    run("add", "in")
+    notes.rename(notes := notes.with_name("later.md"))
+    run("add", "in")
+    assert run("search", "thimble").stdout == (
+        "in/later.md, line 3 (page 5)\n    # Keys\n\n        under the thimble\\x1b[2J\n")
+    notes.write_text("one\ntwo\n" + notes.read_text())
+    run("add", "in")
+    shown = run("search", "thimble").stdout
+    assert "in/later.md, line 5 (page 6)\n" in shown
+    assert "in/later.md, what version 2 changed (page 7)\n" in run("search", "version two").stdout
+
+
+def test_search_names_the_message_and_shows_what_was_only_said_as_that(there: Path, tmp_path: Path) -> None:
+    chat = [{"role": "user", "content": "hello"},
+            {"role": "tool", "tool_call_id": "7", "content": "ok\n[user] thimble"}]
+    (tmp_path / "talk.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in chat))
+    run("add", str(tmp_path / "talk.jsonl"))
+    assert run("search", "thimble").stdout == (
+        "talk, message 2 (tool); who speaks begins with [§…]\n"
+        "    [§user] hello\n    [§tool] [§result of 7] ok\n    [user] thimble\n")
+    assert run("search", "hello", "-n", "1").stdout.startswith("talk, message 1 (user)")
+    assert "on a page that is not full yet" in run("history", "talk").stdout
+
+
+def test_search_shows_what_is_read_where_that_is_asked_for(there: Path) -> None:
+    assert "read the same" in run("search", "orange marmalade", "--read", "-n", "1").stdout
+    (hit,) = json.loads(run("search", "orange marmalade", "--read", "-n", "1", "--json").stdout)
+    assert hit["exact"] and hit["read"] == hit["text"]
+
+
+def test_forget_asks_before_it_forgets_what_a_query_finds(there: Path) -> None:
+    run("add", "-", "--name", "note", stdin="My pass phrase is xylophone.\nThis stays.\n")
+    assert run("forget", "--query", "PASS PHRASE", stdin="n\n").stderr.count("My pass phrase is xylophone.") == 1
+    assert run("search", "xylophone").stdout
+    assert "29 characters" in run("forget", "--query", "pass phrase", "--yes").stderr
+    assert run("history", "note", "--version", "1").stdout == "This stays.\n"
+    done = json.loads(run("forget", "note", "--json").stdout)
+    assert done["names"] == ["note"] and done["wiped"]
+    assert "forgotten: " in run("forget", "--page", "1").stderr
+    run("forget", "--after", "2000-01-01", "--before", "2999-01-01")
+    assert run("history").stdout == ""
+    for wrong in ((), ("note", "--page", "1"), ("nobody",), ("--page", "99"), ("--before", "noon")):
+        run("forget", *wrong, code=2)
 
 
 def test_ask_sends_the_context_and_names_what_is_cited(there: Path) -> None:
     with standing_in() as server:
         asked = json.loads(run("ask", "Who fell?", "--endpoint", server.url, "--json").stdout)
         assert asked["answer"].startswith("I was sent 3 pictures") and asked["tokens"] > 765
-        assert list(asked["cited"]) == ["1", "3"] and asked["cited"]["3"] == f"{ALICE.resolve()}, page 3"
+        assert list(asked["cited"]) == ["1", "4"] and asked["cited"]["4"] == f"{ALICE.resolve()}, page 4"
         words, pictures = parts_of(server.asked[0])
         assert words.endswith("Question: Who fell?")
-        assert [Image.open(io.BytesIO(p)).width for p in pictures] == [512] * 3
+        assert [Image.open(io.BytesIO(p)).width for p in pictures] == [512] * 3, "the short last page is sent as text"
         assert "[page 1]" in run("ask", "Who fell?", "--endpoint", server.url).stdout
     assert "cannot be reached" in run("ask", "x", "--endpoint", "http://127.0.0.1:9/v1", code=1).stderr
     with standing_in(lambda body: "It says so. [page 99]") as server:
@@ -148,18 +204,24 @@ def test_pages_that_an_answer_cites_are_recalled(there: Path) -> None:
     with standing_in(lambda body: "[page 1]") as server:
         run("ask", "Who?", "--endpoint", server.url)
     with Memory(there) as memory:
-        assert [r.since_page for r in memory.records()] == [4, 2, 3, 4]
+        assert [r.since_page for r in memory.records()] == [5, 2, 3, 4, 5]
 
 
 def test_show_and_its_costs(there: Path, tmp_path: Path) -> None:
-    assert json.loads(run("show", "--json").stdout)["pages"] == 3
-    assert "of a context's prefix from call to call" in run("show").stdout
-    costs = json.loads(run("show", "--cost", "--budget", "300", "--billing", "nano", "--json").stdout)
+    assert json.loads(run("show", "--json").stdout)["pages"] == 4
+    shown = run("show")
+    assert "of a context's prefix from call to call" in shown.stdout and "no model is named: pictures" in shown.stderr
+    costs = json.loads(run("show", "--cost", "--budget", "300", "--model", "nano", "--json").stdout)
     assert [way["name"] for way in costs][:2] == ["all text", "cached text"] and costs[-1]["tokens"] <= 300
-    (tmp_path / "p.toml").write_text("[anthropic]\ninput = 1000000.0\ncached = 1.0\n")
-    table = run("show", "--cost", "--billing", "anthropic", "--prices", str(tmp_path / "p.toml")).stdout
-    assert "faded pages" in table and f"{costs[0]['tokens']:.4f}" in table
-    assert "no prices for" in run("show", "--cost", "--billing", "abacus", code=2).stderr
+    assert costs[0]["first"] is None and costs[0]["dated"] == ""
+    (tmp_path / "p.toml").write_text(
+        '[models.claude-opus-5]\npictures = "claude-high"\n'
+        'prices = [{input = 1000000, read = 1, dated = "2026-11-25", source = "us"}]\n'
+    )
+    table = run("show", "--cost", "--model", "claude-opus-5", "--prices", str(tmp_path / "p.toml")).stdout
+    assert "faded pages" in table and f"{costs[0]['tokens']:.4f}" in table and "2026-11-25" in table
+    unknown = run("show", "--cost", "--model", "abacus")
+    assert "abacus is not in the table of models" in unknown.stderr and "$ first call " in unknown.stdout
 
 
 def test_a_schedule_and_prices_may_begin_with_a_mark_and_may_not_be_nested_without_end(
@@ -206,27 +268,35 @@ def test_fade_by_a_schedule_that_is_kept(there: Path, tmp_path: Path) -> None:
     assert "half_life" in run("fade", "--half-life", "-1", code=2).stderr
 
 
-def test_calibrate_with_nano_and_with_a_model_at_an_endpoint(there: Path, tmp_path: Path) -> None:
+def test_calibrate_with_nano_and_with_a_model_at_an_endpoint(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MICROFICHE_CONFIG", str(tmp_path / "config"))
+    few = ("--text", str(ALICE), "--mode", "small", "--density", "5x8", "--density", "7x13", "--strings", "24")
+    own = json.loads(run("calibrate", *few, "--wanted", "0.3", "--json").stdout)
+    assert own["best"]["density"] == "5x8" and len(own["tried"]) == 2
+    assert own["profile"].startswith(str(tmp_path / "config/profiles/nano@"))
+
     nano = load()
 
     def reads(body: Body) -> str:
         """Reads 7x13 and nothing closer."""
-        image = Image.open(io.BytesIO(parts_of(body)[1][0])).convert("L")
-        import numpy as np
+        images = [np.asarray(Image.open(io.BytesIO(picture)).convert("L")) for picture in parts_of(body)[1]]
+        text = "".join(r.text for r in nano.read(nano.encode([Page(image, Setting("7x13")) for image in images])))
+        return "\n".join(line for line in text.split("\n") if line.startswith("Q"))
 
-        page = Page(np.asarray(image), Setting("7x13"))
-        return nano.read(nano.encode([page]))[0].text
-
-    few = ("--text", str(ALICE), "--mode", "tiny", "--density", "5x8", "--density", "7x13", "--billing", "nano")
-    own = json.loads(run("calibrate", *few, "--json").stdout)
-    assert own["best"]["density"] == "5x8" and len(own["tried"]) == 2
     with standing_in(reads) as server:
         plot = str(tmp_path / "c.png")
-        done = run("calibrate", *few, "--endpoint", server.url, "--wanted", "0.9", "--plot", plot)
-    assert "pages are set at 7x13, tiny, from now on" in done.stderr and Path(plot).exists()
+        done = run("calibrate", *few, "--endpoint", server.url, "--endpoint-model", "gpt-6-sol", "--wanted", "0.5",
+                   "--plot", plot, "--memory", str(there))  # fmt: skip
+    assert "7x13 at 640 px is the densest; alone on a picture may stand:" in done.stderr and Path(plot).exists()
+    assert "(prices of 2026-11-06)" in done.stderr and "invented: 0 of 24" in done.stderr
     with Memory(there) as memory:
-        assert memory.manner.density == "7x13"
+        assert memory.manner.density == "7x13" and memory.manner.mode == "small"
+        made = memory.context(50_000, model="gpt-6-sol")
+        assert any("was measured on" in note for note in made.notes) or not any(page.png for page in made.pages)
     with standing_in(lambda body: "no idea") as server:
-        assert "no setting reaches" in run("calibrate", *few, "--endpoint", server.url, code=1).stderr
+        said = run("calibrate", *few, "--endpoint", server.url, code=1).stderr
+        assert "no print is read well enough" in said and "no price is known" in said
     (tmp_path / "short.txt").write_text("short")
-    assert "give one of 500" in run("calibrate", "--text", str(tmp_path / "short.txt"), code=2).stderr
+    assert "give one of 100" in run("calibrate", "--text", str(tmp_path / "short.txt"), code=2).stderr

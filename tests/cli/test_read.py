@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
 from makers import CATALOG, encrypted_pdf, endless_second_page, raw_pdf, text_pdf
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import microfiche
 from microfiche.cli import app, console
+from microfiche.cli.read import NAMED
+from microfiche.documents import reading
 from microfiche.documents.document import Block, Document, PageRead
+from microfiche.documents.job import Outcome
 from microfiche.documents.writing import Shelf, names_for
 from microfiche.nano.cells import NANO
-from microfiche.nano.print import PRINT, PrintConfig, PrintModel
+from microfiche.nano.print import PRINT, PrintModel
+from microfiche.nano.print_encoder import PrintConfig
 from microfiche.weights import stored
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
@@ -47,7 +55,7 @@ def test_weights_of_the_codec_read_no_documents(tmp_path: Path) -> None:
     said = "reads only pages that Microfiche set (pack, unpack, measure), not documents\n"
     stored.save(NANO, microfiche.load(), tmp_path / "mine.safetensors")
     mine = ("--checkpoint", str(tmp_path / "mine.safetensors"))
-    for name, options in (("mine", mine), ("nano", ("--engine", "nano"))):
+    for name, options in (("mine", mine), ("nano-lines", ("--engine", "nano-lines"))):
         refused = run(PAPER, str(EXAMPLES / "scan.jpg"), "-o", str(tmp_path / "out"), *options, code=2)
         assert refused.stderr == f"microfiche: {name} {said}"
         assert not (tmp_path / "out").exists()
@@ -56,8 +64,7 @@ def test_weights_of_the_codec_read_no_documents(tmp_path: Path) -> None:
 def test_a_folder_of_output_holds_markdown_json_figures_and_overlays(tmp_path: Path) -> None:
     run(PAPER, "-o", str(tmp_path), "--overlay")
     assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()) == [
-        "paper.json", "paper.md", "paper/figures/page-0001-1.png", "paper/figures/page-0001-2.png",
-        "paper/overlay-0001.png",
+        "paper.json", "paper.md", "paper/figures/page-0001-1.png", "paper/overlay-0001.png",
     ]
     text = (tmp_path / "paper.md").read_text()
     for block in json.loads((tmp_path / "paper.json").read_text())["pages"][0]["blocks"]:
@@ -76,6 +83,28 @@ def test_a_bad_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     assert "bad.pdf: damaged or cut short" in result.stderr
     assert "1 of 2 documents were not read whole: " in result.stderr
     assert (tmp_path / "out/good.md").exists() and not (tmp_path / "out/bad.md").exists()
+
+
+def test_the_last_lines_name_what_is_partial_and_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def outcome(name: str, *statuses: Literal["ok", "partial", "failed"]) -> Outcome:
+        pages = [PageRead(number=number, status=status) for number, status in enumerate(statuses, 1)]
+        return Outcome(name, Document(name=name, sha256="", pages=pages))
+
+    def read_to(*given: Any, each: Callable[[Outcome], None], **more: Any) -> list[Outcome]:
+        for one in outcomes:
+            each(one)
+        return [one for one in outcomes if one.failure]
+
+    monkeypatch.setattr(reading, "read_to", read_to)
+    outcomes = [outcome("a.pdf", "ok"), outcome("b.pdf", "partial", "ok", "failed", "partial"), outcome("c", "partial")]
+    assert run(PAPER, "-o", str(tmp_path), code=1).stderr.splitlines()[-2:] == [
+        "look at what is partial: b.pdf (pages 1, 4), c (page 1)",
+        "microfiche: 1 of 1 document was not read whole: b.pdf (page 3)",
+    ]
+    outcomes = [outcome(f"{number}.pdf", "partial") for number in range(NAMED + 1_200)]
+    assert run(PAPER, "-o", str(tmp_path)).stderr.endswith(f" {NAMED - 1}.pdf (page 1) and 1,200 more\n")
+    outcomes = [outcome("a.pdf", "ok")]
+    assert "look at" not in run(PAPER, "-o", str(tmp_path)).stderr
 
 
 def test_resuming_reads_only_what_changed(tmp_path: Path) -> None:
@@ -178,8 +207,7 @@ def test_a_document_that_lacks_the_pages_is_named_and_the_others_are_read(tmp_pa
     )
 
 
-def test_names_do_nothing_to_a_terminal_and_end_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "EVERY", 0.0)
+def test_names_do_nothing_to_a_terminal_and_end_no_run(tmp_path: Path) -> None:
     names = ["\x1b[2J.pdf", "new\nline.pdf", "[red]x[bold].pdf", "dot..pdf", " .pdf", "\u202egnp.pdf", "a.pdf", "A.pdf"]
     (tmp_path / "in").mkdir()
     for name in names:
@@ -190,7 +218,7 @@ def test_names_do_nothing_to_a_terminal_and_end_no_run(tmp_path: Path, monkeypat
     assert f"{tmp_path}/in/\\x07.pdf: empty" in result.stderr
     assert len(list((tmp_path / "out").glob("*.md"))) == len(names)
     single = run(str(tmp_path / "in/[red]x[bold].pdf"), "--engine", "text")
-    assert "[red]x[bold].pdf: 1 of 1" in single.stderr
+    assert "[red]x[bold].pdf: 1 page in" in single.stderr
 
 
 def test_names_are_safe_and_differ() -> None:
@@ -213,13 +241,14 @@ def test_an_output_that_can_be_no_folder_is_said_before_anything_is_read(tmp_pat
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("full", [".a.journal", f".a.md.{os.getpid()}.part", f".a.json.{os.getpid()}.part"])
+@pytest.mark.parametrize("full", [".a.journal", ".a.md.PID.part", ".a.json.PID.part"])
 def test_a_full_disk_costs_what_could_not_be_written_in_one_line(full: str, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in ("a", "b"):
         (tmp_path / "in" / f"{name}.pdf").write_bytes(text_pdf(["words"]))
     out = tmp_path / "out"
     out.mkdir()
+    full = full.replace("PID", str(os.getpid()))
     (out / full).symlink_to("/dev/full")
     command = (str(tmp_path / "in"), "-o", str(out), "--engine", "text")
     result = run(*command, code=1)
@@ -240,6 +269,21 @@ def test_a_full_disk_costs_what_could_not_be_written_in_one_line(full: str, tmp_
         ((PAPER, "--pages", "x"), "not a page or a range"),
         ((PAPER, "--engine", "endpoint"), "--endpoint URL"),
         ((PAPER, "--engine", "deepseek-ocr"), "--weights FOLDER"),
+        ((PAPER, "--engine", "unlimited-ocr"), "--weights FOLDER"),
+        ((PAPER, "--together"), "--together needs --weights"),
+        ((PAPER, "--together", "--endpoint", "http://127.0.0.1:9/v1"), "leave --endpoint out"),
+        *(
+            ((PAPER, "--endpoint", "http://127.0.0.1:9/v1", *option), "goes with --weights; leave it out")
+            for option in (("--mode", "tiny"), ("--dtype", "int8"), ("--adapter", "x"), ("--device", "cuda"))
+        ),
+        ((PAPER, "--endpoint", "http://127.0.0.1:9/v1", "--weights", "x"), "both say who reads scans"),
+        ((PAPER, "--weights", "nowhere", "--dialect", "vllm"), "--dialect goes with --endpoint; leave it out"),
+        ((PAPER, "--dialect", "vllm"), "--dialect needs --endpoint"),
+        ((PAPER, "--endpoint-model", "x"), "--endpoint-model needs --endpoint"),
+        ((PAPER, "--dtype", "int8"), "--dtype needs --weights"),
+        ((PAPER, "--mode", "tiny"), "--mode needs --weights"),
+        ((PAPER, "--adapter", "x"), "--adapter needs --weights"),
+        ((PAPER, "--weights", ""), "--weights is given without a value"),
         ((PAPER, "--weights", "nowhere", "--task", "sing"), "no task 'sing'"),
         ((PAPER, "--weights", "nowhere", "--mode", "gundam-m"), "gundam-m"),
         ((PAPER, "--task", "describe"), "--endpoint URL"),
@@ -295,12 +339,36 @@ def test_pages_and_dpi_are_those_asked_for(tmp_path: Path) -> None:
     assert [(p.number, p.width, p.height) for p in found.pages] == [(n, 200, 100) for n in (1, 2, 3, 7)]
 
 
-def test_without_a_terminal_progress_comes_in_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "EVERY", 0.0)
+def test_without_a_terminal_nothing_but_what_was_done_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.pdf").write_bytes(text_pdf())
     told = run(str(tmp_path / "x.pdf"), "--engine", "text").stderr
-    assert re.search(r"^x\.pdf: 1 of 3, [\d.]+ pages/s, \d+ s left$", told, re.MULTILINE)
-    assert re.search(r"x\.pdf: 3 pages in [\d.]+ s, read by text \(3\)$", told, re.MULTILINE)
+    assert re.fullmatch(r".*x\.pdf: 3 pages in [\d.]+ s, read by text \(3\)\n", told)
+
+
+def test_on_a_terminal_progress_is_over_all_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(console, "err", Console(file=shown, force_terminal=True, width=100, color_system=None))
+    for number in range(3):
+        (tmp_path / f"{number}.pdf").write_bytes(text_pdf())
+    run(str(tmp_path), "-o", str(tmp_path / "out"), "--engine", "text")
+    assert re.search(r"documents .* 3 of 3, 0 s left, [\d.e+]+ pages/s", shown.getvalue())
+
+
+def test_quiet_says_errors_alone_and_verbose_who_read(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.pdf").write_bytes(text_pdf(["words"]))
+    (tmp_path / "in/b.pdf").write_bytes(b"")
+    for flag, lines in (("-q", 2), ("--quiet", 2), ("-v", 5), ("--verbose", 5)):
+        for place in (0, 1, 2):
+            arguments = ["read", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--engine", "text"]
+            arguments.insert(place, flag)
+            command = [sys.executable, "-m", "microfiche", *arguments]
+            done = subprocess.run(command, capture_output=True, text=True)
+            told = done.stderr.splitlines()
+            assert done.returncode == 1 and f"microfiche: {tmp_path}/in/b.pdf: empty" in told
+            assert told[-1].startswith("microfiche: 1 of 2 documents were not read whole")
+            assert (len(told) == 2) is (lines == 2)
+            assert any("page 1 by text: " in line for line in told) is (lines == 5)
 
 
 def test_limits_are_on_and_can_be_raised(tmp_path: Path) -> None:
@@ -340,9 +408,8 @@ def test_weights_of_ones_own_read_scans(tmp_path: Path) -> None:
             refused = CliRunner().invoke(app, [*reader, option, value])
             assert refused.exit_code == 2 and f"{option} says how another engine reads" in refused.stderr
     os.mkfifo(tmp_path / "pipe")
-    for name in ("deepseek-ocr", "nano-print", str(tmp_path / "pipe")):  # a checkpoint is a file, never a name
+    for name in ("deepseek-ocr", "nano-pages", str(tmp_path / "pipe")):  # a checkpoint is a file, never a name
         refused = CliRunner().invoke(app, [*mine[:2], "--checkpoint", name])
         assert refused.exit_code == 1 and f"{name}: no checkpoint there" in refused.stderr
-    for name in ("nano", "nano-lines"):
-        refused = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), "--engine", name])
-        assert refused.exit_code == 2 and "reads only pages that Microfiche set" in refused.stderr
+    refused = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), "--engine", "nano-lines"])
+    assert refused.exit_code == 2 and "reads only pages that Microfiche set" in refused.stderr

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from microfiche.decoder.cache import Cache
-from microfiche.decoder.moe import Experts, MoE, MoEConfig, MoEDecoder, Routing, balance_loss
+from microfiche.decoder.moe import Experts, MoE, MoEConfig, MoEDecoder, Routing, attended, balance_loss
 from microfiche.deepseek_ocr.model import DeepSeekOCR
 
 CLOSE = 1e-4
@@ -58,6 +58,16 @@ def test_the_cache_gives_what_the_whole_sequence_gives(model: DeepSeekOCR) -> No
     cache.keep(torch.tensor([2, 1]))
     rows, at = torch.tensor([2, 1])[:, None], (first[1][[2, 1]] + 4)[:, None] + torch.arange(5)  # five at once
     torch.testing.assert_close(decoder(embedded[rows, at], cache), whole[rows, at], atol=CLOSE, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_attention_of_one_query_is_pytorchs(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(3, 4, n, 32, dtype=dtype) for n in (1, 50, 50))
+    mask = (torch.arange(50) < torch.tensor([50, 20, 1])[:, None])[:, None, None]
+    expected = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask)
+    close = 1e-5 if dtype is torch.float32 else 0.02
+    torch.testing.assert_close(attended(q, k, v, mask).float(), expected, atol=close, rtol=0)
 
 
 def test_experts_are_a_weighted_sum_of_gated_mlps() -> None:

@@ -66,7 +66,7 @@ def test_views_are_what_the_rules_say(width: int, height: int, name: str) -> Non
     fitted = image.resize((mode.side, mode.side)) if name in ("tiny", "small") else image
     assert torch.equal(seen.page, tensor(ImageOps.pad(fitted, (mode.side, mode.side), color=(127, 127, 127))))
     w, h = seen.grid
-    assert seen.grid == (grid(width, height) if name == "gundam" else (0, 0))
+    assert seen.grid == (views.tiling(mode, width, height) if mode.tile else (0, 0))
     assert seen.tiles.shape == (w * h, 3, mode.tile or mode.side, mode.tile or mode.side)
     if w:
         stretched = image.resize((640 * w, 640 * h))
@@ -125,3 +125,18 @@ def test_a_cut_off_image_is_refused(tmp_path) -> None:  # type: ignore[no-untype
     (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:5000])
     with Image.open(tmp_path / "cut.png") as image, pytest.raises(InputError, match=r"cut\.png: cannot be decoded"):
         views.views(image, RESOLUTIONS["tiny"])
+
+
+def test_the_switch_to_six_tiles_cuts_as_the_code_for_vllm_does() -> None:
+    for size, grids in (((1240, 1754), [(2, 3), (2, 3)]), ((2000, 2000), [(3, 3), (2, 2)])):
+        assert [views.tiling(RESOLUTIONS[name], *size) for name in ("gundam", "gundam-6")] == grids
+
+
+def test_sixteen_bits_are_scaled_and_transparent_paper_is_white() -> None:
+    grey = np.tile(np.linspace(0, 65535, 600).astype(np.uint16), (600, 1))
+    page = views.views(Image.fromarray(grey), RESOLUTIONS["base"]).page
+    assert page[0, 512, 0] < -0.95 and abs(float(page[0, 512, 512])) < 0.05 and page[0, 512, -1] > 0.95
+    clear = Image.new("RGBA", (600, 600), (0, 0, 0, 0))
+    clear.paste((0, 0, 0, 255), (100, 100, 200, 200))
+    page = views.views(clear, RESOLUTIONS["base"]).page
+    assert page[0, 10, 10] == 1 and page[0, 256, 256] == -1

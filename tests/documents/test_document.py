@@ -10,7 +10,7 @@ from markdown_it.token import Token
 
 from microfiche.documents import inline
 from microfiche.documents.document import Block, Document, Kind, PageRead
-from microfiche.documents.finishing import finish
+from microfiche.documents.finishing.finish import finish
 
 SHOW = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 SHOW.validateLink = lambda url: True  # type: ignore[method-assign]

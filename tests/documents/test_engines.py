@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 import microfiche
 from microfiche.cli import app
-from microfiche.decoder.generation import PDF
 from microfiche.deepseek_ocr.model import DeepSeekOCR
 from microfiche.devices import DTYPE
 from microfiche.documents.document import Document
@@ -130,21 +129,22 @@ def test_a_model_that_ships_is_an_engine_by_its_name(monkeypatch: pytest.MonkeyP
     reader = Scripted({0: boxed("words of a page")})
     asked: list[Any] = []
     monkeypatch.setattr("microfiche.readers.load", lambda *given: asked.append(given) or reader)
-    at_hand = engines("nano-print", device="mps")
-    assert asked == [("nano-print", "mps")]
-    assert at_hand.choose(sheet(0)) == (ReaderEngine("nano-print", reader), "asked for")
+    at_hand = engines("nano-pages", device="mps")
+    assert asked == [("nano-pages", "mps")]
+    assert at_hand.choose(sheet(0)) == (ReaderEngine("nano-pages", reader), "asked for")
     page = Image.new("RGB", (400, 200))
     page.paste("white", (200, 100, 400, 200))
     page.save(tmp_path / "x.png")
-    result = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), "--engine", "nano-print", "--format", "json"])
+    result = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), "--engine", "nano-pages", "--format", "json"])
     assert result.exit_code == 0, result.output
     document = Document.model_validate_json(result.stdout)
-    assert [(p.engine, p.chosen, p.status) for p in document.pages] == [("nano-print", "asked for", "ok")]
-    assert document.plain() == "words of a page\n" and document.settings["engine"] == "nano-print"
+    assert [(p.engine, p.chosen, p.status) for p in document.pages] == [("nano-pages", "asked for", "ok")]
+    assert document.plain() == "words of a page\n" and document.settings["engine"] == "nano-pages"
 
 
+@pytest.mark.parametrize(("layer", "kind"), [(None, "image"), (object(), "pdf")])
 def test_the_published_model_is_asked_in_a_mode_and_again_in_another(
-    monkeypatch: pytest.MonkeyPatch, model: DeepSeekOCR
+    monkeypatch: pytest.MonkeyPatch, model: DeepSeekOCR, layer: Any, kind: str
 ) -> None:
     asked: list[Any] = []
 
@@ -154,9 +154,9 @@ def test_the_published_model_is_asked_in_a_mode_and_again_in_another(
         return [Reading(HEAD), looped, Reading("<|det|>broken")][: len(tokens)] if len(tokens) > 1 else [looped]
 
     monkeypatch.setattr(DeepSeekOCR, "read", read)
-    sheets = [Sheet(n, Image.new("RGB", (100, 200))) for n in (3, 4, 5)]
+    sheets = [Sheet(n, Image.new("RGB", (100, 200)), text=layer) for n in (3, 4, 5)]
     pages = deepseek_engine(model, "tiny", "ocr").read(sheets)
-    assert asked == [("ocr", PDF, [73] * 3), ("ocr", PDF, [111])]
+    assert asked == [("ocr", kind, [73] * 3), ("ocr", kind, [111])]
     assert [(p.number, p.engine, p.status) for p in pages] == [
         (3, "deepseek-ocr", "ok"), (4, "deepseek-ocr", "partial"), (5, "deepseek-ocr", "partial"),
     ]
@@ -168,8 +168,8 @@ def test_the_published_model_is_asked_in_a_mode_and_again_in_another(
 def test_nano_for_print_reads_pages_of_any_size() -> None:
     picture = Image.fromarray(microfiche.typeset("It was the best of times. " * 4, "7x13", "tiny")[0].image)
     picture = picture.convert("RGB").crop((0, 0, 500, 50))
-    (page,) = engines("nano-print").pictures.read([Sheet(1, picture)])
-    assert (page.engine, page.width, page.height) == ("nano-print", 500, 50)
+    (page,) = engines("nano-pages").pictures.read([Sheet(1, picture)])
+    assert (page.engine, page.width, page.height) == ("nano-pages", 500, 50)
     read = "\n".join(block.text for block in page.blocks)
     assert precision(read, "It was the best of times. " * 4) > 0.8
 
@@ -193,10 +193,42 @@ def test_the_command_reads_with_weights_and_says_what_they_need(
 
     monkeypatch.setattr("microfiche.readers.load", load)
     Image.effect_noise((300, 200), 80).save(tmp_path / "x.png")
-    options = ["--weights", "deepseek-ai/DeepSeek-OCR", "--dtype", "int8", "--mode", "tiny", "--format", "json"]
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/config.json").write_text('{"architectures": ["DeepseekOCRForCausalLM"]}')
+    options = ["--weights", str(tmp_path / "weights"), "--dtype", "int8", "--mode", "tiny", "--format", "json"]
     result = CliRunner().invoke(app, ["read", str(tmp_path / "x.png"), *options])
     assert result.exit_code == 0, result.output
-    assert loaded == [("deepseek-ocr", "cpu", torch.int8, "deepseek-ai/DeepSeek-OCR", None)]
+    assert loaded == [("deepseek-ocr", "cpu", torch.int8, tmp_path / "weights", None)]
     assert f"deepseek-ocr: {size} of weights on cpu" in result.stderr
     (page,) = Document.model_validate_json(result.stdout).pages
     assert (page.engine, page.chosen) == ("deepseek-ocr", "no text layer")
+
+
+def test_the_command_reads_several_pages_in_one_request(
+    model_unlimited: DeepSeekOCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    def together(self: Any, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        sent.append(len(tokens))
+        return [Reading(f"<|det|>text [0, 0, 999, 500]<|/det|>Page {i}") for i in range(len(tokens))]
+
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/config.json").write_text('{"architectures": ["UnlimitedOCRForCausalLM"]}')
+    monkeypatch.setattr("microfiche.readers.load", lambda *_: model_unlimited)
+    places = np.full((273, 3), -1, np.int32)
+    tokens = VisionTokens(torch.zeros(273, 64), 10, 5, None, model_unlimited.checkpoint, places)
+    monkeypatch.setattr(DeepSeekOCR, "encode", lambda self, pages, mode: [tokens] * len(pages))
+    monkeypatch.setattr(DeepSeekOCR, "read_together", together)
+    pictures = [Image.effect_noise((72, 144), 80).convert("L") for _ in range(3)]
+    pictures[0].save(tmp_path / "x.pdf", save_all=True, append_images=pictures[1:], resolution=72)
+    command = ["read", str(tmp_path / "x.pdf"), "--weights", str(tmp_path / "weights"), "--dtype", "float32"]
+    result = CliRunner().invoke(app, [*command, "--together", "--format", "json"])
+    assert result.exit_code == 0, result.output
+    assert sent == [3]
+    pages = Document.model_validate_json(result.stdout).pages
+    assert [(page.engine, page.status, page.width, page.height) for page in pages] == [
+        ("unlimited-ocr", "ok", 300, 600)  # drawn at 300 dpi
+    ] * 3
+    found = [(block.text, block.box) for page in pages for block in page.blocks]
+    assert found == [(f"Page {i}", (0, 0, 300, 300)) for i in range(3)]

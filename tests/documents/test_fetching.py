@@ -257,6 +257,30 @@ def test_a_user_may_name_an_inner_address_but_no_name_hides_one(
     assert connected == ([] if refused else [resolved])
 
 
+@pytest.mark.parametrize(
+    ("host", "resolved", "kind"),
+    [("localhost", "127.0.0.1", "loopback"), ("printer", "10.1.1.1", "private"), ("[::1]", "::1", "loopback"),
+     ("169.254.169.254", "169.254.169.254", "link-local"), ("wiki.example.org", "192.168.1.2", "private")],
+)  # fmt: skip
+@pytest.mark.parametrize("proxy", [False, True])
+def test_an_address_that_a_stranger_wrote_leads_to_no_inner_one(
+    host: str, resolved: str, kind: str, proxy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connected = names(monkeypatch, **{host.strip("[]").replace(".", "_"): [resolved]})
+    if proxy:
+        monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
+    with pytest.raises(InputError, match=rf"leads to a {kind} address; only public ones are allowed here"):
+        fetched(f"http://{host}/x.pdf", public=True)
+    assert connected == []
+
+
+def test_a_public_address_that_a_stranger_wrote_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    connected = names(monkeypatch, www_example_org=["93.184.216.34"])
+    with pytest.raises(InputError, match="Connection refused"):
+        fetched("http://www.example.org/x.pdf", public=True)
+    assert connected == ["93.184.216.34"]
+
+
 def test_a_name_and_password_go_to_their_server_alone_and_are_never_shown(
     own: Server, other: Server, tmp_path: Path
 ) -> None:
@@ -320,8 +344,8 @@ def test_through_a_proxy_names_are_its_matter_and_no_redirect_leads_inside(
 
 def test_addresses_are_http_alone() -> None:
     assert is_url("HTTPS://x.org/y") and not is_url("file:///etc/passwd") and not is_url("x.pdf")
-    with pytest.raises(InputError, match="no such file"):
-        documents_in(["file:///etc/passwd"])
+    (other,) = documents_in(["file:///etc/passwd"])
+    assert other.error == "only http and https addresses can be read, not file"
     with pytest.raises(InputError, match="unknown url type"):
         fetched("file:///etc/passwd")
     assert names_for(["http://x.org/a%20b/Paper.pdf?v=2", "https://x.org/pdf/2510.18234v1", "http://x.org"]) == [

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,21 @@ import pytest
 from makers import drawn, encrypted_pdf, one_page, pixels, raw_pdf, sheets, text_pdf
 from reportlab.pdfgen.canvas import Canvas
 
-from microfiche.documents import worker
 from microfiche.documents.opening import open_document
+from microfiche.documents.pdf import worker
 from microfiche.errors import InputError
 from microfiche.limits import Limits
 
 
 def workers_of(pid: int) -> list[int]:
+    """The processes below this one that open PDFs; others, such as multiprocessing's own, may stay."""
     lists = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for children in lists for child in children.read_text().split()]
+    found = []
+    for child in (int(child) for one in lists for child in one.read_text().split()):
+        with suppress(OSError):
+            if b"documents.pdf.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> bool:

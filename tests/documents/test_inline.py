@@ -216,3 +216,43 @@ def test_what_is_not_seen_is_left_out() -> None:
 def test_html_of_any_text_holds_no_other_element() -> None:
     assert inline.html("<b>&amp;\n\n|*") == "&lt;b&gt;&amp;amp; |*"
     assert not re.search(r"<(?!/?su[pb]>)", inline.html(f"<i>{marked('<x>', RAISED)}"))
+
+
+def test_formulas_beside_each_other_and_in_cells() -> None:
+    two = marked("a", FORMULA) + marked("b", FORMULA)
+    assert inline.markdown(two) == "$a$ $b$"  # not a formula on a row of its own
+    assert inline.cell(marked(r"P(A|B) \| c", FORMULA)) == r"$P(A\vert B) \Vert  c$"
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "whole"),
+    [
+        ("see https://lists.", "example.org/ for more", "see https://lists.example.org/ for more"),
+        ("see https:", "//example.org/doc/", "see https://example.org/doc/"),
+        ("at https://example.org/", "CD/live/", "at https://example.org/CD/live/"),
+        ("at www.example.org/copyleft/", "gpl.html and", "at www.example.org/copyleft/gpl.html and"),
+        ("https://doi.org/10.1145/1188913.", "1188915.", "https://doi.org/10.1145/1188913.1188915."),
+        ("https://example.org/un\u00ad", "divided.html", "https://example.org/un-divided.html"),
+        ("at https://example.org/", "and elsewhere", None),
+        ("at https://example.org/", "e.g. this", None),
+        ("at https://example.org/.", "The next", None),
+        ("at https://example.org", "and elsewhere", None),
+        ("as follows:", "//comment", None),
+        ("", "text", None),
+        ("text", "", None),
+    ],
+)
+def test_an_address_goes_on_in_the_next_line(above: str, below: str, whole: str | None) -> None:
+    assert inline.continued(above, below) == whole
+
+
+def test_a_link_goes_on_in_the_next_line() -> None:
+    there = "https://example.org/tex-archive/data-sets"
+    first, second = linked("https://example.org/tex\u00ad", there), linked("archive/data-sets", there)
+    assert inline.continued(f"at {first}", f"{second}, too") == f"at {there}, too"
+    assert inline.continued(linked("https:", there), "//example.org/tex-archive/data-sets.") == f"{there}."
+    assert inline.continued(linked("the sets", there), linked("of data", there)) == linked("the sets of data", there)
+    divided = inline.continued(linked("the sam\u00ad", there), linked("ples", there))
+    assert divided == linked("the sam\u00adples", there)
+    assert inline.continued(linked("a", there), linked("b", "https://example.org/")) is None
+    assert inline.continued(linked("a", there), "b") is None

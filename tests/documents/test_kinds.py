@@ -50,10 +50,8 @@ def mail() -> bytes:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (archive(["word/document.xml"]), "a Word document; save it as PDF"),
-        (archive(["xl/workbook.xml", "xl/sharedStrings.xml"]), "an Excel workbook; save it as PDF"),
-        (archive(["ppt/presentation.xml"]), "a PowerPoint presentation; save it as PDF"),
-        (archive(["META-INF/container.xml"], "application/epub+zip"), "an EPUB book; save it as PDF"),
+        (archive(["META-INF/container.xml"], "application/epub+zip"), "damaged: it cannot be opened"),
+        (archive(["xl/workbook.bin"]), "a binary Excel workbook; save it as .xlsx"),
         (archive(["content.xml"], "application/vnd.oasis.opendocument.text"), "an OpenDocument file; save it as PDF"),
         (archive(["scan.pdf"]), "a ZIP archive; unpack it"),
         (b"PK\3\4", "a ZIP archive; unpack it"),
@@ -119,5 +117,28 @@ def test_a_pdf_may_begin_after_other_bytes() -> None:
 def test_an_archive_is_known_by_the_list_at_its_end() -> None:
     data = archive([f"{n}.bin" for n in range(50)] + ["word/document.xml"])
     assert len(data) < TAIL
-    with pytest.raises(InputError, match="a Word document"):
-        kind_of(data[:HEAD], data[-TAIL:])
+    assert kind_of(data[:HEAD], data[-TAIL:]) == "docx"
+
+
+@pytest.mark.parametrize(("names", "kind"), [
+    (["word/document.xml"], "docx"), (["word/document2.xml"], "docx"), (["ppt/presentation.xml"], "pptx"),
+    (["xl/workbook.xml", "xl/sharedStrings.xml"], "xlsx"), (["META-INF/container.xml", "a.xhtml"], "epub"),
+])  # fmt: skip
+def test_archives_that_hold_their_own_text_are_known_whatever_their_name_says(names: list[str], kind: str) -> None:
+    data = archive(names)
+    for suffix in ("", ".pdf", ".txt", ".zip"):
+        assert kind_of(data[:HEAD], data[-TAIL:], suffix) == kind
+    with pytest.raises(InputError, match=r"^x: (damaged: |.* needs \w+: pip install 'microfiche\[office\]'$)"):
+        open_document(data, "x")
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [
+    (".md", "markdown"), (".TXT", "plain"), (".htm", "html"), (".csv", "csv"),
+])  # fmt: skip
+def test_plain_text_is_known_by_its_name(suffix: str, kind: str) -> None:
+    for head in (b"From here to there", b"<html>", b"%!PS", b"\xff\xfea\0"):
+        assert kind_of(head, head, suffix) == kind
+    assert kind_of(b"%PDF-1.4", b"", suffix) == "pdf" and kind_of(b"\x89PNG\r\n\x1a\n", b"", suffix) == "png"
+    for head in (b"a\0b", b"Rar!\x1a\x07\x01\0"):
+        with pytest.raises(InputError):
+            kind_of(head, head, suffix)

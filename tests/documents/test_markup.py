@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from microfiche.documents import inline
-from microfiche.documents.inline import LOWERED, RAISED, STRUCK, linked, marked
+from microfiche.documents.inline import LOWERED, RAISED, STRUCK, cell, linked, markdown, marked
 from microfiche.documents.markup import code, guarded, plain
 
 SHOW = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -92,8 +92,8 @@ def test_what_does_no_harm_stays(text: str) -> None:
 
 def test_pictures_become_their_words_and_tags_are_shown() -> None:
     assert guarded("![the door](http://spy.example/x.png)") == "the door"
-    assert guarded("<b>bold</b>") == "\\<b>bold\\</b>"
-    assert guarded("H<sub>2") == "H\\<sub>2"
+    assert guarded("<b>bold</b>") == "&lt;b>bold&lt;/b>"
+    assert guarded("H<sub>2") == "H&lt;sub>2"
 
 
 def test_the_words_of_markdown_are_found_again() -> None:
@@ -117,3 +117,20 @@ def test_long_hostile_text_takes_no_time() -> None:
         guarded(piece * 3000 + "<a>")
         plain(piece * 3000 + "<a>")
     assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize("text", [
+    "<script>alert(1)</script>", "a \\<b>", "x <!-- y -->", "<9a@example.org>", "&lt;script&gt;", "<<i>",
+    "# <img src=x onerror=y>",
+])
+def test_no_element_begins_even_where_a_backslash_does_not_count_before_it(text: str) -> None:
+    """As in Python-Markdown, whose escapes leave out `<` and `&`."""
+    for out in (markdown(text), cell(text), guarded(text)):
+        assert not re.search("<[A-Za-z/!?]", out), out
+        assert plain(cell(text)) == plain(markdown(text)) == text
+    assert markdown("&lt;b&gt;") == "&amp;lt;b&amp;gt;"
+
+
+def test_braces_begin_no_attributes() -> None:
+    assert markdown("Title {: onclick=x }") == "Title \\{: onclick=x }"
+    assert markdown("the set {a, b}") == "the set {a, b}"

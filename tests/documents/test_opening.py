@@ -52,15 +52,15 @@ def test_senseless_options_are_usage_errors() -> None:
 
 
 def test_a_folder_gives_its_documents_in_the_order_people_count(tmp_path: Path) -> None:
-    for name in ("10.png", "2.PNG", "b/1.pdf", "notes.txt", ".hidden.png", ".git/x.png"):
+    for name in ("10.png", "2.PNG", "b/1.pdf", "notes.rst", ".hidden.png", ".git/x.png"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "in" / name).write_bytes(b"x")
-    found = documents_in([str(tmp_path / "in"), str(tmp_path / "in" / "notes.txt")])
+    found = documents_in([str(tmp_path / "in"), str(tmp_path / "in" / "notes.rst")])
     assert [Path(given.name).relative_to(tmp_path / "in").as_posix() for given in found] == [
         "2.PNG",
         "10.png",
         "b/1.pdf",
-        "notes.txt",
+        "notes.rst",
     ]
     assert all(given.error is None and isinstance(given.origin, Path) for given in found)
 
@@ -82,6 +82,16 @@ def test_links_that_leave_a_folder_are_left_out_and_said(tmp_path: Path) -> None
         assert found == {"a.pdf": None, "b.pdf": left_out, "c": left_out, "d.pdf": None, "up": left_out}
 
 
+def test_links_that_lead_to_themselves_are_named_and_so_is_an_address_of_another_kind(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    assert {given.name: given.error for given in documents_in([str(tmp_path)])} == {
+        str(tmp_path / name): "a link that leads to itself; left out" for name in "ab"}
+    (given,) = documents_in(["ftp://clerk:secret@example.org/a.pdf"])
+    assert given.error and given.error.endswith("only http and https addresses can be read, not ftp")
+    assert "secret" not in given.name + given.error
+
+
 def test_what_is_no_file_and_names_that_are_no_utf_8_in_a_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pdf")
     os.mkfifo(tmp_path / "pipe")
@@ -101,13 +111,12 @@ def test_of_several_names_one_that_is_no_document_is_said_and_the_others_stay(tm
 
 
 def test_documents_of_other_kinds_in_a_folder_are_counted(tmp_path: Path) -> None:
-    for name in ("a.pdf", "b.docx", "c.DOCX", "d.html", "notes.txt", ".hidden.docx", "in/e.epub"):
+    for name in ("a.pdf", "b.doc", "c.DOC", "d.rtf", "script.py", ".hidden.doc", "in/e.djvu"):
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     said: list[str] = []
     assert len(documents_in([str(tmp_path)], say=said.append)) == 1
-    told = "not read, as they are neither PDF nor pictures: 2 .docx, 1 .epub, 1 .html"
-    assert said == [f"{tmp_path}: {told}"]
+    assert said == [f"{tmp_path}: not read: 1 .djvu, 2 .doc, 1 .rtf; save them as PDF"]
 
 
 def test_what_an_earlier_reading_wrote_is_not_read_again(tmp_path: Path) -> None:

@@ -166,6 +166,8 @@ def test_a_blank_page_gives_no_text_and_asks_no_engine() -> None:
 
 def test_a_page_that_cannot_be_opened_is_failed_and_the_rest_is_read() -> None:
     class Broken:
+        read = None
+
         def sheets(self, numbers: object) -> list[Sheet]:
             return [Sheet(1, None, error="damaged"), Sheet(2, Image.effect_noise((50, 50), 90).convert("RGB"))]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,14 @@ from makers import Echo, tiff
 from PIL import Image
 
 import microfiche
+from microfiche.documents.document import Document, PageRead
 from microfiche.documents.engines import engines
 from microfiche.documents.job import Standing
 from microfiche.documents.opening import documents_in, open_document
-from microfiche.documents.orientation import tilt
 from microfiche.documents.pages import read_pages
-from microfiche.documents.rapid import RapidEngine
 from microfiche.documents.reading import Outcome, Request, read_to
+from microfiche.documents.scans.orientation import tilt
+from microfiche.documents.scans.rapid import RapidEngine
 from microfiche.documents.sheet import Sheet, TextLayer
 from microfiche.errors import UsageError
 from microfiche.precision import precision
@@ -44,6 +46,8 @@ WORDS = (
 
 def test_a_text_layer_that_is_asked_for_though_unsound_is_no_success() -> None:
     class Shown:
+        read = None
+
         def sheets(self, numbers: object) -> list[Sheet]:
             noise = Image.effect_noise((600, 800), 90).convert("RGB")
             garbled = layer(WORDS.translate(str.maketrans("aeiouy", "bcdfgh")))
@@ -63,14 +67,14 @@ def test_engines_are_chosen_page_by_page_or_forced() -> None:
     assert free.choose(scan)[1] == "no text layer"
     assert engines("text").choose(scan)[0].name == "text"
     assert engines("echo", echo).choose(sound)[0].name == "echo"
-    known = "text, rapid, tesseract, endpoint, deepseek-ocr, nano-print, nano-pages"
+    known = "text, rapid, tesseract, nano, nano-rapid, endpoint, deepseek-ocr, deepseek-ocr-2, unlimited-ocr, "
+    known += "nano-pages"
     with pytest.raises(UsageError, match=f"no engine 'tea'; there are {known}"):
         engines("tea")
     with pytest.raises(UsageError, match="engine 'deepseek-ocr' needs weights"):
         engines("deepseek-ocr")
-    for name in ("nano", "nano-lines"):
-        with pytest.raises(UsageError, match=rf"^{name} reads only pages that Microfiche set \("):
-            engines(name)
+    with pytest.raises(UsageError, match=r"^nano-lines reads only pages that Microfiche set \("):
+        engines("nano-lines")
 
 
 def test_the_example_paper_becomes_markdown() -> None:
@@ -86,7 +90,7 @@ def test_the_example_paper_becomes_markdown() -> None:
         "*Figure 1. Letters read after copies of copies, for three sizes of type.*",
     ):
         assert line in text.splitlines()
-    assert "m = (r h)/q (1)" in text and "The Microfiche Project\n\nA paper made to be read back" in text
+    assert r"$$m = \frac{rh}{q} \tag{1}$$" in text and "The Microfiche Project\n\nA paper made to be read back" in text
     assert "generation of the copy" in next(b.text for b in document.pages[0].blocks if b.kind == "figure")
     assert "for three sizes clerks could still read" not in text
     assert "how many letters of three sizes clerks could still read" in text
@@ -179,3 +183,29 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
     (page,) = seen[0].document.pages if seen[0].document else ()
     assert (page.engine, page.chosen) == ("echo", "asked for")
+
+
+def test_an_address_is_no_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for address in ("s3://bucket/out", "https://host/out"):
+        with pytest.raises(UsageError, match="the output cannot go to an address; name a folder"):
+            list(read_to(Path(address), documents_in([str(PAPER)]), Request("text")))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_is_full_leaves_nothing_behind_and_a_bad_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Image.new("RGB", (60, 40), "white").save(tmp_path / "a.png")
+    sources, request = documents_in([str(tmp_path / "a.png")]), Request("echo", Echo())
+    with monkeypatch.context() as patch:
+        patch.setattr(PageRead, "model_dump_json", full)
+        patch.setattr(Document, "model_dump_json", full)
+        (outcome,) = read_to(tmp_path / "out", sources, request)
+    assert outcome.error and "No space left" in str(outcome.error)
+    assert list((tmp_path / "out").iterdir()) == []
+    (outcome,) = read_to("/proc/none", sources, request)
+    assert str(outcome.error).startswith("/proc/none: cannot be the output folder")

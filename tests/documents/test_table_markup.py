@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microfiche.documents.document import Block, Document, PageRead
-from microfiche.documents.finishing import finish
+from microfiche.documents.finishing.finish import finish
 from microfiche.documents.table_markup import from_html, put_together, safe, stands, words
 
 HEAD = ["Item", "Price", "Number"]

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 from PIL import Image
 
 from microfiche.documents.document import Block, Document, Kind, PageRead
-from microfiche.documents.finishing import finish
+from microfiche.documents.finishing.finish import finish
 from microfiche.documents.writing import COLOURS, Shelf, names_for, overlay, written
 
 
@@ -60,6 +61,25 @@ def test_every_kind_has_a_colour() -> None:
     blocks = [Block(kind=kind, box=(5, 20, 60, 50), level=1) for kind in get_args(Kind)]
     picture = overlay(Image.new("L", (80, 60), 255), PageRead(number=1, blocks=blocks))
     assert picture.mode == "RGB" and len(picture.getcolors(5000) or []) > len(blocks)
+
+
+def test_the_labels_of_an_overlay_cover_nothing_of_the_page() -> None:
+    noise = Image.effect_noise((300, 200), 90).convert("RGB")
+    boxes = [(0, 0, 299, 20), (0, 5, 140, 60), (160, 0, 299, 199), (10, 190, 40, 199), (200, 195, 260, 199)]
+    blocks = [Block(kind="formula", box=box, level=6) for box in boxes]
+    shown = overlay(noise, PageRead(number=1, blocks=[*blocks, Block(kind="text", box=None)]))
+    margin, left_over = divmod(shown.width - noise.width, 2)
+    assert shown.height == noise.height and margin > 60 and not left_over
+    inner = shown.crop((margin, 0, margin + 300, 200))
+    changed = np.argwhere((np.asarray(inner) != np.asarray(noise)).any(-1))
+    for y, x in changed:  # the boxes' own outlines alone
+        assert any(min(abs(x - b[0]), abs(x - b[2])) < 2 or min(abs(y - b[1]), abs(y - b[3])) < 2 for b in boxes)
+    assert overlay(noise, PageRead(number=1)).size == noise.size
+
+
+def test_names_keep_the_letters_of_every_script() -> None:
+    names = ["हिन्दी पाठ", "ไทย", "עִברִית", "Ünïcödé", "中文", "می\u200cخواهم"]
+    assert names_for([f"{name}.pdf" for name in names]) == names
 
 
 def test_no_text_of_a_page_ends_the_run(tmp_path: Path) -> None:

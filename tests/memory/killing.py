@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from microfiche.memory import Memory
-from microfiche.page import Checkpoint, Page, VisionTokens
+from microfiche.page import Checkpoint, Page, Reading, VisionTokens
 
 torch.set_num_threads(1)  # its threads would not survive a fork
 
@@ -26,6 +26,7 @@ class Noise:
     """A model whose tokens mean nothing."""
 
     checkpoint = Checkpoint("noise", "0" * 64)
+    letters = None
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
         tokens = []
@@ -34,6 +35,9 @@ class Noise:
             values = torch.randn(height * width, 64)
             tokens.append(VisionTokens(values, height, width, page.setting, self.checkpoint))
         return tokens
+
+    def read(self, tokens: Sequence[VisionTokens]) -> list[Reading]:
+        return [Reading("") for _ in tokens]
 
 
 def opened(path: Path) -> Memory:

@@ -1,21 +1,19 @@
-"""Pages as they are sent: pictures at hand, what a caption says, the parts of a message in both shapes."""
+"""Pages as they are sent: pictures at hand, what a caption says."""
 
 from __future__ import annotations
 
 import pytest
 
 from microfiche import typeset
-from microfiche.memory.billing import PROVIDERS
 from microfiche.memory.captioned import (
-    LISTED,
-    CaptionedPage,
     Pictures,
     caption_tokens,
     cost_at,
-    message_parts,
     undrawn_note,
 )
-from microfiche.memory.paper import png
+from microfiche.memory.models import hosted
+from microfiche.memory.paper import png, set_pages, typesetter_of
+from microfiche.page import Setting
 
 PAGE = typeset("It was the best of times. " * 20, "7x13", "tiny")[0]
 
@@ -32,23 +30,24 @@ def test_pictures_are_made_once_and_the_first_go_when_there_is_no_room(monkeypat
 
 
 def test_a_page_costs_its_picture_and_its_caption() -> None:
-    by = PROVIDERS["nano"]
+    by = hosted("nano")
     assert cost_at(by, (512, 512), 512, "[page 1]") == 64 + caption_tokens("[page 1]")
     assert cost_at(by, (128, 512), 256, "") == 4
 
 
-def test_a_caption_lists_what_is_not_drawn_up_to_a_number() -> None:
-    assert undrawn_note("plain text", "7x13") == ""
-    assert undrawn_note("a ☃ b ¤", "7x13") == "; ¤ stands for ☃ ¤"
-    many = "☃" * (LISTED + 1)
-    assert undrawn_note(many, "7x13") == "; ¤ stands for " + " ".join(many[1:]) + " …"
-    assert undrawn_note(many, "7x13", more="") == undrawn_note(many[1:], "7x13")
+def test_a_caption_has_what_is_not_drawn_whole_and_in_order() -> None:
+    setting = Setting("7x13", "words")
+    assert undrawn_note("plain text, Zażółć, 你好", setting, 0) == ""
+    psalm = "אַשְׁרֵי הָאִישׁ אֲשֶׁר לֹא הָלַךְ בַּעֲצַת רְשָׁעִים"
+    far = "and far behind it, so that it is another stretch: "
+    text = f"The psalm: {psalm}, {far}\U0001f600 \ud800\n"
+    (page,) = set_pages(text, typesetter_of(setting, 512))
+    note = undrawn_note(page.text, setting, page.undrawn)
+    assert note == f'; as text: 1 "{psalm}" 2 "\U0001f600 \\ud800"'
+    many = "\U0001f600" * 300
+    assert undrawn_note(many, setting, 300) == f'; as text: 1 "{many}"', "never cut"
 
 
-def test_the_parts_of_a_message_in_both_shapes() -> None:
-    pages = [CaptionedPage(i, f"[page {i}]", b"png", 512, 512, 70) for i in (1, 2)]
-    first, *rest = message_parts("Before:", pages)
-    assert first == {"type": "text", "text": "Before:"} and [part["type"] for part in rest] == ["text", "image_url"] * 2
-    _, *rest = message_parts("Before:", pages, "anthropic", stable=1)
-    assert [part.get("cache_control") for part in rest] == [None, {"type": "ephemeral"}, None, None]
-    assert rest[1]["source"] == {"type": "base64", "media_type": "image/png", "data": "cG5n"}
+def test_a_page_of_an_older_memory_has_a_sign_for_each_character_that_is_not_drawn() -> None:
+    many = "ł ☃ b " * 50
+    assert undrawn_note(many, Setting("7x13"), 100) == "; ¤ stands for " + " ".join("ł☃" * 50)

@@ -6,16 +6,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from microfiche.errors import StoreError, UsageError
 from microfiche.memory import Memory
 from microfiche.memory.finding import boxes_of, cited, rank, read_rows
 from microfiche.memory.indexer import update
 from microfiche.memory.messages import Message
-from microfiche.memory.words import passage, words_of
 from microfiche.nano.indexer import INDEX, Indexer, IndexerConfig, load_indexer
+from microfiche.page import Reading
 from microfiche.typesetting.density import DENSITIES
 from microfiche.weights import stored
 
@@ -34,7 +32,29 @@ def test_a_needle_is_found_by_its_words_and_read_from_the_tokens(hidden: Memory)
     assert (hit.source, hit.number) == ("alice", 3) and "beneath the blue xylophone" in hit.text and hit.exact
     page, columns = hidden.text(hit.page or 0), 512 // 7
     assert hit.line == 1 + page.index(hit.text) // columns
-    assert all(hit.score >= other.score for other in others)
+    assert all(hit.score >= other.score for other in others) and hit.read is None
+    (seen,) = hidden.search("Where does the keeper of the lighthouse hide his key?", 1, read=True)
+    assert seen.read == seen.text == hit.text and seen.exact
+
+
+def test_words_are_found_without_a_model_and_exactly_where_the_tokens_say_otherwise(
+    hidden: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Memory, "model", property(lambda self: pytest.fail("a model was loaded")))
+    text = hidden.search("xylophone", 1)[0].text
+    monkeypatch.undo()
+    monkeypatch.setattr("microfiche.memory.finding.read_rows", lambda *a: (Reading("nothing of the kind"), 0))
+    (hit,) = hidden.search("xylophone", 1, read=True)
+    assert hit.text == text and not hit.exact and hit.read != text
+
+
+def test_a_search_that_does_not_exist_is_refused(hidden: Memory) -> None:
+    for by in ("words", "", None):
+        with pytest.raises(UsageError, match=r"no search by .*; there are text, pixels, both"):
+            hidden.search("key", by=by)  # type: ignore[arg-type]
+    for count in (0, -1, 2.5, True, 10**9):
+        with pytest.raises(UsageError, match="is not a whole number from 1"):
+            hidden.search("key", count)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("density", ["5x8", "7x13", "6x10"])
@@ -91,20 +111,13 @@ def test_odd_queries(hidden: Memory) -> None:
 def test_pixels_and_both(hidden: Memory, tmp_path_factory: pytest.TempPathFactory) -> None:
     torch.manual_seed(0)
     file = tmp_path_factory.mktemp("index") / "index.safetensors"
-    stored.save(INDEX, Indexer(IndexerConfig(hidden=32, width=16, heads=2)), file, hidden.model.checkpoint)
+    small = Indexer(IndexerConfig(spelling=32, width=16, heads=2, buckets=101))
+    stored.save(INDEX, small, file, hidden.model.checkpoint)
     update(hidden, load_indexer(file, hidden.model.checkpoint))
     for by in ("pixels", "both"):
         hits = hidden.search("northern lighthouse", 3, by, file)  # type: ignore[arg-type]
         assert len(hits) == 3 and [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
     assert "xylophone" in " ".join(hit.text for hit in hidden.search("northern lighthouse xylophone", 3, "both", file))
-
-
-@given(st.text(), st.text("abc xyz"), st.integers(1, 50))
-def test_a_passage_lies_in_its_text(text: str, query: str, width: int) -> None:
-    start, end = passage(text, query, width)
-    assert 0 <= start <= end <= len(text)
-    if words_of(query) and end and len(text.lower()) == len(text):
-        assert any(word in text[start:end].lower() for word in words_of(query))
 
 
 def test_a_page_of_a_size_that_no_mode_has_is_passed_over(hidden: Memory) -> None:

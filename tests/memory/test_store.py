@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import sqlite3
@@ -9,7 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,9 +20,11 @@ from hypothesis import strategies as st
 
 from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.memory import Memory
+from microfiche.memory.folders import files_in
 from microfiche.memory.messages import Message
 from microfiche.memory.paper import packed, unpacked
-from microfiche.memory.writer import changes, stretches
+from microfiche.memory.versions import changes, stretches
+from microfiche.memory.writer import Progress
 from microfiche.nano.cells import Nano
 from microfiche.precision import precision
 
@@ -131,7 +134,7 @@ def test_messages_with_pictures_tools_and_nothing(memory: Memory) -> None:
         {"role": "user"},
     ])
     assert memory.version_text("chat") == (
-        '[user] look\n[a picture]\n[assistant] [calls f({"x": 1})]\n[tool] [result: 42]\n[odd]\n7\n'
+        '[user] look\n[picture]\n[assistant] [calls f] {"x": 1}\n[tool] [result] 42\n[odd]\n7\n'
         "[assistant] \n[user] \n"
     )
     for bad in ({"content": "x"}, {"role": 3}, "text"):
@@ -146,7 +149,7 @@ def test_characters_that_cannot_be_drawn_are_kept_and_counted(memory: Memory) ->
     text = "A face \U0001f600, a lone \ud800, a NUL \0 and plain words to make up the rest of the text. " * 3
     added = memory.add(text, name="faces")
     assert added.undrawn == 9 and memory.version_text("faces") == text
-    assert "face ¤," in memory.read(memory.records()[0]).text
+    assert memory.read(memory.records()[0]).text == text and "¤" not in memory.context(9000).pages[0].caption
 
 
 def test_chinese_is_set_at_a_density_that_draws_it(memory: Memory) -> None:
@@ -232,17 +235,17 @@ def test_a_pdf_is_read_once(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> 
     paper = Path(__file__).parent.parent.parent / "examples/paper.pdf"
     memory.add(paper)
     assert "Notes on Small Pages" in memory.version_text(str(paper))
-    monkeypatch.setattr("microfiche.memory.store.read_document", lambda *a: pytest.fail("read again"))
+    monkeypatch.setattr("microfiche.memory.intake.read_document", lambda *a: pytest.fail("read again"))
     assert memory.add(paper).unchanged == 1
 
 
 def test_a_newer_a_foreign_and_a_damaged_file(opened: Opened, tmp_path: Path) -> None:
     opened().close()
-    with sqlite3.connect(tmp_path / "m.memory") as connection:
+    with closing(sqlite3.connect(tmp_path / "m.memory")) as connection, connection:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="newer Microfiche \\(format 99"):
         opened()
-    with sqlite3.connect(tmp_path / "foreign") as connection:
+    with closing(sqlite3.connect(tmp_path / "foreign")) as connection, connection:
         connection.execute("CREATE TABLE t(x)")
     (tmp_path / "text").write_text("not a database at all, but long enough to have a header " * 30)
     for name in ("foreign", "text"):
@@ -257,20 +260,20 @@ def test_a_newer_a_foreign_and_a_damaged_file(opened: Opened, tmp_path: Path) ->
 
 
 def test_a_corrupt_page_is_named_and_the_rest_served(memory: Memory, alice: str) -> None:
-    memory.add(alice, name="alice")
+    memory.add(alice, name="alice", tokens=True)
     memory.connection.execute("UPDATE tokens SET data = zeroblob(length(data)) WHERE page = 2")
-    memory.connection.execute("UPDATE picture SET png = x'00' WHERE page = 3")
+    memory.connection.execute("INSERT INTO picture VALUES (3, 512, '', x'00')")  # such as format 1 kept
     memory.connection.execute("UPDATE page SET text = x'00' WHERE id = 1")
-    for ask, page in ((memory.tokens, 2), (memory.png, 3), (memory.text, 1)):
+    for ask, page, sound in ((memory.tokens, 2, 3), (memory.png, 3, 2), (memory.text, 1, 2)):
         with pytest.raises(StoreError, match=f"m.memory: page {page}: its "):
             ask(page)
-        assert ask(page % 3 + 1) is not None
+        assert ask(sound) is not None
 
 
 def test_a_locked_file_is_said_to_be(opened: Opened, alice: str) -> None:
     first, second = opened(), opened()
     with first.writing():
-        with pytest.raises(StoreError, match=r"another process is writing to it; waited 0\.2 s"):
+        with pytest.raises(StoreError, match=r"\(MainThread\), since .*, is writing to it; waited 0\.2 s"):
             second.add(alice, name="alice")
         assert second.records() == [], "readers go on"
     assert second.add(alice, name="alice").new == 1
@@ -346,7 +349,7 @@ def test_a_full_disk_keeps_what_was_there(memory: Memory, alice: str) -> None:
     (used,) = memory.connection.execute("PRAGMA page_count").fetchone()
     memory.connection.execute(f"PRAGMA max_page_count = {used + 4}")
     with pytest.raises(StoreError, match="the disk is full; nothing of the last batch was kept"):
-        memory.add(alice, name="second")
+        memory.add("".join(f"{i:x}" for i in range(60_000)), name="second")
     memory.connection.execute("PRAGMA max_page_count = 1000000")
     assert memory.version_text("first") == alice[:1000] and memory.names() == [("first", "text")]
     assert memory.add(alice, name="second").new == 1
@@ -354,13 +357,56 @@ def test_a_full_disk_keeps_what_was_there(memory: Memory, alice: str) -> None:
 
 def test_a_kill_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> None:
     script = Path(__file__).parent / "killing.py"
-    done = subprocess.run([sys.executable, script, tmp_path, "8"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, tmp_path, "8"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "8 kills" in done.stdout
 
 
 def test_readers_see_whole_states_while_one_writes(tmp_path: Path) -> None:
     script = Path(__file__).parent / "crowd.py"
-    done = subprocess.run([sys.executable, script, tmp_path, "4", "1"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, script, tmp_path, "4", "1"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "no error, no stale page" in done.stdout
+
+
+def test_a_folder_of_many_files_is_looked_through_with_progress_and_not_held_in_memory(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microfiche.memory.store.LOOKED_AT", 10)
+    folder = tmp_path / "many"
+    for number in range(60):
+        (folder / f"{number % 7}").mkdir(parents=True, exist_ok=True)
+        (folder / f"{number % 7}/{number:03d}.txt").write_text(f"number {number}")
+    (folder / os.fsdecode(b"0/na\xefve.txt")).write_text("a name in Latin-1")
+    at: list[Progress] = []
+    assert memory.add_folder(folder, at.append).new == 61
+    looking = [one for one in at if one.unit == "files"]
+    assert [one.done for one in looking] == [10, 20, 30, 40, 50, 60] and {one.total for one in looking} == {0}
+    assert at[-1].done == at[-1].total == sum(file.stat().st_size for file in folder.rglob("*.txt"))
+    assert memory.add_folder(folder).unchanged == 61, "that a name is not UTF-8 does not make it one that is gone"
+    assert memory.search("Latin")[0].source.endswith("na\\udcefve.txt")
+    os.unlink(os.fsencode(folder) + b"/0/na\xefve.txt")
+    (folder / "1/001.txt").unlink()
+    assert memory.add_folder(folder).gone == 2
+    found = files_in(folder)
+    assert next(found) and inspect.isgenerator(found), "they come one by one"
+
+
+def test_files_that_come_and_go_while_a_folder_is_read(memory: Memory, tmp_path: Path) -> None:
+    folder = tmp_path / "changing"
+    (folder / "later").mkdir(parents=True)
+    (folder / "a.txt").write_text("first")
+    (folder / "later/b.txt").write_text("second")
+    at: list[Progress] = []
+
+    def meddling(progress: Progress) -> None:
+        at.append(progress)
+        if progress.unit == "bytes" and progress.now.endswith("a.txt"):
+            (folder / "later/b.txt").unlink(missing_ok=True)
+            (folder / "later/c.txt").write_text("a third one, which nobody counted")
+            (folder / "later/d.pdf").write_bytes(b"of a kind that nobody counted")
+
+    added = memory.add_folder(folder, meddling)
+    assert added.new == 2 and [Path(name).name for name, _ in added.left_out] == ["d.pdf"]
+    assert at[-1].done == at[-1].total == len("firstsecond")
+    assert all(one.done <= one.total for one in at if one.unit == "bytes")

@@ -14,7 +14,7 @@ from microfiche.errors import CheckpointError
 from microfiche.nano.cells import NanoLines, line_decoder
 from microfiche.nano.lines import BEGIN, CLASSES, LINES, LineDecoder, Lines
 from microfiche.nano.readout import HALF_CLASSES, RIGHT
-from microfiche.page import Checkpoint
+from microfiche.page import Checkpoint, Layout
 from microfiche.readers import load
 from microfiche.weights import stored
 
@@ -68,6 +68,18 @@ def test_before_training_it_reads_what_the_readout_reads(density: str) -> None:
     text += "\u8fd9\u662f\u4e2d\u6587\u3002" * 9 if density == "16x16" else ""
     tokens = nano.encode(microfiche.typeset(text, density, "tiny"))
     assert [one.text for one in nano.read(tokens, made)] == [one.text for one in nano.read(tokens)]
+
+
+@pytest.mark.parametrize("layout", ["dense", "words"])
+def test_lines_that_are_kept_as_text_are_not_read(layout: Layout) -> None:
+    nano = load("nano", dtype=torch.float32)
+    made = LineDecoder.for_nano(nano.config.hidden, nano.config.token_width).eval()
+    text = "It was the best of times, " * 5 + "Việt Nam 한국어 → ├─ " + "it was the worst of times. " * 9
+    tokens = nano.encode(microfiche.typeset(text, "5x8", "tiny", layout))
+    for decoder in (None, made):
+        (reading,) = nano.read(tokens, decoder)
+        assert "Việt Nam 한국어 → ├─" in reading.text and abs(len(reading.text) - len(text)) < 3
+        assert reading.confidence[reading.text.index("한")] == 1
 
 
 def test_lines_can_be_read_alone() -> None:

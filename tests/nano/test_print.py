@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 import microfiche
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.nano.print import PATCH, PRINT, PrintConfig, PrintModel, inked, rectangles
+from microfiche.nano.print import PRINT, PrintModel
+from microfiche.nano.print_encoder import PATCH, PrintConfig, inked, rectangles
 from microfiche.page import UNTRAINED, Checkpoint, Page, VisionTokens
 from microfiche.weights import stored
 

@@ -42,7 +42,7 @@ def test_what_is_certain_is_read_however_narrow(text: str) -> None:
     logits = seen(text, widths)
     one, x = line(len(logits))
     (read,) = parted([one], [x], logits)
-    assert read.text == text and read.size == SIZE and (read.confidence > 0.85).all()
+    assert read.text == text and read.line.size == SIZE and (read.confidence > 0.85).all()
     middles = 2.0 * (3 + np.cumsum([0, *widths[:-1]]) + np.array(widths) // 2) + 1
     found = (read.boxes[:, 0] + read.boxes[:, 2]) / 2
     assert np.abs(found - middles).max() <= 2.0 * max(widths)

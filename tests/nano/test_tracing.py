@@ -1,4 +1,4 @@
-"""Lines are found where squares see their middles, and characters where frames see their centres."""
+"""Lines are found where squares see their middles, and a reading has a box for each of its characters."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microfiche.nano.first_print import FRAME, frames
 from microfiche.nano.readout import SQUARE
-from microfiche.nano.tracing import FIRST_PRINTED, NONE, TracedLine, characters, reading_of, trace
-from microfiche.typesetting.alphabet import HALF, N_HALF
+from microfiche.nano.tracing import PrintedLine, TracedLine, reading_of, trace, with_boxes
+from microfiche.typesetting.alphabet import HALF
 
 SIDE = 512
-texts = st.text(st.sampled_from([HALF[0], *HALF[FIRST_PRINTED:]]), min_size=1, max_size=40).map(str.strip).filter(bool)
 
 
 def seen(lines: list[TracedLine]) -> np.ndarray:
@@ -55,63 +53,22 @@ def test_a_line_begins_only_where_it_is_likely_and_goes_on_where_it_may_be() -> 
     assert (line.left, line.right) == (64, 256)
 
 
-@settings(max_examples=60, deadline=None)
-@given(texts, st.data())
-def test_characters_are_read_whether_one_frame_sees_them_or_two(text: str, data: st.DataObject) -> None:
-    steps = data.draw(st.lists(st.integers(3, 6), min_size=len(text), max_size=len(text)))
-    places = np.cumsum(steps)
-    shares = data.draw(st.lists(st.floats(0, 1), min_size=len(text), max_size=len(text)))
-    probability = np.zeros((int(places[-1]) + 4, N_HALF + 1), np.float32)
-    for char, place, share in zip(text, places, shares, strict=True):
-        probability[place, HALF.index(char)] = share
-        probability[place + 1, HALF.index(char)] = 1 - share
-    probability[:, NONE] = 1 - probability.sum(-1)
-    x = np.arange(len(probability)) * float(FRAME) + FRAME / 2
-    read = characters(TracedLine(0.0, float(len(x) * FRAME), 100.0, 0.0, 10.0), x, probability)
-    assert read.text == text
-    assert read.confidence.shape == (len(text),) and (read.confidence > 0.5).all()
-    assert (np.diff(read.boxes[:, 0]) > 0).all() and (read.boxes[:, 0] < read.boxes[:, 2]).all()
-    assert (read.boxes[:, 1] < 100).all() and (read.boxes[:, 3] > 100).all()
-
-
-def row(*seen: tuple[str, float]) -> str:
-    """What is read where neighbouring frames see these characters, so sure."""
-    probability = np.zeros((len(seen), N_HALF + 1), np.float32)
-    for i, (char, share) in enumerate(seen):
-        probability[i, HALF.index(char)] = share
-    probability[:, NONE] = 1 - probability.sum(-1)
-    x = np.arange(len(seen)) * float(FRAME) + FRAME / 2
-    return characters(TracedLine(0.0, float(len(x) * FRAME), 100.0, 0.0, 10.0), x, probability).text
-
-
-def test_neighbouring_frames_that_are_both_likely_hold_one_character_unless_all_but_certain() -> None:
-    nothing = ("a", 0.0)
-    assert row(nothing, ("i", 0.74), ("i", 0.88), nothing) == "i"
-    assert row(nothing, ("l", 0.99), ("l", 0.98), nothing) == "ll"
-    assert row(nothing, ("w", 0.55), ("v", 0.6), nothing) == "v"
-    assert row(nothing, ("r", 0.9), ("i", 0.9), nothing) == "ri"
-    assert row(nothing, ("e", 0.2), ("e", 0.15), nothing) == "e"
-    assert row(nothing, ("e", 0.1), ("e", 0.1), nothing) == ""
-
-
-def test_an_empty_line_holds_nothing() -> None:
-    line = TracedLine(0.0, 100.0, 50.0, 0.0, 10.0)
-    x = frames(line, SIDE)
-    probability = np.zeros((len(x), N_HALF + 1), np.float32)
-    probability[:, NONE] = 1
-    read = characters(line, x, probability)
-    assert read.text == "" and read.boxes.shape == (0, 4)
-
-
 def test_a_reading_has_a_box_and_a_probability_for_every_character_and_newline() -> None:
-    probability = np.zeros((9, N_HALF + 1), np.float32)
-    probability[:, NONE] = 1
-    for frame, char in ((2, "a"), (6, "b")):
-        probability[frame, [HALF.index(char), NONE]] = 0.75, 0.25
-    x = np.arange(9) * float(FRAME) + FRAME / 2
-    lines = [characters(TracedLine(0.0, 18.0, y, 0.0, 10.0), x, probability) for y in (20.0, 40.0)]
+    ids, sure, places = np.array([HALF.index(c) for c in " ab "]), np.full(4, 0.75, np.float32), np.arange(4) * 5.0
+    lines = [with_boxes(TracedLine(0.0, 18.0, y, 0.0, 10.0), ids, sure, places) for y in (20.0, 40.0)]
     reading = reading_of(lines)
     assert reading.text == "ab\nab\n"
     assert len(reading.boxes) == len(reading.confidence) == 6 and reading.confidence[2] == 1
     assert (reading.boxes[2, :2] == reading.boxes[2, 2:]).all() and (reading.boxes[2, 2:] == reading.boxes[1, 2:]).all()
     assert reading_of([]).boxes.shape == (0, 4)
+    empty = with_boxes(lines[0].line, np.zeros(3, np.int64), np.ones(3, np.float32), np.arange(3.0))
+    assert empty.text == "" and empty.boxes.shape == (0, 4)
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=1, max_size=60))
+def test_the_least_sure_fifth_lies_between_the_least_and_the_mean(values: list[float]) -> None:
+    sure = np.array(values, np.float32)
+    nowhere = TracedLine(0.0, 1.0, 0.0, 0.0, 1.0)
+    line = PrintedLine("x" * len(sure), sure, np.zeros((len(sure), 4), np.int32), nowhere)
+    assert sure.min() - 1e-6 <= line.least_sure <= sure.mean() + 1e-6
+    assert PrintedLine("", sure[:0], np.zeros((0, 4), np.int32), nowhere).least_sure == 0

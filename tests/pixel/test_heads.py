@@ -31,7 +31,7 @@ def test_what_is_not_attended_does_not_count(pooling: Pooling) -> None:
     assert torch.equal(head(other, attended)[0], head(x, attended)[0])
 
 
-def test_mean_is_the_published_pooling() -> None:
+def test_mean_is_that_of_the_attended_patches() -> None:
     head, x = Classifier(WIDTH, 3).eval(), seen(1)
     pooled = F.layer_norm(x[:, 1:].mean(1), (WIDTH,), eps=1e-12)
     assert torch.allclose(head(x, torch.ones(1, 5, dtype=torch.bool)), head.classes(pooled), atol=1e-5)

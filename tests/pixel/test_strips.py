@@ -16,9 +16,10 @@ from microfiche.pixel import shaping
 from microfiche.pixel.glyphs import joined
 from microfiche.pixel.shaping import Shaper, strip_fonts
 from microfiche.pixel.strips import LONGEST, PATCH, Strip, StripRenderer
+from microfiche.typesetting.fonts import BUNDLED
 
 RENDERER = StripRenderer()
-ALWAYS = [(package, file) for package, file in strip_fonts() if package == "matplotlib"]
+ALWAYS = [(package, file) for package, file in strip_fonts() if package == BUNDLED]
 LATIN = st.text(st.sampled_from("abcfijWgyÄéßЖяλ 0189.,-—()\n\u0301"), max_size=80)
 HEBREW = st.text(st.sampled_from("אבגדהושלםמ ,.\u05b8"), max_size=80)
 

@@ -21,7 +21,8 @@ from microfiche.cli import app
 from microfiche.deepseek_ocr import checkpoint as deepseek_ocr
 from microfiche.deepseek_ocr import views
 from microfiche.deepseek_ocr.adapter import CONFIG, WEIGHTS
-from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig
+from microfiche.deepseek_ocr.family import DeepSeekOCRConfig
+from microfiche.deepseek_ocr.model import DeepSeekOCR
 from microfiche.devices import DTYPE
 from microfiche.errors import CheckpointError, InputError, TrainingError, UsageError
 from microfiche.training import deepseek_ocr as tuning
@@ -124,6 +125,8 @@ def test_the_whole_model_learns_but_sam_and_loads_under_the_published_names(
     state = tune("out", 0)
     out = pages.parent / "out"
     loaded = deepseek_ocr.load(out / "checkpoint", dtype=torch.float32, config=small)
+    said = json.loads((out / "checkpoint/config.json").read_text())
+    assert said["architectures"] == ["DeepseekOCRForCausalLM"]
     for name, parameter in loaded.named_parameters():
         if ".sam." in name:
             assert f"model/{name}" not in state
@@ -144,7 +147,7 @@ import torch
 from microfiche.decoder.moe import MoEConfig
 from microfiche.deepseek_ocr.clip import CLIPConfig
 from microfiche.deepseek_ocr.sam import SAMConfig
-from microfiche.deepseek_ocr.model import DeepSeekOCRConfig
+from microfiche.deepseek_ocr.family import DeepSeekOCRConfig
 from microfiche.training import parallel
 from microfiche.training.deepseek_ocr import DeepSeekStage
 from microfiche.training.loop import train
@@ -208,6 +211,20 @@ def test_memory_is_told_and_refused_before_anything_is_loaded(
     monkeypatch.setattr(deepseek_ocr, "load", None)
     with pytest.raises(UsageError, match=r"tuning needs 0\.0 GB \(.* weights, .*0\.0 GB are free; --lora needs less"):
         tune("out", 0)
+
+
+def test_weights_of_another_model_are_refused_before_anything_is_loaded(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deepseek_ocr, "load", None)
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    others = {"UnlimitedOCRForCausalLM": "unlimited-ocr", "DeepseekOCR2ForCausalLM": "deepseek-ocr-2"}
+    for architecture, name in others.items():
+        (weights / "config.json").write_text(json.dumps({"architectures": [architecture]}))
+        command = ["train", "deepseek-ocr", "--pages", str(pages), "--out", str(tmp_path / "out"), "--weights"]
+        result = CliRunner().invoke(app, [*command, str(weights)])
+        assert result.exit_code == 2 and f"weights of {name}; only deepseek-ocr can be tuned" in result.stderr
 
 
 def test_the_count_of_adapters_is_what_they_hold(tune: Run, small: DeepSeekOCRConfig) -> None:

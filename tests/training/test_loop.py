@@ -15,10 +15,12 @@ import torch
 import toy
 from safetensors import safe_open
 from safetensors.torch import load, load_file, save
+from torch import distributed as dist
 from toy import Toy
 
 from microfiche.devices import DTYPE
 from microfiche.errors import CheckpointError, TrainingError, UsageError
+from microfiche.training import parallel
 from microfiche.training.optimisers import optimisers_of
 from microfiche.training.state import load_state, save_state
 
@@ -131,6 +133,21 @@ def test_two_processes_train_as_one(train, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert far(load(one), load_file(tmp_path / "two/state.safetensors")) < 1e-4
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+def test_one_thread_exchanges_so_that_a_barrier_leaves_nothing_to_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {"TORCHELASTIC_RUN_ID": "x", "RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+
+    def exchanging() -> int:
+        return [file.read_text() for file in Path("/proc/self/task").glob("*/comm")].count("pt_gloo_runloop\n")
+
+    with parallel.processes("cpu") as device:
+        dist.all_reduce(torch.ones(1, device=device))
+        assert exchanging() == 1
+    assert exchanging() == 0
 
 
 def test_a_process_that_dies_ends_all_and_the_last_state_goes_on(train, tmp_path: Path) -> None:

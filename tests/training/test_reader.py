@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from microfiche.decoder.moe import MoEConfig
 from microfiche.errors import CheckpointError, TrainingError, UsageError
-from microfiche.nano.cells import NANO, Nano, NanoConfig
-from microfiche.nano.first_print import NANO_PRINT, NanoPrint
-from microfiche.nano.prompted import load_prompted
+from microfiche.nano.cells import NANO, Nano
+from microfiche.nano.model import NanoConfig
+from microfiche.nano.print import PRINT, PrintModel
+from microfiche.nano.print_encoder import PrintConfig
+from microfiche.nano.prompted import AnswerDecoder, PromptedNano, load_prompted, squares_of
 from microfiche.page import Page
 from microfiche.readers import load
 from microfiche.training import reader
@@ -22,6 +25,7 @@ from microfiche.training.reader import Asked, ReaderStage, Recipe
 from microfiche.weights import stored
 
 TINY = NanoConfig((8, 8, 16, 32), 1, 64, 64, 1, 1, 16, 32)
+TINY_PRINT = PrintConfig((8, 8, 16, 16), (1, 1, 1, 1), 64, (1, 1, 1), 16)
 RECIPE = """
 encoder = "ENCODER"
 steps = 6
@@ -52,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained encoders for print and for cells."""
     found: Path = tmp_path_factory.mktemp("reader")
     torch.manual_seed(0)
-    stored.save(NANO_PRINT, NanoPrint(TINY), found / "print.safetensors")
+    stored.save(PRINT, PrintModel(TINY_PRINT), found / "print.safetensors")
     stored.save(NANO, Nano(TINY), found / "codec.safetensors")
     return found
 
@@ -67,7 +71,7 @@ def test_a_training_writes_a_checkpoint_that_is_one_encoders(train, recipe: str,
     last = json.loads((tmp_path / "out/log.jsonl").read_text().splitlines()[-1])
     assert {"free", "line", "line, whole", "markdown", "random"} <= set(last["held_out"])
     file = tmp_path / "out/model.safetensors"
-    back = load_prompted(stored.load(NANO_PRINT, folder / "print.safetensors"), file)
+    back = load_prompted(stored.load(PRINT, folder / "print.safetensors"), file)
     tokens = back.encode([Page(np.full((64, 128), 255, np.uint8))])[0]
     answers = back.answers([tokens, tokens], ["free", "line:0,0,999,200"], ["", "Doc"], limit=8)
     assert all(len(one.text) <= 8 and one.status in ("ok", "truncated") for one in answers)
@@ -77,6 +81,16 @@ def test_a_training_writes_a_checkpoint_that_is_one_encoders(train, recipe: str,
     other = load(folder / "codec.safetensors").encode([Page(np.full((64, 64), 255, np.uint8))])
     with pytest.raises(CheckpointError, match="cannot be read by print"):
         back.read(other)
+
+
+def test_a_reader_sees_a_page_as_it_did_in_training(folder: Path) -> None:
+    encoder = stored.load(PRINT, folder / "print.safetensors")
+    page = np.full((128, 192), 255, np.uint8)
+    page[100:120, 70:150] = 0  # in the second and third squares of the second row
+    (tokens,) = PromptedNano(encoder, AnswerDecoder(MoEConfig(16, 16, 1, 1, 16, 2, 1, 1, 8), 64)).encode([Page(page)])
+    assert (tokens.height, tokens.width, len(tokens), tokens.origin) == (2, 3, 2, (0, 0))
+    (trained,) = reader.seen(encoder, [Asked("free", 255 - page, np.zeros(1, np.int64), np.zeros(1, np.int64))])
+    assert torch.allclose(squares_of(tokens), trained, atol=1e-5) and trained[4].any() and not trained[:4].any()
 
 
 def test_a_batch_follows_from_its_number(build, same_batches, recipe: str) -> None:

@@ -12,7 +12,8 @@ from torch import nn
 
 from microfiche.errors import InputError
 from microfiche.nano.language import LIKELIEST
-from microfiche.nano.print import FRAME, MIDDLE, PrintConfig, PrintModel
+from microfiche.nano.print import FRAME, MIDDLE, PrintModel
+from microfiche.nano.print_encoder import PrintConfig
 from microfiche.nano.tracing import TracedLine
 from microfiche.page import Page
 from microfiche.training.set_pages import SetPages

@@ -116,8 +116,7 @@ def test_required_characters_are_drawn(density: Density) -> None:
 
 def test_what_cannot_be_drawn_is_named() -> None:
     counts, first = unreadable(["ab😀", "c😀中"], DENSITIES["7x13"])
-    assert counts == {"😀": 2, "中": 1}
-    assert first == {"😀": 2, "中": 5}
+    assert counts == {"😀": 2} and first == {"😀": 2}
     with pytest.raises(UnreadableCharacters, match=r"U\+D800 at character 1"):
         typeset("a\ud800")
 

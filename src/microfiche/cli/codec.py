@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from microfiche.cli import as_is as pages_as_is
-from microfiche.cli.as_is import AsIsOption, PagesOption, TruthOption, refuse_of_the_other
-from microfiche.cli.console import fail, on_command_line, progress, reported, say
-from microfiche.errors import InputError, UsageError
+from microfiche.cli.as_is import AsIsOption, DoubtOption, PagesOption, SureOption, TruthOption, refuse_of_the_other
+from microfiche.cli.console import fail, on_command_line, print_rows, progress, reported, say
+from microfiche.decoder.prompts import FAMILY, PROMPTS_OF
+from microfiche.errors import InputError, UsageError, require
 from microfiche.files import short, whole_file
 from microfiche.sources import DOCUMENTS, Source, sources
 from microfiche.typesetting.density import DEFAULT_DENSITY, DENSITIES, MODES, density, mode
@@ -32,6 +33,7 @@ class LayoutName(StrEnum):
 
     dense = "dense"
     lines = "lines"
+    words = "words"
 
 
 class ReaderName(StrEnum):
@@ -39,9 +41,12 @@ class ReaderName(StrEnum):
 
     nano = "nano"
     lines = "nano-lines"
-    print = "nano-print"
     pages = "nano-pages"
     deepseek = "deepseek-ocr"
+    deepseek_2 = "deepseek-ocr-2"
+    unlimited = "unlimited-ocr"
+
+
 
 
 Files = Annotated[
@@ -65,7 +70,10 @@ SideOption = Annotated[
 ]
 LayoutOption = Annotated[
     LayoutName,
-    typer.Option("--layout", help="dense: line ends are marks in running text; lines: they begin new lines."),
+    typer.Option(
+        "--layout",
+        help="dense: line ends are marks in running text; words: and lines break between words; lines: at line ends.",
+    ),
 ]
 EncodingOption = Annotated[str, typer.Option("--encoding", help="The encoding of the text files.")]
 ReplaceOption = Annotated[
@@ -76,9 +84,9 @@ EngineOption = Annotated[
     ReaderName | None,
     typer.Option(
         "--engine",
-        help="Who encodes and reads: nano; nano-lines, which is nano checked by a language model; nano-print, for "
-        "printed type; nano-pages, for pages of PDFs and scans; deepseek-ocr, with --weights. The default is nano, and "
-        "nano-pages with --as-is; for unpack, whichever of nano, nano-print and nano-pages made the tokens.",
+        help="Who encodes and reads: nano; nano-lines, which is nano checked by a language model; nano-pages, for "
+        "pages of PDFs and scans; deepseek-ocr, deepseek-ocr-2 and unlimited-ocr, with --weights. The default is nano, "
+        "and nano-pages with --as-is; for unpack, whichever of the two made the tokens.",
     ),
 ]
 CheckpointOption = Annotated[
@@ -87,7 +95,8 @@ CheckpointOption = Annotated[
 WeightsOption = Annotated[
     str | None,
     typer.Option(
-        "--weights", envvar="MICROFICHE_WEIGHTS", help="With --engine deepseek-ocr: its folder, or its name on the hub."
+        "--weights", envvar="MICROFICHE_WEIGHTS",
+        help="With --engine deepseek-ocr, deepseek-ocr-2 or unlimited-ocr: its folder, or its name on the hub.",
     ),
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="cpu, cuda or mps.")]
@@ -97,8 +106,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 def refuse_unused_weights(context: typer.Context, engine: ReaderName | None) -> None:
     """Raises UsageError if --weights was given to an engine that does not take it. MICROFICHE_WEIGHTS, which other
     commands read too, may be set all the same."""
-    if engine is not ReaderName.deepseek and on_command_line(context, "weights"):
-        raise UsageError("--weights goes with --engine deepseek-ocr")
+    if engine not in FAMILY and on_command_line(context, "weights"):
+        raise UsageError(f"--weights goes with --engine {', '.join(FAMILY)}")
 
 
 def reader_for(
@@ -108,10 +117,13 @@ def reader_for(
     UsageError for options that do not go together."""
     from microfiche.readers import load
 
-    if engine is ReaderName.deepseek:
+    published = next((name for name in FAMILY if name == engine), None)
+    if published:
         if checkpoint or not weights:
-            raise UsageError("--engine deepseek-ocr takes its weights by --weights, a folder or a name on the hub")
-        return load("deepseek-ocr", device, weights=weights).asking(mode_name, "free")
+            raise UsageError(f"--engine {published} takes its weights by --weights, a folder or a name on the hub")
+        model = load(published, device, path=weights)
+        mode = mode_name if mode_name in model.config.resolutions else "base"
+        return model.asking(mode, "free" if "free" in PROMPTS_OF[published] else "markdown")
     if engine and checkpoint:
         raise UsageError("--checkpoint says who encodes and reads; leave --engine out")
     return load(checkpoint or str(engine or "nano"), device)
@@ -175,6 +187,7 @@ def pack(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .fiche file to write.")],
     as_is: AsIsOption = False,
     pages: PagesOption = None,
+    sure: SureOption = None,
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: SideOption = "small",
     layout: LayoutOption = LayoutName.dense,
@@ -194,7 +207,7 @@ def pack(
         refuse_of_the_other(context, as_is)
         if as_is:
             reader = reader_for(engine or ReaderName.pages, checkpoint, weights, device, mode_name)
-            pages_as_is.pack(files, output, mode_name, pages, text, reader)
+            pages_as_is.pack(files, output, mode_name, pages, text, reader, sure)
             return
         found = texts_of(files, encoding)
         reader = reader_for(engine, checkpoint, weights, device, mode_name)
@@ -206,6 +219,7 @@ def pack(
         say(
             f"{output}: {packed.characters:,} characters on {packed.pages:,} page{'s' * (packed.pages != 1)}, "
             f"{packed.vision_tokens:,} vision tokens, {packed.seconds:.1f} s"
+            + (f"; {packed.kept:,} characters in lines that are kept as text, too" if packed.kept else "")
         )
 
 
@@ -221,6 +235,13 @@ def unpack(
     text: Annotated[
         bool, typer.Option("--text", help="Write the text that `pack --text` stored, without reading any tokens.")
     ] = False,
+    doubt: Annotated[
+        float,
+        typer.Option(
+            "--doubt", min=0, max=1,
+            help="Of pages packed as they are: put [?] behind each word of which a character was read less surely.",
+        ),
+    ] = 0.0,
     engine: EngineOption = None,
     checkpoint: CheckpointOption = None,
     weights: WeightsOption = None,
@@ -228,9 +249,10 @@ def unpack(
 ) -> None:
     """Reads the vision tokens of a .fiche file back to text, and names every page that was read with an error.
 
-    Without --engine, nano, nano-print or nano-pages reads them, whichever made them. If weights of ours made them that
+    Without --engine, nano or nano-pages reads them, whichever made them. If weights of ours made them that
     no longer ship, the stored pages are encoded anew. Tokens that other weights made need those again: --checkpoint
-    FILE, or --engine deepseek-ocr with --weights. Nothing checks what is read from pages that were packed as they are.
+    FILE, or --engine deepseek-ocr with --weights. Nothing checks what is read from pages that were packed as they are;
+    --doubt marks the words that were not read surely.
     """
     from microfiche.codec import read_back
     from microfiche.fiche import Fiche
@@ -245,7 +267,7 @@ def unpack(
 
         def pieces() -> Iterator[bytes]:
             with progress("pages", len(fiche)) as done:
-                for number, (read, right) in enumerate(read_back(fiche, reader, done, say, device), 1):
+                for number, (read, right) in enumerate(read_back(fiche, reader, done, say, device, doubt), 1):
                     if not right:
                         wrong.append(number)
                     yield read.encode()
@@ -275,6 +297,8 @@ def measure(
     files: Files,
     as_is: AsIsOption = False,
     pages: PagesOption = None,
+    sure: SureOption = None,
+    doubt: DoubtOption = None,
     truth: TruthOption = None,
     density_name: DensityOption = DensityName(DEFAULT_DENSITY),
     mode_name: SideOption = "small",
@@ -310,9 +334,13 @@ def measure(
     with reported():
         refuse_unused_weights(context, engine)
         refuse_of_the_other(context, as_is)
+        if plot:
+            require("--plot", "plots", "matplotlib")
+        if show and shrink:
+            raise UsageError("--show shows pages of the size at which they are set; leave out --shrink")
         if as_is:
             reader = reader_for(engine or ReaderName.pages, checkpoint, weights, device, mode_name)
-            _print_figures(pages_as_is.measure(files, mode_name, pages, truth, plot, reader), json)
+            _print_figures(pages_as_is.measure(files, mode_name, pages, truth, plot, reader, sure, doubt), json)
             return
         at, laid = density(density_name), layout_of(layout)
         found = texts_of(files, encoding)
@@ -330,28 +358,29 @@ def measure(
                     figures.plot(text, reader, mode_name, beside, done)
         if show:
             from microfiche.evaluation import figures
+            from microfiche.precision import random_twin
 
             with whole_file(show) as beside:
-                figures.show(text, reader, at.name, mode_name, laid, beside)
+                figures.show(random_twin(text) if random else text, reader, at.name, mode_name, laid, beside, jpeg)
         _print_figures(result.model_dump(), json)
+        if result.fox_precision is None:
+            say("no Fox precision: words of Chinese text need jieba: pip install 'microfiche[chinese]'")
 
 
-def _print_figures(figures: dict[str, object], as_json: bool) -> None:
+def _print_figures(figures: dict[str, Any], as_json: bool) -> None:
     """Prints figures on standard output, as one JSON object or as a table without those that are None."""
-    from rich.console import Console
-    from rich.table import Table
-
     if as_json:
         print(dumps(figures, ensure_ascii=False))
         return
-    table = Table(show_header=False, box=None)
-    for name, value in figures.items():
-        if value is not None:
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            table.add_row(name.replace("_", " "), f"{value:,}" if number else str(value))
-    Console(highlight=False).print(table)
+    print_rows({
+        name.replace("_", " "): str(value) if isinstance(value, str | bool) else f"{value:,}"
+        for name, value in figures.items() if value is not None
+    })  # fmt: skip
 
 
 def layout_of(name: LayoutName) -> Layout:
     """Returns the layout of a name."""
-    return "lines" if name is LayoutName.lines else "dense"
+    names: dict[LayoutName, Layout] = {
+        LayoutName.dense: "dense", LayoutName.lines: "lines", LayoutName.words: "words",
+    }  # fmt: skip
+    return names[name]

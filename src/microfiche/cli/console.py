@@ -7,7 +7,8 @@ import io
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -17,8 +18,12 @@ from rich.console import Console
 
 from microfiche.errors import MicroficheError
 
-EVERY = 10.0  #: seconds between two lines of progress where there is no terminal
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+_on_terminal = bool(sys.stderr and sys.stderr.isatty())  # else FORCE_COLOR would bring bars into a log
+err = Console(stderr=True, highlight=False, soft_wrap=True, force_interactive=None if _on_terminal else False)
+if err.width < 1:  # COLUMNS=0, with which rich would print nothing
+    err.width = 80
+out = Console(highlight=False, soft_wrap=True)
+verbose = False  #: whether more is to be said
 
 
 @contextmanager
@@ -28,6 +33,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except MicroficheError as error:
+        traced(error)
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         fail("stopped; nothing half-written was left", 130)
@@ -38,9 +44,36 @@ def reported() -> Iterator[None]:
         fail(f"{error.filename or 'output'}: {error.strerror or error}", 1)
 
 
-def say(line: str) -> None:
-    """Prints a line on stderr as it is, without markup."""
+def loudness(quiet: bool, more: bool) -> None:
+    """Sets how much is said: with `quiet` nothing but errors."""
+    global verbose
+    err.quiet, verbose = quiet, more
+
+
+def complain(line: str) -> None:
+    """Prints a line about an error on stderr, however little is to be said."""
+    before, err.quiet = err.quiet, False
     err.print(line, markup=False)
+    err.quiet = before
+
+
+def traced(error: BaseException) -> None:
+    """Prints where an error arose, if more is to be said."""
+    if verbose:
+        for line in traceback.format_exception(error):
+            complain(line.rstrip())
+
+
+def say(line: str, colour: str | None = None) -> None:
+    """Prints a line on stderr as it is, without markup, in a colour where it is given and a terminal shows it."""
+    err.print(line, markup=False, style=colour)
+
+
+def print_rows(rows: Mapping[str, str]) -> None:
+    """Prints names and values on standard output, one below the other, however narrow the terminal is."""
+    widest = max(map(len, rows), default=0)
+    for name, value in rows.items():
+        print(f" {name:<{widest}}  {value}")
 
 
 def on_command_line(context: typer.Context, option: str) -> bool:
@@ -51,7 +84,7 @@ def on_command_line(context: typer.Context, option: str) -> bool:
 
 def fail(message: str, code: int) -> None:
     """Prints `message` on stderr as one line without control characters, and ends the command with exit code `code`."""
-    say(one_line(f"microfiche: {message}"))
+    complain(one_line(f"microfiche: {message}"))
     raise typer.Exit(code)
 
 
@@ -106,37 +139,33 @@ def step_told(line: dict[str, Any], unit: str) -> None:
 
 @contextmanager
 def progress(what: str, total: int | None = None) -> Iterator[Any]:
-    """Shows a bar on a terminal, elsewhere a line every `EVERY` seconds. Yields a function that takes how much is
-    done, how fast, and, where `what` turns out to be more or less than `total`, how much there is."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    """Shows a bar on a terminal, and nothing elsewhere. Yields a function that takes how much is done, how fast, how
+    much there is where that is not `total`, and what is counted in words where that is something else."""
+    if not (err.is_terminal and err.is_interactive) or err.quiet:
+        yield lambda count, rate="", of=None, told="": None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = [
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-    ]  # fmt: skip
-    with Progress(
-        *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err, disable=not err.is_terminal, transient=True
-    ) as bar:
-        task = bar.add_task(what, total=total, rate="")
-        start = said = time.monotonic()
+    what_is_done, told_of_it = (TextColumn(f"{{task.{one}}}", markup=False) for one in ("description", "fields[told]"))
+    columns = (what_is_done, BarColumn(), told_of_it)
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task(what, total=total, told="")
+        start = time.monotonic()
         first: int | None = None
 
-        def done(count: int, rate: str = "", of: int | None = total) -> None:
-            nonlocal said, first
-            bar.update(task, completed=count, rate=rate, total=of)
+        def done(count: int, rate: str = "", of: int | None = total, told: str = "") -> None:
+            nonlocal first
             first = count - 1 if first is None else first
-            now = time.monotonic()
-            if not err.is_terminal and now - said >= EVERY:
-                said = now
-                told = f"{count} of {of}" if of else f"{count}"
-                left = f"{(now - start) / (count - first) * (of - count):.0f} s left" if of else ""
-                err.print(f"{what}: {', '.join(filter(None, (told, rate, left)))}", markup=False)
+            left = time_left((time.monotonic() - start) / max(1, count - first) * (of - count)) if of else ""
+            said = told or (f"{count:,} of {of:,}" if of else f"{count:,}")
+            bar.update(task, completed=count, total=of, told=", ".join(filter(None, (said, left, rate))))
 
         yield done
+
+
+def time_left(seconds: float) -> str:
+    """How long something still takes, in words."""
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{max(0, round(seconds))} s left"
+    return f"{minutes} min left" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min left"

@@ -1,4 +1,4 @@
-"""memory add, ask, search, index, history, and the options that they share with the commands in memory_tuning."""
+"""memory add, ask, search, index, history, forget, and options that they share with the commands in memory_tuning."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from microfiche.cli.codec import DensityName, JsonOption, LayoutName, ModeName
-from microfiche.cli.console import err, progress, reported
-from microfiche.endpoint import Endpoint
+from microfiche.cli.console import err, fail, one_line, out, progress, reported, say
 from microfiche.errors import InputError
-from microfiche.files import plain
+from microfiche.files import plain, shown
 from microfiche.sources import decoded, named, standard_input
 
 if TYPE_CHECKING:
+    from microfiche.endpoint import Endpoint
     from microfiche.memory import Memory
     from microfiche.memory.finding import CitingAnswer, Hit
     from microfiche.memory.messages import Message
     from microfiche.memory.records import Version
+    from microfiche.memory.redaction import Passage
     from microfiche.memory.writer import Added
 
-app = typer.Typer(no_args_is_help=True, help="The optical memory, which keeps texts as pages that fade.")
+app = typer.Typer(no_args_is_help=True, help="Remembers texts as pages that fade: the optical memory.")
 
 
 class By(StrEnum):
@@ -41,9 +44,8 @@ class By(StrEnum):
 
 MemoryOption = Annotated[Path, typer.Option("--memory", "-m", envvar="MICROFICHE_MEMORY", help="The memory's file.")]
 BudgetOption = Annotated[int, typer.Option("--budget", min=1, help="The most tokens that a context may take.")]
-ProviderOption = Annotated[
-    str,
-    typer.Option("--billing", help="The provider whose formula counts a picture: openai-tiles, anthropic, gemini, …"),
+ModelOption = Annotated[
+    str, typer.Option("--model", help="The model for which tokens and money are counted, by its provider's name.")
 ]
 EndpointOption = Annotated[
     str | None,
@@ -74,27 +76,35 @@ def add(
     ] = None,
     mode: Annotated[ModeName | None, typer.Option("--mode", help="How large pages are from now on.")] = None,
     layout: Annotated[
-        LayoutName | None, typer.Option("--layout", help="How lines are broken on pages from now on.")
+        LayoutName | None, typer.Option(
+            "--layout", help="How lines of texts are broken from now on; those of chats always break between words."
+        ),
     ] = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Make and store vision tokens now, and not when they are asked for.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Take likely secrets and what git ignores in folders as well.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Remembers texts. Of one that changed only the changes are added, with a page that shows them."""
     from microfiche.memory import Memory
-    from microfiche.memory.writer import Added
+    from microfiche.memory.writer import Added, Progress
 
     with reported():
         total = Added()
         with (
             Memory(memory, density=density, mode=mode, layout=layout.value if layout else None) as opened,
-            progress("pages") as done,
+            progress("reading") as done,
         ):
 
-            def say(added: Added) -> None:
-                done(total.pages_set + added.pages_set)
+            def tell(at: Progress) -> None:
+                done(at.done, at.now and shown(Path(at.now)), at.total)
 
             for one in what:
                 taken, called = _taken(one, name)
-                total += opened.add(taken, called, say)
+                total += opened.add(taken, called, tell, tokens=tokens, everything=everything)
         for where, why in total.left_out:
             err.print(f"{where}: left out: {why}", markup=False)
         if json:
@@ -110,7 +120,6 @@ def ask(
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = "default",
     budget: BudgetOption = 16_000,
-    provider: ProviderOption = "openai-tiles",
     by: ByOption = By.text,
     index: IndexOption = None,
     count: CountOption = 3,
@@ -124,9 +133,9 @@ def ask(
 
     with reported(), opened_memory(memory) as opened:
         if not endpoint:
-            _print_hits(finding.passages(opened, question, count, by.value, index), json)
+            _print_hits(opened, opened.search(question, count, by.value, index), question, json)
             return
-        answer = finding.ask(opened, question, server_at(endpoint), endpoint_model, budget, provider)
+        answer = finding.ask(opened, question, server_at(endpoint), endpoint_model, budget)
         if answer.cited and not opened.read_only:
             opened.recall(answer.cited)
         _print_answer(answer, json)
@@ -139,11 +148,49 @@ def search(
     by: ByOption = By.text,
     index: IndexOption = None,
     count: CountOption = 10,
+    read: Annotated[
+        bool, typer.Option("--read", help="Show beside each passage what is read there from the vision tokens.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Shows passages as they are read from the vision tokens, with page and line."""
+    """Shows passages as they were added, with the line of a text or the message of a chat, and the memory's page."""
     with reported(), opened_memory(memory) as opened:
-        _print_hits(opened.search(query, count, by.value, index), json)
+        _print_hits(opened, opened.search(query, count, by.value, index, read=read), query, json)
+
+
+@app.command()
+def forget(
+    name: Annotated[str | None, typer.Argument(help="The name of a text or chat, or the path of a file.")] = None,
+    memory: MemoryOption = DEFAULT,
+    page: Annotated[int | None, typer.Option("--page", help="Forget what stands on this page.")] = None,
+    before: Annotated[str | None, typer.Option("--before", help="Forget what is from before this ISO date.")] = None,
+    after: Annotated[str | None, typer.Option("--after", help="Forget what is from this ISO date on.")] = None,
+    query: Annotated[
+        str | None, typer.Option("--query", help="Forget the messages and lines that say this, in every version.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before what a query finds is forgotten.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Forgets for ever: a text by its name, a page, a time or what says a query, out of all versions and the file."""
+    with reported(), opened_memory(memory) as opened:
+
+        def confirmed(passages: Sequence[Passage]) -> bool:
+            for one in passages:
+                err.print(f"{one.source}, version {one.version}: {plain(' '.join(one.text.split()))}", markup=False)
+            return yes or typer.confirm(f"Forget these {len(passages)} passages?", err=True)
+
+        done = opened.forget(name, page=page, before=before, after=after, query=query, confirm=confirmed)
+        if json:
+            print(jsons.dumps(asdict(done)))
+        else:
+            texts = f"{', '.join(done.names)}; " if done.names else ""
+            say(f"{memory}: forgotten: {texts}{done.versions} versions, {done.messages} messages, "
+                f"{done.characters:,} characters; {done.pages} pages are gone or changed")
+            if done.shared:
+                say(f"these have pages of it as well and keep them: {', '.join(done.shared)}")
+        if not done.wiped:
+            fail(f"{memory}: forgotten, but somebody still reads an older state of the file, which holds it; forget "
+                 "again when they have ended, or use Memory.wipe", 1)
 
 
 @app.command("index")
@@ -192,6 +239,8 @@ def opened_memory(path: Path) -> Memory:
 
 def server_at(url: str) -> Endpoint:
     """The server at `url`, with the key that the environment holds for it."""
+    from microfiche.endpoint import Endpoint
+
     return Endpoint(url, os.environ.get("MICROFICHE_ENDPOINT_KEY"))
 
 
@@ -226,8 +275,8 @@ def _version_line(version: Version) -> str:
     if version.retired:
         until = f"retired {datetime.fromtimestamp(version.retired).isoformat(' ', 'seconds')}"
     changed = f"; what changed: {', '.join(map(str, version.diff))}" if version.diff else ""
-    pages = ", ".join(map(str, version.pages))
-    return f"version {version.number}, {since}, {until}: {version.characters:,} characters on pages {pages}{changed}"
+    pages = f"on pages {', '.join(map(str, version.pages))}" if version.pages else "on a page that is not full yet"
+    return f"version {version.number}, {since}, {until}: {version.characters:,} characters {pages}{changed}"
 
 
 def _print_answer(answer: CitingAnswer, json: bool) -> None:
@@ -247,14 +296,49 @@ def _print_answer(answer: CitingAnswer, json: bool) -> None:
     err.print(f"{sent.tokens:,} tokens; as text it would be {sent.text_tokens:,}", markup=False)
 
 
-def _print_hits(hits: Sequence[Hit], json: bool) -> None:
+def _print_hits(archive: Memory, hits: Sequence[Hit], query: str, json: bool) -> None:
+    """Prints each passage below where it stands; on a terminal, the words of the query in it are bold."""
+    from microfiche.memory.finding import whereabouts
+    from microfiche.memory.words import places_of
+
     if json:
-        print(jsons.dumps([asdict(hit) for hit in hits]))
+        print(jsons.dumps([hit.to_dict() for hit in hits]))
         return
-    for hit in hits:
-        where = f"page {hit.page}: " if hit.page else ""
-        sure = "" if hit.exact else "  (read with errors)"
-        print(f"{where}{hit.source}, page {hit.number}, line {hit.line}{sure}")
-        print(f"    {plain(' '.join(hit.text.split()))}")
+    for number, hit in enumerate(hits):
+        page = f" (page {hit.page})" if hit.page else ""
+        shown, mark = hit.marked
+        note = f"; who speaks begins with [{mark}…]" if mark else ""
+        out.print(Text(f"{_near(hit.source)}, {one_line(whereabouts(archive, hit, query))}{page}{note}", "cyan"))
+        passage = Text(shown)
+        for start, end in places_of(shown, query):
+            passage.stylize("bold", start, end)
+        lines = passage.split("\n")
+        for end in (0, -1):
+            while len(lines) > 1 and not lines[end].plain.strip():
+                lines.pop(end)
+        for line in lines:
+            out.print(Text("    ").append_text(_harmless(line)) if line.plain.strip() else "")
+        if hit.read is not None:
+            say_read = "read the same" if hit.exact else f"read as: {one_line(' '.join(hit.read.split()))}"
+            out.print(Text(f"    {say_read}"))
+        if number < len(hits) - 1:
+            out.print()
     if not hits:
         err.print("nothing found", markup=False)
+
+
+def _near(source: str) -> str:
+    """The name of a text, of a file below the folder that one is in from there."""
+    here = os.path.join(os.getcwd(), "")
+    return one_line(source.removeprefix(here))
+
+
+def _harmless(line: Text) -> Text:
+    """A line of a text that does nothing to a terminal."""
+    if all(sign.isprintable() for sign in line.plain):
+        return line
+    signs = [one_line(sign) if sign != "\t" else "    " for sign in line.plain]
+    made, at = Text("".join(signs)), [0, *accumulate(map(len, signs))]
+    for span in line.spans:
+        made.stylize(span.style, at[span.start], at[span.end])
+    return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsons
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,53 +14,58 @@ from rich.console import Console
 from rich.table import Table
 
 from microfiche.cli.codec import JsonOption
-from microfiche.cli.console import err, fail, progress, reported
+from microfiche.cli.console import err, fail, print_rows, progress, reported
 from microfiche.cli.memory import (
     DEFAULT,
     BudgetOption,
     EndpointModelOption,
     EndpointOption,
     MemoryOption,
-    ProviderOption,
+    ModelOption,
+    app,
     opened_memory,
     server_at,
 )
-from microfiche.errors import InputError, UsageError
+from microfiche.errors import InputError, require
 from microfiche.files import whole_file
 from microfiche.sources import sources
 from microfiche.typesetting.density import MODES
+
+STRINGS, WANTED = 48, 0.9  #: as calibration.py and profiles.py have them, which are loaded only when needed
 
 if TYPE_CHECKING:
     from microfiche.memory import Memory
     from microfiche.memory.economics import Overview, Way
     from microfiche.memory.fading import Faded, Schedule
+    from microfiche.memory.profiles import Row
 
 
 def show(
     memory: MemoryOption = DEFAULT,
     cost: Annotated[bool, typer.Option("--cost", help="Compare all ways to give a model this history.")] = False,
     budget: BudgetOption = 16_000,
-    provider: ProviderOption = "openai-tiles",
+    model: ModelOption = "",
     prices: Annotated[
-        Path | None, typer.Option("--prices", help="Your own prices, a TOML file like memory/prices.toml.")
+        Path | None, typer.Option("--prices", help="Your own models and prices, a TOML file like memory/models.toml.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
     """Shows what is remembered, at which sizes, and how much of a context's prefix stays from call to call."""
     from microfiche.memory import economics
+    from microfiche.memory.models import hosted, models
 
     with reported(), opened_memory(memory) as opened:
+        by = hosted(model, models(prices))
+        if by.guess:
+            err.print(f"{by.guess}; what it charges is not known", markup=False)
         if cost:
-            table = economics.prices(prices)
-            if provider not in table:
-                raise UsageError(f"no prices for {provider!r}; there are {', '.join(table)}")
-            ways = economics.ways(opened, budget, provider, table[provider])
+            ways = economics.ways(opened, budget, by)
             if json:
                 print(jsons.dumps([asdict(way) for way in ways]))
             else:
                 _print_ways(ways)
         else:
-            overview = economics.overview(opened, budget, provider)
+            overview = economics.overview(opened, budget, by)
             if json:
                 print(jsons.dumps(asdict(overview)))
             else:
@@ -91,6 +97,7 @@ def fade(
     with reported(), opened_memory(memory) as opened:
         given = _schedule(half_life, unit, schedule)
         if plot:
+            require("--plot", "plots", "matplotlib")
             _draw(opened, given or schedule_of(opened), plot, json)
             return
         if given:
@@ -104,51 +111,89 @@ def fade(
 
 def calibrate(
     text: Annotated[
-        Path, typer.Option("--text", help="A text for the probe pages, of the kind that you want to keep.")
+        Path, typer.Option("--text", help="A text that fills the probe pages, of the kind that you want to keep.")
     ],
-    memory: MemoryOption = DEFAULT,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = "default",
-    provider: ProviderOption = "openai-tiles",
     wanted: Annotated[
-        float, typer.Option("--wanted", min=0, max=1, help="The precision to reach, on random strings too.")
-    ] = 0.97,
+        float, typer.Option("--wanted", min=0, max=1, help="The share of strings that must come back right, at 95 %.")
+    ] = WANTED,
     densities: Annotated[list[str] | None, typer.Option("--density", help="Try only these densities.")] = None,
-    modes: Annotated[list[str] | None, typer.Option("--mode", help="Try only pages of these sizes.")] = None,
+    modes: Annotated[
+        list[str] | None, typer.Option("--mode", help="Try pages of these sizes instead of large ones.")
+    ] = None,
+    strings: Annotated[
+        int, typer.Option("--strings", min=8, max=400, help="How many strings of each kind are asked for.")
+    ] = STRINGS,
+    memory: Annotated[
+        Path | None, typer.Option("--memory", "-m", help="A memory that sets its pages by what is found from now on.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Draw precision over text tokens per picture token: a PNG.")
+        Path | None, typer.Option("--plot", help="Draw what is read over text tokens per picture token: a PNG.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Finds the densest print that a model reads, and has the memory set its pages so from now on.
+    """Measures which print a model reads and which strings it reads exactly, and keeps that as the model's profile.
 
-    Without --endpoint the model is nano.
+    Contexts and the proxy go by the newest profile of a model. Without --endpoint the model is nano.
     """
-    from microfiche.memory import Memory, legibility
+    from microfiche.memory import calibration
+    from microfiche.memory.billing import Usage
+    from microfiche.memory.models import hosted
+    from microfiche.memory.profiles import Profile, store_profile
+    from microfiche.readers import load
 
-    with reported(), Memory(memory) as opened:
-        read = (legibility.at_endpoint(server_at(endpoint), endpoint_model) if endpoint
-                else legibility.by_nano(opened.model))
+    with reported():
+        if plot:
+            require("--plot", "plots", "matplotlib")
+        ask = (calibration.at_endpoint(server_at(endpoint), endpoint_model) if endpoint
+               else calibration.by_nano(load()))
+        model = hosted(endpoint_model if endpoint else "nano")
         words = "".join(chunk for source in sources([str(text)]) for chunk in source.chunks())
-        tried = []
-        for probe in legibility.probes(
-            read, words, provider, densities or legibility.DENSITIES, modes or tuple(MODES)
+        tried, used = [], Usage()
+        for row, usage in calibration.rows(
+            ask, model, words, densities or calibration.DENSITIES, modes or ("large",), strings=strings
         ):
-            tried.append(probe)
-            err.print(f"{probe.mode:6} {probe.density:6} {probe.ratio:6.1f}x precision {probe.language:.4f}, "
-                      f"random strings {probe.random:.4f} {probe.failed}", markup=False)
+            tried.append(row)
+            used += usage
+            err.print(_row_line(row), markup=False)
         if plot:
             with whole_file(plot) as beside:
-                legibility.plot_probes(tried, wanted, beside)
-        if all(probe.failed for probe in tried):
+                calibration.plot_rows(tried, wanted, beside)
+        if all(row.failed for row in tried):
             raise InputError(tried[0].failed)
-        best = legibility.calibrate(opened, tried, wanted, endpoint_model if endpoint else "nano")
+        profile = Profile(model=model.name, measured=datetime.now(UTC).date(), rows=tuple(tried))
+        path = store_profile(profile)
+        best = profile.densest(wanted)
+        if memory and best:
+            with opened_memory(memory) as opened:
+                mode = next(name for name, found in MODES.items() if found.side == best.side)
+                opened.keep("manner", {"density": best.density, "mode": mode, "layout": opened.manner.layout})
         if json:
-            print(jsons.dumps({"best": best and asdict(best), "tried": [asdict(probe) for probe in tried]}))
+            print(jsons.dumps({"best": best and best.model_dump(), "profile": str(path),
+                               "tried": [row.model_dump() for row in tried]}))
+        if used.input:
+            money = model.cost(used)
+            err.print(f"{used.input:,} tokens of input, {used.output:,} of output: {money or 'no price is known'}",
+                      markup=False)
+        err.print(f"{path}: the profile of {model.name}", markup=False)
         if best is None:
-            fail(f"no setting reaches a precision of {wanted:g}; the memory stays as it is", 1)
+            fail(f"no print is read well enough ({wanted:g} of prose at 95 %); everything stays text for this model", 1)
         else:
-            err.print(f"{memory}: pages are set at {best.density}, {best.mode}, from now on", markup=False)
+            trusted = ", ".join(sorted(best.trusted(wanted)))
+            err.print(f"{best.density} at {best.side} px is the densest; alone on a picture may stand: {trusted}",
+                      markup=False)
+
+
+def _row_line(row: Row) -> str:
+    """What was measured of a print, in a line: at least so much is right, at 95 %, by kind."""
+    if row.failed:
+        return f"{row.density:6} {row.side:5} px  {row.failed}"
+    found = " ".join(f"{kind} {score.lower:.2f}" for kind, score in row.scores.items())
+    charged = "" if row.charged is None else f" ({row.charged:,.0f} charged)"
+    invented = f"{row.absent.asked - row.absent.right} of {row.absent.asked}"
+    return (f"{row.density:6} {row.side:5} px {row.ratio:5.1f}x {row.tokens:,} tokens{charged}; "
+            f"at least right: {found}; invented: {invented}")
 
 
 def _schedule(half_life: float | None, unit: str, name: str | None) -> Schedule | None:
@@ -184,12 +229,13 @@ def _summary(faded: Faded) -> str:
 
 def _print_ways(ways: Sequence[Way]) -> None:
     table = Table(box=None)
-    for head in ("", "tokens", "cached", "$ first call", "$ next calls", "fidelity", ""):
+    dated = f", {ways[0].dated}" if ways[0].dated else ""
+    for head in ("", "tokens", "cached", f"$ first call{dated}", f"$ next calls{dated}", "fidelity", ""):
         table.add_column(head, justify="left" if not head else "right")
     for way in ways:
         share = "" if way.fidelity is None else f"{way.fidelity:.3f}"
-        table.add_row(way.name, f"{way.tokens:,}", f"{way.cached:,}", f"{way.first:.4f}", f"{way.next:.4f}",
-                      share, way.known)
+        first, again = ("" if dollars is None else f"{dollars:.4f}" for dollars in (way.first, way.next))
+        table.add_row(way.name, f"{way.tokens:,}", f"{way.cached:,}", first, again, share, way.known)
     Console(highlight=False, width=140).print(table)
 
 
@@ -198,7 +244,10 @@ def _print_overview(overview: Overview) -> None:
     shown["sizes"] = ", ".join(f"{count} at {side} px" for side, count in overview.sizes.items())
     shown["stays"] = f"{overview.stays:.1%} of a context's prefix from call to call"
     shown["breaks"] = ", ".join(f"at page {at} from page {first}" for at, first in overview.breaks) or "none"
-    table = Table(show_header=False, box=None)
-    for key, value in shown.items():
-        table.add_row(key.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
-    Console(highlight=False).print(table)
+    print_rows({
+        key.replace("_", " "): f"{value:,}" if isinstance(value, int) else str(value) for key, value in shown.items()
+    })  # fmt: skip
+
+
+for _command in (show, fade, calibrate):
+    app.command()(_command)

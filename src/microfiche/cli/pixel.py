@@ -11,7 +11,7 @@ from microfiche.cli.console import err, fail, interrupts, reported, step_told
 from microfiche.errors import UsageError
 from microfiche.files import whole_file
 
-app = typer.Typer(no_args_is_help=True, help="PIXEL: a language model that reads pictures of text.")
+app = typer.Typer(no_args_is_help=True, help="Reads pictures of text by PIXEL, a language model.")
 
 CheckpointOption = Annotated[
     str, typer.Option("--checkpoint", help="pixel-small, or a file or folder of weights (.safetensors).")
@@ -36,7 +36,7 @@ def fill(
     checkpoint: CheckpointOption = "pixel-small",
     device: DeviceOption = "cpu",
 ) -> None:
-    """Draw a text, mask spans of it, and let PIXEL paint them from the rest."""
+    """Draws a text, masks spans of it, and lets PIXEL paint them from the rest."""
     with reported():
         if not 0 < ratio < 1:
             raise UsageError(f"--ratio {ratio:g}: give a share between 0 and 1")
@@ -84,7 +84,7 @@ def finetune(
     length: Annotated[int | None, typer.Option("--strip-length", help="Patches of the longest strip.")] = None,
     device: DeviceOption = "cpu",
 ) -> None:
-    """Fine-tune PIXEL on annotated text. Ctrl-C stops it; the same command resumes.
+    """Fine-tunes PIXEL on annotated text. Ctrl-C stops it; the same command resumes.
 
     OUT/model.safetensors is the best checkpoint on the development set, for `pixel predict`; OUT/metrics.json has its
     scores.
@@ -121,10 +121,9 @@ def predict(
     ],
     device: DeviceOption = "cpu",
 ) -> None:
-    """Apply a fine-tuned PIXEL: print JSON lines for texts and questions, CoNLL for words (CoNLL-U for tags)."""
+    """Applies a fine-tuned PIXEL: prints JSON lines for texts and questions, CoNLL for words (CoNLL-U for tags)."""
     with reported():
         from microfiche.training.finetune import predictions
 
-        weights = checkpoint / "model.safetensors" if checkpoint.is_dir() else checkpoint
-        for line in predictions(weights, Path("/dev/stdin") if str(file) == "-" else file, device):
+        for line in predictions(checkpoint, Path("/dev/stdin") if str(file) == "-" else file, device):
             print(line)

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from microfiche.cli.console import err, fail, on_command_line, one_line, progress, reported, say
+from microfiche.cli import console
+from microfiche.cli.console import complain, fail, on_command_line, one_line, progress, reported, say
+from microfiche.cli.reader_options import DType, limits_given, one_of, request_for
+from microfiche.decoder.prompts import FAMILY
 from microfiche.errors import UsageError
 
 if TYPE_CHECKING:
     from microfiche.documents.document import Document
-    from microfiche.documents.engines import Engine
     from microfiche.documents.job import Standing
     from microfiche.documents.opening import DocumentSource
     from microfiche.documents.reading import Outcome
-    from microfiche.limits import Limits
+
+
+NAMED = 50  #: documents that the last lines name
 
 
 class Format(StrEnum):
@@ -37,21 +37,14 @@ class Format(StrEnum):
     text = "text"
 
 
-class DType(StrEnum):
-    """The precisions in which weights can be held."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    int8 = "int8"
-
-
 def read(
     context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(
-            help="PDF files or pictures (PNG, JPEG, TIFF, WebP, GIF, BMP, PNM, JPEG 2000), folders of them with all "
-            "below, http(s) addresses, or - for standard input."
+            help="PDF files, pictures (PNG, JPEG, TIFF, WebP, GIF, BMP, PNM, JPEG 2000), Markdown, text, HTML, CSV, "
+            "EPUB and, with the extra office, Word, PowerPoint and Excel files; folders of them; http(s) "
+            "addresses; or - for standard input."
         ),
     ],
     output: Annotated[
@@ -70,9 +63,10 @@ def read(
         str | None,
         typer.Option(
             "--engine",
-            help="Let one engine read every page: text (a PDF's own), rapid, tesseract (if it is installed), endpoint, "
-            "deepseek-ocr or a model that ships, such as nano-pages. Without it, each page is read by the engine that "
-            "suits it.",
+            help="Let one engine read every page: text (a PDF's own), rapid, nano, nano-rapid, tesseract (if it is "
+            "installed), endpoint, a published model (deepseek-ocr, deepseek-ocr-2, unlimited-ocr; with --endpoint it "
+            "says which one the server has) or one that ships, such as nano-pages. "
+            "Without it, each page is read by the engine that suits it.",
         ),
     ] = None,
     pages: Annotated[
@@ -82,8 +76,12 @@ def read(
         ),
     ] = None,
     dpi: Annotated[
-        float, typer.Option("--dpi", min=18, max=1200, help="Pixels an inch at which PDF pages are drawn.")
-    ] = 144,
+        float | None,
+        typer.Option(
+            "--dpi", min=18, max=1200,
+            help="Pixels an inch at which PDF pages are drawn: 144, and 300 for Unlimited-OCR, if it is not given.",
+        ),
+    ] = None,
     password: Annotated[
         str | None, typer.Option("--password", envvar="MICROFICHE_PASSWORD", help="Password of an encrypted PDF.")
     ] = None,
@@ -97,7 +95,8 @@ def read(
         str | None,
         typer.Option(
             "--weights", envvar="MICROFICHE_WEIGHTS",
-            help="Published weights of DeepSeek-OCR that read scans: their folder, or their name on the hub.",
+            help="Published weights that read scans, of DeepSeek-OCR, DeepSeek-OCR 2 or Unlimited-OCR: their folder, "
+            "whose config.json says which, or their name on the hub.",
         ),
     ] = None,
     checkpoint: Annotated[
@@ -115,8 +114,20 @@ def read(
         typer.Option("--dtype", help="With --weights: weight precision (default: fastest on this device)."),
     ] = None,
     mode: Annotated[
-        str, typer.Option("--mode", help="With --weights: the size of pages, tiny, small, base, large or gundam.")
+        str,
+        typer.Option(
+            "--mode",
+            help="With --weights: the size of pages, tiny, small, base, large, gundam, or gundam-6, which cuts a page "
+            "into 6 tiles at most, as the official code for vLLM does.",
+        ),
     ] = "gundam",
+    together: Annotated[
+        bool,
+        typer.Option(
+            "--together",
+            help="With --weights of Unlimited-OCR: read several pages in one request, in the mode base.",
+        ),
+    ] = False,
     endpoint: Annotated[
         str | None,
         typer.Option(
@@ -126,8 +137,16 @@ def read(
         ),
     ] = None,
     endpoint_model: Annotated[
-        str, typer.Option("--endpoint-model", help="Name of the model on that server.")
-    ] = "deepseek-ai/DeepSeek-OCR",
+        str | None,
+        typer.Option("--endpoint-model", help="Name of the model on that server (default: the OCR model it lists)."),
+    ] = None,
+    dialect: Annotated[
+        str | None,
+        typer.Option(
+            "--dialect",
+            help="How the server at --endpoint is asked: vllm, sglang, llama.cpp or ollama (default: it is asked).",
+        ),
+    ] = None,
     overlay: Annotated[
         bool, typer.Option("--overlay", help="Also write each page with its blocks drawn on it, to NAME/.")
     ] = False,
@@ -153,6 +172,7 @@ def read(
 
     A digital PDF's own text is used where it is sound. Scans are read by
     --endpoint or --weights if one of them is given, and by RapidOCR otherwise.
+    Files that hold their own text, such as notes.md or a.docx, give that.
     What cannot be read is named on stderr; the rest is read all the same, and
     the exit code is 1.
 
@@ -165,28 +185,33 @@ def read(
     microfiche read https://example.org/a.pdf --format json
     """
     from microfiche.documents.opening import documents_in
-    from microfiche.documents.reading import Request, read_to
+    from microfiche.documents.reading import read_to
     from microfiche.documents.writing import written
 
     with reported():
-        limits = _limits(limit)
-        sources = documents_in(files, limits, lambda line: say(one_line(line)))
+        limits = limits_given(limit)
+        sources = documents_in(files, limits, lambda line: say(one_line(line)), texts=True)
         if output is None and (len(sources) > 1 or overlay or resume):
             raise UsageError("several documents, --overlay and --resume need a folder: -o DIR")
-        if checkpoint or engine not in (None, "deepseek-ocr", "endpoint"):
+        if checkpoint or engine not in (None, *FAMILY, "endpoint"):
             _refuse_unused(context, "--checkpoint" if checkpoint else f"--engine {engine}")
             weights = endpoint = None  # the environment may name them all the same
+        else:
+            weights, endpoint = one_of(context, engine, weights, endpoint)
         if weights and not endpoint and jobs > 1:
             raise UsageError("each of the --jobs would hold a model of its own; with --weights, leave --jobs out")
-        pictures = _pictures(engine, weights, checkpoint, adapter, device, dtype, mode, endpoint, endpoint_model, task)
-        model = ""
-        if checkpoint:
-            model = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
-        elif pictures is not None:
-            model = f"{weights} {mode}" if pictures.name == "deepseek-ocr" else endpoint_model
+        if together and not on_command_line(context, "mode"):
+            mode = "base"
+        request = request_for(
+            engine, weights, checkpoint, adapter, device, dtype, mode, endpoint, endpoint_model, dialect, task,
+            together, pages, dpi, password, limits,
+        )  # fmt: skip
         result: list[Outcome] = []
+        doubts: list[str] = []
 
         def each(outcome: Outcome) -> None:
+            if outcome.doubt:
+                doubts.append(outcome.doubt)
             if outcome.error and len(sources) == 1:
                 raise outcome.error
             if output is None:
@@ -194,10 +219,6 @@ def read(
             else:
                 _show(outcome)
 
-        request = Request(
-            engine, pictures, task=task, model=model, pages=pages, dpi=dpi, password=password, limits=limits,
-            device=device,
-        )  # fmt: skip
         with _progress(sources) as standing:
             failures = read_to(
                 output, sources, request, form=form, overlays=overlay, resume=resume, jobs=jobs, each=each,
@@ -207,16 +228,23 @@ def read(
             if outcome.document:
                 sys.stdout.write(written(outcome.document, form))
             _show(outcome)
+        if doubts:
+            say(one_line(f"look at what is partial: {_listed(doubts)}"))
         if failures:
             documents = f"{len(sources)} documents were" if len(sources) > 1 else "1 document was"
-            listed = ", ".join(outcome.failure for outcome in failures)
-            fail(f"{len(failures)} of {documents} not read whole: {listed}", 1)
+            fail(f"{len(failures)} of {documents} not read whole: {_listed([one.failure for one in failures])}", 1)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first of the names, and how many more there are."""
+    more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 @contextmanager
 def _progress(sources: Sequence[DocumentSource]) -> Iterator[Callable[[Standing], None]]:
     """Shows how far the reading of all `sources` is, in pages."""
-    what = one_line(Path(sources[0].name).name) if len(sources) == 1 else "pages"
+    what = one_line(Path(sources[0].name).name) if len(sources) == 1 else "documents"
     start = time.perf_counter()
     with progress(what) as done:
 
@@ -224,9 +252,8 @@ def _progress(sources: Sequence[DocumentSource]) -> Iterator[Callable[[Standing]
             if not standing.read:
                 return
             rate = f"{standing.read / (time.perf_counter() - start):.3g} pages/s"
-            if standing.documents > 1:
-                rate = f"{standing.ended} of {standing.documents} documents, {rate}"
-            done(standing.read, rate, standing.expected)
+            told = f"{standing.ended:,} of {standing.documents:,}" if standing.documents > 1 else ""
+            done(standing.read, rate, standing.expected, told)
 
         yield shown
 
@@ -235,7 +262,7 @@ def _show(outcome: Outcome) -> None:
     """What is said on stderr about a document that was read, or could not be."""
     name, document, error = outcome.name, outcome.document, outcome.error
     if error is not None:
-        say(one_line(f"microfiche: {error}"))
+        complain(one_line(f"microfiche: {error}"))
     if outcome.before:
         say(one_line(f"{name}: read before"))
     elif document is not None:
@@ -244,77 +271,17 @@ def _show(outcome: Outcome) -> None:
         for page in document.pages:
             if page.status != "ok":
                 say(one_line(f"{name}: page {page.number} {page.status}: {page.reason}"))
+        if console.verbose:
+            for page in document.pages:
+                say(one_line(f"{name}: page {page.number} by {page.engine or 'nobody'}: {page.chosen}"))
         say(one_line(_summary(document, outcome.seconds)))
 
 
 def _refuse_unused(context: typer.Context, reader: str) -> None:
     """Raises UsageError for an option on the command line that only the published model or an endpoint takes."""
-    for name in ("weights", "adapter", "dtype", "mode", "endpoint", "endpoint_model", "task"):
+    for name in ("weights", "adapter", "dtype", "mode", "together", "endpoint", "endpoint_model", "dialect", "task"):
         if on_command_line(context, name):
             raise UsageError(f"--{name.replace('_', '-')} says how another engine reads; leave it out, or {reader}")
-
-
-def _pictures(
-    engine: str | None,
-    weights: str | None,
-    checkpoint: Path | None,
-    adapter: Path | None,
-    device: str,
-    dtype: DType | None,
-    mode: str,
-    endpoint: str | None,
-    endpoint_model: str,
-    task: str,
-) -> Engine | None:
-    """The engine that reads scans, if one is configured: weights of one's own, an endpoint, or published weights."""
-    from microfiche.documents.engines import CONFIGURED, EndpointEngine, ReaderEngine
-    from microfiche.readers import load
-
-    if checkpoint:
-        if engine:
-            raise UsageError("--checkpoint says who reads scans; leave --engine out")
-        return ReaderEngine(checkpoint.stem, load(checkpoint, device))
-
-    if endpoint and engine != "deepseek-ocr":
-        return EndpointEngine(endpoint, endpoint_model, os.environ.get("MICROFICHE_ENDPOINT_KEY"), task)
-    if weights:
-        import torch
-
-        from microfiche.decoder.prompts import prompt
-        from microfiche.deepseek_ocr import views
-        from microfiche.deepseek_ocr.checkpoint import memory
-        from microfiche.devices import device_named, fast_dtype
-        from microfiche.documents.engines import deepseek_engine
-
-        prompt(task)
-        views.mode(mode)
-        device_named(device)
-        held: torch.dtype = getattr(torch, dtype) if dtype else fast_dtype(device)
-        needed = memory(dtype=held, device=device) / 1e9
-        err.print(f"deepseek-ocr: {needed:.1f} GB of weights on {device}", markup=False)
-        return deepseek_engine(load("deepseek-ocr", device, held, weights, adapter), mode, task)
-    if adapter:
-        raise UsageError("--adapter needs --weights")
-    if device != "cpu" and engine in (None, "text", "rapid", "tesseract", *CONFIGURED):
-        raise UsageError("--device needs --weights, or a model that ships as --engine")
-    if engine in CONFIGURED or task != "markdown":
-        what = f"--engine {engine}" if engine in CONFIGURED else f"--task {task}"
-        raise UsageError(f"{what} needs a model: --weights FOLDER or --endpoint URL")
-    return None
-
-
-def _limits(given: list[str]) -> Limits:
-    """The limits, with those replaced that are `given` as NAME=NUMBER."""
-    from microfiche.limits import Limits
-
-    defaults = asdict(Limits())
-    changed = {}
-    for one in given:
-        name, _, number = one.partition("=")
-        if name not in defaults or not re.fullmatch(r"[\d_]+(\.\d+)?", number):
-            raise UsageError(f"--limit {one!r}: give NAME=NUMBER, NAME one of {', '.join(defaults)}")
-        changed[name] = type(defaults[name])(float(number))
-    return Limits(**{**defaults, **changed})
 
 
 def _summary(document: Document, seconds: float) -> str:

@@ -1,19 +1,20 @@
-"""The commands of `microfiche train`: codec, lines, print, language, reader, index, pixel, deepseek-ocr and data."""
+"""The commands of `microfiche train`, one for each stage, and `microfiche train data`."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from microfiche.cli.console import err, fail, interrupts, reported, step_told
+from microfiche.cli.console import err, fail, interrupts, reported, say, step_told
 from microfiche.errors import UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Train a model.")
+app = typer.Typer(no_args_is_help=True, help="Trains a model.")
 
 
 TextOption = Annotated[Path, typer.Option("--text", help="Folder of UTF-8 text (.txt, .txt.xz, .md, .py).")]
@@ -36,21 +37,24 @@ class Entry(NamedTuple):
 
 
 STAGES = {
-    "codec": Entry("CodecStage", "nano-codec", "Train nano's encoder and readout."),
-    "lines": Entry("LinesStage", "nano-lines", "Train nano's line decoder on a finished encoder's tokens.",
+    "codec": Entry("CodecStage", "nano-codec", "Trains nano's encoder and readout."),
+    "lines": Entry("LinesStage", "nano-lines", "Trains nano's line decoder on a finished encoder's tokens.",
                    held_out="held-out cells read right"),
-    "print": Entry("PrintStage", "nano-print", "Train nano for printed pages."),
-    "language": Entry("LanguageStage", "nano-language", "Train the language pass of nano for printed pages.",
+    "letters": Entry("LettersStage", "nano-letters",
+                     "Trains nano's readout of letters beyond the alphabet on a finished codec's tokens.",
+                     held_out="held-out cells with ink read right"),
+    "print": Entry("PrintStage", "nano-print", "Trains nano for printed pages."),
+    "language": Entry("LanguageStage", "nano-language", "Trains the language pass of nano for printed pages.",
                       held_out="held-out characters right"),
-    "reader": Entry("ReaderStage", "nano-reader", "Train the prompted reader on a finished encoder's tokens.",
+    "reader": Entry("ReaderStage", "nano-reader", "Trains the prompted reader on a finished encoder's tokens.",
                     held_out="share right of held-out answers"),
-    "index": Entry("IndexStage", "nano-index", "Train the memory's indexer on nano's tokens.",
+    "index": Entry("IndexStage", "nano-index", "Trains the memory's indexer on nano's tokens.",
                    held_out="held-out queries whose page comes first"),
     "pixel": Entry("PixelStage", "pixel-small",
-                   "Pretrain PIXEL to paint masked patches of strips of text. `right` is the share of masked patches "
+                   "Pretrains PIXEL to paint masked patches of strips of text. `right` is the share of masked patches "
                    "that are painted closer than plain grey.",
                    "of a masked patch's normalised pixels, squared", "the same on held-out text"),
-    "deepseek-ocr": Entry("DeepSeekStage", "deepseek-ocr", "Tune DeepSeek-OCR on your own pages.",
+    "deepseek-ocr": Entry("DeepSeekStage", "deepseek-ocr", "Tunes DeepSeek-OCR on your own pages.",
                           held_out="share right of held-out answers"),
 }  # fmt: skip
 
@@ -68,7 +72,7 @@ def _help(name: str) -> str:
     return f"{STAGES[name].help}\n\n{STOPS}"
 
 
-for _name in ("codec", "lines", "reader", "index", "pixel"):
+for _name in ("codec", "lines", "letters", "reader", "index", "pixel"):
     app.command(_name, help=_help(_name))(_from_text(_name))
 
 
@@ -145,7 +149,7 @@ def data(
     ] = False,
     font: Annotated[list[str] | None, typer.Option("--font", help="Use only this typeface (may be repeated).")] = None,
 ) -> None:
-    """Write examples of the training stream to look at: pages as PNG, and a line of JSON for each with its text, boxes
+    """Writes examples of the training stream to look at: pages as PNG, and a line of JSON for each with its text, boxes
     and task."""
     from microfiche.training.stream import Stream
     from microfiche.training.stream import write as write_examples
@@ -182,11 +186,12 @@ def _train(
     from microfiche.training.recipe import recipe_file
 
     entry = STAGES[name]
+    drawn = find_spec("matplotlib") is not None
     stage = getattr(import_module(f"microfiche.training.{name.replace('-', '_')}"), entry.stage)
 
     def progress(line: dict[str, Any]) -> None:
         step_told(line, "tokens")
-        if "held_out" in line:
+        if "held_out" in line and drawn:
             with contextlib.suppress(OSError):
                 curve(out / "log.jsonl", out / "curve.png", entry.loss or f"nats a {stage.unit}", entry.held_out)
 
@@ -199,3 +204,5 @@ def _train(
             fail(f"stopped after step {step}; the same command goes on from there", 130)
         if first:
             err.print(f"{out / written} is done", markup=False)
+            if not drawn:
+                say("its curve was not drawn: a plot needs matplotlib: pip install 'microfiche[plots]'")

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from microfiche.decoder.cache import Cache
 from microfiche.decoder.moe import MoEDecoder
+from microfiche.decoder.prompts import BANS, NEVER_BANNED, Kind, ModelName
 from microfiche.errors import UsageError
 from microfiche.page import Status
 
@@ -44,8 +45,9 @@ class NoRepeat:
         return logits.scatter_reduce_(1, last, torch.where(again, -torch.inf, torch.inf), "amin")
 
 
-IMAGE = NoRepeat(30, 90)  #: the published values for single images
-PDF = NoRepeat(20, 50)  #: the published values for the pages of a PDF
+def published_ban(model: ModelName, kind: Kind) -> NoRepeat:
+    """Returns the ban that a model was published with for what is read."""
+    return NoRepeat(*BANS[model][kind], NEVER_BANNED[model])
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def generate(
     prompts: Sequence[Float[Tensor, "_ d"]],
     end: int,
     limit: int | None = None,
-    no_repeat: NoRepeat | None = IMAGE,
+    no_repeat: NoRepeat | None = NoRepeat(),
 ) -> list[Generated]:
     """Returns the greedy continuation of each (T, D) prompt, up to the token `end`, `limit` tokens, or the end of the
     context.
@@ -129,7 +131,7 @@ def generate(
 
     hidden, cache = prefill(decoder, prompts, max(lengths) + steps)
     generated = torch.zeros(len(prompts), steps, dtype=torch.int64, device=device)
-    watch = LoopWatch(len(prompts), steps, allowed=no_repeat.allowed if no_repeat else ())
+    watch = LoopWatch(len(prompts), steps, context // LoopWatch.REPEATS, allowed=no_repeat.allowed if no_repeat else ())
     rows = np.arange(len(prompts))  # the prompt that each row of the batch continues
     alive = np.ones(len(prompts), bool)
     tokens: list[list[int]] = [[] for _ in prompts]
@@ -168,11 +170,15 @@ def prefill(
     decoder: MoEDecoder, prompts: Sequence[Float[Tensor, "_ d"]], capacity: int
 ) -> tuple[Float[Tensor, "b d"], Cache]:
     """Runs the decoder over the (T, D) prompts. Returns its (B, D) output at the end of each prompt, and a cache that
-    contains all of them."""
+    contains all of them and has room for `capacity` tokens a sequence, or for as many as the decoder's window keeps."""
     config, device = decoder.config, prompts[0].device
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=device)
     padded = torch.nn.utils.rnn.pad_sequence(list(prompts), batch_first=True)
-    cache = Cache(config.layers, len(prompts), config.heads, capacity, config.head_width, device, padded.dtype)
+    if config.window is not None:
+        capacity = min(capacity, padded.shape[1] + config.window)
+    cache = Cache(
+        config.layers, len(prompts), config.heads, capacity, config.head_width, device, padded.dtype, config.window
+    )
     hidden = decoder(padded, cache)
     cache.advance(lengths, padded.shape[1])
     return hidden[torch.arange(len(prompts), device=device), lengths - 1], cache

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
-from microfiche.weights.tensors import first, header, write
+from microfiche.weights.tensors import first, header, json_of, write
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."  #: peft puts it before every name
@@ -94,13 +94,13 @@ def save(config: Mapping[str, Any], factors: Mapping[str, Tensor], folder: Path)
 
 def _config(path: Path) -> tuple[int, float]:
     """Returns rank and scale. Raises CheckpointError if the file is not the configuration of a plain LoRA adapter."""
+    config = json_of(path, "not the configuration of an adapter")
+    if config is None:
+        raise CheckpointError(f"{path.parent}: no adapter there (a folder with {CONFIG} and {WEIGHTS})")
     try:
-        config = json.loads(path.read_bytes())
         rank, alpha = config["r"], config["lora_alpha"]
         kind, unknown = config["peft_type"], [name for name in UNKNOWN if config.get(name)]
-    except OSError as error:
-        raise CheckpointError(f"{path.parent}: no adapter there (a folder with {CONFIG} and {WEIGHTS})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: not the configuration of an adapter ({error!r})") from error
     if kind != "LORA" or unknown:
         raise CheckpointError(f"{path}: {', '.join(unknown) or kind} is not supported; only plain LORA is")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from microfiche.page import Box
 
 WholeBox = tuple[int, int, int, int]  #: a Box whose coordinates are whole pixels
@@ -87,13 +90,42 @@ def turned_back(box: WholeBox, degrees: float, size: tuple[int, int]) -> WholeBo
 
 def joined(boxes: Iterable[Box], reach: float) -> list[Box]:
     """The boxes around groups of `boxes` that lie no more than `reach` apart."""
-    out: list[Box] = []
-    for box in boxes:
-        while True:
-            near = [other for other in out if touch(box, other, reach)]
-            if not near:
-                break
-            out = [other for other in out if other not in near]
-            box = union([box, *near])
-        out.append(box)
+    out = list(boxes)
+    while len(out) > 1:
+        groups = _touching(out, reach)
+        if len(groups) == len(out):
+            break
+        out = [union([out[i] for i in group]) for group in groups]
     return out
+
+
+def _touching(boxes: list[Box], reach: float) -> list[list[int]]:
+    """The numbers of the boxes in groups, each box of which touches another of its group."""
+    box = np.array(boxes, float)
+    axis = int(np.ptp(box[:, 1]) > np.ptp(box[:, 0]))  # the one along which fewer boxes overlap, probably
+    order = np.argsort(box[:, axis], kind="stable")
+    low, high = box[order, axis], box[order, axis + 2]
+    near, far = box[order, 1 - axis], box[order, 3 - axis]
+    ends = np.searchsorted(low, high + reach, "right")
+    parent = np.arange(len(boxes))  # the number of the group of each, in the order above
+    for k, end in enumerate(ends.tolist()):
+        after = np.arange(k + 1, end)
+        after = after[(near[k + 1 : end] <= far[k] + reach) & (near[k] - reach <= far[k + 1 : end])]
+        mine = _root(parent, k)
+        for other in {_root(parent, i) for i in after[parent[after] != mine].tolist()}:
+            parent[max(mine, other)] = min(mine, other)
+            mine = min(mine, other)
+    groups: dict[int, list[int]] = {}
+    for k, i in enumerate(order.tolist()):
+        groups.setdefault(_root(parent, k), []).append(i)
+    return sorted(sorted(group) for group in groups.values())
+
+
+def _root(parent: NDArray[np.int64], k: int) -> int:
+    """The number of the group that box `k` belongs to; the way there is shorter the next time."""
+    root = k
+    while parent[root] != root:
+        root = int(parent[root])
+    while parent[k] != root:
+        parent[k], k = root, int(parent[k])
+    return root

@@ -22,10 +22,10 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from microfiche.documents.document import Document
-from microfiche.documents.job import Job, Outcome, Standing
+from microfiche.documents.job import Do, Job, Outcome, Standing
 from microfiche.documents.opening import DocumentSource
 from microfiche.errors import InputError, UsageError
 
@@ -34,18 +34,26 @@ THREADS = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OPENBLAS_NUM_THREADS", "MKL_N
 Task = tuple[DocumentSource, str]
 
 
+class Orders(Protocol):
+    """What a process of a crew is told to do; it comes to the process pickled."""
+
+    def begin(self) -> Do:
+        """Loads what the work needs, and returns the function that does a task."""
+        ...
+
+
 class Crew:
     """`count` processes that do a job; use it in a `with`, at whose end they are gone."""
 
     def __init__(self, job: Job, count: int) -> None:
         """Raises UsageError if the engine that the job names cannot be sent to another process."""
         self._job, self._count = replace(job, drawing=1), count
-        self._threads = max(1, _cores() // count)
+        self._threads = max(1, cores() // count)
         try:
             self._orders = pickle.dumps(self._job)
         except Exception as error:
             raise UsageError(f"this engine cannot read in several processes ({error}); leave the jobs at 1") from error
-        self._lock, self._running, self._closed = threading.Lock(), set[_Process](), False
+        self._lock, self._running, self._closed = threading.Lock(), set[Process](), False
         self._pool = ThreadPoolExecutor(count)
 
     def outcomes(self, tasks: Sequence[Task], standing: Standing) -> Iterator[Outcome]:
@@ -74,7 +82,7 @@ class Crew:
         self, tasks: Sequence[Task], numbers: Iterator[int], put: Callable[[tuple[int, dict[str, Any]]], None]
     ) -> None:
         """What one thread does: it hands the tasks that nobody has taken to a process, one by one."""
-        process: _Process | None = None
+        process: Process | None = None
         while (number := self._next(numbers)) is not None:
             source, _ = tasks[number]
             try:
@@ -90,15 +98,15 @@ class Crew:
         with self._lock:
             return None if self._closed else next(numbers, None)
 
-    def _start(self) -> _Process:
+    def _start(self) -> Process:
         with self._lock:
             if self._closed:
                 raise EOFError
-            process = _Process(self._orders, self._threads)
+            process = Process(self._orders, self._threads)
             self._running.add(process)
         return process
 
-    def _end(self, process: _Process) -> str:
+    def _end(self, process: Process) -> str:
         with self._lock:
             self._running.discard(process)
         cause = process.end(0)
@@ -118,11 +126,8 @@ class Crew:
         return Outcome(source.name, document, before=event["before"], seconds=event["seconds"])
 
     def _sweep(self, pid: int) -> None:
-        """Removes what a process that was killed had half written."""
         if self._job.folder:
-            for left in self._job.folder.rglob(f".*.{pid}.part"):
-                with suppress(OSError):
-                    left.unlink()
+            sweep(self._job.folder, pid)
 
     def __enter__(self) -> Crew:
         return self
@@ -143,7 +148,9 @@ class Crew:
         self._pool.shutdown()
 
 
-class _Process:
+class Process:
+    """A process that does tasks by its `orders`, pickled Orders such as a Job, with this many `threads`."""
+
     def __init__(self, orders: bytes, threads: int) -> None:
         # As in worker.py: a session of its own, so that Ctrl-C comes to the parent alone, which then ends this process.
         self._process = subprocess.Popen(
@@ -151,9 +158,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=os.environ
-            | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-            | {name: str(_fewer(os.environ.get(name, ""), threads)) for name in THREADS},
+            env=environment(threads),
             start_new_session=True,
         )
         self.pid = self._process.pid
@@ -161,7 +166,7 @@ class _Process:
         self._in, self._out = self._process.stdin, self._process.stdout
         self._orders = orders
 
-    def reads(self, task: Task) -> Iterator[dict[str, Any]]:
+    def reads(self, task: Any) -> Iterator[dict[str, Any]]:
         """What happens as it does a task, up to the end of that; EOFError or OSError if the process dies."""
         self._in.write(self._orders + pickle.dumps(task))
         self._in.flush()
@@ -176,6 +181,7 @@ class _Process:
                 return
 
     def ask_to_end(self) -> None:
+        """Asks it to end, so that it can clean up."""
         self._process.terminate()
 
     def end(self, seconds: float) -> str:
@@ -191,7 +197,24 @@ class _Process:
         return f"died ({signal.Signals(-code).name})" if code < 0 else f"ended with code {code}"
 
 
-def _cores() -> int:
+def sweep(folder: Path, pid: int) -> None:
+    """Removes what a process that was killed had half written below a folder."""
+    for left in folder.rglob(f".*.{pid}.part"):
+        with suppress(OSError):
+            left.unlink()
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a process that has so many threads and imports from where this one does."""
+    return (
+        os.environ
+        | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        | {name: str(_fewer(os.environ.get(name, ""), threads)) for name in THREADS}
+    )
+
+
+def cores() -> int:
+    """How many cores of the processor this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -204,26 +227,15 @@ def main() -> None:
     requests, replies = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a library prints is no reply
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    _hold_to(int(sys.argv[1]))
+    hold_to(int(sys.argv[1]))
     tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
     with suppress(KeyboardInterrupt):
-        job: Job = pickle.load(requests)
+        orders: Orders = pickle.load(requests)
         threading.Thread(target=_listen, args=(requests, tasks), daemon=True).start()
-        at_hand = job.request.at_hand()
+        do = orders.begin()
         while True:
-            source, name = tasks.get()
-            _reply(replies, _done(job.outcome(source, name, at_hand, lambda event, pages: _reply(
-                replies, {"event": event, "pages": pages})), job.folder))  # fmt: skip
+            _reply(replies, do(tasks.get(), lambda event, pages: _reply(replies, {"event": event, "pages": pages})))
     os._exit(0)
-
-
-def _done(outcome: Outcome, folder: Path | None) -> dict[str, Any]:
-    if outcome.error:
-        kind = "usage" if isinstance(outcome.error, UsageError) else "input"
-        return {"error": str(outcome.error), "kind": kind}
-    assert outcome.document is not None
-    text = "" if folder else outcome.document.model_dump_json()
-    return {"document": text, "before": outcome.before, "seconds": outcome.seconds}
 
 
 def _reply(replies: IO[bytes], event: dict[str, Any]) -> None:
@@ -240,7 +252,7 @@ def _listen(requests: IO[bytes], tasks: queue.SimpleQueue[Task]) -> None:
     os._exit(1)
 
 
-def _hold_to(threads: int) -> None:
+def hold_to(threads: int) -> None:
     """Lets ONNX Runtime, which asks the environment for nothing, use no more threads than this for a model."""
     onnxruntime: Any = import_module("onnxruntime")
     begin = onnxruntime.InferenceSession.__init__

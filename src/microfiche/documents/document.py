@@ -20,16 +20,19 @@ from microfiche.documents.table_markup import AGAIN, is_html, put_together, safe
 from microfiche.files import plain as without_surrogates
 
 Kind = Literal[
-    "title", "text", "list", "code", "table", "figure", "formula", "caption", "footnote", "header", "footer", "hidden"
-]
-CARRIED = ("figure", "table", "caption", "footnote", "header", "footer", "hidden")  #: may stand within a paragraph
+    "title", "text", "list", "code", "table", "figure", "formula", "caption", "footnote", "header", "footer", "number",
+    "hidden",
+]  # fmt: skip
 CJK = re.compile(r"[\u3000-\u9fff\uf900-\ufaff\uff00-\uffef]")
-FURNITURE = ("header", "footer", "hidden")  #: kinds that stand in the JSON and not in the Markdown
+ASIDE = ("number", "hidden")  #: kinds of what is no text that a person reads on
+FURNITURE = ("header", "footer", *ASIDE)  #: kinds that stand in the JSON and not in the Markdown
+CARRIED = ("figure", "table", "caption", "footnote", *FURNITURE)  #: may stand within a paragraph
 ITEM = re.compile(r"(\s*(?:[-*+]|\d{1,9}[.)])[ \t]+(?:\[[ x]\][ \t]+)?)(.*)")
 ENDED = re.compile(r"[.!?:;。！？：；…][\"'”’»)\]）」』*_]*(?:</?su[pb]>|[\d,*])*$")
+OWN = "the file's own text"  #: why a page is read that is no page but text, in which a paragraph ends where it ends
 LINE = 60  #: characters of a paragraph that is more than a label
 LINKING = re.compile(
-    r"(?:\b(?:the|an?|of|and|or|in|to|for|with|by|at|from|on|as|is|are|was|were|that|which|their|its|der|die|das|und"
+    r"(?:(?<![\w.@/-])(?:the|an?|of|and|or|in|to|for|with|by|at|from|on|as|is|are|was|were|that|which|their|its|der|die|das|und"
     r"|oder|von|mit|ein|eine|den|dem|des|zu|im|le|la|les|de|du|et|ou|un|une|el|los|las|del|y|en|que))$"
 )
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -39,19 +42,20 @@ LABEL = re.compile(r"[a-z]{1,3}[.)]\s|www\.|\S+@|https?:")
 class Block(BaseModel):
     """One piece of a page, in reading order.
 
-    `box` is left, top, right, bottom in pixels of the page. `text` is Markdown: for a table the whole table (HTML where
-    cells span rows or columns), for code the fenced block, for a title its words without the #s, whose number `level`
-    is. A sign that only at the start of a paragraph would be markup (a number with a dot) is not escaped in it.
-    `figure` is the file of a picture cut from the page, relative to the Markdown file; it stands in place of a formula
-    that is not LaTeX, and below one that is. `size` is a title's type size
-    over that of the text. Text that a person who looks at the page does not see is a block of the kind hidden. `engine`
-    read this block, where that is not the page's engine.
+    `box` is left, top, right, bottom in pixels of the page; None where the model that read it gives none. `text` is
+    Markdown: for a table the whole table (HTML where cells span rows or columns), for code the fenced block, for a
+    title its words without the #s, whose number `level` is. A sign that only at the start of a paragraph would be
+    markup (a number with a dot) is not escaped in it. `figure` is the file of a picture cut from the page, relative to
+    the Markdown file; it stands in place of a formula that is not LaTeX, and below one that is. `size` is a title's
+    type size over that of the text. Numbers in a margin that count the lines are a block of the kind number; text that
+    a person who looks at the page does not see is one of the kind hidden. `engine` read this block, where that is not
+    the page's engine.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     kind: Kind
-    box: WholeBox
+    box: WholeBox | None
     text: str = ""
     confidence: float | None = None
     size: float | None = None
@@ -63,6 +67,12 @@ class Block(BaseModel):
     @classmethod
     def _text_that_can_be_written(cls, text: str) -> str:
         return text if text.isascii() else SURROGATES.sub("\ufffd", text)
+
+    @property
+    def where(self) -> WholeBox:
+        """The box of a block that has one, as each has that was read line by line."""
+        assert self.box is not None
+        return self.box
 
     @property
     def is_latex(self) -> bool:
@@ -197,7 +207,7 @@ def _parts(pages: list[PageRead]) -> Iterator[_Part]:
     flow: _Part | None = None  # the last paragraph or list, if it may go on
     last: Block | None = None  # the last block of it
     grid: _Part | None = None  # the last table, if it may go on, and how wide it is on its page
-    sides = (0.0, 0.0)
+    sides: tuple[float, ...] = ()
     carried = False  # whether anything stands between the paragraph and what comes now
     for index, page in enumerate(pages):
         if page.status != "ok":
@@ -206,9 +216,9 @@ def _parts(pages: list[PageRead]) -> Iterator[_Part]:
             if block.kind in FURNITURE or not (block.text or block.figure):
                 continue
             if block.kind == "table":
-                its = (block.box[0] / max(1, page.width), block.box[2] / max(1, page.width))
-                aligned = max(abs(a - b) for a, b in zip(its, sides, strict=True)) < 0.06
-                if grid and grid.block and index == grid.page + 1 and (
+                its = tuple(side / max(1, page.width) for side in block.box[::2]) if block.box else ()
+                aligned = len(its) == len(sides) and all(abs(a - b) < 0.06 for a, b in zip(its, sides, strict=True))
+                if grid and grid.block and page.chosen != OWN and index == grid.page + 1 and (
                     whole := put_together(grid.block.text, block.text, aligned)
                 ):
                     grid.block, grid.page, sides = grid.block.model_copy(update={"text": whole}), index, its
@@ -218,7 +228,7 @@ def _parts(pages: list[PageRead]) -> Iterator[_Part]:
                 continue
             if grid and not _beside_a_table(block):
                 grid = None
-            if block.kind == "text" and flow and flow.block and last and (
+            if block.kind == "text" and page.chosen != OWN and flow and flow.block and last and (
                 text := _flowing(flow.block, last, block, index != flow.page or carried)
             ):
                 flow.block, flow.page = flow.block.model_copy(update={"text": text}), index
@@ -245,10 +255,12 @@ def _flowing(flow: Block, last: Block, block: Block, apart: bool) -> str:
     """The text of the paragraph or list `flow`, whose `last` block goes on in `block`; "" if it does not.
 
     `apart` says that another page begins or something stands between the two. Otherwise a paragraph goes on only where
-    the next block is not below, as in the next column, or where it ends with a word that nothing but its rest follows.
+    the next block is not known to be below, as in the next column, or where it ends with a word that nothing but its
+    rest follows.
     """
+    beside = not (block.box and last.box) or block.box[1] < last.box[3]
     surely = flow.text.endswith(SHY) or (len(flow.text) > LINE and LINKING.search(flow.text))
-    if not (goes_on(flow.text, block.text) and (apart or block.box[1] < last.box[3] or surely)):
+    if not (goes_on(flow.text, block.text) and (apart or beside or surely)):
         return ""
     return continued(flow.text, block.text)
 

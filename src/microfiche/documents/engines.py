@@ -1,8 +1,9 @@
 """Who reads a page: an Engine gives the reading of sheets, and for each sheet one is chosen.
 
-`text` (text_engine.py) takes a PDF's own text layer where it is sound, `rapid` and `tesseract` (rapid.py) read scans,
-`endpoint` asks a server, and ReaderEngine makes an engine of a Reader that takes any picture. To add an engine, write a
-class with `name`, `batch` and `read`; one that also has `lines` can read parts of a page.
+`text` (text_engine.py) takes a PDF's own text layer where it is sound, `rapid` and `tesseract` (rapid.py), `nano` and
+`nano-rapid` (nano_lines.py) read scans, `endpoint` asks a server, and ReaderEngine makes an engine of a Reader that
+takes any picture. To add an engine, write a class with `name`, `batch` and `read`; one that also has `lines` can read
+parts of a page.
 """
 
 from __future__ import annotations
@@ -10,29 +11,32 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from PIL import Image
 
-from microfiche.decoder.prompts import prompt
+from microfiche.decoder.prompts import FAMILY, Kind, ModelName, prompt
+from microfiche.documents.dialects import Manner, dialect_named, manner_of
 from microfiche.documents.document import PageRead
 from microfiche.documents.grounding import loop, parse
-from microfiche.documents.rapid import RapidEngine, TesseractEngine, page_of_lines
+from microfiche.documents.scans.rapid import RapidEngine, TesseractEngine, page_of_lines
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.text_engine import TextEngine, judged, layer_of
 from microfiche.documents.text_lines import lines_read
-from microfiche.endpoint import Endpoint, image_part
-from microfiche.errors import InputError, UsageError
+from microfiche.endpoint import Endpoint
+from microfiche.errors import InputError, SetUpError, UsageError
 from microfiche.page import Page, Reading, Status
 
 if TYPE_CHECKING:
-    from microfiche.deepseek_ocr.model import DeepSeekOCR
+    from microfiche.deepseek_ocr.model import Asking, DeepSeekOCR
     from microfiche.readers import Reader
 
 LIKELY = 0.5  #: a character that a reader is less sure of is more likely wrong than right
-CONFIGURED = {"endpoint": "the address of a server", "deepseek-ocr": "weights"}  #: engines, and what they need
+NANO = ("nano", "nano-rapid")  #: engines whose model runs in torch, which is imported only for them
+#: Engines, and what they need.
+CONFIGURED: dict[str, str] = {"endpoint": "the address of a server", **{name: "weights" for name in FAMILY}}
 
 
 class Engine(Protocol):
@@ -80,8 +84,9 @@ class Engines:
 def engines(name: str | None = None, pictures: Engine | None = None, device: str = "cpu") -> Engines:
     """The engines to read with: all of them, chosen page by page, if `name` is None, otherwise that one alone.
 
-    `name` is "text", "rapid", "tesseract", the name of `pictures`, or a model that `microfiche.load` finds by its name,
-    on `device`. `pictures` reads scans in place of RapidOCR. Raises UsageError for another name.
+    `name` is "text", "rapid", "tesseract", "nano", "nano-rapid", the name of `pictures`, or a model that
+    `microfiche.load` finds by its name; nano and models run on `device`. `pictures` reads scans in place of RapidOCR.
+    Raises UsageError for another name.
     """
     if name is None:
         scans = pictures or RapidEngine()
@@ -93,6 +98,10 @@ def engines(name: str | None = None, pictures: Engine | None = None, device: str
         return Engines(pictures, None, forced=True)
     if name in (RapidEngine.name, TesseractEngine.name):
         return Engines(RapidEngine() if name == RapidEngine.name else TesseractEngine(), None, forced=True)
+    if name in NANO:
+        from microfiche.documents.scans.nano_lines import CascadeEngine, NanoEngine
+
+        return Engines((NanoEngine if name == NanoEngine.name else CascadeEngine)(device), None, forced=True)
     return Engines(reader_engine(name, device), None, forced=True)
 
 
@@ -104,7 +113,7 @@ def reader_engine(name: str, device: str = "cpu") -> ReaderEngine:
     if name in CONFIGURED:
         raise UsageError(f"engine {name!r} needs {CONFIGURED[name]}; pass it as pictures=…")
     if name not in READERS:
-        known = ("text", "rapid", "tesseract", *CONFIGURED, "nano-print", "nano-pages")
+        known = ("text", "rapid", "tesseract", *NANO, *CONFIGURED, "nano-pages")
         raise UsageError(f"no engine {name!r}; there are {', '.join(known)}")
     return ReaderEngine(name, load(name, device))
 
@@ -114,6 +123,8 @@ def _page_of_text(sheet: Sheet, engine: str, text: str, status: Status, reason: 
     assert sheet.picture is not None
     width, height = sheet.picture.size
     found, wrong = parse(text, width, height)
+    if not found and np.ptp(np.asarray(sheet.picture), axis=(0, 1)).any():
+        wrong = "nothing was read, though the page is not empty; the prompt may not be the model's"
     return PageRead(
         number=sheet.number,
         width=width,
@@ -178,77 +189,114 @@ class ReaderEngine:
         return page.model_copy(update={"status": status, "reason": reading.reason or page.reason or said})
 
 
-def deepseek_engine(model: DeepSeekOCR, mode: str = "gundam", task: str = "markdown") -> ReaderEngine:
-    """The engine of the published `model`, which sees pages in a mode (tiny, small, base, large, gundam) and is asked
-    to do a task; a page that loops or does not end is read again in another mode."""
-    from microfiche.decoder.generation import PDF
-    from microfiche.deepseek_ocr.model import SECOND_TRY
+class PublishedEngine(ReaderEngine):
+    """A ReaderEngine whose readers are a published model's `asking`. It bans repeated n-grams as the model was
+    published with for what the sheets are."""
 
-    other = SECOND_TRY[mode]
-    return ReaderEngine("deepseek-ocr", model.asking(mode, task, PDF), model.asking(other, task, PDF), other)
+    reader: Asking
+    again: Asking
+
+    def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
+        """The blocks of each sheet; see ReaderEngine."""
+        kind = kind_of(sheets[0])  # they are of one document
+        banned = {which: replace(getattr(self, which), no_repeat=kind) for which in ("reader", "again")}
+        return ReaderEngine(self.name, **banned, again_in=self.again_in, batch=self.batch).read(sheets)
+
+
+def deepseek_engine(
+    model: DeepSeekOCR, mode: str = "gundam", task: str = "markdown", together: bool = False
+) -> ReaderEngine:
+    """The engine of a published `model`, which sees pages in a mode and is asked to do a task, for several pages at
+    once if they are read `together`; a page that loops or does not end is read again in another mode. Raises UsageError
+    for a mode, a task or pages together that the model does not know."""
+    from microfiche.deepseek_ocr.family import MODELS
+
+    first, name = model.asking(mode, task, "pdf", together), model.config.name
+    other = MODELS[name].again[mode]
+    return PublishedEngine(name, first, model.asking(other, task, "pdf"), other)
 
 
 @dataclass(frozen=True)
 class EndpointEngine:
-    """Asks an OpenAI-compatible server that has DeepSeek-OCR (vLLM, for one) for each page, `batch` pages at a time.
+    """Asks an OpenAI-compatible server that has one of the published models for each page, `batch` pages at a time.
 
-    `url` goes up to and includes /v1; a page is asked for `tries` times at most. Raises UsageError for an unknown task
-    and for a url that is no http or https address.
+    `url` goes up to and includes /v1; a page is asked for `tries` times at most. `model` is the model's name there, and
+    `dialect` one of dialects.DIALECTS; the server is asked for what is None. `known` says which published model it is,
+    where its name there does not. Raises UsageError for an unknown task or
+    dialect and for a url that is no http or https address.
     """
 
     url: str
-    model: str = "deepseek-ai/DeepSeek-OCR"
-    key: str | None = None
+    model: str | None = None
+    key: str | None = field(default=None, repr=False)
     task: str = "markdown"
     batch: int = 8
     timeout: float = 300.0  #: seconds for one answer
     tries: int = 3
     pause: float = 1.0  #: seconds before the second try; doubled before each further one
-    max_tokens: int = 8192 - 1200  #: what the model's context leaves free beside a Gundam page
+    max_tokens: int | None = None  #: None is what the model's context leaves free beside a page
+    dialect: str | None = None
+    known: ModelName | None = None
     name = "endpoint"
 
     def __post_init__(self) -> None:
         prompt(self.task)
-        Endpoint(self.url)
+        _ = self._server
+        if self.dialect is not None:
+            dialect_named(self.dialect)
+
+    @cached_property
+    def _manner(self) -> Manner:
+        return manner_of(self._server, self.model, self.dialect, self.known)
+
+    @property
+    def published(self) -> ModelName:
+        """Which of the published models the server has, as far as it, `model` or `known` says."""
+        return self._manner.published
+
+    @property
+    def _server(self) -> Endpoint:
+        return Endpoint(self.url, self.key, self.timeout, self.tries, self.pause)
 
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
-        """What the server reads on each sheet; a page that it would not read is failed, with the reason."""
+        """What the server reads on each sheet; a page that it would not read is failed, with the reason. Raises
+        SetUpError if the model there does not know the task."""
+        try:
+            prompt(self.task, self.published)
+        except UsageError as error:
+            raise SetUpError(str(error)) from error
         with ThreadPoolExecutor(max(1, min(self.batch, len(sheets)))) as pool:
             return list(pool.map(self._read, sheets))
 
     def _read(self, sheet: Sheet) -> PageRead:
         assert sheet.picture is not None
         width, height = sheet.picture.size
+        png = io.BytesIO()
+        sheet.picture.save(png, "PNG", compress_level=1)
+        body, optional = self._manner.request(png.getvalue(), self.task, kind_of(sheet), self.max_tokens)
         try:
-            text, cut = self._asked(sheet.picture)
+            text, cut = self._server.chat(body, optional)
         except InputError as error:
             return PageRead(
                 number=sheet.number, width=width, height=height, engine=self.name, status="failed", reason=str(error)
             )
-        end = loop(text)
-        if end is not None:
-            reason = "looped: it repeated itself and was cut after the first time"
-            return _page_of_text(sheet, self.name, text[:end], "looped", reason)
-        if cut:
-            reason = "truncated: the server stopped before the end of the page"
-            return _page_of_text(sheet, self.name, text, "truncated", reason)
-        return _page_of_text(sheet, self.name, text, "ok", "")
+        return page_of_answer(sheet, self.name, text, cut)
 
-    def _asked(self, picture: Image.Image) -> tuple[str, bool]:
-        """The model's text for a picture, and whether it was cut short."""
-        png = io.BytesIO()
-        picture.save(png, "PNG", compress_level=1)
-        words = prompt(self.task).removeprefix("<image>\n")
-        body = {
-            "model": self.model,
-            "temperature": 0,
-            "max_tokens": self.max_tokens,
-            "skip_special_tokens": False,
-            "vllm_xargs": {"ngram_size": 30, "window_size": 90, "whitelist_token_ids": [128821, 128822]},
-            "messages": [{"role": "user", "content": [
-                image_part(png.getvalue()),
-                {"type": "text", "text": words},
-            ]}],
-        }
-        server = Endpoint(self.url, self.key, self.timeout, self.tries, self.pause)
-        return server.chat(body, optional=("vllm_xargs", "skip_special_tokens"))
+
+def page_of_answer(sheet: Sheet, engine: str, text: str, cut: str) -> PageRead:
+    """The page that a server's answer describes. `cut` is why the answer was cut short, or "". It is partial where
+    it was, and where the answer loops; what comes after the first time is left out."""
+    end = loop(text)
+    if end is not None:
+        reason = "looped: it repeated itself and was cut after the first time"
+        return _page_of_text(sheet, engine, text[:end], "looped", reason)
+    if cut:
+        why = "" if cut == "length" else f" ({cut})"
+        reason = f"truncated: the server stopped before the end of the page{why}"
+        return _page_of_text(sheet, engine, text, "truncated", reason)
+    return _page_of_text(sheet, engine, text, "ok", "")
+
+
+def kind_of(sheet: Sheet) -> Kind:
+    """What a sheet is for the published models: a page of a PDF or a picture."""
+    return "image" if sheet.text is None else "pdf"

@@ -1,8 +1,9 @@
 """Fetches a file from an http or https address, within limits, and never from an inner address that nobody named.
 
 An inner address is one of this machine or of a network that is not public. A user who writes such an address is taken
-at his word, but no redirect leads there. A name is resolved once, all its addresses are checked, and the connection
-goes to exactly these. Where the environment names a proxy, the proxy resolves the names.
+at his word, unless the caller wants public ones alone, but no redirect leads there. A name is resolved once, all its
+addresses are checked, and the connection goes to exactly these. Where the environment names a proxy, the proxy
+resolves the names.
 """
 
 from __future__ import annotations
@@ -94,16 +95,20 @@ def _target(url: str) -> _Target:
     return _Target(parts.scheme, host, PORTS[parts.scheme] if port is None else port, path + query, login)
 
 
-def fetched(url: str, limits: Limits = Limits()) -> bytes:
+def fetched(url: str, limits: Limits = Limits(), public: bool = False) -> bytes:
     """Returns the bytes at `url`. A name and password in the address are sent to its server, and not after a redirect.
 
-    Raises InputError, without the address, if they do not come whole and within `limits`, or if the address or a
-    redirect leads to where nothing is fetched from.
+    With `public`, for an address that a model or a stranger has written, inner ones are refused even where they are
+    named. Raises InputError, without the address, if the bytes do not come whole and within `limits`, or if the address
+    or a redirect leads to where nothing is fetched from.
     """
     target = named = _target(url)
     with _Clock(limits) as clock:
         for _ in range(HOPS + 1):
-            with closing(_connected(target, named, clock)) as connection, _answer(connection, target, named) as answer:
+            with (
+                closing(_connected(target, named, clock, public)) as connection,
+                _answer(connection, target, named) as answer,
+            ):
                 location = answer.headers.get("Location")
                 if answer.status in REDIRECTS and location:
                     target = _sent_on(target, location)
@@ -155,21 +160,21 @@ class _Clock:
         raise InputError(f"cannot be fetched ({reason.splitlines()[0]})") from error
 
 
-def _connected(target: _Target, named: _Target, clock: _Clock) -> http.client.HTTPConnection:
+def _connected(target: _Target, named: _Target, clock: _Clock, public: bool) -> http.client.HTTPConnection:
     """An open connection to `target`, or to the proxy for it, after its addresses have been checked."""
     kind: Any = http.client.HTTPSConnection if target.scheme == "https" else http.client.HTTPConnection
     proxy = _proxy(target)
     if proxy:
-        if target != named:
+        if target != named or public:
             with suppress(socket.gaierror):  # the proxy knows names that are not known here
-                _checked(target, named)
+                _checked(target, named, public)
         connection: http.client.HTTPConnection = kind(proxy.host, proxy.port, timeout=clock.seconds)
         if target.scheme == "https":
             connection.set_tunnel(target.host, target.port, _login("Proxy-Authorization", proxy))
         connection.connect()
     else:
         connection = kind(target.host, target.port)
-        connection.sock = _dialled(_checked(target, named), clock)
+        connection.sock = _dialled(_checked(target, named, public), clock)
         if target.scheme == "https":
             context = ssl.create_default_context()
             connection.sock = context.wrap_socket(connection.sock, server_hostname=target.host)
@@ -206,9 +211,9 @@ def _proxy(target: _Target) -> _Target | None:
     return _target(f"http://{address}")
 
 
-def _checked(target: _Target, named: _Target) -> list[tuple[Any, ...]]:
+def _checked(target: _Target, named: _Target, public: bool) -> list[tuple[Any, ...]]:
     """The addresses of the host of `target`, as getaddrinfo gives them. Raises InputError if one of them is inner and
-    was not named."""
+    was not named, or, with `public`, if one is inner."""
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     ports = (named.port, target.port)
     own = target.host == named.host and (ports[0] == ports[1] or ports == (PORTS["http"], PORTS["https"]))
@@ -217,7 +222,9 @@ def _checked(target: _Target, named: _Target) -> list[tuple[Any, ...]]:
         if not kind:
             continue
         what = f"{'an' if kind[0] in 'aeiou' else 'a'} {kind} address"
-        if not own:
+        if public and target == named:
+            raise InputError(f"cannot be fetched ({target.host} leads to {what}; only public ones are allowed here)")
+        if public or not own:
             leads = "" if address[0] == target.host else f", which leads to {address[0]}"
             raise InputError(f"cannot be fetched (the server sends on to {target.host}{leads}, {what})")
         if kind != "private" and not _written_out(target.host):

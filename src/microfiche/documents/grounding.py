@@ -1,11 +1,8 @@
-"""A parser for what DeepSeek-OCR writes with <|grounding|>: a strict grammar; nothing in the text is evaluated.
+"""A parser for what DeepSeek-OCR and its family write with <|grounding|>; nothing in the text is evaluated.
 
-    <|ref|>LABEL<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|> content, to the next <|ref|>
-
-Coordinates are integers from 0 to 999 over the original page (reference: DeepSeek-OCR's own post-processing). Servers
-change that: they leave the tags out (LABEL[[x1, y1, x2, y2]]), escape them, give shares of the page or 1000, or leave
-the mark in that ends the output. The content is Markdown of a model, which anyone may have made write anything: it is
-divided into blocks, and made safe.
+grounding_marks.py divides the output by its marks. Their coordinates are numbers from 0 to 999 over the original page
+(reference: DeepSeek-OCR's own post-processing); some models and servers give 1000, decimals, or shares of the page. The
+content is Markdown of a model, which anyone may have made write anything: it is divided into blocks, and made safe.
 """
 
 from __future__ import annotations
@@ -15,37 +12,19 @@ from collections.abc import Iterator
 
 from microfiche.documents.boxes import WholeBox, rounded, scaled, union
 from microfiche.documents.document import Block, Kind
-from microfiche.documents.inline import visible
+from microfiche.documents.grounding_bare import FENCE
+from microfiche.documents.grounding_coordinates import NAME
+from microfiche.documents.grounding_marks import marks
 from microfiche.documents.markup import fenced, guarded
 from microfiche.documents.table_markup import TABLE, safe
 
 NUMBER = r"\s*-?\d{1,4}(?:\.\d{1,8})?\s*"
-NUMBERS = rf"\[{NUMBER}(?:,{NUMBER}){{3}},?\s*\]"
-BOXES = rf"\[\s*(?:{NUMBERS}\s*,?\s*){{1,200}}\]|{NUMBERS}"
-MARK = re.compile(
-    rf"<\|ref\|>(?P<label>[^<>|]{{1,200}}?)<\|/ref\|>\s*<\|det\|>\s*(?P<boxes>{BOXES})\s*<\|/det\|>"
-)
-BARE = re.compile(
-    r"^[ \t]{0,8}(?P<label>[^\[\]<>|\s][^\[\]<>|\n]{0,60})"
-    rf"(?P<boxes>\[\s*{NUMBERS}(?:\s*,\s*{NUMBERS}){{0,200}}\s*\])[ \t]*(?=\n|\Z)",
-    re.MULTILINE,
-)
-BOX = re.compile(NUMBERS)
-TAG = re.compile(r"<\|/?(?:ref|det|grounding)\|>")
-BROKEN = re.compile(
-    r"<\|ref\|>[^<>|\n]{0,60}(?:<\|/ref\|>\s{0,9}(?:<\|det\|>[\[\]\d\s,.-]*)?)?(?:<\|?/?[a-z]{0,3}\|?)?\Z"
-    r"|<\|/?(?:r|re|ref|d|de|det)?\|?\Z|<\|det\|>\s*\[[\[\]\d\s,.-]*(?:<\|/det\|>|\Z)"
-)
-TOKEN = re.compile(r"<[|｜][^<>|｜\n]{1,40}[|｜]>|</?s>\s*\Z|\A\s*<s>")
-WIDE = str.maketrans("｜［］，", "|[],")
-ESCAPED = re.compile(r"&lt;(\|/?(?:ref|det|grounding)\|)&gt;")
-WRAPPED = re.compile(r"\s*```(?:markdown|md)\s*\n(.*?)\n?```\s*", re.DOTALL)
+BOX = re.compile(rf"{NUMBER}(?:,{NUMBER}){{3}}")
 CENTRE = re.compile(r"</?center>")
 HEADING = re.compile(r"(#{1,6})[ \t]+([^\n]*)(?:\n|\Z)")
 ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])[ \t]")
 RULE = re.compile(r"[ \t]*([-*_])(?:[ \t]*\1){2,}[ \t]*")
 DISPLAY = re.compile(r"\$\$.*\$\$|\\\[.*\\\]", re.DOTALL)
-FENCE = re.compile(r"^(`{3,}|~{3,})[^\n`]*\n(?:.*?\n)?\1[ \t]*$", re.MULTILINE | re.DOTALL)
 LABELS: dict[str, tuple[Kind, int | None]] = {
     "title": ("title", 1),
     "sub_title": ("title", 2),
@@ -56,9 +35,11 @@ LABELS: dict[str, tuple[Kind, int | None]] = {
     "table": ("table", None),
     "equation": ("formula", None),
     "formula": ("formula", None),
+    "caption": ("caption", None),
     "image_caption": ("caption", None),
     "figure_caption": ("caption", None),
     "table_caption": ("caption", None),
+    "footnote": ("footnote", None),
     "table_footnote": ("footnote", None),
     "image_footnote": ("footnote", None),
     "page_footnote": ("footnote", None),
@@ -75,56 +56,39 @@ def parse(output: str, width: int, height: int) -> tuple[list[Block], str]:
     """The blocks of a page of `width` × `height` px that a model's `output` describes, and what is wrong with it ("" if
     nothing is).
 
-    Text outside all marks becomes blocks over the whole page. A mark with several boxes gives a figure for each box, or
-    one block around all of them. Marks that do not follow the grammar are taken out, and their text is kept.
+    A block has a box if its mark gives a sound one. A mark with several boxes gives a figure for each, or one block
+    around all of them. Where a model reads line by line, with nothing between the marks, the labels are the text.
     """
     blocks: list[Block] = []
-    page = (0, 0, width, height)
-    output = _normal(output)
-    marks = list(MARK.finditer(output))
-    if not marks:
-        marks = [m for m in BARE.finditer(output) if m["label"].strip().lower() in LABELS or "[[" in m["boxes"]]
-    ends = [*(m.start() for m in marks), len(output)][1:]
-    wrong = 0
-
-    def clean(text: str) -> str:
-        nonlocal wrong
-        text, broken = BROKEN.subn("", text)
-        wrong += broken + len(TAG.findall(text))
-        return tidy(TAG.sub("", text))
-
-    blocks += _blocks(clean(output[: marks[0].start()] if marks else output), "text", None, page)
-    for mark, end in zip(marks, ends, strict=True):
-        boxes = [_pixels(box, width, height) for box in BOX.findall(mark["boxes"])]
+    (before, *found), broken = marks(output)
+    labels_are_text = bool(found) and not any(mark.text.strip() for mark in found) and not all(
+        (mark.label or "text").lower() in LABELS for mark in found
+    )  # fmt: skip
+    bad = cellless = 0
+    for mark in (before, *found):
+        label, text = (mark.label or ""), tidy(mark.text)
+        boxes = list(_pixels(mark.boxes, width, height))
         good = [box for box in boxes if box is not None]
-        if len(good) < len(boxes) or not boxes:
-            wrong += 1
-        label = mark["label"].strip()
-        known = label.lower() in LABELS
-        kind, level = LABELS.get(label.lower(), ("text", None))
-        text = clean(output[mark.end() : end])
-        if not known and not text:
-            text = label  # <|ref|> also names what was located: its words are the content
+        bad += mark.label is not None and (not boxes or len(good) < len(boxes))
+        cellless += sum("<td" not in table[0].lower() for table in TABLE.finditer(text))
+        known = not labels_are_text and label.lower() in LABELS
+        kind, level = LABELS[label.lower()] if known else ("text", None)
+        if label and not known and (not text or not NAME.fullmatch(label)):
+            text = f"{tidy(label)}\n\n{text}"
         if kind == "figure":
-            blocks += [Block(kind=kind, box=box) for box in good]
-            kind, around = "text", good[0] if good else page
+            blocks += [Block(kind=kind, box=box) for box in good] or [Block(kind=kind, box=None)]
+            kind, around = "text", good[0] if good else None
         else:
-            around = rounded(union(good)) if good else page
+            around = rounded(union(good)) if good else None
         blocks += _blocks(text, kind, level, around)
-    return blocks, f"{wrong} marks of its output do not follow the grammar" if wrong else ""
+    wrong = max(bad, broken)
+    reasons = [f"{wrong} marks of its output do not follow the grammar"] if wrong else []
+    if cellless:
+        reasons.append(f"{cellless} tables came without cells, as where a server drops special tokens")
+    return blocks, ", ".join(reasons)
 
 
-def _normal(output: str) -> str:
-    """A model's output with its tags as the grammar has them, and without other marks of its making."""
-    output = visible(output)
-    output = ESCAPED.sub(r"<\1>", output)
-    output = re.sub(r"<[|｜]/?(?:ref|det|grounding)[|｜]>", lambda tag: tag[0].translate(WIDE), output)
-    output = TOKEN.sub(lambda token: token[0] if TAG.fullmatch(token[0]) else "", output)
-    wrapped = WRAPPED.fullmatch(output)
-    return wrapped[1] if wrapped else output
-
-
-def _blocks(text: str, kind: Kind, level: int | None, box: WholeBox) -> Iterator[Block]:
+def _blocks(text: str, kind: Kind, level: int | None, box: WholeBox | None) -> Iterator[Block]:
     """The blocks that the content of one mark makes up, all of them in its box."""
     if kind == "title":
         words = re.sub(r"\A#+\s*", "", " ".join(text.split()))
@@ -202,9 +166,17 @@ def tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
-def _pixels(text: str, width: int, height: int) -> WholeBox | None:
-    numbers = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", text)]
-    if "." in text and max(numbers) <= 1:
+def _pixels(written: str, width: int, height: int) -> Iterator[WholeBox | None]:
+    """The boxes in the coordinates of a mark, in pixels of the page; None for each that is none."""
+    for group in re.findall(r"[^\[\]]*[^\[\]\s,][^\[\]]*", written):
+        yield _box(group.strip(" ,\n\t"), width, height)
+
+
+def _box(written: str, width: int, height: int) -> WholeBox | None:
+    if not BOX.fullmatch(written):
+        return None
+    numbers = [float(number) for number in written.split(",")]
+    if "." in written and max(numbers) <= 1:
         numbers = [FULL * number for number in numbers]
     if not all(FULL - BEYOND <= number <= BEYOND for number in numbers):
         return None

@@ -5,7 +5,7 @@ Until a block is done, its text is plain and its marks are noncharacters (Unicod
 `cell` and `html` write marks, and escape the rest. What begins a block (a #, a list's marker) is escaped where the
 block is written, by `opened`.
 
-Rules: CommonMark 0.31.2, and GitHub's tables, strikethrough and formulas.
+Rules: CommonMark 0.31.2, GitHub's tables, strikethrough and formulas, and Python-Markdown's escapes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ LINKED = re.compile(f"{LINK[0]}([^{LINK[0]}{LINK[1]}]*){LINK[1]}([^{LINK[0]}{LIN
 FORMULAS = re.compile(f"{FORMULA[0]}([^{FORMULA[1]}]*){FORMULA[1]}")
 STRUCK_OUT = re.compile(f"{STRUCK[0]}([^{STRUCK[1]}]*){STRUCK[1]}")
 SAFE = ("http://", "https://", "mailto:")  #: how the address of a link begins
+LAST_LINK = re.compile(f"{LINKED.pattern}$")
+SCHEME = re.compile("^(?:https?|mailto)")
+LONGEST = 300  #: characters of an address that goes on in the next line, at most
+CUT = ":/.?&=_#\u00ad"  #: what such an address ends with
+BEGUN = re.compile(rf"(?:https?:|(?:https?://|\bwww\.)[^\s\ufdd0-\ufdef]*[{CUT[1:]}])$")
+#: Begins a word that an address may go on with.
+REST = re.compile(r"(?=[\w%~?#])(?=\S*[A-Za-z])\S*?(?:\w[\w-]\.\w|[/=_~#%]\w|\w/)")
 SHY = "\u00ad"
 TAGS = {RAISED: ("<sup>", "</sup>"), LOWERED: ("<sub>", "</sub>"), STRUCK: ("<del>", "</del>")}
 
@@ -38,11 +45,14 @@ LINE_ENDS = "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"
 TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069"
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 
-MARKUP = re.compile(r"[\\`*_~<&\]\[$\n\t]|" + NONCHARACTERS.pattern)
+MARKUP = re.compile(r"[\\`*_~<&\]\[{$\n\t]|" + NONCHARACTERS.pattern)
 ENTITY = r"&(?=#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{0,31};)"
+HTML = r"<(?=[A-Za-z/!?]|[^\s<>]{1,300}@)"  #: begins an element, a comment or a link
+ATTRIBUTES = r"\{(?=[^{}]{0,300}=)"  #: begins attributes in Python-Markdown
 ALWAYS = re.compile(
-    rf"\\(?=[!-/:-@\[-`{{-~\ufdd0-\ufdef]|\s*(?:$|{BREAK}))|<(?=[A-Za-z/!?])|{ENTITY}|(?<=\])\(|!(?={LINK[0]})"
+    rf"\\(?=[!-/:-@\[-`{{-~\ufdd0-\ufdef]|\s*(?:$|{BREAK}))|{HTML}|{ATTRIBUTES}|{ENTITY}|(?<=\])\(|!(?={LINK[0]})"
 )
+ENTITIES = {"<": "&lt;", "&": "&amp;"}  #: a backslash before these does not count in Python-Markdown
 DELIMITERS = re.compile(r"(?P<sign>[*_~`])(?P=sign)*")
 MATH = re.compile(r"(?<![\\$\w])\$(?![\s$])((?:[^$\\\n]|\\.)+?)(?<!\s)\$(?![\w$])", re.DOTALL)
 HEADED = re.compile(r"#{1,6}(?=\s|$)|>|[-+*](?=\s|$)")
@@ -61,6 +71,43 @@ def marked(text: str, mark: tuple[str, str]) -> str:
 def linked(text: str, address: str) -> str:
     """The text as the words of a link to `address`."""
     return f"{LINK[0]}{text}{LINK[1]}{address}{LINK[2]}"
+
+
+def names(words: str, target: str) -> bool:
+    """Whether the words of a link are its address, written out, but for signs."""
+    return bool(_bare(words)) and _bare(target) == _bare(words)
+
+
+def continued(text: str, line: str) -> str | None:
+    """`text` with the `line` below it, where a link or an address goes on from the one to the other; None if neither
+    does."""
+    word = line.split(maxsplit=1)[0] if line.strip() else ""
+    over = LAST_LINK.search(text) if text.endswith(LINK[2]) else None
+    if over is None:
+        begun = BEGUN.search(text[-LONGEST:]) if text[-1:] in CUT else None
+        if begun is None or NONCHARACTERS.search(word):
+            return None
+        if text.endswith(SHY):
+            return f"{text[:-1]}-{line}"
+        on = word.startswith("//") if begun[0].endswith(":") else REST.match(word)
+        return text + line if on or ("doi.org/" in begun[0] and word.strip(".,;)").isdigit()) else None
+    under = LINKED.match(line)
+    words, target = over[1], over[2]
+    word = under[1] if under else word.rstrip(".,;:)")
+    if not word.strip() or (under[2] != target if under else not names(words + word, target)):
+        return None
+    rest = line[under.end() if under else len(word) :]
+    if _bare((words.split() or [""])[-1] + word.split()[0]) in _bare(target):
+        whole = words.replace(SHY, "-") + word
+        if whole.rsplit(maxsplit=1)[-1] not in target:
+            whole = words.rstrip(SHY) + word
+        return text[: over.start()] + (whole if names(whole, target) else linked(whole, target)) + rest
+    between = "" if words.endswith((SHY, "-")) else " "
+    return text[: over.start()] + linked(f"{words}{between}{word}", target) + rest
+
+
+def _bare(address: str) -> str:
+    return re.sub(r"[^\w.]", "", SCHEME.sub("", address))
 
 
 def unmarked(text: str) -> str:
@@ -101,7 +148,7 @@ def markdown(text: str) -> str:
     text = visible(text)
     if not MARKUP.search(text):
         return text
-    text = _sound(re.sub(r"[\n\t]+", " ", text))
+    text = _sound(re.sub(r"[\n\t]+", " ", text)).replace(FORMULA[1] + FORMULA[0], f"{FORMULA[1]} {FORMULA[0]}")
     formulas = [f"${_latex(found[1])}$" for found in FORMULAS.finditer(text)]
     targets = [address(found[2]) for found in LINKED.finditer(text)]
     text = FORMULAS.sub("".join(FORMULA), LINKED.sub("".join((LINK[0], r"\1", *LINK[1:])), text))
@@ -130,6 +177,7 @@ def _sound(text: str) -> str:
 
 def cell(text: str) -> str:
     """Plain text with marks as Markdown within a cell of a table."""
+    text = FORMULAS.sub(lambda found: found[0].replace("\\|", "\\Vert ").replace("|", "\\vert "), text)
     return markdown(text).replace("  \n", "<br>").replace("|", "\\|")
 
 
@@ -162,7 +210,8 @@ def _opened(line: str, later: bool) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text with marks, all in one line, with backslashes before what is markup in CommonMark or GitHub's Markdown.
+    """Text with marks, all in one line, with backslashes before what is markup in CommonMark, GitHub's Markdown or
+    Python-Markdown, and `<` and `&` as entities there.
 
     A soft hyphen may go or stay later, so that it does not part signs here.
     """
@@ -180,10 +229,10 @@ def _escaped(text: str) -> str:
     if not at:
         return text
     if SHY not in text:
-        return "".join(f"\\{c}" if i in at else c for i, c in enumerate(text))
+        return "".join(ENTITIES.get(c, f"\\{c}") if i in at else c for i, c in enumerate(text))
     out, i = [], 0
     for c in text:
-        out.append(f"\\{c}" if c != SHY and i in at else c)
+        out.append(ENTITIES.get(c, f"\\{c}") if c != SHY and i in at else c)
         i += c != SHY
     return "".join(out)
 

@@ -6,11 +6,13 @@ It knows nothing of other processes, nor of which document comes next.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from microfiche.documents.document import Document, PageRead
 from microfiche.documents.engines import Engine, Engines, engines
@@ -21,11 +23,14 @@ from microfiche.errors import InputError, UsageError
 from microfiche.files import plain
 from microfiche.limits import Limits
 
-LISTED = 20  #: numbers of failed pages that are listed
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  #: how an address begins, as a path is written
+LISTED = 20  #: numbers of a document's pages that are listed
 
 #: Is called with "opened" and how many pages are to be read of a document, and with "read" and how many have been read
 #: since the last call.
 Tell = Callable[[str, int], None]
+#: Does a task, and returns what became of it as what JSON can hold, without a key "pages".
+Do = Callable[[Any, Tell], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -84,11 +89,18 @@ class Outcome:
         """The document's name, and which of its pages failed where some were read; "" if all of it was read."""
         if self.document is None:
             return self.name
-        failed = [str(page.number) for page in self.document.failed]
-        if not failed:
-            return ""
-        listed = ", ".join(failed[:LISTED]) + (", …" if len(failed) > LISTED else "")
-        return f"{self.name} (page{'s' * (len(failed) > 1)} {listed})"
+        return self._with_pages("failed")
+
+    @property
+    def doubt(self) -> str:
+        """The document's name and its partial pages, which should be looked at; "" if it has none."""
+        return self._with_pages("partial")
+
+    def _with_pages(self, status: str) -> str:
+        pages = self.document.pages if self.document else []
+        found = [str(page.number) for page in pages if page.status == status]
+        listed = ", ".join(found[:LISTED]) + (", …" if len(found) > LISTED else "")
+        return f"{self.name} (page{'s' * (len(found) > 1)} {listed})" if found else ""
 
 
 @dataclass
@@ -147,11 +159,14 @@ class Job:
     drawing: int = 2
 
     def check(self) -> None:
-        """Raises UsageError if the request means no pages, and InputError if the folder cannot be written to."""
+        """Raises UsageError if the request means no pages or the folder is an address, and InputError if the folder
+        cannot be written to."""
         if self.request.pages:
             page_ranges(self.request.pages)
         if self.folder is None:
             return
+        if ADDRESS.match(str(self.folder)):
+            raise UsageError(f"{self.folder}: the output cannot go to an address; name a folder")
         above = self.folder
         while not os.path.lexists(above) and above != above.parent:
             above = above.parent
@@ -170,12 +185,30 @@ class Job:
         except InputError as error:
             return Outcome(source.name, error=error)
         except OSError as error:
+            if self.folder and error.filename and str(self.folder) == os.fsdecode(error.filename):
+                return Outcome(source.name, error=InputError(
+                    f"{self.folder}: cannot be the output folder ({error.strerror or error}); name another by -o"))
             where = f": {plain(os.fsdecode(error.filename))}" if error.filename else ""
             reason = f"cannot be read or written ({error.strerror or error}{where})"
             return Outcome(source.name, error=InputError(f"{source.name}: {reason}"))
         except Exception as error:  # a fault of ours or of a library costs this document and no other
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             return Outcome(source.name, error=InputError(f"{source.name}: a fault in Microfiche ({reason})"))
+
+    def begin(self) -> Do:
+        """What a process of a crew does with a task, which is a source and the name of its output."""
+        at_hand = self.request.at_hand()
+
+        def do(task: tuple[DocumentSource, str], tell: Tell) -> dict[str, Any]:
+            outcome = self.outcome(*task, at_hand, tell)
+            if outcome.error:
+                kind = "usage" if isinstance(outcome.error, UsageError) else "input"
+                return {"error": str(outcome.error), "kind": kind}
+            assert outcome.document is not None
+            text = "" if self.folder else outcome.document.model_dump_json()
+            return {"document": text, "before": outcome.before, "seconds": outcome.seconds}
+
+        return do
 
     def written(self, name: str) -> Document:
         """The document of this name as it was written to the folder; OSError or ValueError if it is not there."""
@@ -196,9 +229,15 @@ class Job:
                     shelf.write(before, self.form)
                 return Outcome(source.name, before, before=True)
             start = time.perf_counter()
-            document = document_of(opened, settings, self._pages(opened, shelf, at_hand, tell))
-        if shelf:
-            shelf.write(document, self.form)
+            try:
+                document = document_of(opened, settings, self._pages(opened, shelf, at_hand, tell))
+                if shelf:
+                    shelf.write(document, self.form)
+            except (InputError, OSError) as error:
+                if shelf and shelf.abandon() and isinstance(error, InputError):
+                    reason = str(error).removesuffix("; nothing was kept")
+                    raise InputError(f"{reason}; the pages read so far are noted: --resume goes on") from error
+                raise
         return Outcome(source.name, document, seconds=time.perf_counter() - start)
 
     def _pages(self, opened: OpenFile, shelf: Shelf | None, at_hand: Engines, tell: Tell) -> list[PageRead]:

@@ -12,6 +12,11 @@ from microfiche.errors import InputError
 HEAD = 1024  #: bytes in which a PDF's mark must stand
 TAIL = 1 << 16  #: bytes at the end of a ZIP archive that are searched for the names in it
 READ = "PDF, PNG, JPEG, TIFF or WebP"
+#: Kinds of files that hold their own text, by the suffix of their names.
+TEXTS = {
+    ".md": "markdown", ".markdown": "markdown", ".txt": "plain", ".html": "html", ".htm": "html", ".xhtml": "html",
+    ".csv": "csv", ".docx": "docx", ".pptx": "pptx", ".xlsx": "xlsx", ".epub": "epub",
+}  # fmt: skip
 #: The marks of files that are read.
 MARKS = (
     (rb"\x89PNG\r\n\x1a\n", "png"),
@@ -45,16 +50,21 @@ OTHERS = (
 )  # fmt: skip
 #: The same for names in ZIP archives.
 ZIPPED = (
-    (rb"application/epub\+zip|META-INF/container\.xml", "an EPUB book", AS_PDF),
     (rb"application/vnd\.oasis\.opendocument", "an OpenDocument file", AS_PDF),
-    (rb"word/document\d*\.xml", "a Word document", AS_PDF),
-    (rb"xl/workbook\.(xml|bin)", "an Excel workbook", AS_PDF),
-    (rb"ppt/presentation\.xml", "a PowerPoint presentation", AS_PDF),
+    (rb"xl/workbook\.bin", "a binary Excel workbook", "save it as .xlsx and read that"),
+)
+#: Kinds of ZIP archives that hold their own text, by names in them.
+ARCHIVES = (
+    (rb"application/epub\+zip|META-INF/container\.xml", "epub"),
+    (rb"word/document\d*\.xml", "docx"),
+    (rb"xl/workbook\.xml", "xlsx"),
+    (rb"ppt/presentation\.xml", "pptx"),
 )
 
 
-def kind_of(head: bytes, tail: bytes = b"") -> str:
-    """Returns pdf or the name of a kind of pictures, by the first bytes of a file. `tail` are its last bytes.
+def kind_of(head: bytes, tail: bytes = b"", suffix: str = "") -> str:
+    """Returns pdf, the name of a kind of pictures or one of TEXTS, by the first bytes of a file. `tail` are its last
+    bytes. The `suffix` of its name tells Markdown, plain text, HTML and CSV from each other and from anything else.
 
     Raises InputError, without a name, that says what the file is and what to do, where that is known.
     """
@@ -65,10 +75,17 @@ def kind_of(head: bytes, tail: bytes = b"") -> str:
             return kind
     if b"%PDF-" in head:
         return "pdf"
+    named = TEXTS.get(suffix.lower())
+    is_text = b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if is_text and named in ("markdown", "plain", "csv", "html"):
+        return named
     for mark, what, advice in OTHERS:
         if re.match(mark, head, re.DOTALL | re.IGNORECASE):
             raise InputError(f"{what}; {advice}")
     if head.startswith(b"PK\x03\x04"):
+        for mark, kind in ARCHIVES:
+            if re.search(mark, head) or re.search(mark, tail):
+                return kind
         for mark, what, advice in ZIPPED:
             if re.search(mark, head) or re.search(mark, tail):
                 raise InputError(f"{what}; {advice}")

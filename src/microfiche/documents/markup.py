@@ -10,7 +10,7 @@ import html
 import re
 from collections.abc import Callable
 
-from microfiche.documents.inline import MATH, active, visible
+from microfiche.documents.inline import HTML, MATH, active, visible
 
 PUNCTUATION = r"\\[!-/:-@\[-`{-~]"
 LATEX = r"\$\$.{1,4000}?\$\$|\\\((?:[^\\]|\\.){1,4000}?\\\)|\\\[(?:[^\\]|\\.){1,4000}?\\\]"
@@ -26,7 +26,7 @@ ALLOWED = re.compile(rf"{TAG}|<{PAGES}[^\s<>\\]*>")
 HAZARD = re.compile(r"<|\]\(|\]:")
 FOREIGN = re.compile(
     rf"{MATH.pattern}|{LATEX}|{PUNCTUATION}|{CODE}|!\[{WORDS}\]{TARGET}"
-    rf"|^(?:[ \t>]|[-*+][ \t]|\d{{1,9}}[.)][ \t])*\[(?={WORDS.replace('words', 'label')}\]:)|<(?=[A-Za-z/!?])|\](?=\()",
+    rf"|^(?:[ \t>]|[-*+][ \t]|\d{{1,9}}[.)][ \t])*\[(?={WORDS.replace('words', 'label')}\]:)|{HTML}|\](?=\()",
     re.DOTALL | re.MULTILINE,
 )
 SHOWN = re.compile(
@@ -45,14 +45,16 @@ def guarded(text: str) -> str:
         return text
     for name in ("sup", "sub", "del"):
         if text.count(f"<{name}>") != text.count(f"</{name}>"):
-            text = re.sub(rf"(?<!\\)<(?=/?{name}>)", r"\\<", text)
+            text = re.sub(rf"(?<!\\)<(?=/?{name}>)", "&lt;", text)
     return FOREIGN.sub(_guarded, text)
 
 
 def _guarded(found: re.Match[str]) -> str:
     piece = found[0]
+    if piece == "\\<":
+        return "&lt;"
     if piece == "<":
-        return "<" if ALLOWED.match(found.string, found.start()) else "\\<"
+        return "<" if ALLOWED.match(found.string, found.start()) else "&lt;"
     if piece == "]":
         return "]" if GOOD_TARGET.match(found.string, found.start()) else "]\\"
     if found["words"] is not None:

@@ -15,22 +15,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from microfiche.documents.fetching import fetched, is_url, without_secrets
-from microfiche.documents.kinds import HEAD, TAIL, kind_of
+from microfiche.documents.fetching import fetched, is_url, path_in, without_secrets
+from microfiche.documents.kinds import HEAD, TAIL, TEXTS, kind_of
+from microfiche.documents.pdf.worker import Workers
 from microfiche.documents.pictures import PictureFile
 from microfiche.documents.sheet import Sheet
-from microfiche.documents.worker import Workers
+from microfiche.documents.texts.worker import TextFile, can_read
 from microfiche.errors import InputError, UsageError
-from microfiche.files import files_below, plain, shown
+from microfiche.files import LOOP, files_below, plain, shown
 from microfiche.limits import Limits
 from microfiche.sources import DOCUMENTS, named, standard_input
 
 #: Suffixes of documents that are not read.
 OTHERS = {
-    ".doc", ".docx", ".odt", ".rtf", ".xls", ".xlsx", ".ods", ".ppt", ".pptx", ".odp", ".epub", ".html", ".htm", ".eml",
-    ".msg", ".djvu", ".ps", ".eps", ".svg", ".heic", ".heif", ".avif", ".jxl", ".psd", ".zip",
+    ".doc", ".odt", ".rtf", ".xls", ".xlsb", ".ods", ".ppt", ".odp", ".eml", ".msg", ".djvu", ".ps", ".eps", ".svg",
+    ".heic", ".heif", ".avif", ".jxl", ".psd", ".zip",
 }  # fmt: skip
 OURS = 4096  #: bytes at the head of NAME.json that show whether Microfiche wrote it
+SCHEME = re.compile(r"([a-z][a-z\d+.-]+)://", re.IGNORECASE)  #: that an address begins with
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,18 @@ class DocumentSource:
 class OpenFile:
     """An open document; use it in a `with`.
 
-    `kind` is pdf or a kind of pictures, such as png, by content; `pages` is how many there are; `sha256` is that of the
-    file; `repaired` says that it is a PDF whose table of objects was damaged. `notes` say what of it may be missing.
+    `kind` is pdf, a kind of pictures, such as png, or of files that hold their own text, such as docx; `pages` is how
+    many there are, and `read` are those of a file that holds its own text; `sha256` is that of the file; `repaired`
+    says that it is a PDF whose table of objects was damaged. `notes` say what of it may be missing.
     """
 
-    def __init__(self, name: str, kind: str, sha256: str, file: Workers | PictureFile) -> None:
+    def __init__(self, name: str, kind: str, sha256: str, file: Workers | PictureFile | TextFile) -> None:
         self.name, self.kind, self.sha256, self.pages = name, kind, sha256, file.pages
         self.repaired = isinstance(file, Workers) and file.repaired
         self.notes = ["the file is damaged: parts of it may be missing"] if self.repaired else []
         if isinstance(file, PictureFile) and file.moving:
             self.notes.append("an animation: only its first picture is read")
+        self.read = file.read if isinstance(file, TextFile) else None
         self._file = file
 
     def sheets(self, numbers: Sequence[int] | None = None) -> Iterator[Sheet]:
@@ -86,8 +90,8 @@ def open_document(
     limits: Limits = Limits(),
     workers: int = 2,
 ) -> OpenFile:
-    """Opens a PDF or a picture (PNG, JPEG, TIFF, WebP, GIF, BMP, PNM, JPEG 2000), whose kind its content decides; a str
-    is the URL of one.
+    """Opens a PDF, a picture (PNG, JPEG, TIFF, WebP, GIF, BMP, PNM, JPEG 2000) or a file that holds its own text, whose
+    kind its content decides, and `name` where it is plain text; a str is the URL of one.
 
     A PDF is drawn at `dpi` by `workers` processes.
 
@@ -103,6 +107,8 @@ def open_document(
             raise InputError(f"{name}: {error}") from error
     kind, sha256 = _examine(source, name, limits)
     try:
+        if kind in TEXTS.values():
+            return OpenFile(name, kind, sha256, TextFile(source, kind, limits))
         if kind == "pdf":
             return OpenFile(name, kind, sha256, Workers(source, dpi, password, limits, workers))
         return OpenFile(name, kind, sha256, PictureFile(source, kind, limits))
@@ -115,7 +121,7 @@ def _examine(source: Path | bytes, name: str, limits: Limits) -> tuple[str, str]
     try:
         if isinstance(source, bytes):
             _check_size(len(source), limits)
-            return kind_of(source[:HEAD], source[-TAIL:]), hashlib.sha256(source).hexdigest()
+            return kind_of(source[:HEAD], source[-TAIL:], suffix_of(name)), hashlib.sha256(source).hexdigest()
         if not source.is_file():
             raise InputError("not a file" if source.exists() else "no such file")
         size = source.stat().st_size
@@ -123,13 +129,18 @@ def _examine(source: Path | bytes, name: str, limits: Limits) -> tuple[str, str]
         with source.open("rb") as file:
             head = file.read(HEAD)
             file.seek(max(0, size - TAIL))
-            kind = kind_of(head, file.read(TAIL))
+            kind = kind_of(head, file.read(TAIL), suffix_of(name))
             file.seek(0)
             return kind, hashlib.file_digest(file, "sha256").hexdigest()
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}") from error
+
+
+def suffix_of(name: str) -> str:
+    """The suffix of a document's name, which may be an address."""
+    return Path(path_in(name) if is_url(name) else name).suffix.lower()
 
 
 def _check_size(size: int, limits: Limits) -> None:
@@ -170,23 +181,25 @@ def page_numbers(spec: str, count: int) -> list[int]:
 
 
 def documents_in(
-    names: Sequence[str], limits: Limits = Limits(), say: Callable[[str], None] = lambda line: None
+    names: Sequence[str], limits: Limits = Limits(), say: Callable[[str], None] = lambda line: None, texts: bool = False
 ) -> list[DocumentSource]:
     """The documents that `names` mean: files, URLs, folders (everything below them with a known suffix, 2 before 10),
     and "-" for standard input.
 
-    What cannot be opened comes with an `error`: what does not exist, a folder without documents, and, in a folder, a
-    link that leads out of it and what is no regular file. Hidden files and folders are passed over, and so are folders
-    of figures that an earlier reading wrote. `say` is called with a line for each folder that holds documents of kinds
-    that are not read. Raises UsageError where "-" stands twice, and the InputError of a single
-    name.
+    With `texts`, a folder also gives its files that hold their own text, such as .md and .docx.
+
+    What cannot be opened comes with an `error`: what does not exist, an address of another kind, a folder without
+    documents, and, in a folder, a link that leads out of it or to itself and what is no regular file. Hidden files and
+    folders are passed over, and so are folders of figures that an earlier reading wrote. `say` is called
+    with a line for each folder that holds documents of kinds that are not read. Raises UsageError where "-" stands
+    twice, and the InputError of a single name.
     """
     if list(names).count("-") > 1:
         raise UsageError("- is given twice, but there is only one standard input")
     found: list[DocumentSource] = []
     for name in names:
         try:
-            found += _documents(name, limits, say)
+            found += _documents(name, limits, say, texts)
         except InputError as error:
             if len(names) == 1:
                 raise
@@ -195,7 +208,7 @@ def documents_in(
     return found
 
 
-def _documents(name: str, limits: Limits, say: Callable[[str], None]) -> list[DocumentSource]:
+def _documents(name: str, limits: Limits, say: Callable[[str], None], texts: bool) -> list[DocumentSource]:
     if name == "-":
         return [DocumentSource("-", _read_all(standard_input(), limits))]
     if is_url(name):
@@ -203,11 +216,14 @@ def _documents(name: str, limits: Limits, say: Callable[[str], None]) -> list[Do
     path = named(name)
     try:
         if path.is_dir():
-            inside = _below(path, say)
+            inside = sorted(documents_below(path, say, texts), key=lambda one: natural(one.name))
             if not inside:
-                raise InputError(f"{name}: no PDF or pictures in this folder")
+                raise InputError(f"{name}: no {'documents' if texts else 'PDF or pictures'} in this folder")
             return inside
         if not path.exists():
+            if scheme := SCHEME.match(name):
+                why = f"only http and https addresses can be read, not {scheme[1]}"
+                return [DocumentSource(without_secrets(name), name, why)]
             raise InputError(f"{name}: no such file")
     except OSError as error:
         raise InputError(f"{name}: {error.strerror}") from error
@@ -221,28 +237,35 @@ def _read_all(file: IO[bytes], limits: Limits) -> bytes:
     return data
 
 
-def _below(folder: Path, say: Callable[[str], None]) -> list[DocumentSource]:
-    found: list[DocumentSource] = []
+def documents_below(
+    folder: Path, say: Callable[[str], None] = lambda line: None, texts: bool = False
+) -> Iterator[DocumentSource]:
+    """Yields the documents below a folder as `documents_in` finds them, in the order of the folders on disk."""
     others: Counter[str] = Counter()
+    lacking = {suffix for suffix, kind in TEXTS.items() if not can_read(kind)} if texts else set()
+    known = DOCUMENTS | (TEXTS.keys() - lacking if texts else set())
+    unread = OTHERS if texts else OTHERS | (TEXTS.keys() - {".md", ".markdown", ".txt", ".csv"})
     for one in files_below(folder, _passed_over):
         suffix = one.path.suffix.lower()
-        if suffix in DOCUMENTS or (one.left_out and one.is_folder):
+        if suffix in known or (one.left_out and (one.is_folder or one.left_out == LOOP)):
             why = f"{one.left_out}; left out" if one.left_out else None
-            found.append(DocumentSource(shown(one.path), one.path, why))
-        others[suffix] += suffix in OTHERS
-    if counted := ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()) if count):
-        say(f"{shown(folder)}: not read, as they are neither PDF nor pictures: {counted}")
-    return sorted(found, key=lambda one: _natural(one.name))
+            yield DocumentSource(shown(one.path), one.path, why)
+        others[suffix] += suffix in unread or suffix in lacking
+    for wanted, why in ((lacking, "pip install 'microfiche[office]' reads them"), (unread, "save them as PDF")):
+        if counted := ", ".join(f"{n} {suffix}" for suffix, n in sorted(others.items()) if n and suffix in wanted):
+            say(f"{shown(folder)}: not read: {counted}; {why}")
 
 
 def _passed_over(path: Path, is_folder: bool) -> bool:
-    return path.name.startswith(".") or (is_folder and _written(path))
+    if path.name.startswith("."):
+        return True
+    return (is_folder or path.suffix in (".md", ".txt")) and _written(path, path.name if is_folder else path.stem)
 
 
-def _written(folder: Path) -> bool:
-    """Whether `folder` holds the figures of a document that Microfiche has read, or is reading."""
-    for beside in (f"{folder.name}.json", f".{folder.name}.journal"):
-        path = folder.with_name(beside)
+def _written(found: Path, name: str) -> bool:
+    """Whether a folder or file beside NAME.json is what Microfiche wrote when it read a document, or writes now."""
+    for beside in (f"{name}.json", f".{name}.journal"):
+        path = found.with_name(beside)
         with suppress(OSError):
             if path.is_file():
                 with path.open("rb") as file:
@@ -252,5 +275,6 @@ def _written(folder: Path) -> bool:
     return False
 
 
-def _natural(name: str) -> list[tuple[str, int]]:
+def natural(name: str) -> list[tuple[str, int]]:
+    """The key by which names are sorted as people count: 2 before 10."""
     return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]

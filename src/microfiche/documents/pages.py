@@ -10,7 +10,7 @@ from PIL import Image
 
 from microfiche.documents.document import Document, PageRead
 from microfiche.documents.engines import Engine, Engines
-from microfiche.documents.finishing import finish
+from microfiche.documents.finishing.finish import finish, with_language
 from microfiche.documents.opening import OpenFile
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import MicroficheError, SetUpError, UsageError
@@ -29,6 +29,9 @@ def read_pages(
 
     No more pages are in memory than the engine for pictures takes at a time.
     """
+    if opened.read is not None:
+        yield from ((opened.read[n - 1], None) for n in (range(1, opened.pages + 1) if numbers is None else numbers))
+        return
     sheets = iter(opened.sheets(numbers))
     batch = at_hand.pictures.batch
     if batch < 1:
@@ -99,5 +102,6 @@ def blank(picture: Image.Image) -> bool:
 
 def document_of(opened: OpenFile, settings: dict[str, str], pages: Sequence[PageRead]) -> Document:
     """The document that `pages` of an open file make, in the order of their numbers."""
-    ordered = finish(sorted(pages, key=lambda page: page.number))
+    ordered = sorted(pages, key=lambda page: page.number)
+    ordered = finish(ordered) if opened.read is None else [with_language(page) for page in ordered]
     return Document(name=opened.name, sha256=opened.sha256, settings=settings, notes=opened.notes, pages=ordered)

@@ -10,16 +10,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from microfiche.documents.boxes import union
 from microfiche.documents.document import Kind
-from microfiche.documents.inline import BREAK
+from microfiche.documents.inline import BREAK, FORMULA
 from microfiche.documents.sheet import Field
 from microfiche.page import Box, Reading
 
 LEADING = 1.2  #: the height of a line's box over that of its type, where a model reads characters with their boxes
+WIDE = 0.6  #: ems of a space that is wider than between words, from which on it may lie between two cells
 TICKS = ("[x]", "[ ]")  #: what a box to tick says
+CELLS = 5.0  #: ems between the cells of a row, at most
 LABEL = 3.0  #: ems between a field and its label, at most
+NUMBERED = 0.7  #: ems from the number of an item to its text, at most, where it may be that of a formula
 SOFT = "\u00ad"
+#: Signs that are as wide as they are high.
+BROAD = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 BULLETS = "•◦▪‣●○■□–—*·∙"
 MARKER = re.compile(rf"^([{re.escape(BULLETS)}-]|\(?(\d{{1,3}}|[a-z])[.)])(\s+|$)")
 
@@ -30,7 +37,10 @@ class TextLine:
 
     `box` and `size` (the height of its type) are in pixels; `confidence` is 1 where the text is known rather than
     recognised. `text` is in logical order, with the marks of `inline` in it. `fixed` says that all its letters are of
-    one width, as those of code are; `engine` read it, where that is not the page's engine.
+    one width, as those of code are; `engine` read it, where that is not the page's engine. `gaps` are the spaces in it
+    that are wider than between words, each from left to right in px; `turn` says by how many degrees clockwise it
+    stands turned on a page that is upright; `note` is the number of the note in the margin that it belongs to, from 1;
+    `begins` says that a paragraph begins with it.
     """
 
     text: str
@@ -40,6 +50,11 @@ class TextLine:
     confidence: float = 1.0
     fixed: bool = False
     engine: str | None = None
+    displayed: bool = False
+    gaps: tuple[tuple[float, float], ...] = ()
+    turn: int = 0
+    note: int = 0
+    begins: bool = False
 
     @property
     def middle(self) -> float:
@@ -54,6 +69,16 @@ class Region:
     kind: Kind
     box: Box
     score: float
+
+
+def read_by(lines: Sequence[TextLine]) -> str | None:
+    """Who read some lines, where that is not the page's engine: "tesseract", or "nano, rapid" for both; or None."""
+    return ", ".join(sorted({line.engine for line in lines if line.engine})) or None
+
+
+def letters(line: TextLine) -> int:
+    """How many letters of usual width a line is long."""
+    return len(line.text) + len(BROAD.findall(line.text))
 
 
 def lines_read(reading: Reading) -> list[TextLine]:
@@ -80,17 +105,30 @@ def lines_read(reading: Reading) -> list[TextLine]:
 
 def with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
     """The lines, each that is only a list's marker joined with what stands to its right."""
-    markers = [m for m in lines if MARKER.fullmatch(m.text) and len(m.text) <= 4]
-    rest = [line for line in lines if line not in markers]
+    markers = [m for m in lines if len(m.text) <= 4 and MARKER.fullmatch(m.text)]
+    if not markers:
+        return list(lines)
+    alone = {id(m) for m in markers}
+    rest = [line for line in lines if id(line) not in alone]
+    left, top, right, bottom, size = np.array([(*x.box, x.size) for x in rest], float).reshape(-1, 5).T
     for marker in markers:
-        at = [
-            k for k, line in enumerate(rest)
-            if line.box[1] < marker.middle < line.box[3] and 0 <= line.box[0] - marker.box[2] < 4 * line.size
-        ]
-        if at:
-            k = min(at, key=lambda k: rest[k].box[0])
+        gap = left - marker.box[2]
+        at = np.flatnonzero((top < marker.middle) & (marker.middle < bottom) & (gap >= 0) & (gap < 4 * size))
+        dash = marker.text in "-–—*"
+        if dash and ((top < marker.middle) & (marker.middle < bottom) & (right < marker.box[0])
+                     & (right > marker.box[0] - CELLS * size)).any():
+            at = at[:0]  # the sign for none, in a row of cells
+        formula = marker.text[1:-1].isdigit() and any(
+            FORMULA[0] in rest[k].text
+            for k in np.flatnonzero((top < marker.middle) & (marker.middle < bottom) & (right < marker.box[0])).tolist()
+        )
+        if formula:
+            at = at[gap[at] < NUMBERED * marker.size]
+        if len(at):
+            k = int(at[left[at].argmin()])
             line = rest[k]
             rest[k] = replace(line, text=f"{marker.text} {line.text}", box=union([marker.box, line.box]))
+            left[k], top[k], _, bottom[k] = rest[k].box
         else:
             rest.append(marker)
     return rest
@@ -115,7 +153,7 @@ def with_fields(lines: Sequence[TextLine], fields: Sequence[Field]) -> list[Text
             out = [*(x for x in out if x not in own), value]
         if value is not None:
             out = _beside_label(out, value, box)
-    return _labelled(out)
+    return labelled(out)
 
 
 def _beside_label(lines: list[TextLine], value: TextLine, box: Box) -> list[TextLine]:
@@ -132,7 +170,7 @@ def _beside_label(lines: list[TextLine], value: TextLine, box: Box) -> list[Text
     return [whole if x is label else x for x in lines if x is not value]
 
 
-def _labelled(lines: list[TextLine]) -> list[TextLine]:
+def labelled(lines: Sequence[TextLine]) -> list[TextLine]:
     """The lines, with each box to tick joined with its label: what stands close to its right, or much closer to its
     left."""
     out = [line for line in lines if line.text not in TICKS]

@@ -4,11 +4,12 @@ journal by which a run that was broken off goes on."""
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from glob import escape
 from pathlib import Path
-from unicodedata import normalize
+from typing import Protocol
+from unicodedata import category, normalize
 
 from PIL import Image, ImageDraw, ImageFont
 from pydantic import ValidationError
@@ -16,11 +17,13 @@ from pydantic import ValidationError
 from microfiche.documents.boxes import WholeBox
 from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.fetching import is_url, path_in
+from microfiche.documents.kinds import TEXTS
 from microfiche.files import short, whole_file
 from microfiche.sources import DOCUMENTS
 
 AROUND = 4  #: px left around a figure
 SURE = 0.7  #: confidence of LaTeX beside which no picture of the formula stands
+STEMS = DOCUMENTS | (TEXTS.keys() - {".md", ".txt"})  #: suffixes that the output's name need not keep
 SUFFIXES = {"md": "md", "json": "json", "text": "txt"}
 COLOURS = {
     "title": "#c0392b",
@@ -34,27 +37,51 @@ COLOURS = {
     "footnote": "#616a6b",
     "header": "#909497",
     "footer": "#909497",
+    "number": "#d0d3d4",
     "hidden": "#d0d3d4",
 }
+
+
+class Taken(Protocol):
+    """File names that are taken already, such as a dict of them. Each has a number over 0."""
+
+    def get(self, name: str, default: int, /) -> int:
+        """The number of a name, `default` if it is not taken."""
+        ...
+
+    def update(self, names: dict[str, int], /) -> None:
+        """Takes `names`."""
+        ...
 
 
 def names_for(documents: Sequence[str]) -> list[str]:
     """A file name without suffix for each document: that of its file, cut if it is very long, with a number where two
     would be the same."""
-    taken: set[str] = set()
-    names = []
-    for document in documents:
-        path = Path(path_in(document) if is_url(document) else document)
-        stem = path.stem if path.suffix.lower() in DOCUMENTS else path.name
-        plain = re.sub(r"[^\w. -]", "_", normalize("NFC", stem)).strip(". ")
-        stem = "stdin" if document == "-" else short(plain) or "document"
-        name, number = stem, 1
-        while not taken.isdisjoint(_files(name)):
-            number += 1
-            name = f"{stem}-{number}"
-        taken.update(_files(name))
-        names.append(name)
-    return names
+    taken: dict[str, int] = {}
+    return [name_for(document, taken) for document in documents]
+
+
+def name_for(document: str, taken: Taken) -> str:
+    """The file name without suffix for the next document; `names_for` says how it is chosen. What its output may
+    occupy is then among the names that are `taken`."""
+    path = Path(path_in(document) if is_url(document) else document)
+    stem = path.stem if path.suffix.lower() in STEMS else path.name
+    plain = "".join(sign if _may_stand(sign) else "_" for sign in normalize("NFC", stem)).strip(". ")
+    stem = "stdin" if document == "-" else short(plain) or "document"
+    last = f"\0{stem.casefold()}"  # no file can have this name; its number is the last that this stem got
+    number = taken.get(last, 0)
+    while True:
+        number += 1
+        name = f"{stem}-{number}" if number > 1 else stem
+        if not any(taken.get(file, 0) for file in _files(name)):
+            break
+    taken.update({last: number, **dict.fromkeys(_files(name), 1)})
+    return name
+
+
+def _may_stand(sign: str) -> bool:
+    """Whether a character stands in file names: letters with their marks, digits, and what joins words."""
+    return sign in "._ -" or sign.isalnum() or category(sign)[0] == "M" or sign in "\u200c\u200d"
 
 
 def _files(name: str) -> set[str]:
@@ -66,13 +93,14 @@ class Shelf:
     """Where the output of one document goes, and which of its pages an earlier run has read.
 
     `settings` is all that the reading depends on: what an earlier run read with others, or from a file of another
-    SHA-256, does not count.
+    SHA-256, does not count. Where several processes read parts of one document, each names its `part`, and notes its
+    pages in a journal of its own.
     """
 
-    def __init__(self, folder: Path, name: str, sha256: str, settings: dict[str, str]) -> None:
+    def __init__(self, folder: Path, name: str, sha256: str, settings: dict[str, str], part: str = "") -> None:
         self.folder, self.name = folder, name
         self._head = {"sha256": sha256, "settings": settings}
-        self._journal = folder / f".{name}.journal"
+        self._journal = folder / f".{name}.journal{part}"
         self._figures = folder / name / "figures"
 
     def file(self, form: str) -> Path:
@@ -87,6 +115,7 @@ class Shelf:
     def begun(self) -> dict[int, PageRead]:
         """The pages that an earlier run has read, by number, whether it was broken off or some of its pages failed."""
         pages = self._noted() or (found.pages if (found := self._left()) else [])
+        pages = [*pages, *(page for part in self._parts() for page in self._noted(part))]
         return {page.number: page for page in pages if page.status != "failed"}
 
     def _left(self) -> Document | None:
@@ -96,10 +125,17 @@ class Shelf:
                 return found
         return None
 
-    def _noted(self) -> list[PageRead]:
+    def _parts(self) -> list[Path]:
+        """The journals of the document's parts."""
+        return sorted(self.folder.glob(f"{escape(f'.{self.name}.journal')}-*"))
+
+    def _noted(self, journal: Path | None = None) -> list[PageRead]:
         pages: list[PageRead] = []
+        journal = journal or self._journal
+        if not journal.is_file():  # a device would never end
+            return pages
         with suppress(OSError, ValueError):
-            head, *lines = self._journal.read_text("utf-8").split("\n")
+            head, *lines = journal.read_text("utf-8").split("\n")
             if json.loads(head) == self._head:
                 for line in lines[:-1]:  # the last is empty, or was cut short
                     pages.append(PageRead.model_validate_json(line))
@@ -127,22 +163,36 @@ class Shelf:
                         overlay(picture, page).save(beside, "PNG")
                 yield page
 
+    def abandon(self) -> bool:
+        """Removes the journal and empty folders of a run that failed; but a journal that holds pages, by which the run
+        can go on, stays. Returns whether it does."""
+        if self._noted():
+            return True
+        with suppress(OSError):
+            self._journal.unlink(missing_ok=True)
+        for folder in (self._figures, self._figures.parent):
+            with suppress(OSError):
+                folder.rmdir()  # where it is empty
+        return False
+
     def write(self, document: Document, form: str) -> None:
         """Writes the document in `form` (md, json or text) and last NAME.json, which shows that all is there; then the
-        journal is removed."""
+        journals are removed."""
         for kind in dict.fromkeys((form, "json")):
             with whole_file(self.file(kind)) as beside:
                 beside.write_text(written(document, kind), "utf-8")
-        self._journal.unlink(missing_ok=True)
+        for journal in (self._journal, *self._parts()):
+            journal.unlink(missing_ok=True)
 
     def _with_figures(self, page: PageRead, picture: Image.Image) -> PageRead:
         blocks, number = [], 0
         for block in page.blocks:
-            if _is_cut(block) and block.box[2] > block.box[0] and block.box[3] > block.box[1]:
+            box = block.box
+            if _is_cut(block) and box and box[2] > box[0] and box[3] > box[1]:
                 number += 1
                 file = self._figures / f"page-{page.number:04d}-{number}.png"
                 with whole_file(file) as beside:
-                    _cut(picture, block.box).save(beside, "PNG")
+                    _cut(picture, box).save(beside, "PNG")
                 block = block.model_copy(update={"figure": f"{self.name}/figures/{file.name}".replace(" ", "%20")})
             blocks.append(block)
         return page.model_copy(update={"blocks": blocks})
@@ -172,15 +222,25 @@ def _cut(picture: Image.Image, box: WholeBox) -> Image.Image:
 
 
 def overlay(picture: Image.Image, page: PageRead) -> Image.Image:
-    """An RGB copy of `picture` with the box, the number in reading order, the kind and the level of each block."""
-    copy = picture.convert("RGB")
+    """An RGB copy of `picture` with the box of each block that has one. Its number in reading order, its kind and its
+    level stand beside the page, in a margin that is added on either side, so that they cover nothing."""
+    font = ImageFont.load_default(size=max(12, picture.height // 100))
+    labels = {number: f"{number} {block.kind}" + (f" {block.level}" if block.level else "")
+              for number, block in enumerate(page.blocks, 1) if block.box}  # fmt: skip
+    margin = 8 + max((round(font.getlength(label)) for label in labels.values()), default=-8)
+    copy = Image.new("RGB", (picture.width + 2 * margin, picture.height), "white")
+    copy.paste(picture, (margin, 0))
     draw = ImageDraw.Draw(copy)
-    font = ImageFont.load_default(size=max(12, copy.height // 100))
-    for number, block in enumerate(page.blocks, 1):
-        colour = COLOURS[block.kind]
-        draw.rectangle(block.box, outline=colour, width=2)
-        label = f"{number} {block.kind}" + (f" {block.level}" if block.level else "")
-        left, top, right, bottom = draw.textbbox((block.box[0], block.box[1]), label, font=font, anchor="lb")
-        draw.rectangle((left - 2, top - 1, right + 2, bottom + 1), fill=colour)
-        draw.text((block.box[0], block.box[1]), label, fill="white", font=font, anchor="lb")
+    high = 3 + sum(font.getbbox("Ág")[1::2])
+    free = {0: 0.0, 1: 0.0}  # where the next label may begin on either side
+    for number, label in sorted(labels.items(), key=lambda one: page.blocks[one[0] - 1].where[1]):
+        block = page.blocks[number - 1]
+        colour, (left, top, right, bottom) = COLOURS[block.kind], block.where
+        draw.rectangle((left + margin, top, right + margin, bottom), outline=colour, width=2)
+        side = int(left + right > picture.width)
+        at = min(max(top, free[side]), copy.height - high)
+        free[side] = at + high
+        start = copy.width - margin + 2 if side else 2
+        draw.rectangle((start, at, start + margin - 5, at + high - 2), fill=colour)
+        draw.text((start + 2, at), label, fill="white", font=font)
     return copy

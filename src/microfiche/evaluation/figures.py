@@ -6,41 +6,51 @@ import json
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from microfiche.codec import measure
-from microfiche.errors import UsageError
+from microfiche.codec import encoded, measure
+from microfiche.errors import UsageError, require
 from microfiche.evaluation.as_is import AsIs
 from microfiche.page import Layout, TypesetPage
 from microfiche.readers import Reader
 from microfiche.typesetting.alphabet import N_HALF, glyphs
 from microfiche.typesetting.atlas import atlas
-from microfiche.typesetting.density import DENSITIES, MODES, density, mode
-from microfiche.typesetting.typesetter import Typesetter, unreadable
+from microfiche.typesetting.density import LEARNED, MODES, density, mode
+from microfiche.typesetting.shrink import worn
+from microfiche.typesetting.typesetter import Typesetter, unlearned
 
 #: DeepSeek-OCR on Fox's English pages (arXiv 2510.18234, table 2): ratio, precision in per cent.
 FOX_64 = ((10.5, 96.5), (11.8, 93.8), (13.2, 83.8), (15.1, 85.9), (16.5, 79.3), (17.7, 76.4), (19.7, 59.1))
+SURE = (0.9, 0.95, 0.97, 0.98, 0.99)
 FOX_100 = ((6.7, 98.5), (7.5, 97.3), (8.5, 96.8), (9.7, 96.8), (10.6, 91.5), (11.3, 89.8), (12.6, 87.1))
+
+
+def _figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches, a matplotlib.figure.Figure. Raises MissingExtra without matplotlib."""
+    require("a plot", "plots", "matplotlib")
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def plot(text: str, reader: Reader, mode_name: str, out: Path, progress: Callable[[int], None]) -> None:
     """Writes a PNG of precision over ratio at every density that can draw `text`, for the text and for random strings,
     beside the paper's values."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = _figure(8, 5)
     axes = figure.add_subplot()
     for points, label in ((FOX_64, "64 tokens"), (FOX_100, "100 tokens")):
         axes.plot(*zip(*points, strict=True), "--", marker="s", alpha=0.6, label=f"DeepSeek-OCR 3B, Fox pages, {label}")
-    able = [d for d in DENSITIES.values() if not unreadable([text], d)[0]]
-    able = [d for d in able if not d.wide] or able
+    able = [d for d in LEARNED if not unlearned([text], d)]
+    able = [d for d in able or LEARNED if not d.wide] or able
     for random, marker in ((False, "o"), (True, "x")):
         results = [measure(text, reader, d.name, mode_name, random=random, progress=progress) for d in able]
         # Random strings have no meaningful count of text tokens, so they are drawn at the ratio of their text.
         if not random:
-            ratios = {r.density: r.ratio for r in results}
+            ratios = {r.density: r.ratio or 0.0 for r in results}
         results.sort(key=lambda r: ratios[r.density])
         x, y = [ratios[r.density] for r in results], [100 * r.precision for r in results]
         axes.plot(x, y, marker=marker, label="Microfiche nano, " + ("random strings" if random else "this text"))
@@ -60,23 +70,29 @@ def plot(text: str, reader: Reader, mode_name: str, out: Path, progress: Callabl
     figure.savefig(out, format="png", dpi=120)
 
 
-def plot_as_is(measured: Callable[[int], AsIs], out: Path) -> None:
+def plot_as_is(measured: Callable[[int], AsIs], zoomed: Callable[[float], AsIs] | None, out: Path) -> None:
     """Writes a PNG of Fox precision and recall over ratio for pages as they are, in sizes from tiny to large, beside
-    the paper's values, which are of the same kind. `measured` takes the length of a page's longer side in px."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    the paper's values, which are of the same kind. `measured` takes the length of a page's longer side in px; `zoomed`,
+    if the reader can glance and zoom, how sure it is to be of each line."""
+    figure = _figure(8, 5)
     axes = figure.add_subplot()
     for points, label in ((FOX_64, "64 tokens"), (FOX_100, "100 tokens")):
         axes.plot(*zip(*points, strict=True), "--", marker="s", alpha=0.6, label=f"DeepSeek-OCR 3B, Fox pages, {label}")
-    results = [measured(mode.side) for mode in MODES.values()]
-    ratios = [result.ratio for result in results]
-    for name, values, marker in (
-        ("word precision", [result.fox_precision for result in results], "o"),
-        ("word recall", [result.recall for result in results], "x"),
-    ):
-        axes.plot(ratios, [100 * value for value in values], marker=marker, label=f"{results[0].read_by}, {name}")
-    for result in results:
-        at = (result.ratio, 100 * result.fox_precision)
-        axes.annotate(f"{result.side} px", at, textcoords="offset points", xytext=(4, 5), fontsize=8)
+    curves = {"whole pages": [measured(mode.side) for mode in MODES.values()]}
+    if zoomed:
+        curves["lines alone"] = [zoomed(sure) for sure in SURE]
+    for kind, results in curves.items():
+        ratios = [result.ratio for result in results]
+        for name, values, marker in (
+            ("word precision", [result.fox_precision for result in results], "o"),
+            ("word recall", [result.recall for result in results], "x"),
+        ):
+            label = f"{results[0].read_by.split()[0]}, {kind}, {name}"
+            axes.plot(ratios, [100 * value for value in values], marker=marker, label=label)
+        for result in results:
+            at = (result.ratio, 100 * result.fox_precision)
+            said = f"{result.side} px" if result.sure is None else f"sure {result.sure}"
+            axes.annotate(said, at, textcoords="offset points", xytext=(4, 5), fontsize=8)
     axes.set(
         xlabel="text tokens for each vision token",
         ylabel="word precision, %",
@@ -89,12 +105,16 @@ def plot_as_is(measured: Callable[[int], AsIs], out: Path) -> None:
     figure.savefig(out, format="png", dpi=120)
 
 
-def show(text: str, reader: Reader, density_name: str, mode_name: str, layout: Layout, out: Path) -> None:
-    """Writes a PNG of the first page beside what was read from it. The paler a character, the less certain; errors are
-    on red. Raises UsageError if the reader gives no boxes."""
+def show(
+    text: str, reader: Reader, density_name: str, mode_name: str, layout: Layout, out: Path, jpeg: int | None = None
+) -> None:
+    """Writes a PNG of the first page, saved as a JPEG of quality `jpeg` if that is given, beside what was read from its
+    tokens as a file stores them. Errors are on red, and what is less certain is paler. Raises UsageError if the reader
+    gives no boxes."""
     typesetter = Typesetter(density(density_name), mode(mode_name), layout)
     page = next(islice(typesetter.pages([text]), 1))
-    (reading,) = reader.read(reader.encode([page]))
+    page = worn(page, None, jpeg)
+    (reading,) = reader.read(encoded(reader, [page], "int8"))
     wide, high = (reading.boxes[:, 2:] - reading.boxes[:, :2]).T
     cell = typesetter.density
     in_cells = (high == cell.height).all() and np.isin(wide, (cell.width, 2 * cell.width)).all()
@@ -130,7 +150,7 @@ def curve(log: Path, out: Path, unit: str = "nats a character", held_out: str = 
     """Writes a PNG from a training's log.jsonl: its loss, in `unit`, and what it measured on held-out text. That is the
     share of characters read right, unless `held_out` names something else."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = _figure(9, 4)
     loss, held = figure.subplots(1, 2)
     loss.semilogy([line["step"] for line in lines], [line["loss"] for line in lines])
     loss.set(xlabel="step", ylabel=f"loss, {unit}")

@@ -16,7 +16,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from microfiche.documents.plane import page_to_picture
+from microfiche.documents.pdf.plane import page_to_picture
 from microfiche.evaluation.pages import UNKNOWN
 from microfiche.page import INK, PAPER, TOKEN_SIDE
 from microfiche.training.noise import scan, some, worn

@@ -1,43 +1,77 @@
 """An open memory: its transactions, its pages, each checked as it is read, and the model that encodes and reads them.
 
-What is asked for and not stored (a page at another size, the tokens of another checkpoint) is made from the page's own
-picture. This module knows nothing of schedules or budgets.
+A page is drawn from its text when it is asked for, and its tokens are made from that picture unless they are stored.
+Every thread has a connection of its own, so that a memory may be used from any. This module knows nothing of schedules
+or budgets.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
 from microfiche.errors import StoreError, UsageError
+from microfiche.files import plain
 from microfiche.memory.captioned import Pictures
-from microfiche.memory.database import connect, explained, meta, set_meta, transaction
-from microfiche.memory.paper import Manner, SetPage, faded, from_bytes, picture, set_pages
+from microfiche.memory.chats import index_open
+from microfiche.memory.database import (
+    Connections,
+    explained,
+    format_of,
+    held,
+    meta,
+    migrate,
+    set_meta,
+    transaction,
+)
+from microfiche.memory.paper import (
+    Manner,
+    SetPage,
+    encoded,
+    faded,
+    from_bytes,
+    picture,
+    set_pages,
+    settled,
+    unread,
+)
 from microfiche.memory.records import (
     Clock,
     PageRecord,
     Place,
     checked,
+    drawn,
     grid_of,
+    keep_notes,
+    notes_of,
     page_records,
     places,
+    remembered,
+    store_tokens,
     text_of,
     tokens_of,
 )
-from microfiche.page import Layout, Page, VisionTokens
+from microfiche.nano.kept import Notes
+from microfiche.page import Layout, Page, Setting, TypesetPage, VisionTokens
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.density import DEFAULT_DENSITY
+from microfiche.typesetting.typesetter import unlearned
 
 if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
     from microfiche.page import Reading
+
+
+AT_ONCE = 32  #: pages of a commit
 
 
 @dataclass(frozen=True)
@@ -66,20 +100,25 @@ class Archive:
     ) -> None:
         self.path, self.timeout, self._model = Path(path), timeout, model
         self._pictures = Pictures()
-        self.connection, self.read_only = connect(self.path, timeout, read_only)
-        kept = meta(self.connection, "manner")
+        self._noted: dict[tuple[str, str], Notes] = {}
         given = {"density": density, "mode": mode, "layout": layout}
-        wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "dense"}
+        wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "words"}
+        for key, check in {"density": densities.density, "mode": densities.mode, "layout": _layout}.items():
+            if (name := given[key]) is not None:
+                check(name)  # before a file is made
+        self._connections = Connections(self.path, timeout, read_only)
+        self.read_only = self._connections.read_only
+        kept = meta(self.connection, "manner")
         wanted |= kept if isinstance(kept, dict) else {}
         wanted |= {key: value for key, value in given.items() if value is not None}
-        names = densities.density(wanted["density"]).name, densities.mode(wanted["mode"]).name
-        self.manner = Manner(*names, wanted["layout"])
-        self.manner.typesetter("")
+        self.manner = _manner(wanted)
         if wanted != kept and not self.read_only:
             self.keep("manner", wanted)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self.path)!r})"
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection of the thread that asks. Raises StoreError once the memory is closed."""
+        return self._connections.one()
 
     @property
     def model(self) -> Nano:
@@ -93,16 +132,25 @@ class Archive:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A transaction that reads; within it the memory stays as it is, whoever writes to it."""
-        with explained(self.path, self.timeout), transaction(self.connection, write=False):
-            yield self.connection
+        with explained(self.path, self.timeout), transaction(connection := self.connection, write=False):
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that writes, which one process at a time may do."""
+        """A transaction that writes, which one process and thread at a time may do; others wait for it.
+
+        A file of an older format becomes one of today's by it.
+        """
         if self.read_only:
             raise StoreError(f"{self.path}: cannot be written to: it is read-only")
-        with explained(self.path, self.timeout), transaction(self.connection):
-            yield self.connection
+        connection = self.connection
+        if connection.in_transaction:
+            yield connection
+            return
+        with explained(self.path, self.timeout), transaction(connection), held(self.path):
+            if migrate(connection):
+                index_open(connection)
+            yield connection
 
     def setting(self, key: str) -> object:
         """The value that `keep` kept under a name, or None."""
@@ -127,9 +175,7 @@ class Archive:
         were retired when there were more than `retired_after` pages."""
         after = sys.maxsize if retired_after is None else retired_after
         with self.reading() as connection:
-            return page_records(
-                connection, "WHERE (retired IS NULL OR retired > ?) AND id IN (SELECT page FROM place)", (after,)
-            )
+            return remembered(connection, after)
 
     def record(self, page: int) -> PageRecord:
         """A page of the log; UsageError if there is none of that number."""
@@ -147,14 +193,46 @@ class Archive:
     def open_pages(self) -> list[OpenPage]:
         """The open pages of all chats."""
         with self.reading() as connection:
-            return [OpenPage(name, number, start, from_bytes(text)) for name, number, start, text in connection.execute(
+            pieces = connection.execute(
                 "SELECT name, (SELECT count(*) FROM place JOIN version ON version.id = place.version"
-                " WHERE version.source = source.id) + 1, start, text FROM open JOIN source ON source.id = open.source"
-                " WHERE length(text) ORDER BY source.id")]
+                " WHERE version.source = source.id AND version.retired IS NULL) + 1, start, text"
+                " FROM open JOIN source ON source.id = open.source WHERE length(text) ORDER BY source.id, start"
+            ).fetchall()
+        pages = []
+        for (name, number), mine in groupby(pieces, lambda piece: piece[:2]):
+            _, _, starts, texts = zip(*mine, strict=True)
+            pages.append(OpenPage(name, number, starts[0], "".join(map(from_bytes, texts))))
+        return pages
 
     def set_open(self, page: OpenPage) -> SetPage:
         """An open page, typeset as it stands now."""
-        return next(set_pages(page.text, self.manner.typesetter(page.text)))
+        return next(set_pages(page.text, self.manner.typesetter(page.text, turns=True)))
+
+    def setting_of(self, record: PageRecord) -> Setting:
+        """How a page was typeset, with the lines whose text is kept because models that read cells do not know them.
+
+        A page whose tokens are stored is read back from them first, if that was not done yet.
+        """
+        text, notes = self.text(record), self._notes(record)
+        if not any(notes) and not unlearned([text], densities.density(record.density)):
+            return record.setting
+        return notes.setting(drawn(text, record))
+
+    def _notes(self, record: PageRecord) -> Notes:
+        """What is noted of the lines of a page that was read back from its stored tokens; it is read back now if that
+        was not done yet, once for as long as the memory is open."""
+        checkpoint = self.model.checkpoint
+        known = self._noted.get((record.digest, checkpoint.sha256))
+        if known is not None:
+            return known
+        with self.reading() as connection:
+            notes = notes_of(connection, record, checkpoint)
+            if notes is None:
+                stored = self._stored(record, record.side, record.setting)
+                assert stored
+                notes = Notes.of(settled(self.model, drawn(text_of(connection, record), record), stored))
+                self._noted[record.digest, checkpoint.sha256] = notes
+        return notes
 
     def text(self, page: PageRecord | int) -> str:
         """The exact text of a page, as it was added."""
@@ -182,28 +260,88 @@ class Archive:
         """The vision tokens of a page at `side` px of width, made now if none of this checkpoint are stored."""
         record = self._record(page)
         side = min(side or record.side, record.side)
+        with self._named(record), self.reading():
+            setting = replace(self.setting_of(record), scale=side / record.side)
+            stored = self._stored(record, side, setting)
+            if stored is not None:
+                return stored
+            if side == record.side:
+                return encoded(self.model, [self._typeset(record)])[0]
+            (made,) = self.model.encode([faded(self._whole(record), side)])
+            return replace(made, setting=setting)
+
+    def unread_tokens(self, page: PageRecord | int) -> VisionTokens:
+        """The vision tokens of a page as it was set, by the setting that it has before anything is read back."""
+        record = self._record(page)
+        with self._named(record):
+            whole = self._typeset(record)
+            stored = self._stored(record, record.side, whole.setting or record.setting)
+            return stored or unread(self.model, [whole])[0]
+
+    def _stored(self, record: PageRecord, side: int, setting: Setting) -> VisionTokens | None:
+        """The tokens of this checkpoint that are stored of a page, or None; StoreError if they are damaged."""
         checkpoint = self.model.checkpoint
-        setting = replace(record.setting, scale=side / record.side)
-        with self._named(record), self.reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(
                 "SELECT height, width, sha256, data FROM tokens WHERE page = ? AND side = ? AND checkpoint = ?",
                 (record.id, side, checkpoint.sha256),
             ).fetchone()
-            if row is None:
-                (made,) = self.model.encode([faded(self._whole(record), side)])
-                return made
-            height, width, digest, data = row
-            if (height, width) != grid_of(record, side):
-                raise StoreError("its tokens are damaged (of another size)")
-            return tokens_of(checked(data, digest, "tokens"), height, width, setting, checkpoint)
+        if row is None:
+            return None
+        height, width, digest, data = row
+        if (height, width) != grid_of(record, side):
+            raise StoreError("its tokens are damaged (of another size)")
+        return tokens_of(checked(data, digest, "tokens"), height, width, setting, checkpoint)
+
+    def encode(self, progress: Callable[[int, int], None] = lambda done, of: None) -> int:
+        """Makes and stores the vision tokens of the pages that have none, and returns how many pages that were. Pages
+        that were not read back from their tokens yet are read now, and what is misread of them is noted.
+
+        `progress` is called with how many pages are done, and of how many.
+        """
+        with self.reading() as connection:
+            settled_ones = "" if format_of(connection) == 1 else " AND misread IS NOT NULL"
+            have, done = (
+                {page for (page,) in connection.execute(
+                    "SELECT tokens.page FROM tokens JOIN page ON page.id = tokens.page AND page.side = tokens.side"
+                    f" WHERE checkpoint = ?{more}", (self.model.checkpoint.sha256,))}
+                for more in ("", settled_ones)
+            )  # fmt: skip
+        wanting = [record for record in self.records() if record.id not in done]
+        for at in range(0, len(wanting), AT_ONCE):
+            batch = wanting[at : at + AT_ONCE]
+            missing = [record for record in batch if record.id not in have]
+            made = dict(zip(missing, encoded(self.model, [self._typeset(record) for record in missing]), strict=True))
+            notes = {record: self._notes(record) for record in batch if record.id in have}
+            with self.writing() as connection:
+                for record in batch:
+                    if not connection.execute("SELECT 1 FROM page WHERE digest = ?", (record.digest,)).fetchone():
+                        continue  # it was forgotten meanwhile
+                    if tokens := made.get(record):
+                        noted = Notes.of(tokens.setting or record.setting)
+                        store_tokens(connection, record.id, record.side, tokens, noted)
+                    else:
+                        keep_notes(connection, record, self.model.checkpoint, notes[record])
+            progress(at + len(batch), len(wanting))
+        return sum(record.id not in have for record in wanting)
 
     def read(self, page: PageRecord | int, side: int | None = None) -> Reading:
         """What the model reads of a page from its tokens at `side` px of width."""
         return self.model.read([self.tokens(page, side)])[0]
 
+    def forget_pictures(self) -> None:
+        """Lets go of the pictures of pages that are kept at hand."""
+        self._pictures = Pictures()
+
+    def known_as(self, name: str) -> str:
+        """The name under which a text is remembered: a file is by its whole path."""
+        name = plain(name)
+        row = self.connection.execute("SELECT count(*) FROM source WHERE name = ?", (name,)).fetchone()
+        return name if row[0] or not os.path.exists(name) else plain(str(Path(name).resolve()))
+
     def close(self) -> None:
-        """Closes the file."""
-        self.connection.close()
+        """Closes the file, for all threads."""
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -225,9 +363,17 @@ class Archive:
 
     def _whole(self, record: PageRecord) -> Page:
         data = self._picture(record, record.side)
-        if data is None:
-            raise StoreError("its picture is missing")
-        return picture(data, record.setting, record.side)
+        if data is not None:
+            return picture(data, record.setting, record.side)
+        with self.reading() as connection:
+            text = text_of(connection, record)
+        return drawn(text, record)
+
+    def _typeset(self, record: PageRecord) -> TypesetPage:
+        """The page with its text; its picture is what is stored, if one is."""
+        with self._named(record):
+            page = drawn(self.text(record), record)
+            return replace(page, image=self._whole(record).image)
 
     @contextmanager
     def _named(self, record: PageRecord) -> Iterator[None]:
@@ -238,3 +384,16 @@ class Archive:
             if str(error).startswith(str(self.path)):
                 raise
             raise StoreError(f"{self.path}: page {record.id}: {error}") from error
+
+
+def _layout(name: str) -> str:
+    if name not in get_args(Layout):
+        raise UsageError(f"no layout {name!r}; there are {', '.join(get_args(Layout))}")
+    return name
+
+
+def _manner(names: dict[str, Any]) -> Manner:
+    """The manner with a density, mode and layout of these names; UsageError if there is none."""
+    manner = Manner(densities.density(names["density"]).name, densities.mode(names["mode"]).name, names["layout"])
+    manner.typesetter("")
+    return manner

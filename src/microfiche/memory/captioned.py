@@ -1,26 +1,28 @@
-"""Pages as a model is sent them, each a picture after its caption: the parts of the message and what they cost.
+"""Pages as a model is sent them, each a picture after its caption: what a caption says, and what they cost.
 
-Both a memory's contexts and the proxy's requests are made of these. This module knows nothing of databases or fading.
+This module knows nothing of databases or fading.
 """
 
 from __future__ import annotations
 
-import base64
+import json
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import Any
 
-from microfiche.endpoint import image_part
 from microfiche.files import plain
-from microfiche.memory.billing import Provider, Shape
-from microfiche.memory.paper import UNDRAWN, faded, faded_height, png, undrawn_characters
-from microfiche.page import Page
+from microfiche.memory.models import HostedModel
+from microfiche.memory.paper import UNDRAWN, beside_page, faded, faded_height, png, undrawn_among, undrawn_characters
+from microfiche.page import Page, Setting
 from microfiche.precision import text_tokens
 
-LISTED = 40  #: undrawn characters that a caption lists
+#: What the marks on pages mean, in one line that stands before them.
+LEGEND = (
+    "On the pages a small hook is a line end, and a small notched x a tab; white on black is who speaks, or the number "
+    "of a text that the caption gives."
+)
 HELD = 64 << 20  #: bytes of pictures that are kept at hand
 
 
@@ -58,9 +60,14 @@ class Pictures:
         return data
 
 
-def cost_at(provider: Provider, size: tuple[int, int], side: int, caption: str) -> int:
+def cost_at(model: HostedModel, size: tuple[int, int], side: int, caption: str) -> int:
     """The tokens that a page of `size` (height, width) in px costs with its caption once it is `side` px wide."""
-    return provider.cost(side, faded_height(*size, side)).tokens + caption_tokens(caption)
+    return model.tokens(side, faded_height(*size, side)) + caption_tokens(caption)
+
+
+def legend_tokens() -> int:
+    """The tokens that the LEGEND takes where there are pages."""
+    return caption_tokens(f" {LEGEND}")
 
 
 @lru_cache(1 << 16)
@@ -69,31 +76,20 @@ def caption_tokens(caption: str) -> int:
     return text_tokens(plain(caption))
 
 
-def undrawn_note(text: str, density: str, more: str = " …") -> str:
-    """What a caption says of the characters for which UNDRAWN stands on a page, in their order; nothing if all of them
-    are drawn. It lists LISTED of them, followed by `more` where there are others."""
-    found = undrawn_characters(text, density)
-    if not found:
-        return ""
-    return f"; {UNDRAWN} stands for {plain(' '.join(found[:LISTED]))}" + (more if len(found) > LISTED else "")
+def undrawn_note(text: str, setting: Setting, undrawn: int) -> str:
+    """What a caption says of a page on which `undrawn` characters of its exact `text` are not drawn: each stretch of
+    text for which a number stands there, whole and in order, as a JSON string; nothing if all of it is drawn.
 
-
-def message_parts(
-    introduction: str, pages: Sequence[CaptionedPage], shape: Shape = "openai", stable: int = 0
-) -> list[dict[str, Any]]:
-    """The parts of a user's message: the introduction, then each page after its caption.
-
-    In Anthropic's shape the first `stable` pages end with a mark that lets them be cached; OpenAI's servers cache by
-    themselves.
+    Pages of older memories have UNDRAWN for each such character; of these, it gives the characters.
     """
-    parts: list[dict[str, Any]] = [{"type": "text", "text": introduction}]
-    for number, page in enumerate(pages, 1):
-        parts.append({"type": "text", "text": plain(page.caption)})
-        if shape == "anthropic":
-            data = base64.b64encode(page.png).decode()
-            source = {"type": "base64", "media_type": "image/png", "data": data}
-            mark = {"cache_control": {"type": "ephemeral"}} if number == stable else {}
-            parts.append({"type": "image", "source": source, **mark})
-        else:
-            parts.append(image_part(page.png))
-    return parts
+    if not undrawn:
+        return ""
+    runs = beside_page(text, setting)
+    if undrawn_among(runs, setting.density) == undrawn:
+        return "; as text: " + " ".join(f"{number} {_quoted(run)}" for number, run in enumerate(runs, 1))
+    return f"; {UNDRAWN} stands for {plain(' '.join(undrawn_characters(text, setting.density)))}"
+
+
+def _quoted(text: str) -> str:
+    """The text as a JSON string on one line, with lone surrogates escaped."""
+    return plain(json.dumps(text, ensure_ascii=False)).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

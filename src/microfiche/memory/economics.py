@@ -6,42 +6,28 @@ nano on the memory's own pages and says nothing of any other model, for which th
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass
-from importlib.resources import files
+from datetime import date
 from itertools import pairwise
-from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from microfiche.errors import UsageError, first_of
 from microfiche.files import plain
-from microfiche.memory import billing
 from microfiche.memory.archive import Archive
-from microfiche.memory.context import context, layout_at, shared
+from microfiche.memory.billing import Usage
+from microfiche.memory.context import context, layout_at
 from microfiche.memory.fading import SIDES, tokens_at
 from microfiche.memory.legibility import Fidelity, measure_levels, sample
+from microfiche.memory.models import HostedModel
+from microfiche.memory.plan import shared
 from microfiche.precision import text_tokens
 
 LOOKED_BACK = 16  #: the newest pages, for which it is asked how much of the prefix stayed as each was added
 
 
-class Price(BaseModel):
-    """US dollars for a million tokens of a model: `input`, read again from a cache (`cached`), and, where that costs
-    more, `written` to a cache."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    model: str = ""
-    input: float = Field(ge=0)
-    cached: float = Field(ge=0)
-    written: float | None = Field(None, ge=0)
-
-
 @dataclass(frozen=True)
 class Way:
     """A way to give a model the history: the `tokens` of a call, of which `cached` come from a cache after the first
-    call, and the dollars that the `first` call and each of the `next` cost.
+    call, and the dollars that the `first` call and each of the `next` cost, by the prices that are `dated`; None where
+    no price is known.
 
     `fidelity` is the share of the history's characters that come back right, None where that was not measured, and
     `known` says how it is known.
@@ -50,8 +36,9 @@ class Way:
     name: str
     tokens: int
     cached: int
-    first: float
-    next: float
+    first: float | None
+    next: float | None
+    dated: str
     fidelity: float | None
     known: str
 
@@ -80,19 +67,6 @@ class Overview:
     breaks: list[tuple[int, int]]
 
 
-def prices(path: Path | None = None) -> dict[str, Price]:
-    """The price table that ships, with what a TOML file changes in it; UsageError, in one line, if that is none."""
-    table = tomllib.loads((files(__package__) / "prices.toml").read_text())
-    try:
-        if path is not None:
-            table |= tomllib.loads(path.read_text("utf-8-sig"))
-        return {name: Price.model_validate(row) for name, row in table.items()}
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: not a price table: {error}") from error
-    except ValidationError as error:
-        raise UsageError(f"{path}: not a price table: {first_of(error)}") from error
-
-
 def fidelity(archive: Archive) -> list[Fidelity]:
     """What nano reads of the memory's pages at every level, measured once for a manner of setting and a checkpoint."""
     key = f"fidelity {archive.manner.density} {archive.manner.mode} {archive.model.checkpoint.sha256[:12]}"
@@ -105,28 +79,33 @@ def fidelity(archive: Archive) -> list[Fidelity]:
     return found
 
 
-def ways(archive: Archive, budget: int, provider: str, price: Price) -> list[Way]:
-    """All ways to give a model the history, for one provider and a context of at most `budget` tokens."""
+def ways(archive: Archive, budget: int, model: HostedModel, when: date | None = None) -> list[Way]:
+    """All ways to give `model` the history in a context of at most `budget` tokens, at the prices of a day, today if
+    None."""
     records, opened = archive.records(), archive.open_pages()
     text = sum(r.text_tokens for r in records) + sum(text_tokens(plain(page.text)) for page in opened)
-    by = billing.provider(provider)
     levels = fidelity(archive) if records else []
     read = {level.side: level.kept for level in levels}
-    pages = sum(by.cost(r.side, r.height).tokens for r in records)
-    pages += sum(by.cost(*archive.set_open(page).page.image.shape[::-1]).tokens for page in opened)
-    faded = context(archive, budget, provider=provider)
-    before = layout_at(archive, budget, provider, archive.clock().pages - 1)
-    stays = shared(before, layout_at(archive, budget, provider, archive.clock().pages))
+    pages = sum(model.tokens(r.side, r.height) for r in records)
+    pages += sum(model.tokens(*archive.set_open(page).page.image.shape[::-1]) for page in opened)
+    faded = context(archive, budget, model=model)
+    before = layout_at(archive, budget, model, archive.clock().pages - 1)
+    stays = shared(before, layout_at(archive, budget, model, archive.clock().pages))
     characters = sum(r.characters for r in records) or 1
-    shown = {page.page: page.side for page in faded.pages if page.page}
-    kept = sum(r.characters * read.get(_level(shown[r.id]), 0.0) for r in records if r.id in shown) / characters
+    shown = {page.page: 1.0 if not page.png else read.get(_level(page.side), 0.0) for page in faded.pages}
+    kept = sum(r.characters * shown.get(r.id, 0.0) for r in records) / characters
     whole = max(read.values(), default=None)
     part = min(1.0, budget / text) if text else 1.0
+    prices = model.prices_at(when)
 
     def way(name: str, tokens: int, cached: int, share: float | None, known: str) -> Way:
-        first = tokens * (price.input if not cached or price.written is None else price.written)
-        again = (tokens - cached) * price.input + cached * price.cached
-        return Way(name, tokens, cached, first / 1e6, again / 1e6, None if share is None else round(share, 4), known)
+        cached = cached if cached >= (model.least_cached or 0) else 0
+        first, again = (
+            None if (money := model.cost(usage, when)) is None else money.dollars
+            for usage in (Usage(written=tokens) if cached else Usage(tokens), Usage(tokens - cached, read=cached))
+        )
+        dated = prices.dated if prices else ""
+        return Way(name, tokens, cached, first, again, dated, None if share is None else round(share, 4), known)
 
     cut = min(text, budget)
     return [
@@ -140,13 +119,13 @@ def ways(archive: Archive, budget: int, provider: str, price: Price) -> list[Way
     ]
 
 
-def overview(archive: Archive, budget: int, provider: str) -> Overview:
+def overview(archive: Archive, budget: int, model: HostedModel | str = "") -> Overview:
     """What a memory holds, and how steady its contexts of at most `budget` tokens are."""
     with archive.reading() as connection:
         records = archive.records()
         now = archive.clock()
         steps = range(max(2, now.pages - LOOKED_BACK + 1), now.pages + 1)
-        layouts = [layout_at(archive, budget, provider, n) for n in range(steps.start - 1, steps.stop)]
+        layouts = [layout_at(archive, budget, model, n) for n in range(steps.start - 1, steps.stop)]
         stays = [shared(a, b) for a, b in pairwise(layouts)]
         (size,) = connection.execute(
             "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"

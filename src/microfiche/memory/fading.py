@@ -2,7 +2,7 @@
 
 After DeepSeek-OCR (arXiv 2510.18234, section 6 and figure 13): the older a page, the smaller its picture and the fewer
 its tokens. Pages fade in groups of those that follow each other, so that a cached prefix breaks seldom and at known
-places. A faded page is kept at its new size beside its first one, so that it can become sharp again; its text stays.
+places. A faded page is drawn at its new size when it is asked for, and can become sharp again; its text stays.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from microfiche.errors import UsageError
 from microfiche.memory.archive import Archive
-from microfiche.memory.records import Ageing, Clock, PageRecord, grid_of, store_picture, store_tokens
+from microfiche.memory.records import Ageing, Clock, PageRecord, grid_of
 
 LevelName = Literal["large", "base", "small", "tiny", "half-tiny", "gone"]
 Unit = Literal["pages", "turns", "seconds", "hours", "days"]
@@ -29,7 +29,7 @@ SIDES = tuple(LEVELS.values())
 TOKENS = tuple((side // 64) ** 2 for side in SIDES)
 FORGOTTEN = 0.01  #: the strength at which nothing is left
 GROUP = 16  #: pages that fade together
-AT_ONCE = 32  #: pages of a commit
+AT_ONCE = 1024  #: pages of a commit
 _SECONDS = {"seconds": 1.0, "hours": 3600.0, "days": 86400.0}
 
 
@@ -56,7 +56,7 @@ class HalfLife(_Schedule):
     Large's tokens: Large up to 0.64 half-lives, Base up to 2, Small up to 2.6, Tiny up to 4.6, half-Tiny up to 6.6."""
 
     kind: Literal["half-life"] = "half-life"
-    half_life: float = Field(gt=0)
+    half_life: float = Field(gt=0, allow_inf_nan=False)
 
     def level(self, age: float) -> int:
         """The level of a page of that age, as an index in SIDES."""
@@ -74,7 +74,7 @@ class Steps(_Schedule):
     """A table of levels, each with the age from which it holds; ages rise and levels fall."""
 
     kind: Literal["steps"] = "steps"
-    steps: tuple[tuple[float, LevelName], ...] = Field(min_length=1)
+    steps: tuple[tuple[Annotated[float, Field(ge=0, allow_inf_nan=False)], LevelName], ...] = Field(min_length=1)
 
     @model_validator(mode="after")
     def _falling(self) -> Steps:
@@ -194,22 +194,17 @@ def fade(
 ) -> Faded:
     """Gives every page the size that is `due` by the schedule, and says what changed.
 
-    `progress` is called with how many pages are done, and of how many.
+    `progress` is called with how many pages are done, and of how many. UsageError where `now` is no moment.
     """
+    if now and not (now.pages >= 0 and now.turns >= 0 and 0 <= now.seconds < float("inf")):
+        raise UsageError(f"{now} is no moment: give numbers from 0 on")
     records = archive.records()
     now = now or archive.clock()
     sides = due(records, by, now)
     changed = [record for record in records if sides[record.id] != record.level]
     for at in range(0, len(changed), AT_ONCE):
         batch = changed[at : at + AT_ONCE]
-        smaller = [record for record in batch if 0 < sides[record.id] < record.side]
-        made = [record for record in smaller if not _stored(archive, record, sides[record.id])]
-        pages = [archive.page(record, sides[record.id]) for record in made]
-        tokens = archive.model.encode(pages) if pages else []
         with archive.writing() as connection:
-            for record, page, values in zip(made, pages, tokens, strict=True):
-                store_picture(connection, record.id, sides[record.id], page)
-                store_tokens(connection, record.id, sides[record.id], values)
             connection.executemany(
                 "UPDATE page SET level = ? WHERE id = ?", [(sides[record.id], record.id) for record in batch]
             )
@@ -237,12 +232,3 @@ def tokens_at(record: PageRecord, side: int) -> int:
     """How many vision tokens a page has at `side` px of width; none where `side` is 0."""
     height, width = grid_of(record, side)
     return height * width
-
-
-def _stored(archive: Archive, record: PageRecord, side: int) -> bool:
-    with archive.reading() as connection:
-        return bool(connection.execute(
-            "SELECT count(*) FROM picture JOIN tokens USING (page, side)"
-            " WHERE page = ? AND side = ? AND checkpoint = ?",
-            (record.id, side, archive.model.checkpoint.sha256),
-        ).fetchone()[0])

@@ -1,23 +1,31 @@
-"""Finding what is remembered: pages by words, by pixels or by both, with the passage that nano reads on each; and the
-answer of a model at an endpoint, which cites pages.
+"""Finding what is remembered: pages by words, by pixels or by both, with the exact passage on each and, where that is
+asked for, what the model reads there; and the answer of a model at an endpoint, which cites pages.
+
+Finding by words loads no model.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from sqlite3 import Connection
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from rapidfuzz import fuzz
 
 from microfiche.endpoint import Endpoint
 from microfiche.errors import InputError, StoreError, UsageError
-from microfiche.memory.archive import Archive
+from microfiche.memory.archive import Archive, OpenPage
 from microfiche.memory.context import Context, context
-from microfiche.memory.paper import set_pages, typesetter_of
-from microfiche.memory.records import PageRecord, Place
-from microfiche.memory.words import find, passage, score_of, words_of
+from microfiche.memory.database import format_of
+from microfiche.memory.messages import as_read, legible, unmistakable
+from microfiche.memory.paper import from_bytes, set_again
+from microfiche.memory.records import PageRecord, Place, page_records, places
+from microfiche.memory.words import find, passage, places_of, score_of, words_of
 from microfiche.page import TOKEN_SIDE, Boxes
 from microfiche.typesetting import density
 
@@ -26,7 +34,8 @@ if TYPE_CHECKING:
 
 By = Literal["text", "pixels", "both"]
 FUSED = 60  #: the constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009)
-OPEN = 0.5  #: share of the query's words that an open page must hold
+OPEN = 0.5  #: share of the query's words that an open page of format 1 must hold
+MOST = 10_000  #: passages of a search
 CANDIDATES = 100  #: pages of each kind of search that are fused
 WIDTH = 240  #: characters of a passage
 INSTRUCTION = (
@@ -37,21 +46,46 @@ ANSWER = 1024  #: tokens of an answer at most
 _CITED = re.compile(r"\[pages?\s+([\d,\s and&-]+)")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Hit:
-    """A passage on page `number` of a `source`, from the `line` on which it begins.
+    """A passage on page `number` of a `source`, which begins at character `start` of it.
 
-    `text` is what was read from the vision tokens, and `exact` says whether it is what was added. `page` is the page's
-    number in the log, None for an open page, whose text is given as it is.
+    `text` is the passage as it was added, to the character, and `marked` what `unmistakable` makes of it: in a chat,
+    what could be taken for a label is told from labels by their mark. `read` is what the model reads there from the
+    vision tokens, where that was asked for. `page` is the page's number in the log, None for an open page. `part` is
+    "diff" on a page that shows what the newest version changed, and `start` and `number` are then of that. The higher
+    the `score`, the better; scores of different searches cannot be compared.
     """
 
     page: int | None
     source: str
     number: int
-    line: int
+    start: int
     text: str
-    exact: bool
     score: float
+    read: str | None = None
+    part: str = "text"
+    marked: tuple[str, str] = ("", "")
+    _line: Callable[[], int] = field(default=lambda: 1, repr=False, compare=False)
+
+    @cached_property
+    def line(self) -> int:
+        """The line of print on the page on which the passage begins, from 1; the page is set to find it."""
+        return self._line()
+
+    @property
+    def exact(self) -> bool:
+        """Whether what was read there, if anything was, is what was added."""
+        return self.read is None or self.read == self.text
+
+    def __repr__(self) -> str:
+        where = f"page {self.number}" if self.page is None else f"page {self.number}, page {self.page} of the log"
+        return f"Hit({self.source!r}, {where}: {self.text[:40]!r}{' …' if len(self.text) > 40 else ''})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The hit as JSON takes it."""
+        names = ("page", "source", "part", "number", "line", "start", "text", "read", "exact", "score")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True)
@@ -75,7 +109,12 @@ def rank(
     """The best `count` pages of the log for each query, best first, each with its score.
 
     `index` names weights of an indexer, where pages are found by pixels and those that ship are not to be used.
+    UsageError for a `by` that does not exist or a count below 1.
     """
+    if by not in get_args(By):
+        raise UsageError(f"no search by {by!r}; there are {', '.join(get_args(By))}")
+    if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MOST:
+        raise UsageError(f"a count of {count!r} is not a whole number from 1 to {MOST:,}")
     if by == "text":
         with archive.reading() as connection:
             return [find(connection, query, count) for query in queries]
@@ -91,57 +130,139 @@ def rank(
     return [_fused([a, b])[:count] for a, b in zip(text, pixels, strict=True)]
 
 
-def search(archive: Archive, query: str, count: int = 10, by: By = "text", index: Path | None = None) -> list[Hit]:
-    """The best `count` passages for a query, best first, but those on open pages before all others.
+def search(
+    archive: Archive, query: str, count: int = 10, by: By = "text", index: Path | None = None, read: bool = False
+) -> list[Hit]:
+    """The best `count` passages for a query, best first, as they were added; open pages are found by their words alone.
 
-    A damaged page is left out. UsageError for a query without a word.
+    With `read`, each has beside it what the model reads there from the vision tokens. A damaged page is left out.
+    UsageError for a query without a word, a `by` that does not exist or a count below 1.
     """
-    if not words_of(query):
+    if not isinstance(query, str) or not words_of(query):
         raise UsageError(f"{query!r}: there is no word to look for in it")
-    hits: list[Hit] = []
-    with archive.reading():
-        for page in archive.open_pages():
-            share = score_of(page.text, words_of(query))
-            if share >= OPEN:
-                start, end = passage(page.text, query, WIDTH)
-                columns = archive.manner.typesetter(page.text).columns
-                hits.append(
-                    Hit(None, page.source, page.number, 1 + start // columns, page.text[start:end], True, share)
-                )
-        for number, score in rank(archive, [query], count, by, index)[0]:
+    with archive.reading() as connection:
+        old = format_of(connection) == 1  # whose open pages have no words in the index
+        hits = _open_hits(archive, query) if old else []
+        if by == "text" and not old:
+            rank(archive, [], count, by)  # which refuses a wrong count
+            ranked = find(connection, query, count, pieces=True)
+        else:
+            ranked = rank(archive, [query], count, by, index)[0]
+            if by != "text" and not old:
+                ranked = [hit for hit in find(connection, query, count, pieces=True) if hit[0] < 0] + ranked
+        numbers = [number for number, _ in ranked[:count] if number > 0]
+        marks = ", ".join("?" * len(numbers))
+        records = {r.id: r for r in page_records(connection, f"WHERE id IN ({marks})", numbers)}
+        where = places(connection, numbers, current=True)
+        for number, score in ranked[:count]:
+            if number > 0 and number not in where:
+                continue
             try:
-                hits.append(_hit(archive, archive.record(number), query, score))
+                hits.append(_piece(archive, connection, -number, query, score) if number < 0
+                            else _hit(archive, records[number], where[number], query, score, read))
             except StoreError:
                 continue
     return hits[:count]
 
 
-def passages(archive: Archive, question: str, count: int = 5, by: By = "text", index: Path | None = None) -> list[Hit]:
-    """The best passages for a question, as `search` finds them, each in one line."""
-    hits = search(archive, question, count, by, index)
-    return [replace(hit, text=" ".join(hit.text.split())) for hit in hits]
+def _open_hits(archive: Archive, query: str) -> list[Hit]:
+    words, hits = words_of(query), []
+    for page in archive.open_pages():
+        if (share := score_of(page.text, words)) >= OPEN:
+            hits.append(_on_open(archive, page, page.start, page.text, query, share))
+    return hits
 
 
-def _hit(archive: Archive, record: PageRecord, query: str, score: float) -> Hit:
-    """The passage on a page that speaks of the query, as nano reads it there."""
+def _piece(archive: Archive, connection: Connection, piece: int, query: str, score: float) -> Hit:
+    """The passage in a piece of an open page."""
+    source, start, text = connection.execute(
+        "SELECT name, start, text FROM open JOIN source ON source.id = open.source WHERE open.id = ?", (piece,)
+    ).fetchone()
+    page = OpenPage(source, 0, start, from_bytes(text))
+    (number,) = connection.execute(
+        "SELECT 1 + count(*) FROM place JOIN version ON version.id = place.version JOIN source"
+        " ON source.id = version.source WHERE source.name = ? AND version.retired IS NULL", (source,),
+    ).fetchone()  # fmt: skip
+    return _on_open(archive, replace(page, number=number), start, page.text, query, score)
+
+
+def _on_open(archive: Archive, page: OpenPage, at: int, text: str, query: str, score: float) -> Hit:
+    start, end = _passage(text, query)
+
+    def line() -> int:
+        whole = next((one for one in archive.open_pages() if one.source == page.source), page)
+        page_set = archive.set_open(whole)
+        top = int(page_set.page.boxes[at + start - whole.start, 1])
+        return 1 + top // density.density(page_set.setting.density).height
+
+    said = text[start:end]
+    return Hit(
+        None, page.source, page.number, at + start, legible(said), score, None, "text", unmistakable(said), line
+    )
+
+
+def _hit(archive: Archive, record: PageRecord, place: Place, query: str, score: float, read: bool) -> Hit:
+    """The passage on a page that speaks of the query, and what is read there."""
     text = archive.text(record)
+    start, end = _passage(text, query)
+
+    def line() -> int:
+        return 1 + int(boxes_of(record, text)[start, 1]) // density.density(record.density).height
+
+    seen = as_read(_read(archive, record, text, start, end), record.layout) if read else None
+    said, chat = text[start:end], record.layout == "turns"
+    return Hit(record.id, place.source, place.number, place.start + start, as_read(said, record.layout), score, seen,
+               place.part, unmistakable(said) if chat else (said, ""), line)
+
+
+def whereabouts(archive: Archive, hit: Hit, query: str) -> str:
+    """Where in its source the first of a query's words in a passage stands, as people say it: the line of a text, or
+    the message of a chat and who said it."""
+    at = hit.start + next((start for start, _ in places_of(hit.text, query)), 0)
+    with archive.reading() as connection:
+        source, version, number, kind = connection.execute(
+            "SELECT source, version.id, number, kind FROM version JOIN source ON source.id = source"
+            " WHERE name = ? AND retired IS NULL", (hit.source,),
+        ).fetchone()  # fmt: skip
+        if hit.part == "diff":
+            return f"what version {number} changed"
+        if kind == "chat":
+            of = "version = ? AND length" if format_of(connection) > 1 else "? IS NOT NULL"
+            said = connection.execute(
+                f"SELECT role FROM message WHERE source = ? AND {of} AND start <= ? ORDER BY id", (source, version, at)
+            ).fetchall()
+            return f"message {len(said):,} ({said[-1][0]})" if said else f"page {hit.number}"
+        lines = 1
+        for page, start in connection.execute(
+            "SELECT page, start FROM place WHERE version = ? AND part = 'text' AND start <= ? ORDER BY number",
+            (version, at),
+        ).fetchall():
+            lines += archive.text(page).count("\n", 0, at - start)
+        return f"line {lines:,}"
+
+
+def _passage(text: str, query: str) -> tuple[int, int]:
     start, end = passage(text, query, WIDTH)
-    end = end or min(len(text), WIDTH)
+    return start, end or min(len(text), WIDTH)
+
+
+def _read(archive: Archive, record: PageRecord, text: str, start: int, end: int) -> str:
+    """What the model reads on a page where characters `start` to `end` of its text stand.
+
+    It reads whole lines; of these, the characters are taken that are best aligned with the passage.
+    """
     boxes = boxes_of(record, text)
     first, last = int(boxes[start, 1]), int(boxes[max(start, end - 1), 3])
-    reading, above = read_rows(archive, record, first, last)
-    start, end = passage(reading.text, query, WIDTH)
-    end = end or min(len(reading.text), WIDTH)
-    top = above + (int(reading.boxes[start, 1]) if start < len(reading.boxes) else 0)
-    shown = reading.text[start:end]
-    place = archive.places([record.id])[record.id]
-    line = 1 + top // density.density(record.density).height
-    return Hit(record.id, place.source, place.number, line, shown, shown in text, score)
+    reading, _ = read_rows(archive, record, first, last)
+    if not len(reading.text):
+        return ""
+    found = fuzz.partial_ratio_alignment(text[start:end], reading.text)
+    return reading.text[found.dest_start : found.dest_end] if found else ""
 
 
 def boxes_of(record: PageRecord, text: str) -> Boxes:
     """(T, 4) the boxes of the characters of a page, in px of the page as it was set."""
-    return next(set_pages(text, typesetter_of(record.setting, record.side))).page.boxes
+    return set_again(text, record.setting, record.side, record.undrawn).boxes
 
 
 def read_rows(archive: Archive, record: PageRecord, top: int, bottom: int) -> tuple[Reading, int]:
@@ -155,7 +276,8 @@ def read_rows(archive: Archive, record: PageRecord, top: int, bottom: int) -> tu
     first = top // TOKEN_SIDE // step * step
     last = min(whole.height, -(-bottom // TOKEN_SIDE) + 1)
     values = whole.values[first * whole.width : last * whole.width]
-    part = replace(whole, values=values, height=last - first)
+    setting = whole.setting and whole.setting.without_above(first * TOKEN_SIDE // height)
+    part = replace(whole, values=values, height=last - first, setting=setting)
     return archive.model.read([part])[0], first * TOKEN_SIDE
 
 
@@ -168,21 +290,19 @@ def _fused(lists: Sequence[Sequence[tuple[int, float]]]) -> list[tuple[int, floa
     return sorted(total.items(), key=lambda item: -item[1])
 
 
-def ask(
-    archive: Archive, question: str, server: Endpoint, model: str, budget: int, provider: str = "openai-tiles"
-) -> CitingAnswer:
-    """What `model` at `server` answers to a question from a context of at most `budget` tokens, as `provider` counts.
+def ask(archive: Archive, question: str, server: Endpoint, model: str, budget: int) -> CitingAnswer:
+    """What `model` at `server` answers to a question from a context of at most `budget` of its tokens.
 
     InputError if no answer comes.
     """
-    sent = context(archive, budget, question, provider, "openai", INSTRUCTION)
-    body = {"model": model, "temperature": 0, "max_tokens": ANSWER, "messages": sent.messages}
-    text, cut = server.chat(body)
+    sent = context(archive, budget, question, model, "openai", INSTRUCTION)
+    body = {"model": model, "max_completion_tokens": ANSWER, "messages": sent.messages}
+    text, cut = server.chat(body, ("max_completion_tokens",))
     if not text.strip():
         raise InputError("the endpoint's answer is empty")
     numbers, shown = cited(text), {page.page for page in sent.pages}
     known = [n for n in numbers if n in shown]
-    return CitingAnswer(text, cut, archive.places(known), [n for n in numbers if n not in shown], sent)
+    return CitingAnswer(text, bool(cut), archive.places(known), [n for n in numbers if n not in shown], sent)
 
 
 def cited(text: str) -> list[int]:

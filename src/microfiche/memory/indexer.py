@@ -1,16 +1,16 @@
-"""The index of a memory's pages by their pixels: int8 keys in a file beside the memory, which is mapped and searched in
-batches, every key of it.
+"""The index of a memory's pages by their vision tokens: int8 keys in a file beside the memory, which is mapped and
+searched in batches, every key of it.
 
-Keys are appended and synced before the memory says that they are there, so a kill loses at most the last batch. A query
-is looked for as pictures, too: each of its words on a square of its own, at another place on every line. A page's token
-shows a word on one line and at one place of its square; the query's token shows it at all of them.
+The keys of a page are made from what nano's readout reads in its tokens, and a query's words are sought in them. A page
+is as good as its best stretch: within NEAR squares each word counts where it is found best. Keys are appended and
+synced before the memory says that they are there, so a kill loses at most the last batch.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from glob import escape
 from pathlib import Path
 
@@ -21,23 +21,19 @@ from numpy.typing import NDArray
 from microfiche.errors import StoreError
 from microfiche.memory.archive import Archive
 from microfiche.memory.database import meta, set_meta
-from microfiche.memory.paper import UNDRAWN
-from microfiche.memory.words import query_words
-from microfiche.nano.indexer import KEY_STEP, Indexer, scores, to_int8
-from microfiche.page import TOKEN_SIDE, Page, Setting, VisionTokens
-from microfiche.typesetting import density
-from microfiche.typesetting.alphabet import NO_GLYPH
-from microfiche.typesetting.atlas import atlas, draw
-from microfiche.typesetting.density import Density
-from microfiche.typesetting.typesetter import expand
+from microfiche.memory.words import words_of
+from microfiche.nano.indexer import KEY_STEP, Indexer, scores, spelled, to_int8
+from microfiche.page import TOKEN_SIDE, VisionTokens
+from microfiche.sources import composed
 
 SCORES = 1 << 23  #: products of a key and a query that are held at a time
 PAGES = 64  #: pages of a commit
+NEAR = 2  #: squares to the left and to the right of one that belong to the same stretch
 
 
 @dataclass(frozen=True)
 class Match:
-    """A page that was found, its score, and which of its tokens, counted row by row, matched best."""
+    """A page that was found, its score, and the token in the middle of its best stretch, counted row by row."""
 
     page: int
     score: float
@@ -67,10 +63,7 @@ def update(archive: Archive, indexer: Indexer, progress: Callable[[int, int], No
     missing = [record for record in archive.records() if record.id not in have]
     for at in range(0, len(missing), PAGES):
         batch = missing[at : at + PAGES]
-        made = [
-            to_int8(_keys(archive, indexer, archive.tokens(record), density.density(record.density))).numpy()
-            for record in batch
-        ]
+        made = [to_int8(keys_of(archive, indexer, archive.unread_tokens(record))).numpy() for record in batch]
         with archive.writing() as connection:
             (first,) = connection.execute("SELECT coalesce(max(first + count), 0) FROM index_keys").fetchone()
             _append(keys_file(archive, indexer), first * width, made)
@@ -106,10 +99,10 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
         if meta(connection, "index") != [indexer.checkpoint.sha256, archive.model.checkpoint.sha256, width]:
             raise StoreError(f"{archive.path}: has no keys of this indexer; microfiche memory index makes them")
         where = np.array(connection.execute(
-            "SELECT index_keys.page, first, count FROM index_keys JOIN page ON page.id = index_keys.page"
+            "SELECT index_keys.page, first, count, side FROM index_keys JOIN page ON page.id = index_keys.page"
             " WHERE retired IS NULL AND EXISTS (SELECT 1 FROM place WHERE place.page = page.id) ORDER BY first"
-        ).fetchall(), np.int64).reshape(-1, 3)  # fmt: skip
-    owners, q, w = _queries(archive, indexer, queries)
+        ).fetchall(), np.int64).reshape(-1, 4)  # fmt: skip
+    owners, q, w = _queries(indexer, queries)
     if not len(where) or not len(owners):
         return [[] for _ in queries]
     path = keys_file(archive, indexer)
@@ -119,8 +112,10 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
         raise StoreError(f"{path}: cannot be read ({error}); remove it and run microfiche memory index") from error
     if len(keys) < where[-1, 1] + where[-1, 2]:
         raise StoreError(f"{path}: keys are missing from it; remove it and run microfiche memory index")
-    best = np.full((len(where), len(owners)), -np.inf, np.float32)
-    token = np.zeros((len(where), len(owners)), np.int64)
+    of_query = np.zeros((len(owners), len(queries)), np.float32)
+    of_query[np.arange(len(owners)), owners] = 1
+    best = np.empty((len(where), len(queries)), np.float32)
+    token = np.empty((len(where), len(queries)), np.int64)
     at, rows = 0, SCORES // (q.shape[0] * q.shape[1])
     while at < len(where):
         until = at + 1
@@ -129,63 +124,44 @@ def search(archive: Archive, indexer: Indexer, queries: Sequence[str], count: in
         first, last = where[at, 1], where[until - 1, 1] + where[until - 1, 2]
         found = scores(q, w, torch.from_numpy(keys[first:last].astype(np.float32)) * KEY_STEP).numpy()
         for i in range(at, until):
-            mine = found[where[i, 1] - first : where[i, 1] - first + where[i, 2]]
-            token[i] = mine.argmax(0)
-            best[i] = mine.max(0)
+            of_page = found[where[i, 1] - first : where[i, 1] - first + where[i, 2]]
+            stretches = near(of_page, int(where[i, 3]) // TOKEN_SIDE) @ of_query
+            best[i], token[i] = stretches.max(0), stretches.argmax(0)
         at = until
-    results = []
+    results: list[list[Match]] = []
     for number in range(len(queries)):
-        columns = np.flatnonzero(owners == number)
-        total = best[:, columns].sum(1) if len(columns) else np.full(len(where), -np.inf)
-        order: list[int] = np.argsort(-total, kind="stable")[:count].tolist() if len(columns) else []
-        results.append([
-            Match(int(where[i, 0]), float(total[i]), int(token[i, columns[best[i, columns].argmax()]])) for i in order
-        ])
+        order: list[int] = np.argsort(-best[:, number], kind="stable")[:count].tolist() if number in owners else []
+        results.append([Match(int(where[i, 0]), float(best[i, number]), int(token[i, number])) for i in order])
     return results
 
 
-def _keys(archive: Archive, indexer: Indexer, tokens: VisionTokens, at: Density) -> torch.Tensor:
-    """(N, d) the keys of the N tokens of a page that was set at a density."""
-    cells = archive.model.likely(tokens.values[None], tokens.height, tokens.width, at)
-    return indexer.keys(cells, tokens.height, tokens.width)
+def near(found: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
+    """(n, S) scores of the tokens of a page of so many columns of squares → (n, S) the best score of each word in the
+    stretch around each token. A row of squares holds several lines of print, so that what ends at its right edge goes
+    on at the left edge of the same row, or of the next."""
+    rows = found.reshape(-1, columns, found.shape[1])
+    none = np.full_like(rows[:1], -np.inf)
+    before, after = (np.maximum(rows, other) for other in (np.concatenate([none, rows[:-1]]),
+                                                           np.concatenate([rows[1:], none])))  # fmt: skip
+    wide = np.concatenate([before[:, -NEAR:], rows, after[:, :NEAR]], axis=1)
+    stretches = np.lib.stride_tricks.sliding_window_view(wide, 2 * NEAR + 1, axis=1).max(-1)
+    return np.asarray(stretches.reshape(found.shape))
 
 
-def _queries(
-    archive: Archive, indexer: Indexer, queries: Sequence[str]
-) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
+def keys_of(archive: Archive, indexer: Indexer, tokens: VisionTokens) -> torch.Tensor:
+    """(n, d) the keys of the n tokens of a page, from the tokens alone: lines that are kept as text are read, too."""
+    setting = tokens.setting and replace(tokens.setting, kept=())
+    (reading,) = archive.model.read([replace(tokens, setting=setting)])
+    letters, middles = spelled(reading.text)
+    words, which = np.unique(letters, axis=0, return_inverse=True)
+    x, y = reading.boxes[middles].reshape(-1, 2, 2).mean(1).astype(np.int64).T // TOKEN_SIDE
+    squares = np.minimum(y, tokens.height - 1) * tokens.width + np.minimum(x, tokens.width - 1)
+    different, stand, where = (torch.from_numpy(array) for array in (words, which.reshape(-1), squares))
+    return indexer.keys(different, stand, where, len(tokens))
+
+
+def _queries(indexer: Indexer, queries: Sequence[str]) -> tuple[NDArray[np.int64], torch.Tensor, torch.Tensor]:
     """Of all S words together: (S,) to which query each belongs, (S, heads, d) queries and (S, heads) weights."""
-    owners: list[int] = []
-    q: list[torch.Tensor] = []
-    w: list[torch.Tensor] = []
-    for number, query in enumerate(queries):
-        words = query_words(query)
-        if not words:
-            continue
-        at = archive.manner.typesetter(query).density
-        tokens = torch.stack([made.values for made in archive.model.encode([word_page(word, at) for word in words])])
-        asked, weights = indexer.queries(archive.model.likely(tokens, 1, 1, at))
-        owners += [number] * len(words)
-        q.append(asked)
-        w.append(weights)
-    if not owners:
-        return np.empty(0, np.int64), torch.empty(0), torch.empty(0)
-    return np.array(owners), torch.cat(q), torch.cat(w)
-
-
-def word_page(word: str, density: Density) -> Page:
-    """A square of 64×64 px with a word on every line, at another place on each, or another part of a long one."""
-    at = atlas(density)
-    ids = at.glyphs(word)
-    cells = expand(np.where(ids == NO_GLYPH, at.glyphs(UNDRAWN)[0], ids))
-    rows, columns = TOKEN_SIDE // density.height, TOKEN_SIDE // density.width
-    grid = np.zeros((rows, columns), np.uint16)
-    for row in range(rows):
-        share = row / max(1, rows - 1)
-        if len(cells) <= columns:
-            left = round(share * (columns - len(cells)))
-            grid[row, left : left + len(cells)] = cells
-        else:
-            first = round(share * (len(cells) - columns))
-            grid[row] = cells[first : first + columns]
-    pictures = np.where(at.cells == 1, np.uint8(0), np.uint8(255))
-    return Page(draw(grid, pictures, TOKEN_SIDE, TOKEN_SIDE), Setting(density.name))
+    words = [spelled(" ".join(words_of(composed(query))))[0] for query in queries]
+    owners = np.repeat(np.arange(len(queries)), [len(mine) for mine in words])
+    return owners, *indexer.queries(torch.from_numpy(np.concatenate(words)))

@@ -1,7 +1,8 @@
 """From a text to the pages that a memory keeps: how they are set, what their pictures and texts are as bytes.
 
-A page is named by the SHA-256 of its text and its setting. A character that the density cannot draw is kept in the
-text and drawn as UNDRAWN. This module knows nothing of databases or models.
+A page is named by the SHA-256 of its text and its setting. On the page, letters and the marks that follow them are
+composed; its text is what was added. What cannot be drawn stands as text beside the page. This module knows nothing of
+databases.
 """
 
 from __future__ import annotations
@@ -10,25 +11,43 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.errors import StoreError
-from microfiche.page import TOKEN_SIDE, Layout, Page, Setting, TypesetPage
-from microfiche.typesetting import Typesetter, density
-from microfiche.typesetting.alphabet import NO_GLYPH
+from microfiche.page import (
+    TOKEN_SIDE,
+    Layout,
+    Page,
+    Setting,
+    TypesetPage,
+    VisionTokens,
+    dequantise,
+)
+from microfiche.sources import composed_with_places
+from microfiche.typesetting import Typesetter, density, unreadable
+from microfiche.typesetting.alphabet import NO_GLYPH, code_points
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, MODES, Density, mode
+from microfiche.typesetting.repertoire import ladder, repertoire
+from microfiche.typesetting.rows import Items
 from microfiche.typesetting.shrink import shrink
 
-UNDRAWN = "¤"
-WIDE = "16x16"  #: the density for a text of which the memory's own cannot draw much
-MUCH = 0.02  #: the share of a text that, where it cannot be drawn, calls for WIDE
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from microfiche.nano.cells import Nano
+
+UNDRAWN = "¤"  #: stands on pages of older memories for each character that could not be drawn
+WIDE = "16x16"  #: the density for a text most of which models know at it and not at the memory's own
 CHUNK = 1 << 16  #: characters that are looked up at a time
+READ = 3  #: times that a page is read back at most
+LEVELS = 15  #: a stored value of a token lies between as many steps below 0 and above
 
 
 @dataclass(frozen=True)
@@ -39,18 +58,33 @@ class Manner:
     mode: str
     layout: Layout
 
-    def typesetter(self, text: str) -> Typesetter:
-        """The typesetter for `text`; it takes WIDE where the density cannot draw much of it and WIDE can draw more."""
-        own, wide = density.density(self.density), DENSITIES[WIDE]
-        missing = _undrawn(text, own)
-        if missing > MUCH * len(text) and _undrawn(text, wide) < missing:
-            own = wide
-        return Typesetter(own, mode(self.mode), self.layout)
+    def typesetter(self, text: str, turns: bool = False) -> Typesetter:
+        """The typesetter for `text`, or for part of a chat if `turns`, whose lines always break between words.
+
+        A line that the memory's density cannot draw takes a larger one by itself. Where more than half of all lines
+        would, or more than half of all characters are Chinese, the whole text is set larger.
+        """
+        own = self._density(text, density.density(self.density))
+        return Typesetter(own, mode(self.mode), "turns" if turns else self.layout, beside=True)
+
+    def _density(self, text: str, own: Density) -> Density:
+        columns = mode(self.mode).side // own.width
+        lines = larger = chinese = 0
+        for at in range(0, len(text), CHUNK):
+            points = code_points(text[at : at + CHUNK])
+            known = repertoire(own).known_of(points)
+            chinese += int((repertoire(DENSITIES[WIDE]).known_of(points) & ~known).sum())
+            needed = repertoire(ladder(own)[-1]).draws(points) & ~repertoire(own).draws(points)
+            starts = np.arange(0, len(points), columns)
+            lines, larger = lines + len(starts), larger + int(np.logical_or.reduceat(needed, starts).sum())
+        if 2 * chinese > len(text):
+            return DENSITIES[WIDE]
+        return ladder(own)[1] if 2 * larger > lines else own
 
 
 @dataclass(frozen=True)
 class SetPage:
-    """A `page` and the exact `text` that it stands for, of which `undrawn` characters are drawn as UNDRAWN.
+    """A `page` and the exact `text` that it stands for, of which `undrawn` characters cannot be drawn.
 
     `setting` is the page's, and `digest` names the page.
     """
@@ -62,21 +96,44 @@ class SetPage:
     digest: str
 
 
+@dataclass(frozen=True)
+class CutPage:
+    """A page that was not drawn: the exact `text` on it, its `height` in px, how many of its characters cannot be
+    drawn, its setting, and the `digest` that names it."""
+
+    text: str
+    height: int
+    undrawn: int
+    setting: Setting
+    digest: str
+
+
+def cut_pages(text: str, typesetter: Typesetter) -> Iterator[CutPage]:
+    """The pages that `set_pages` sets, without drawing them."""
+    drawn, places = composed_with_places(text)
+    done, setting = 0, typesetter.setting
+    for length, height, beside in typesetter.cuts([drawn]):
+        own = _between(text, places, done, done + length)
+        done += length
+        undrawn = undrawn_among(beside, typesetter.density.name)
+        yield CutPage(own, height, undrawn, setting, digest(own, setting, typesetter.mode.side))
+
+
+def _between(text: str, places: NDArray[np.int64] | None, start: int, end: int) -> str:
+    """Characters `start` to `end` of a text that was composed, as they were."""
+    return text[start:end] if places is None else text[places[start] : places[end]]
+
+
 def set_pages(text: str, typesetter: Typesetter) -> Iterator[SetPage]:
     """Sets `text` and gives its pages one after another."""
-    glyphs = atlas(typesetter.density).glyphs
-
-    def drawable() -> Iterator[str]:
-        for at in range(0, len(text), CHUNK):
-            chunk = text[at : at + CHUNK]
-            missing = set(np.flatnonzero(glyphs(chunk) == NO_GLYPH).tolist())
-            yield "".join(UNDRAWN if i in missing else c for i, c in enumerate(chunk)) if missing else chunk
-
-    done, setting = 0, typesetter.setting
-    for page in typesetter.pages(drawable()):
-        own = text[done : done + len(page.text)]
-        done += len(own)
-        yield SetPage(page, setting, own, page.text.count(UNDRAWN), digest(own, setting, typesetter.mode.side))
+    drawn, places = composed_with_places(text)
+    done = 0
+    for page in typesetter.pages([drawn]):
+        own = _between(text, places, done, done + len(page.text))
+        done += len(page.text)
+        undrawn = undrawn_among(page.beside, typesetter.density.name)
+        setting = page.setting or typesetter.setting
+        yield SetPage(page, setting, own, undrawn, digest(own, setting, typesetter.mode.side))
 
 
 def typesetter_of(setting: Setting, side: int) -> Typesetter:
@@ -84,13 +141,84 @@ def typesetter_of(setting: Setting, side: int) -> Typesetter:
     found = next((mode for mode in MODES.values() if mode.side == side), None)
     if found is None:
         raise StoreError(f"it is {side} px wide, and no mode has such pages")
-    return Typesetter(density.density(setting.density), found, setting.layout)
+    return Typesetter(density.density(setting.density), found, setting.layout, beside=True)
+
+
+def set_again(text: str, setting: Setting, side: int, undrawn: int) -> TypesetPage:
+    """The page of `side` px with the exact `text` as it was set; of its characters, `undrawn` could not be drawn. Each
+    character has the box of what it was composed to."""
+    found = next(set_pages(text, typesetter_of(setting, side)))
+    if found.text == text and found.undrawn == undrawn:
+        _, places = composed_with_places(text)
+        if places is None:
+            return found.page
+        of = np.searchsorted(places[:-1], np.arange(len(text)), "right") - 1
+        return replace(found.page, text=text, boxes=found.page.boxes[of])
+    old = atlas(density.density(setting.density)).glyphs(text) == NO_GLYPH
+    drawn = "".join(UNDRAWN if missing else c for c, missing in zip(text, old, strict=True))
+    return next(typesetter_of(setting, side).pages([drawn]))
+
+
+def beside_page(text: str, setting: Setting) -> list[str]:
+    """What of a page's exact `text` stands beside it, in the order of the numbers that stand for it there."""
+    drawn, places = composed_with_places(text)
+    items = Items(drawn, density.density(setting.density), setting.layout == "turns")
+    return [_between(text, places, start, end) for start, end in items.runs]
+
+
+def undrawn_among(runs: Sequence[str], density_name: str) -> int:
+    """How many characters of what stands beside a page of a density cannot be drawn; others stand there with them."""
+    return unreadable(runs, density.density(density_name))[0].total() if runs else 0
 
 
 def undrawn_characters(text: str, density_name: str) -> list[str]:
-    """The characters of `text` that are drawn as UNDRAWN at a density, in their order, UNDRAWN itself among them."""
+    """The characters of `text` that older memories drew as UNDRAWN at a density, in their order, UNDRAWN itself among
+    them."""
     ids = atlas(density.density(density_name)).glyphs(text)
     return [c for c, missing in zip(text, ids == NO_GLYPH, strict=True) if missing or c == UNDRAWN]
+
+
+def encoded(model: Nano, pages: Sequence[TypesetPage]) -> list[VisionTokens]:
+    """The vision tokens of pages. Each page is read back from them as they are stored: the setting of its tokens keeps
+    the text of all that the model does not read exactly."""
+    made = unread(model, pages)
+    return [replace(one, setting=settled(model, page, as_stored(one))) for page, one in zip(pages, made, strict=True)]
+
+
+def unread(model: Nano, pages: Sequence[TypesetPage]) -> list[VisionTokens]:
+    """The vision tokens of pages, of which nothing has been read back yet."""
+    bare = [replace(page, setting=replace(page.setting, kept=())) if page.setting else page for page in pages]
+    return [replace(one, setting=page.setting) for one, page in zip(model.encode(bare), pages, strict=True)]
+
+
+def settled(model: Nano, page: TypesetPage, stored: VisionTokens) -> Setting:
+    """The setting of a page's tokens, which are as they are `stored`, once the page has been read back from them by
+    it exactly, or READ times."""
+    from microfiche.nano.kept import Notes, checked, to_try
+
+    text, places = composed_with_places(page.text)  # letters and their marks are read as they are drawn
+    drawn = page if places is None else replace(page, text=text, boxes=page.boxes[places[:-1]])
+    setting, _ = to_try(drawn, model.letters.config.letters if model.letters else "")
+    for _ in range(READ):
+        (reading,) = model.read([replace(stored, setting=setting)])
+        before, setting = setting, checked(drawn, setting, reading)
+        if setting == before:
+            break
+    return setting if drawn is page else Notes.of(setting).setting(page)
+
+
+def as_stored(tokens: VisionTokens) -> VisionTokens:
+    """The tokens as they come back once they were stored."""
+    return replace(tokens, values=dequantise(coarse(tokens.values)))
+
+
+def coarse(values: Tensor) -> dict[str, Tensor]:
+    """(n, D) tokens as they are stored: int8 values of LEVELS steps to either side of 0, and a float16 scale for each
+    token. `dequantise` gives them back."""
+    import torch  # here, because texts are cut to pages without it
+
+    scale = (values.float().abs().amax(1, keepdim=True) / LEVELS).clamp(min=1e-7).half()
+    return {"tokens": (values / scale.float()).round().clamp(-LEVELS, LEVELS).to(torch.int8), "scale": scale}
 
 
 def digest(text: str, setting: Setting, side: int) -> str:
@@ -160,8 +288,3 @@ def faded_height(height: int, side: int, to: int) -> int:
     if to >= side:
         return height
     return -(-max(1, round(height * to / side)) // TOKEN_SIDE) * TOKEN_SIDE
-
-
-def _undrawn(text: str, at: Density) -> int:
-    glyphs = atlas(at).glyphs
-    return sum(int((glyphs(text[i : i + CHUNK]) == NO_GLYPH).sum()) for i in range(0, len(text), CHUNK))

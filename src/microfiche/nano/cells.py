@@ -1,117 +1,50 @@
 """Nano, the codec: encoder and readout in one model, which encodes typeset pages to vision tokens and reads those back;
 and the same with a line decoder that checks what the readout reads.
 
-Pages are processed one at a time on the CPU, and elsewhere in batches that are padded to one size. The same page
-therefore gives the same tokens and the same text, whatever other pages it comes with.
+Lines with letters beyond the alphabet are read by a readout of their own (letters.py), where one was made for the
+codec's tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby, islice
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from microfiche.errors import CheckpointError, UsageError
-from microfiche.nano.encoder import MAX_SIDE, NanoEncoder, ink_of
+from microfiche.nano.kept import checked, to_try
+from microfiche.nano.letters import LETTERS, LetterReadout, letters_ship_for
 from microfiche.nano.lines import LINES, LineDecoder, Lines
-from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, SQUARES, Places, Readout, Squares, centres, places
-from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
+from microfiche.nano.model import NanoConfig, NanoModel
+from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, Places, Readout, Squares, centres, places
+from microfiche.page import (
+    TOKEN_SIDE,
+    UNTRAINED,
+    Checkpoint,
+    Kept,
+    Page,
+    Reading,
+    Setting,
+    TypesetPage,
+    VisionTokens,
+    dequantise,
+    quantise,
+)
 from microfiche.typesetting import density as densities
-from microfiche.typesetting.alphabet import END, N_HALF
+from microfiche.typesetting.alphabet import CODE_POINT_OF_GLYPH, END, N_GLYPHS, N_HALF, code_points
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import Density
-from microfiche.typesetting.typesetter import boxes, ids_to_text, text_cells
+from microfiche.typesetting.repertoire import drawn_at
+from microfiche.typesetting.typesetter import boxes, text_cells
 from microfiche.weights.stored import Kind, load
 
-T = TypeVar("T")
-PAGES_AT_ONCE = 32  #: the size of a batch on an accelerator
 EARLY_END = -100.0  #: log-probability of the end of the text in a cell that more text follows
-
-
-@dataclass(frozen=True)
-class NanoConfig:
-    """Widths and depths of a nano model."""
-
-    stem: tuple[int, int, int, int] = (32, 64, 128, 192)
-    local_layers: int = 2
-    token_width: int = 1280
-    global_width: int = 384
-    global_layers: int = 2
-    readout_layers: int = 2
-    square_width: int = 128
-    hidden: int = 256
-
-    @classmethod
-    def of(cls, given: dict[str, Any]) -> NanoConfig:
-        """Builds the configuration from JSON or TOML, which have lists instead of tuples."""
-        return cls(**{**given, "stem": tuple(given["stem"])} if "stem" in given else given)
-
-
-class NanoModel(nn.Module):
-    """A nano encoder with some readout. It encodes pages to vision tokens; the subclasses read them."""
-
-    def __init__(self, config: NanoConfig, readout: Squares, checkpoint: Checkpoint) -> None:
-        super().__init__()
-        self.config = config
-        self.checkpoint = checkpoint
-        self.encoder = NanoEncoder(
-            config.stem, config.local_layers, config.token_width, config.global_width, config.global_layers
-        )
-        self.readout = readout
-
-    @property
-    def _device(self) -> torch.device:
-        return self.readout.table.device
-
-    @property
-    def _dtype(self) -> torch.dtype:
-        return self.readout.table.dtype
-
-    @torch.inference_mode()
-    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """Returns the vision tokens of each page, on the CPU. Raises UsageError for a page whose sides are not
-        multiples of 64 px."""
-        tokens = []
-        for batch in self._batches(pages, lambda page: page.image.shape):
-            ink = torch.stack([torch.from_numpy(_ink(page)) for page in batch]).to(self._device, self._dtype)
-            for page, values in zip(batch, self.encoder(self._padded(ink)), strict=False):
-                height, width = page.image.shape[0] // TOKEN_SIDE, page.image.shape[1] // TOKEN_SIDE
-                tokens.append(VisionTokens(values.cpu().clone(), height, width, page.setting, self.checkpoint))
-        return tokens
-
-    def own(self, tokens: Sequence[VisionTokens]) -> None:
-        """Raises CheckpointError if any of the `tokens` were made by another checkpoint or do not have the shape of its
-        own."""
-        for page in tokens:
-            page.check_made_by(self.checkpoint, self.config.token_width)
-            if page.places is not None:
-                name = self.checkpoint.name
-                raise CheckpointError(f"{name} makes tokens of every square; these have places, so some are left out")
-
-    def _squares(self, values: Tensor) -> Tensor:
-        """(B, N, token width) → (B, N · 64, square width)"""
-        squares = self.readout.unfold(self._padded(values))
-        return squares.view(-1, values.shape[1] * SQUARES, squares.shape[-1])
-
-    def _batches(self, items: Iterable[T], key: Callable[[T], object]) -> Iterator[list[T]]:
-        """Groups consecutive items with the same `key` into lists, as long as suits the device."""
-        most = 1 if self._device.type == "cpu" else PAGES_AT_ONCE
-        for _, alike in groupby(items, key):
-            while batch := list(islice(alike, most)):
-                yield batch
-
-    def _padded(self, x: Tensor) -> Tensor:
-        if self._device.type == "cpu" or len(x) == PAGES_AT_ONCE:
-            return x
-        return torch.cat([x, x.new_zeros(PAGES_AT_ONCE - len(x), *x.shape[1:])])
 
 
 class Nano(NanoModel):
@@ -124,39 +57,86 @@ class Nano(NanoModel):
             config.stem[-1], config.token_width, config.readout_layers, config.square_width, config.hidden
         )
         super().__init__(config, readout, checkpoint)
+        self._beside: dict[str, LetterReadout | None] = {}  # no part of the model: other weights, for its tokens
+
+    @torch.inference_mode()
+    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """Returns the vision tokens of each page, as NanoModel does. Of a typeset page, lines with letters beyond
+        the alphabet, Greek or Cyrillic are read back from the tokens as they are stored (int8). In the setting of the
+        tokens only what is misread there is kept as text."""
+        return [self._tried(page, tokens) for page, tokens in zip(pages, super().encode(pages), strict=True)]
+
+    def _tried(self, page: Page, tokens: VisionTokens) -> VisionTokens:
+        if not isinstance(page, TypesetPage) or not page.setting or page.setting.scale != 1:
+            return tokens
+        setting, rows = to_try(page, self.letters.config.letters if self.letters else "")
+        if not rows:
+            return tokens
+        stored = dequantise(quantise(tokens.values, "int8"))
+        (reading,) = self.read([replace(tokens, values=stored, setting=setting)])
+        return replace(tokens, setting=checked(page, setting, reading, rows))
 
     @torch.inference_mode()
     def read(
         self, tokens: Sequence[VisionTokens], decoder: LineDecoder | None = None, lines: range | None = None
     ) -> list[Reading]:
         """Reads the tokens of each page with the readout or, if there is one, with a `decoder` that checks and corrects
-        it. With `lines`, counted from 0, only those lines of each page are returned.
+        it. With `lines`, counted from 0, only those lines of each page are returned. The lines whose text the page's
+        setting has are not read but are that text.
 
         Raises CheckpointError for tokens of another checkpoint, and UsageError for those of a page that was not
         typeset.
         """
         readings = []
-        for batch in self._batches(tokens, lambda t: (t.height, t.width, t.setting)):
+        for batch in self._batches(tokens, lambda t: (t.height, t.width)):
             self.own(batch)
-            first = batch[0]
-            if first.setting is None:
-                raise UsageError("nano reads only pages that Microfiche typeset")
             values = torch.stack([page.values for page in batch]).to(self._device, self._dtype)
-            density, scale = densities.density(first.setting.density), first.setting.scale
-            for one, squares in zip(values, self._squares(values), strict=False):
-                if decoder is None:
-                    cells, confidence = self._cells(squares, density, first.height, first.width, scale)
-                else:
-                    seen = self.lines(one, first.height, first.width, density, squares, scale)
-                    cells, confidence = _decoded(decoder, seen)
-                shown = np.zeros(cells.shape, bool)
-                shown[slice(None) if lines is None else lines] = True
-                where = text_cells(cells, first.setting.layout)
-                where = where[shown.reshape(-1)[where]]
-                ids = cells.reshape(-1)[where]
-                around = np.rint(boxes(where, ids, cells.shape[1], density) * scale).astype(np.int32)
-                readings.append(Reading(ids_to_text(ids), confidence.reshape(-1)[where], around))
+            for page, one, squares in zip(batch, values, self._squares(values), strict=False):
+                if page.setting is None:
+                    raise UsageError("nano reads only pages that Microfiche typeset")
+                readings.append(self._reading(page, page.setting, one, squares, decoder, lines))
         return readings
+
+    def _reading(
+        self, page: VisionTokens, setting: Setting, values: Tensor, squares: Tensor, decoder: LineDecoder | None,
+        lines: range | None,
+    ) -> Reading:
+        """Reads one page from its (N, token width) `values` and the (N · 64, square width) squares that they unfold
+        to."""
+        density, scale = densities.density(setting.density), setting.scale
+        rows = grid(density, page.height, page.width, scale)[0]
+        lettered = np.array([row for row in setting.lettered if row < rows], np.int64)
+        if decoder is None or len(lettered):
+            cells, confidence = self._cells(squares, density, page, setting, values, lettered)
+        if decoder is not None:
+            unread = (*setting.kept, *(Kept(row, 1, "") for row in lettered.tolist()))
+            decoded = _decoded(decoder, self.lines(values, page.height, page.width, density, squares, scale, unread))
+            if len(lettered):
+                decoded[0][lettered], decoded[1][lettered] = cells[lettered], confidence[lettered]
+            cells, confidence = decoded
+        columns = cells.shape[1]
+        points, cells = self._points(cells)
+        where = text_cells(cells, setting.layout)
+        where = where[~_behind_text(cells, lettered)[where]] if len(lettered) else where
+        for fixed in setting.corrected:
+            at = where[where // columns == fixed.row][fixed.at : fixed.at + len(fixed.text)]
+            points.reshape(-1)[at] = code_points(fixed.text)[: len(at)]
+            confidence.reshape(-1)[at] = 1
+        where = where if lines is None else where[np.isin(where // columns, lines)]
+        parts: list[Reading] = []
+        for one in (*(one for one in setting.kept if one.row < len(cells)), None):
+            before = where if one is None else where[where < one.row * columns]
+            where = where[:0] if one is None else where[where >= (one.row + one.rows) * columns]
+            around = np.rint(boxes(before, cells.reshape(-1)[before], columns, density) * scale).astype(np.int32)
+            text = points.reshape(-1)[before].astype("<u4").tobytes().decode("utf-32-le")
+            parts.append(Reading(text, confidence.reshape(-1)[before], around))
+            if one is not None and (lines is None or one.row in lines):
+                parts.append(_as_kept(one, density, columns, scale))
+        return Reading(
+            "".join(part.text for part in parts),
+            np.concatenate([part.confidence for part in parts]),
+            np.concatenate([part.boxes for part in parts]),
+        )
 
     def lines(
         self,
@@ -166,9 +146,11 @@ class Nano(NanoModel):
         density: Density,
         squares: Float[Tensor, "squares width"] | None = None,
         scale: float = 1.0,
+        kept: Sequence[Kept] = (),
     ) -> Lines:
         """Returns the line decoder's input for one page: (height · width, token width) tokens on the model's device,
-        and the (height · width · 64, square width) squares that they unfold to, if the caller has them."""
+        and the (height · width · 64, square width) squares that they unfold to, if the caller has them. Lines that are
+        `kept` as text are blank."""
         rows, columns = grid(density, height, width, scale)
         squares = self.readout.unfold(values[None]) if squares is None else squares
 
@@ -190,38 +172,36 @@ class Nano(NanoModel):
         never = torch.zeros(base.shape[-1], dtype=torch.bool)
         never[: len(unreadable)] = torch.from_numpy(unreadable)
         base = base.masked_fill(never.to(base.device), -torch.inf)
+        for one in kept:
+            base[one.row : one.row + one.rows] = -torch.inf
+            base[one.row : one.row + one.rows, :, 0] = 0
         base[~_after_text(base), END] = EARLY_END
         row = centres(density, rows, columns, scale=scale)[0][:, 0] // TOKEN_SIDE
         tokens = values.view(height, width, -1)[torch.from_numpy(row).to(values.device)]
         return Lines(tokens, seen, base)
 
-    def likely(
-        self, values: Float[Tensor, "b n d"], height: int, width: int, density: Density
-    ) -> Float[Tensor, "b rows columns classes"]:
-        """(B, height · width, token width) tokens of pages of one density → (B, rows, columns, HALF_CLASSES) float32
-        probabilities of the classes in each half-width cell."""
-        rows, columns = grid(density, height, width)
-        at = places(density, rows, columns, height, width)
-        squares = self.readout.unfold(values.to(self._device, self._dtype))
-        seen = [self._see(page, at, np.arange(rows * columns)) for page in squares.chunk(len(values))]
-        return self.readout.half_logits(torch.stack(seen)).float().softmax(-1).view(len(values), rows, columns, -1)
-
     def _see(self, squares: Tensor, at: Places, chosen: NDArray[np.int64]) -> Tensor:
-        """Returns (n, hidden): what the readout sees at the `chosen` places of a page."""
-        indices = torch.from_numpy(at.squares.reshape(-1, 4)[chosen]).to(squares.device)
-        return self.readout.see(squares, indices, torch.from_numpy(at.place.reshape(-1)[chosen]).to(squares.device))
+        return _seen(self.readout, squares, at, chosen)
 
     def _cells(
-        self, squares: Tensor, density: Density, height: int, width: int, scale: float
+        self, squares: Tensor, density: Density, page: VisionTokens, setting: Setting, values: Tensor,
+        lettered: NDArray[np.int64],
     ) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
-        """Reads one page from its (height · width · 64, square width) squares: (rows, columns) cells and their
-        probabilities."""
+        """Reads one page from its (height · width · 64, square width) squares: (rows, columns) cells, letters beyond
+        the alphabet numbered from N_GLYPHS on, and their probabilities. Lines that are kept as text are blank; the
+        `lettered` ones are read from the (N, token width) `values`."""
+        height, width, scale = page.height, page.width, setting.scale
         rows, columns = grid(density, height, width, scale)
         at = places(density, rows, columns, height, width, scale=scale)
         logits = self.readout.half_logits(self._see(squares, at, np.arange(rows * columns)))
-        unreadable = torch.from_numpy(np.flatnonzero(~_readable(density))).to(logits.device)
-        logits.index_fill_(1, unreadable, -torch.inf)
+        readable = _readable(density)
+        if len(lettered):
+            chosen = (lettered[:, None] * columns + np.arange(columns)).reshape(-1)
+            logits, readable = self._with_letters(logits, values, at, chosen, density)
+        logits.index_fill_(1, torch.from_numpy(np.flatnonzero(~readable)).to(logits.device), -torch.inf)
         probability, half = _likeliest(logits)
+        for one in setting.kept:
+            half[one.row * columns : (one.row + one.rows) * columns] = 0
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
         early = (half == END) & (np.arange(rows * columns) < last)  # the text cannot end where more of it follows
         stray = (half == RIGHT) & (np.roll(half, 1) != LEFT)  # nor can a right half stand alone
@@ -230,7 +210,8 @@ class Nano(NanoModel):
                 others = logits[torch.from_numpy(wrong).to(logits.device)]
                 others[:, classes] = -torch.inf
                 probability[wrong], half[wrong] = _likeliest(others)
-        cells = np.where(half < N_HALF, half, 0).astype(np.uint16)
+        beyond = np.where(half >= HALF_CLASSES, half - HALF_CLASSES + N_GLYPHS, 0)
+        cells = np.where(half < N_HALF, half, beyond).astype(np.uint16)
         left = np.flatnonzero((half == LEFT) & (np.arange(rows * columns) % columns < columns - 1))
         if len(left):
             at = places(density, rows, columns, height, width, full=True, scale=scale)
@@ -240,6 +221,42 @@ class Nano(NanoModel):
             probability[left] *= sure
         return cells.reshape(rows, columns), probability.reshape(rows, columns)
 
+    def _with_letters(
+        self, logits: Tensor, values: Tensor, at: Places, chosen: NDArray[np.int64], density: Density
+    ) -> tuple[Tensor, NDArray[np.bool_]]:
+        """The (n, HALF_CLASSES + letters) logits of a page's cells, of which the `chosen` ones are read by the readout
+        of letters, and which of these classes a cell of the density can have."""
+        model = self.letters
+        if model is None:
+            raise CheckpointError(f"{self.checkpoint.name} has no readout of letters beyond the alphabet")
+        squares = model.unfolded(self.readout.decompressor, values[None])
+        found = model.logits(_seen(model, squares, at, chosen))
+        every = logits.new_full((len(logits), found.shape[1]), -torch.inf)
+        every[:, :HALF_CLASSES] = logits
+        every[torch.from_numpy(chosen).to(every.device)] = found
+        return every, np.concatenate([_readable(density), drawn_at(density, model.config.letters)])
+
+    @property
+    def letters(self) -> LetterReadout | None:
+        """The readout of letters beyond the alphabet that was made for this model's tokens, if there is one."""
+        if "letters" not in self._beside:
+            self._beside["letters"] = letter_readout(self) if letters_ship_for(self.checkpoint) else None
+        return self._beside["letters"]
+
+    def read_letters_by(self, model: LetterReadout | None) -> None:
+        """Takes `model` as the readout of letters, in the place of the one that ships; without one, it reads none."""
+        self._beside["letters"] = model
+
+    def _points(self, cells: NDArray[np.uint16]) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
+        """(rows, columns) code points of what `_cells` reads, and the cells with a letter of the alphabet for each one
+        beyond it."""
+        beyond = cells >= N_GLYPHS
+        points = CODE_POINT_OF_GLYPH[np.where(beyond, 0, cells)]
+        if not beyond.any() or self.letters is None:
+            return points, cells
+        points[beyond] = code_points(self.letters.config.letters)[cells[beyond].astype(np.int64) - N_GLYPHS]
+        return points, np.where(beyond, np.uint16(N_HALF - 1), cells)
+
 
 class NanoLines:
     """Nano with its line decoder: it encodes as nano does, and the decoder reads with the readout's reading as a
@@ -247,6 +264,9 @@ class NanoLines:
 
     def __init__(self, nano: Nano, decoder: LineDecoder) -> None:
         self.nano, self.decoder, self.checkpoint = nano, decoder, nano.checkpoint
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.checkpoint})"
 
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
         """Returns the vision tokens of each page; see `Nano.encode`."""
@@ -257,11 +277,40 @@ class NanoLines:
         return self.nano.read(tokens, self.decoder)
 
 
+def _as_kept(one: Kept, density: Density, columns: int, scale: float) -> Reading:
+    """Lines that are kept as text, as a reading that is sure; each of the characters has the box of all of them."""
+    top, bottom = one.row * density.height, (one.row + one.rows) * density.height
+    box = np.rint(np.array([0, top, columns * density.width, bottom]) * scale).astype(np.int32)
+    return Reading(one.text, np.ones(len(one.text), np.float32), np.tile(box, (len(one.text), 1)))
+
+
 def line_decoder(nano: Nano, path: str | Path = "nano-lines") -> LineDecoder:
     """Loads the line decoder for `nano` on its device, by default the one that ships. Raises CheckpointError if it is
     damaged or was trained on the tokens of another checkpoint."""
     table = nano.readout.table
     return load(LINES, path, table.device, table.dtype, nano.checkpoint)
+
+
+def _seen(readout: Squares, squares: Tensor, at: Places, chosen: NDArray[np.int64]) -> Tensor:
+    """Returns (n, hidden): what a readout sees at the `chosen` places of a page."""
+    indices = torch.from_numpy(at.squares.reshape(-1, 4)[chosen]).to(squares.device)
+    return readout.see(squares, indices, torch.from_numpy(at.place.reshape(-1)[chosen]).to(squares.device))
+
+
+def _behind_text(cells: NDArray[np.uint16], lettered: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(rows · columns,) the blank cells that end a `lettered` line where the next one begins with the end of the text.
+    The typesetter puts the mark of that end there, because it did not count on the line's being read."""
+    rows = lettered[(lettered + 1 < len(cells)) & (cells[np.minimum(lettered + 1, len(cells) - 1), 0] == END)]
+    found = np.zeros(cells.shape, bool)
+    found[rows] = np.maximum.accumulate(cells[rows, ::-1] != 0, axis=1)[:, ::-1] == 0
+    return found.reshape(-1)
+
+
+def letter_readout(nano: Nano, path: str | Path = "nano-letters") -> LetterReadout:
+    """Loads the readout of letters beyond the alphabet for `nano` on its device, by default the one that ships. Raises
+    CheckpointError if it is damaged or was trained on the tokens of another checkpoint."""
+    table = nano.readout.table
+    return load(LETTERS, path, table.device, table.dtype, nano.checkpoint)
 
 
 def _likeliest(logits: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -302,14 +351,6 @@ def _readable(density: Density) -> NDArray[np.bool_]:
     readable[:N_HALF] = atlas(density).drawn[:N_HALF]
     readable[N_HALF:] = density.wide
     return readable
-
-
-def _ink(page: Page) -> NDArray[np.float32]:
-    """Returns the (H, W) ink of a page. Raises UsageError, also if a side is not a multiple of 64 px."""
-    height, width = page.image.shape[:2]
-    if height % TOKEN_SIDE or width % TOKEN_SIDE:
-        raise UsageError(f"a page of {width}×{height} px: sides must be multiples of 64, at most {MAX_SIDE}")
-    return ink_of(page)
 
 
 NANO = Kind(

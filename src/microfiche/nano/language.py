@@ -107,6 +107,9 @@ class LanguagePass(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.checkpoint})"
+
     def forward(
         self, kinds: Int[Tensor, "b f likeliest"], chances: Float[Tensor, "b f likeliest"], centre: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b f classes"]:

@@ -59,6 +59,9 @@ class LineDecoder(nn.Module):
         nn.init.zeros_(self.decoder.lm_head.weight)
         nn.init.normal_(self.decoder.embed_tokens.weight, std=config.width**-0.5)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config.layers} layers of {self.config.width})"
+
     @classmethod
     def for_nano(cls, hidden: int, token_width: int, **sizes: Any) -> LineDecoder:
         """Builds a decoder in nano's dimensions, with `sizes` changed, for a readout of width `hidden` and tokens of

@@ -1,17 +1,13 @@
 """Nano for print, as `train print` trains it: real pages to vision tokens, one for every 64×64 px with ink, and those
-to lines of text. The weights `nano-pages` that ship are of this kind. Its predecessor `nano-print`, with its own
-PrintReadout, is nano/first_print.py.
+to lines of text. The weights `nano-pages` that ship are of this kind.
 
-The local stage is convolutional and sees across the borders of windows; most of it works at 4 and 8 px, the scale of
-letters. Each patch of 16 px is then folded to a sixteenth of a token: its 4-px features (at first, their principal
-components), plus what the stage at 16 px adds. The readout is the mirror image. It unfolds tokens to the same maps of 8
-and 4 px and is asked twice. First, every 8-px column says in which pixel rows the middle of a line runs and how large
-its type is. Then, along each line, a frame for every fifth of an em says which character stands there, and whether its
-centre does.
+The readout is the mirror image of the encoder (nano/print_encoder.py). It unfolds tokens to the same maps of 8 and 4 px
+and is asked twice. First, every 8-px column says in which pixel rows the middle of a line runs and how large its type
+is. Then, along each line, a frame for every fifth of an em says which character stands there, and whether its centre
+does.
 
-This is a small version of the encoder of Contexts Optical Compression (arXiv 2510.18234, section 3.2); the linear
-shortcut past deep stages is from DC-AE (arXiv 2410.10733, section 3). It knows nothing of files, nor of the order in
-which lines are read.
+This is a small version of Contexts Optical Compression (arXiv 2510.18234, section 3.2). It knows nothing of files, nor
+of the order in which lines are read.
 
 Margins are cut, so that the first row and column of squares begin where the ink does. The local stage runs only where
 it can see ink that belongs to a token: in bands of rows of squares, each cut to its columns, with as much around them
@@ -20,185 +16,46 @@ as the stage sees. Wider blank areas cost nothing.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.errors import CheckpointError
 from microfiche.nano.encoder import ink_of
+from microfiche.nano.galley import on_page
 from microfiche.nano.language import LanguagePass
+from microfiche.nano.print_encoder import (
+    CELL,
+    INKED,
+    PARTS,
+    PATCH,
+    ChannelNorm,
+    PrintConfig,
+    PrintEncoder,
+    Residual,
+    inked,
+    start_as_identity,
+    start_as_nothing,
+)
 from microfiche.nano.segmentation import parted
 from microfiche.nano.tracing import FIRST_PRINTED, PrintedLine, TracedLine, reading_of, trace
 from microfiche.page import TOKEN_SIDE, UNTRAINED, Checkpoint, Page, Reading, VisionTokens
 from microfiche.typesetting.alphabet import N_HALF
 from microfiche.weights.stored import Kind
 
-PATCH = 16  #: side in px of the patch that a sixteenth of a token stands for
-CELL = 4  #: side in px of the cells that frames are read from
 COLUMN = 8  #: side in px of the squares in which lines are found
 FRAME = 0.2  #: width of a frame along a line, in em
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 BEYOND = 0.6  #: em by which the frames extend beyond both ends of a line
 BETWEEN = 8  #: empty frames between two lines, so that no line sees another
 RING = 2  #: patches of paper put around the squares with ink before lines are looked for: they begin at its edge
-PARTS = TOKEN_SIDE // PATCH  #: patches along the side of a token's square
 _PLACES = 8  #: into how many parts a cell's width is divided to say where a frame is
-INKED = 0.1  #: a pixel with more ink than this, of 1, makes its square a token
-
-
-@dataclass(frozen=True)
-class PrintConfig:
-    """`widths` are the channels at 2, 4, 8 and 16 px. `blocks` are the residual convolutions at those scales in the
-    encoder, `readout_blocks` those at 16, 8 and 4 px in the readout. `context` are the dilations of the convolutions
-    along a line."""
-
-    widths: tuple[int, int, int, int] = (32, 96, 160, 256)
-    blocks: tuple[int, int, int, int] = (1, 3, 3, 2)
-    token_width: int = 1280
-    readout_blocks: tuple[int, int, int] = (2, 2, 1)
-    hidden: int = 192
-    context: tuple[int, ...] = (1, 2, 4)
-
-    @classmethod
-    def of(cls, given: dict[str, Any]) -> PrintConfig:
-        """Builds the configuration from TOML or JSON, which have lists instead of tuples."""
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-        return cls(**values)
-
-
-class ChannelNorm(nn.LayerNorm):
-    """LayerNorm over the channels of (B, C, H, W), channels last in memory."""
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """(B, C, H, W) → the same shape, with each pixel's channels normalised."""
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class Residual(nn.Module):
-    """(B, C, H, W) → the same shape: the input plus a 3×3 convolution of its normalised and rectified values. If
-    `still`, the convolution starts at zero."""
-
-    def __init__(self, width: int, still: bool = False) -> None:
-        super().__init__()
-        self.norm = ChannelNorm(width)
-        self.conv = nn.Conv2d(width, width, 3, padding=1)
-        if still:
-            _start_as_nothing(self.conv)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """(B, C, H, W) → (B, C, H, W): the input plus the convolution."""
-        return x + self.conv(F.gelu(self.norm(x)))
-
-
-class Local(nn.Module):
-    """(B, H, W) ink in [0, 1] → maps (B, C, …) of 2, 4, 8 and 16 px, channels last; the last are the patches."""
-
-    def __init__(self, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
-        super().__init__()
-        ins = (1, *widths[:-1])
-        self.down = nn.ModuleList(nn.Conv2d(i, o, 3, 2, 1) for i, o in zip(ins, widths, strict=True))
-        self.blocks = nn.ModuleList(
-            nn.Sequential(*(Residual(w) for _ in range(n))) for w, n in zip(widths, blocks, strict=True)
-        )
-        self.norms = nn.ModuleList(ChannelNorm(w) for w in widths)
-        #: how many patches on each side the features of a patch depend on
-        self.sees = math.ceil(sum((0.5 + n) * 2 ** (i + 1) for i, n in enumerate(blocks)) / PATCH)
-
-    def forward(self, ink: Float[Tensor, "b h w"], scales: int = 4) -> list[Tensor]:
-        """Returns the maps of the first `scales` scales of (B, H, W) ink, finest first."""
-        x = ink[:, None].contiguous(memory_format=torch.channels_last)
-        maps = []
-        for i in range(scales):
-            x = self.norms[i](self.blocks[i](self.down[i](x)))
-            maps.append(x)
-        return maps
-
-
-class PrintEncoder(nn.Module):
-    """(B, H, W) ink in [0, 1], H and W multiples of 64 → (B, H/64 · W/64, token width), row by row; squares without ink
-    are zero."""
-
-    def __init__(self, config: PrintConfig) -> None:
-        super().__init__()
-        part = config.token_width // PARTS**2
-        self.local = Local(config.widths, config.blocks)
-        self.fold = nn.Conv2d(config.widths[1], part, PATCH // CELL, PATCH // CELL)
-        self.add = nn.Conv2d(config.widths[3], part, 1, bias=False)
-        self.mix = nn.Linear(config.token_width, config.token_width)
-        _start_as_nothing(self.add)
-        _start_as_identity(self.mix)
-
-    def forward(self, ink: Float[Tensor, "b h w"]) -> Float[Tensor, "b n width"]:
-        """(B, H, W) ink → (B, N, token width): the tokens of each page, row by row."""
-        return self.folded(self.local(ink), inked(ink))
-
-    def folded(self, maps: list[Tensor], inked: Bool[Tensor, "b n"]) -> Float[Tensor, "b n width"]:
-        """The maps of the local stage and (B, N) bool, the squares with ink → (B, N, token width)."""
-        tokens: Tensor = self.mix(_by_squares(self._patches(maps)).flatten(1, 2))
-        return tokens * inked[..., None]
-
-    def kept(self, ink: Float[Tensor, "h w"], inked: Bool[Tensor, "rows columns"]) -> Float[Tensor, "n width"]:
-        """(H, W) ink of one page and (H/64, W/64) bool, its squares with ink → (n, token width): the tokens that
-        `forward` returns for those squares. The local stage runs only near them."""
-        sees = self.local.sees
-        patches = ink.new_zeros(self.fold.out_channels, *(side // PATCH for side in ink.shape))
-        for rows, columns in rectangles(inked.cpu().numpy(), 2 * sees // PARTS):
-            top, bottom, left, right = (PARTS * n for n in (rows.start, rows.stop, columns.start, columns.stop))
-            above, before = min(top, sees), min(left, sees)
-            down = slice(PATCH * (top - above), PATCH * (bottom + sees))
-            across = slice(PATCH * (left - before), PATCH * (right + sees))
-            found = self._patches(self.local(ink[None, down, across]))[0, :, above:, before:]
-            patches[:, top:bottom, left:right] = found[:, : bottom - top, : right - left]
-        tokens: Tensor = self.mix(_by_squares(patches)[inked])
-        return tokens
-
-    def _patches(self, maps: list[Tensor]) -> Tensor:
-        """The maps of the local stage → (B, part of a token, H/16, W/16)."""
-        x: Tensor = self.fold(maps[1]) + self.add(maps[3])
-        return x
-
-
-def _by_squares(patches: Tensor) -> Tensor:
-    """(…, part of a token, H/16, W/16) → (…, H/64, W/64, token width)"""
-    return F.pixel_unshuffle(patches, PARTS).movedim(-3, -1)
-
-
-def rectangles(there: NDArray[np.bool_], apart: int) -> Iterator[tuple[slice, slice]]:
-    """Yields rows and columns that cover all True values of an (H, W) mask: bands with more than `apart` empty rows
-    between them, cut where more than `apart` columns are empty."""
-    for rows in _runs(np.flatnonzero(there.any(1)), apart):
-        for columns in _runs(np.flatnonzero(there[rows].any(0)), apart):
-            yield rows, columns
-
-
-def _runs(at: NDArray[np.int64], apart: int) -> list[slice]:
-    """Splits ascending numbers where more than `apart` are missing in between; returns a slice for each part."""
-    parts = np.split(at, np.flatnonzero(np.diff(at) > apart + 1) + 1) if len(at) else []
-    return [slice(int(part[0]), int(part[-1]) + 1) for part in parts]
-
-
-def inked(ink: Float[Tensor, "b h w"]) -> Bool[Tensor, "b n"]:
-    """(B, H, W) ink → (B, H/64 · W/64) bool: the squares that have any."""
-    return (F.max_pool2d(ink[:, None].float(), TOKEN_SIDE) > INKED).flatten(1)
-
-
-def _start_as_nothing(conv: nn.Conv2d) -> None:
-    for parameter in conv.parameters():
-        nn.init.zeros_(parameter)
-
-
-def _start_as_identity(linear: nn.Linear) -> None:
-    if not linear.weight.is_meta:
-        nn.init.eye_(linear.weight)
-        nn.init.zeros_(linear.bias)
 
 
 class Up(nn.Module):
@@ -208,7 +65,7 @@ class Up(nn.Module):
         super().__init__()
         self.norm = ChannelNorm(width)
         self.conv = nn.Conv2d(width, 4 * out, 1)
-        _start_as_nothing(self.conv)
+        start_as_nothing(self.conv)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d rows columns"]:
         """(B, C, H, W) → (B, D, 2H, 2W): a map twice as fine."""
@@ -263,7 +120,7 @@ class PrintReadout(nn.Module):
         _, at_4, at_8, at_16 = config.widths
         part = config.token_width // PARTS**2
         self.mix = nn.Linear(config.token_width, config.token_width)
-        _start_as_identity(self.mix)
+        start_as_identity(self.mix)
         self.unfold4 = nn.ConvTranspose2d(part, at_4, PATCH // CELL, PATCH // CELL)
         self.unfold8 = nn.ConvTranspose2d(part, at_8, PATCH // COLUMN, PATCH // COLUMN)
         self.widen = nn.Conv2d(part, at_16, 1)
@@ -331,14 +188,21 @@ class PrintModel(nn.Module):
         self.readout = PrintReadout(config)
         self.language: LanguagePass | None = None
 
-    @torch.inference_mode()
-    def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """Returns the vision tokens of each page, on the CPU: one for each square with ink, of a grid that begins where
-        the ink does. Pages may have any size up to MAX_SIDE (encoder.py); raises UsageError for larger ones."""
-        return [self._encoded(page) for page in pages]
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.checkpoint})"
 
-    def _encoded(self, page: Page) -> VisionTokens:
-        ink, origin = _cut(torch.from_numpy(ink_of(page)))
+    @torch.inference_mode()
+    def encode(self, pages: Sequence[Page], cut: bool = True) -> list[VisionTokens]:
+        """Returns the vision tokens of each page, on the CPU: one for each square with ink, of a grid that begins where
+        the ink does, or without `cut` at the page's corner. Pages may have any size up to MAX_SIDE (encoder.py); raises
+        UsageError for larger ones."""
+        return [self._encoded(page, cut) for page in pages]
+
+    def _encoded(self, page: Page, cut: bool = True) -> VisionTokens:
+        whole = torch.from_numpy(ink_of(page))
+        if whole.amax() - whole.amin() <= INKED:  # a page of one shade is blank, be it black
+            whole = torch.zeros_like(whole)
+        ink, origin = _cut(whole) if cut else (_in_squares(whole), (0, 0))
         squares = inked(ink[None]).view(*(side // TOKEN_SIDE for side in ink.shape))
         weight = self.encoder.mix.weight
         values = self.encoder.kept(ink.to(weight.device, weight.dtype), squares.to(weight.device))
@@ -351,18 +215,31 @@ class PrintModel(nn.Module):
         """Returns the reading of each page, with a line of text for each line of type, from the top down. Raises
         CheckpointError for tokens of another checkpoint."""
         self.own(tokens)
-        return [reading_of(self._lines_of(page)) for page in tokens]
+        return [reading_of(self.lines(page)) for page in tokens]
 
-    def _lines_of(self, page: VisionTokens) -> list[PrintedLine]:
-        """Returns the lines of a page, with boxes in pixels of the page."""
+    def printed(self, page: Page) -> list[PrintedLine]:
+        """Encodes and reads a page; returns its lines, from the top down."""
+        return self.lines(self._encoded(page))
+
+    def lines(self, page: VisionTokens) -> list[PrintedLine]:
+        """Returns the lines of a page, from the top down, with boxes in pixels of the page."""
         found, xs, logits = self.seen(page)
         if not found:
             return []
         if self.language is not None:
             logits = self.language.corrected(logits, [len(one) for one in xs])
         read = parted(found, xs, logits.cpu().numpy())
-        moved = np.array(page.origin[::-1] * 2, np.int32)
-        return [replace(line, boxes=line.boxes + moved) for line in read]
+        if page.pieces is not None:
+            return list(on_page(read, page.pieces).values())
+        top, left = page.origin
+        moved = np.array([left, top] * 2, np.int32)
+        return [
+            replace(
+                one, boxes=one.boxes + moved,
+                line=replace(one.line, left=one.line.left + left, right=one.line.right + left, y=one.line.y + top),
+            )
+            for one in read
+        ]  # fmt: skip
 
     @torch.inference_mode()
     def seen(
@@ -407,7 +284,8 @@ class PrintModel(nn.Module):
         own, or stand for anything but squares of the page itself."""
         for page in tokens:
             page.check_made_by(self.checkpoint, self.config.token_width)
-            if page.places is not None and (page.places[:, 0] != 0).any():
+            view = 0 if page.pieces is None else 1
+            if page.places is not None and (page.places[:, 0] != view).any():
                 name = self.checkpoint.name
                 raise CheckpointError(f"{name} makes tokens of a page's own squares; these stand for something else")
 
@@ -417,8 +295,13 @@ def _cut(ink: Tensor) -> tuple[Tensor, tuple[int, int]]:
     cut at the top and left. A blank page becomes one square."""
     ats = [(ink > INKED).any(axis).nonzero() for axis in (1, 0)]
     (top, bottom), (left, right) = ((int(at[0]), int(at[-1]) + 1) if len(at) else (0, 1) for at in ats)
-    missing = (0, (left - right) % TOKEN_SIDE, 0, (top - bottom) % TOKEN_SIDE)
-    return F.pad(ink[top:bottom, left:right], missing), (top, left)
+    return _in_squares(ink[top:bottom, left:right]), (top, left)
+
+
+def _in_squares(ink: Tensor) -> Tensor:
+    """Pads (H, W) ink with paper to whole squares."""
+    height, width = ink.shape
+    return F.pad(ink, (0, -width % TOKEN_SIDE, 0, -height % TOKEN_SIDE))
 
 
 def _frames(line: TracedLine, width: int) -> NDArray[np.float64]:

@@ -22,7 +22,8 @@ from microfiche.decoder.moe import MoEConfig, MoEDecoder, Routing
 from microfiche.decoder.prompts import LOCATE, prompt
 from microfiche.errors import UsageError
 from microfiche.nano import vocabulary
-from microfiche.nano.cells import NanoModel
+from microfiche.nano.cells import Nano
+from microfiche.nano.print import PrintModel
 from microfiche.nano.vocabulary import BEGIN, END, SIZE
 from microfiche.page import Page, Reading, VisionTokens
 from microfiche.weights.stored import Kind, load
@@ -47,6 +48,9 @@ class AnswerDecoder(nn.Module):
         self.separator = nn.Parameter(torch.randn(config.width) * config.width**-0.5)
         nn.init.zeros_(self.decoder.lm_head.weight)
         nn.init.normal_(self.decoder.embed_tokens.weight, std=config.width**-0.5)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config.layers} layers of {self.config.width})"
 
     def arranged(self, values: Float[Tensor, "n width"], height: int, width: int) -> Float[Tensor, "t d"]:
         """(height · width, token width) tokens of a page → its (height · (width + 1) + 1, D) vectors, with newlines and
@@ -96,12 +100,15 @@ class AnswerDecoder(nn.Module):
 class PromptedNano:
     """A reader that can be asked questions: `nano` encodes pages to vision tokens, `decoder` answers."""
 
-    def __init__(self, nano: NanoModel, decoder: AnswerDecoder) -> None:
+    def __init__(self, nano: Nano | PrintModel, decoder: AnswerDecoder) -> None:
         self.nano, self.decoder, self.checkpoint = nano, decoder, nano.checkpoint
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.checkpoint})"
+
     def encode(self, pages: Sequence[Page]) -> list[VisionTokens]:
-        """Returns the vision tokens of each page; see `NanoModel.encode`."""
-        return self.nano.encode(pages)
+        """Returns the vision tokens of each page, in a grid of squares that begins at the page's corner."""
+        return self.nano.encode(pages, cut=False) if isinstance(self.nano, PrintModel) else self.nano.encode(pages)
 
     def read(
         self, tokens: Sequence[VisionTokens], task: str = "free", prefix: str = "", limit: int | None = None
@@ -128,16 +135,26 @@ class PromptedNano:
         device = self.decoder.newline.device
         begun = prefixes or [""] * len(tokens)
         questions = [question(reader_prompt(task), prefix, device) for task, prefix in zip(tasks, begun, strict=True)]
-        pages = [self.decoder.arranged(page.values.to(device), page.height, page.width) for page in tokens]
+        pages = [self.decoder.arranged(squares_of(page).to(device), page.height, page.width) for page in tokens]
         found = self.decoder.generate(pages, questions, limit)
         return [Reading(vocabulary.decode(one.tokens), status=one.status) for one in found]
 
 
-def load_prompted(nano: NanoModel, path: str | Path) -> PromptedNano:
+def squares_of(page: VisionTokens) -> Float[Tensor, "n width"]:
+    """The (height · width, token width) tokens of all squares of a page, row by row; zeros where there is no ink."""
+    if page.places is None:
+        return page.values
+    grid = page.values.new_zeros(page.height * page.width, page.values.shape[1])
+    row, column = torch.from_numpy(page.places[:, 1:]).long().T
+    grid[row * page.width + column] = page.values
+    return grid
+
+
+def load_prompted(nano: Nano | PrintModel, path: str | Path) -> PromptedNano:
     """Loads the prompted reader in a file; `nano` must be the model whose tokens it was trained on. Raises
     CheckpointError if it is not, or if the file is damaged. No such weights ship (docs/reader.md)."""
-    table = nano.readout.table
-    return PromptedNano(nano, load(READER, path, table.device, table.dtype, nano.checkpoint))
+    weight = next(nano.parameters())
+    return PromptedNano(nano, load(READER, path, weight.device, weight.dtype, nano.checkpoint))
 
 
 def reader_prompt(task: str) -> str:

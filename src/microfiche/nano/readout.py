@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from microfiche.nano.encoder import PATCHES, WindowBlock
 from microfiche.page import TOKEN_SIDE
 from microfiche.typesetting.alphabet import N_FULL, N_HALF
-from microfiche.typesetting.density import DENSITIES, Density
+from microfiche.typesetting.density import LEARNED, Density
 
 SQUARE = 8  #: side of a square in px
 SQUARES = (TOKEN_SIDE // SQUARE) ** 2
@@ -32,6 +32,7 @@ HALF_CLASSES = N_HALF + 2
 OFFSETS = SQUARE * SQUARE
 #: The scales that a page may have been shrunk to; the readout's table has a part for each.
 SCALES = (1.0, 0.8, 0.5)
+_LEARNED = [density.name for density in LEARNED]
 
 
 def _quad_order() -> NDArray[np.int64]:
@@ -89,7 +90,7 @@ def places_at(
     """Returns the Places of characters whose centres are at pixels (y, x), which broadcast."""
     squares, offset = around_centres(y, x, height, width)
     nearest = min(range(len(SCALES)), key=lambda i: abs(math.log(scale / SCALES[i])))
-    kind = list(DENSITIES).index(density.name) + len(DENSITIES) * (full + 2 * nearest)
+    kind = _LEARNED.index(density.read_as or density.name) + len(LEARNED) * (full + 2 * nearest)
     return Places(squares, kind * OFFSETS + offset)
 
 
@@ -195,7 +196,7 @@ class Readout(Squares):
 
     def __init__(self, width: int, token_width: int, layers: int, square_width: int, hidden: int) -> None:
         super().__init__(
-            width, token_width, layers, square_width, hidden, 2 * len(SCALES) * len(DENSITIES) * OFFSETS
+            width, token_width, layers, square_width, hidden, 2 * len(SCALES) * len(LEARNED) * OFFSETS
         )
         self.half_head = nn.Linear(hidden, HALF_CLASSES)
         self.fc2 = nn.Linear(hidden, hidden)

@@ -1,8 +1,8 @@
-"""Lines of print: finds them in a readout's output for each pixel row, and reads the characters along them.
+"""Lines of print: finds them in a readout's output for each pixel row, and builds their readings.
 
 A readout says in which pixel rows the middle of a line of type runs, and how large the type is. Rows that continue each
-other from column to column form a line (`trace`). Along a line, frames say which character has its centre there, if any
-(`characters`). It knows nothing of models, nor of the order in which lines are read.
+other from column to column form a line (`trace`). The characters that are found along a line (segmentation.py) make its
+reading. It knows nothing of models, nor of the order in which lines are read.
 """
 
 from __future__ import annotations
@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 
 from microfiche.nano.readout import SQUARE
 from microfiche.page import Reading
-from microfiche.typesetting.alphabet import CONTROLS, HALF, N_HALF
+from microfiche.typesetting.alphabet import CONTROLS, HALF
 
-NONE = N_HALF  #: the class of a frame in which no character has its centre
 FIRST_PRINTED = 3 + len(CONTROLS)  #: the first glyph id, apart from the space, that print contains
 MIDDLE = 0.3  #: em from a line's baseline up to its middle
 _DRIFT = 2.5  #: the most px that a line rises or falls from one column of squares to the next
-_LEFT_OVER = 0.3  #: the least sum of two unlikely neighbouring frames that counts as a character
-_TWO, _TWO_ALIKE = 1.4, 1.9  #: the least sum of neighbouring frames that counts as two characters, different or alike
 _PEAK = (0.98, 0.99, 1.0, 0.99, 0.98)  #: weights of the rows around a peak; the middle counts a little more
+_LEAST_SURE = 0.2  #: of the characters of a line
 _SEEN, _FAINT = 0.5, 0.2  #: the least probability of a line's middle where a line begins, and where it continues
 
 
@@ -47,12 +45,19 @@ class TracedLine:
 @dataclass(frozen=True)
 class PrintedLine:
     """The reading of one line: its `text`, for each character the probability (T,) float32 and the box (T, 4) int32 of
-    left, top, right and bottom in px, and the `size` of its type in px per em."""
+    left, top, right and bottom in px, and the `line` as it was traced."""
 
     text: str
     confidence: NDArray[np.float32]
     boxes: NDArray[np.int32]
-    size: float
+    line: TracedLine
+
+    @property
+    def least_sure(self) -> float:
+        """The mean probability of the least sure fifth of its characters, which says best how many of them are right;
+        0 where there are none."""
+        count = max(1, round(_LEAST_SURE * len(self.confidence)))
+        return float(np.sort(self.confidence)[:count].mean()) if len(self.confidence) else 0.0
 
 
 def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -> list[TracedLine]:
@@ -101,59 +106,6 @@ def _fitted(column: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[n
     return TracedLine(left, right, float(y.mean() + slope * (left - x.mean())), slope, float(np.median(size)))
 
 
-def characters(
-    line: TracedLine, x: NDArray[np.float64], probability: NDArray[np.float32]
-) -> PrintedLine:
-    """Reads a line, given the (F,) x of its frames' middles and their (F, N_HALF + 1) probabilities.
-
-    A frame that likely contains a character's centre counts as one character. The centre may lie on the border to the
-    next frame, so what this frame lacks to certainty is taken from its neighbours. Of the remaining probability, two
-    neighbouring frames count as a character if they have more than _LEFT_OVER together. Frames are so narrow that two
-    neighbours seldom contain two characters; they count as one unless their sum exceeds _TWO or _TWO_ALIKE.
-    """
-    some = 1 - probability[:, NONE]
-    likely = some > 0.5
-    rest = [*np.where(likely, 0, some).tolist(), 0.0]  # what no character has taken; 0 beyond the end
-    found = []
-    for i, lack in zip(np.flatnonzero(likely).tolist(), (1 - some[likely]).tolist(), strict=True):
-        for beside in (i - 1, i + 1) if rest[i - 1] > rest[i + 1] else (i + 1, i - 1):
-            taken = min(lack, rest[beside])
-            rest[beside] -= taken
-            lack -= taken
-        found.append((i, i))
-    pairs = np.add(rest[:-2], rest[1:-1])
-    for i in np.argsort(-pairs, kind="stable")[: (pairs > _LEFT_OVER).sum()].tolist():
-        if rest[i] + rest[i + 1] > _LEFT_OVER:
-            rest[i] = rest[i + 1] = 0.0
-            found.append((i, i + 1))
-    found.sort()
-    ids = _sums(probability[:, :NONE], found).argmax(-1).tolist()
-    up_to = np.concatenate([[0.0], np.cumsum(some, dtype=np.float64)])
-    spans: list[tuple[int, int]] = []
-    kept: list[int] = []
-    for (first, last), character in zip(found, ids, strict=True):
-        if spans and first <= spans[-1][1] + 1:
-            begun = spans[-1][0]
-            if up_to[last + 1] - up_to[begun] < (_TWO_ALIKE if character == kept[-1] else _TWO):
-                spans[-1] = begun, last
-                kept[-1] = int(probability[begun : last + 1, :NONE].sum(0).argmax())
-                continue
-        spans.append((first, last))
-        kept.append(character)
-    surest = _sums(probability[:, :NONE], spans).max(-1, initial=0)
-    moment, weight = _sums(np.stack([some * x, some], axis=1), spans).T
-    return with_boxes(
-        line, np.array(kept, np.int64), np.minimum(surest, 1).astype(np.float32), moment / np.maximum(weight, 1e-9)
-    )
-
-
-def _sums(rows: NDArray[np.floating[Any]], spans: list[tuple[int, int]]) -> NDArray[np.floating[Any]]:
-    """Returns the (S, n) sums of (F, n) rows, each from the first to the last row of a span."""
-    edges = np.array(spans, np.int64).reshape(-1, 2) + np.array([0, 1])
-    padded = np.concatenate([rows, np.zeros_like(rows[:1])])
-    return np.add.reduceat(padded, edges.ravel())[::2]
-
-
 def with_boxes(
     line: TracedLine, ids: NDArray[np.int64], sure: NDArray[np.float32], places: NDArray[np.float64]
 ) -> PrintedLine:
@@ -162,7 +114,7 @@ def with_boxes(
     kept = slice(*_bounds(ids != 0))
     ids, sure, places = ids[kept], sure[kept], places[kept]
     if not len(ids):
-        return PrintedLine("", sure, np.empty((0, 4), np.int32), line.size)
+        return PrintedLine("", sure, np.empty((0, 4), np.int32), line)
     between = (places[1:] + places[:-1]) / 2
     half = between[:1] - places[:1] if len(between) else np.array([line.size / 4])
     end = places[-1:] - between[-1:] if len(between) else half
@@ -170,7 +122,7 @@ def with_boxes(
     y = line.at(places)
     boxes = np.stack([edges[:-1], y - 0.6 * line.size, edges[1:], y + 0.6 * line.size], axis=1)
     text = "".join(HALF[i] for i in ids)
-    return PrintedLine(text, sure, np.rint(boxes).clip(0).astype(np.int32), line.size)
+    return PrintedLine(text, sure, np.rint(boxes).clip(0).astype(np.int32), line)
 
 
 def _bounds(kept: NDArray[np.bool_]) -> tuple[int, int]:

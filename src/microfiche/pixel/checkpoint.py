@@ -24,7 +24,8 @@ from microfiche.errors import CheckpointError
 from microfiche.files import whole_file
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import BASE, Pixel, PixelConfig, PixelEncoder, positions
-from microfiche.pixel.tasks import TASKS
+from microfiche.pixel.published import UNUSED, described, published_name
+from microfiche.pixel.tasks import head_of
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, TaskName, Tuned
 from microfiche.weights import shipped
 from microfiche.weights.stored import unfilled
@@ -111,17 +112,19 @@ def save_tuned(model: Tuned, path: Path, scores: dict[str, float]) -> None:
 
 
 def load_tuned(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]]:
-    """The fine-tuned model in a file, in evaluation mode, and the scores that it was saved with.
+    """The fine-tuned model in a file, or in the model.safetensors of a folder, in evaluation mode, and the scores that
+    it was saved with; or a published one, whose config.json is beside it, with no scores.
 
     Raises CheckpointError, which names what does not fit, for a file that is missing, damaged or something else;
     UsageError for a device that does not exist.
     """
     device_named(device)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no checkpoint there")
+    path = _file(path)
     written, found = _read(path)
+    if not written:
+        return _published(path, found).to(device).eval(), {}
     try:
-        head: dict[str, Any] = json.loads(written or "{}")
+        head: dict[str, Any] = json.loads(written)
         if head.get("format") != TUNED_FORMAT:
             raise CheckpointError(f"{path}: not a fine-tuned PIXEL of this version ({head.get('format')})")
         config, setup = PixelConfig(**head["config"]), TypeAdapter(Setup).validate_python(head["setup"])
@@ -131,7 +134,7 @@ def load_tuned(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]
         if not SHORTEST <= setup.longest <= LARGEST:
             raise ValueError(f"strips of {setup.longest} patches")
         with unfilled():
-            model = Tuned(PixelEncoder(config), TASKS[setup.task](setup).head(config.width), setup)
+            model = Tuned(PixelEncoder(config), head_of(setup, config.width), setup)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: its configuration cannot be used ({error})") from error
     _place(model, found, path, _tuned_name, _tables(config))
@@ -140,6 +143,19 @@ def load_tuned(path: Path, device: str = "cpu") -> tuple[Tuned, dict[str, float]
 
 def _tuned_name(name: str) -> str:
     return official_name(name) if name.startswith("encoder.") else name
+
+
+def _published(path: Path, found: dict[str, Tensor]) -> Tuned:
+    """The published fine-tuned model whose tensors were `found` in a file."""
+    config, setup = described(path, found)
+    with unfilled():
+        model = Tuned(PixelEncoder(config), head_of(setup, config.width), setup)
+    if setup.pooling == "cls":
+        found = {name: tensor for name, tensor in found.items() if not name.startswith(UNUSED)}
+    elif setup.task != "parse":
+        found = {name: tensor for name, tensor in found.items() if not name.startswith("vit.pooler.")}
+    _place(model, found, path, lambda name: (published_name if name.startswith("head.") else official_name)(name), {})
+    return model
 
 
 def _tables(config: PixelConfig) -> dict[str, Tensor]:

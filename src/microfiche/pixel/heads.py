@@ -1,6 +1,7 @@
 """The heads that are put on PIXEL's encoder for a task: classes of strips and words, trees, places of answers.
 
-Classifier, tagger and answer finder are those of arXiv 2207.06991 (and xplip/pixel). The parser is Dozat and Manning
+Tagger and answer finder are those of arXiv 2207.06991 (and xplip/pixel), whose classifier and parser are in
+published.py. The classifier here pools before it normalises and has a layer less. The parser is Dozat and Manning
 2017 (arXiv 1611.01734, section 2.2) with the class vector as the root; the best tree is the maximum spanning
 arborescence of Chu and Liu (1965) and Edmonds (1967). This module knows nothing of text or files.
 """

@@ -214,6 +214,9 @@ class Pixel(nn.Module):
         self.encoder = PixelEncoder(config)
         self.decoder = PixelDecoder(config)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.config.layers} layers of {self.config.width})"
+
     def forward(self, patches: Tensor, attended: Tensor, masked: Tensor) -> Tensor:
         """(B, N, 16·16·C) patches, (B, N) bool `attended` and (B, N) bool `masked` → (B, N, 16·16·C) pixels, normalised
         like `targets`.

@@ -20,8 +20,9 @@ from microfiche.pixel import metrics
 from microfiche.pixel.answering import Answering
 from microfiche.pixel.examples import Labelled, Sentence, read_conllu, read_lines, read_ner, read_tsv
 from microfiche.pixel.heads import Classifier, Parser, Tagger, best_tree
+from microfiche.pixel.published import published_head
 from microfiche.pixel.strips import Strip
-from microfiche.pixel.tuned import Task, TaskLoss, TaskName, Tuned, drawing, in_batches, padded, pieces
+from microfiche.pixel.tuned import Setup, Task, TaskLoss, TaskName, Tuned, drawing, in_batches, padded, pieces
 
 _BATCH = 32  # strips that are predicted together
 _NONE = -100  # the class without a loss
@@ -224,7 +225,7 @@ class Parse(_Words):
         """The cross-entropy of heads plus that of relations, for words whose heads are on the strip."""
         strips = [self.strip(example) for example in examples]
         seen, attended = model.seen(strips)
-        words, present = _first_patches(strips, model), _present(strips, model)
+        words, present = self._patches(strips, model), _present(strips, model)
         heads = padded([example.heads[: len(s.words)] for example, s in zip(examples, strips, strict=True)], 0,
                        model.device)  # fmt: skip
         named = padded([[self.index[name] for name in example.relations[: len(s.words)]]
@@ -242,7 +243,7 @@ class Parse(_Words):
         def compute(batch: list[Sentence]) -> list[Tree]:
             strips = [self.strip(example) for example in batch]
             seen, _ = model.seen(strips)
-            words, present = _first_patches(strips, model), _present(strips, model)
+            words, present = self._patches(strips, model), _present(strips, model)
             scores = model.head(seen, words, present).float().log_softmax(-1).cpu().numpy()
             counts = [len(strip.words) for strip in strips]
             trees = [best_tree(s[:n, : n + 1]).tolist() for s, n in zip(scores, counts, strict=True)]
@@ -254,6 +255,14 @@ class Parse(_Words):
             ]
 
         return in_batches(examples, lambda e: sum(map(len, e.words)), _BATCH, compute)
+
+    def _patches(self, strips: Sequence[Strip], model: Tuned) -> Tensor:
+        """Where words stand: (B, W) first patches or, for a published head, (B, W, 2), with that of the next word."""
+        first = _first_patches(strips, model)
+        if not self.setup.published:
+            return first
+        after = padded([[*s.words[1:, 0].tolist(), *s.words[-1:, 1].tolist()] for s in strips], 0, model.device)
+        return torch.stack([first, after], -1)
 
     def _whole(self, tree: list[int], named: list[int], words: int) -> Tree:
         beyond = range(len(tree), words)
@@ -274,6 +283,11 @@ class Parse(_Words):
 TASKS: dict[TaskName, type[Task[Any, Any]]] = {
     "classify": Classify, "tag": Tag, "ner": Ner, "parse": Parse, "answer": Answering,
 }  # fmt: skip
+
+
+def head_of(setup: Setup, width: int) -> nn.Module:
+    """A new head for a task, ours or the published one, for vectors of `width` numbers."""
+    return published_head(setup, width) if setup.published else TASKS[setup.task](setup).head(width)
 
 
 def _loss(logits: Tensor, target: Tensor, attended: Tensor) -> TaskLoss:

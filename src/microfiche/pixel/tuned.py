@@ -30,13 +30,14 @@ P = TypeVar("P")
 @dataclass(frozen=True)
 class Setup:
     """What must be stored with a fine-tuned model: its task, the labels in the order of its classes, the most patches
-    of a strip (`longest`), and how a classifier pools."""
+    of a strip (`longest`), how a classifier pools, and whether its head is as `published` or ours."""
 
     task: TaskName
     labels: tuple[str, ...]
     longest: int = 128
     pooling: Pooling = "mean"
     dropout: float = 0.1
+    published: bool = False
 
 
 class Tuned(nn.Module):
@@ -45,6 +46,10 @@ class Tuned(nn.Module):
     def __init__(self, encoder: PixelEncoder, head: nn.Module, setup: Setup) -> None:
         super().__init__()
         self.encoder, self.head, self.setup = encoder, head, setup
+
+    def __repr__(self) -> str:
+        config = self.encoder.config
+        return f"{type(self).__name__}({type(self.head).__name__} on {config.layers} layers of {config.width})"
 
     @property
     def device(self) -> torch.device:
@@ -98,7 +103,7 @@ class Task(ABC, Generic[E, P]):
 
     @abstractmethod
     def head(self, width: int) -> nn.Module:
-        """A new head for vectors of `width` numbers."""
+        """A new head of ours for vectors of `width` numbers."""
 
     @abstractmethod
     def loss(self, model: Tuned, examples: Sequence[E], rng: np.random.Generator) -> TaskLoss:

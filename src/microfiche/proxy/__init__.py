@@ -1,1 +1,1 @@
-"""The proxy between a chat client and its server, which sends old turns on as faded pages."""
+"""What stands between an agent and its provider: every byte passes, and each request is accounted for."""

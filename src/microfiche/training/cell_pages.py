@@ -13,11 +13,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.nano.readout import LEFT, RIGHT, SQUARES, centres, places_at
+from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, SQUARES, centres, places_at
 from microfiche.page import TOKEN_SIDE
 from microfiche.training.corpus import FEWEST, Texts, sorted_texts
 from microfiche.training.recipe import Choice
-from microfiche.typesetting.alphabet import END, N_FULL, N_HALF, NO_GLYPH, glyphs
+from microfiche.typesetting.alphabet import END, N_FULL, N_GLYPHS, N_HALF, NO_GLYPH, glyphs
 from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DENSITIES, Density
 from microfiche.typesetting.shrink import as_jpeg, shrink_picture
@@ -125,6 +125,10 @@ class CellPages:
         lines = lines[:rows]
         return np.pad(lines, ((0, rows - len(lines)), (0, 0)))
 
+    def pictures(self, density: Density) -> NDArray[np.uint8]:
+        """(G, H, W) the pictures of what `cells` gives at a density."""
+        return atlas(density).cells
+
     def scale(self, rng: np.random.Generator, density: Density) -> float:
         """What a page of `density` is shrunk to."""
         scale = self._scale.one(rng)
@@ -161,11 +165,13 @@ class CellPages:
             whole = round(side / s)
             rows, columns = -(-(whole + down) // d.height), -(-(whole + right) // d.width)
             cells = self.cells(rng, d, rows, columns, is_random)
-            sheet = draw(cells, atlas(d).cells, rows * d.height, columns * d.width)
+            sheet = draw(cells, self.pictures(d), rows * d.height, columns * d.width)
             ink.append(shrunk(sheet[down : down + whole, right : right + whole] * np.uint8(255), side, rng))
             flat = cells.reshape(-1).astype(np.int64)
-            left, tail = (flat >= N_HALF) & ((flat - N_HALF) % 2 == 0), (flat >= N_HALF) & ((flat - N_HALF) % 2 == 1)
-            wanted = np.where(left, LEFT, np.where(tail, RIGHT, flat))
+            whole_width = (flat >= N_HALF) & (flat < N_GLYPHS)
+            left, tail = whole_width & ((flat - N_HALF) % 2 == 0), whole_width & ((flat - N_HALF) % 2 == 1)
+            wanted = np.where(flat < N_GLYPHS, flat, HALF_CLASSES + flat - N_GLYPHS)
+            wanted = np.where(left, LEFT, np.where(tail, RIGHT, wanted))
             limit = None if samples is None else samples * across * across // (4 if d.wide else 1)
             for kind, candidates, target in (
                 (half, np.ones(len(flat), bool), wanted),

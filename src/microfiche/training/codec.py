@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from microfiche.devices import fast_autocast
-from microfiche.nano.cells import NANO, Nano, NanoConfig
+from microfiche.nano.cells import NANO, Nano
 from microfiche.nano.encoder import PATCHES
+from microfiche.nano.model import NanoConfig
 from microfiche.page import TOKEN_SIDE
 from microfiche.training import parallel
 from microfiche.training.cell_pages import LARGEST, Batch, CellPages

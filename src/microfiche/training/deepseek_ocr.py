@@ -24,7 +24,9 @@ from torch.nn import functional as F
 from microfiche.decoder.moe import balance_loss
 from microfiche.deepseek_ocr import adapter, views
 from microfiche.deepseek_ocr import checkpoint as deepseek_ocr
-from microfiche.deepseek_ocr.model import DeepSeekOCR, DeepSeekOCRConfig, Example
+from microfiche.deepseek_ocr.configuration import CONFIG, described, said_in
+from microfiche.deepseek_ocr.family import MODELS, DeepSeekOCRConfig
+from microfiche.deepseek_ocr.model import DeepSeekOCR, Example
 from microfiche.devices import fast_autocast, fast_dtype, free_memory
 from microfiche.errors import InputError, UsageError
 from microfiche.training import parallel
@@ -32,7 +34,6 @@ from microfiche.training import taught_pages as pages
 from microfiche.training.recipe import Plan
 from microfiche.training.stage import Loss, Stage
 from microfiche.training.taught_pages import TaughtPage
-from microfiche.typesetting.density import Mode
 
 MEASURED = 64  #: held-out pages at most
 ADAPTER, CHECKPOINT = "adapter", "checkpoint"  #: folders, of a training's, for what was learned
@@ -122,7 +123,7 @@ def add_adapters(model: DeepSeekOCR, rank: int, weights: Path | None) -> Callabl
         lora_alpha=rank,
         target_modules=adapter.LINEAR,
         target_parameters=list(adapter.EXPERTS),
-        base_model_name_or_path=str(weights or deepseek_ocr.HUB),
+        base_model_name_or_path=str(weights or MODELS["deepseek-ocr"].hub),
     )
     inject_adapter_in_model(config, model)
     for parameter in model.parameters():
@@ -146,7 +147,7 @@ def example(model: DeepSeekOCR, page: TaughtPage, seen: views.Views) -> Example:
     return Example(seen, before, after, [*answer, c.end])
 
 
-def fits(model: DeepSeekOCR, page: TaughtPage, mode: Mode) -> None:
+def fits(model: DeepSeekOCR, page: TaughtPage, mode: views.Resolution) -> None:
     """InputError, with the page's name, where page and answer do not fit into the context; by its size alone."""
     unseen = views.Views(torch.empty(3, 0, 0), torch.empty(0, 3, 0, 0), (0, 0))
     vectors = views.vectors(mode.side, mode.tile or mode.side, views.tiling(mode, *page.size))
@@ -201,6 +202,14 @@ def _check_rank(out: Path, rank: int) -> None:
         raise UsageError(f"{out} was begun with {how}; go on with that, or give another --out")
 
 
+def _refuse_others(weights: Path | None) -> None:
+    """Raises UsageError for weights whose config.json says that they are of another model than DeepSeek-OCR."""
+    said = said_in(weights) if weights is not None else None
+    found = described(said, weights / CONFIG) if said is not None and weights is not None else None
+    if found not in (None, "deepseek-ocr"):
+        raise UsageError(f"{weights}: these are the weights of {found}; only deepseek-ocr can be tuned")
+
+
 class DeepSeekStage(Stage[Recipe, list[TaughtPage]]):
     """Adapters of `rank`, or, if that is 0, all but SAM and its compressor, on the pages in the folder `data`.
 
@@ -229,6 +238,7 @@ class DeepSeekStage(Stage[Recipe, list[TaughtPage]]):
     ) -> None:
         config = config or DeepSeekOCRConfig()
         _check_rank(folder, rank)
+        _refuse_others(weights)
         known = pages.taught_pages(data)
         self.recipe, self.device = recipe, device
         self.held = [page for page in known if page.held_out(recipe.held_out)]

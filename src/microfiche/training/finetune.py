@@ -28,7 +28,7 @@ from microfiche.pixel.checkpoint import load_tuned, save_tuned
 from microfiche.pixel.examples import differences, labels
 from microfiche.pixel.heads import Pooling
 from microfiche.pixel.model import SMALL, PixelEncoder
-from microfiche.pixel.tasks import TASKS
+from microfiche.pixel.tasks import TASKS, head_of
 from microfiche.pixel.tuned import LARGEST, SHORTEST, Setup, Task, TaskName, Tuned, batches
 from microfiche.training import parallel
 from microfiche.training.loop import Progress, Stop, run
@@ -48,6 +48,7 @@ class Recipe(Plan):
     batch: int = Field(32, ge=1, le=4096)  #: examples of a batch
     longest: int = Field(128, ge=SHORTEST, le=LARGEST)  #: patches of a strip
     pooling: Pooling = "mean"  #: how a classifier makes one vector of a strip's
+    published: bool = False  #: whether the head is the published one, instead of ours
     dropout: float = Field(0.1, ge=0, lt=1)  #: in the encoder and the head
     data: str = ""  #: SHA-256 of both files and the encoder, written by the training itself
 
@@ -103,9 +104,9 @@ def train(
     torch.manual_seed(plan.seed)
     body = encoder(plan)
     plan = _changed(plan, {"data": _digest(train, dev, body)})
-    setup = Setup(plan.task, known, plan.longest, plan.pooling, plan.dropout)
+    setup = Setup(plan.task, known, plan.longest, plan.pooling, plan.dropout, plan.published)
     task = kind(setup, body.config.channels)
-    model = Tuned(body, task.head(body.config.width), setup).to(device).train()
+    model = Tuned(body, head_of(setup, body.config.width), setup).to(device).train()
     for name, some in ((train, examples), (dev, held)):
         if cut := task.cut(some[:2000]):
             say(f"{name}: {cut} of the first {len(some[:2000])} examples are longer than {plan.longest} patches: cut")

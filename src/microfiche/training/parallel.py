@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count
 from typing import Any, Generic, TypeVar
 
@@ -29,6 +30,27 @@ from microfiche.errors import TrainingError
 T = TypeVar("T")
 
 
+_GLOO = "gloo-in-order"
+
+
+def _gloo_in_order(store: Any, rank: int, world: int, timeout: timedelta) -> Any:
+    """Gloo with one thread, so that where the barrier at the end is passed, all that came before it is let go.
+
+    A thread lets go of the tensors of an exchange some time after it told that it is done, and needs the interpreter
+    for that. A sharded model keeps the threads; of several, one might still have that before it while another passes
+    the barrier, and where the interpreter ends first, the process is aborted.
+    """
+    gloo: Any = dist.ProcessGroupGloo
+    names = os.environ.get("GLOO_SOCKET_IFNAME", "").split(",")
+    options = gloo._Options()
+    options._threads, options._timeout = 1, timeout
+    options._devices = [gloo.create_device(interface=name) for name in names if name] or [gloo.create_default_device()]
+    return gloo(store, rank, world, options)
+
+
+dist.Backend.register_backend(_GLOO, _gloo_in_order, devices="cpu")
+
+
 @contextmanager
 def processes(device: str) -> Iterator[torch.device]:
     """Joins the processes that torchrun started, if it did; gives the device of this one (cuda: one for each).
@@ -43,7 +65,7 @@ def processes(device: str) -> Iterator[torch.device]:
         mine = torch.device(device, int(os.environ["LOCAL_RANK"]))
     if mine.type == "cuda":
         torch.cuda.set_device(mine)
-    dist.init_process_group("nccl" if mine.type == "cuda" else "gloo")
+    dist.init_process_group("nccl" if mine.type == "cuda" else _GLOO)
     try:
         yield mine
         dist.barrier()  # where one leaves while another still works with it, gloo may abort that one

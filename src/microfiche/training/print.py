@@ -24,18 +24,15 @@ from microfiche.devices import fast_autocast
 from microfiche.nano.print import (
     BETWEEN,
     BEYOND,
-    CELL,
     COLUMN,
     FRAME,
     MIDDLE,
-    PATCH,
     PRINT,
-    PrintConfig,
     PrintModel,
     PrintReadout,
     frames_at,
-    inked,
 )
+from microfiche.nano.print_encoder import CELL, PATCH, PrintConfig, inked
 from microfiche.page import TOKEN_SIDE
 from microfiche.training import parallel
 from microfiche.training.noise import scanned, some, worn

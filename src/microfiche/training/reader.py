@@ -23,7 +23,8 @@ from microfiche.decoder.moe import Routing, balance_loss
 from microfiche.devices import fast_autocast, fast_dtype
 from microfiche.errors import UsageError
 from microfiche.nano import vocabulary
-from microfiche.nano.cells import NanoModel
+from microfiche.nano.cells import Nano
+from microfiche.nano.print import PrintModel
 from microfiche.nano.prompted import NANO_READER, READER, AnswerDecoder, question
 from microfiche.page import TOKEN_SIDE
 from microfiche.readers import load
@@ -42,7 +43,7 @@ _SPREAD = 1.5  #: of lengths that are padded to one
 class Recipe(Schedule):
     """What makes a reader; training/recipes has one that is written for a GPU."""
 
-    encoder: str = "nano-print"  #: the checkpoint whose tokens it reads, of the codec or for print
+    encoder: str = "nano-pages"  #: the checkpoint whose tokens it reads, of the codec or for print
     page_sides: Shares[int]  #: side of a square training page in px → its share of the pages
     tasks: Shares[Name] = Field(default_factory=lambda: dict(EVEN))  #: task → its share of the questions
     dense_share: float = Field(0.0, ge=0, le=1)  #: pages in cells of a bitmap font, as the codec's
@@ -107,13 +108,13 @@ class Asked:
 
 
 @torch.no_grad()
-def seen(nano: NanoModel, asked: Sequence[Asked]) -> list[Tensor]:
+def seen(nano: Nano | PrintModel, asked: Sequence[Asked]) -> list[Tensor]:
     """The (N, token width) tokens of each page; those of one size go through together."""
-    table = nano.readout.table
+    weight = next(nano.parameters())
     values: dict[int, Tensor] = {}
     for shape in {one.ink.shape for one in asked}:
         alike = [i for i, one in enumerate(asked) if one.ink.shape == shape]
-        ink = torch.from_numpy(np.stack([asked[i].ink for i in alike])).to(table.device).to(table.dtype) / 255
+        ink = torch.from_numpy(np.stack([asked[i].ink for i in alike])).to(weight.device).to(weight.dtype) / 255
         values.update(zip(alike, nano.encoder(ink), strict=True))
     return [values[i] for i in range(len(asked))]
 
@@ -128,7 +129,7 @@ def groups(asked: Sequence[Asked]) -> Iterator[list[int]]:
 
 
 def losses(
-    nano: NanoModel, reader: AnswerDecoder, asked: Sequence[Asked], balance: float, device: torch.device
+    nano: Nano | PrintModel, reader: AnswerDecoder, asked: Sequence[Asked], balance: float, device: torch.device
 ) -> Loss:
     """The loss on some questions, each about a page of its own."""
     values = seen(nano, asked)
@@ -173,8 +174,8 @@ class ReaderStage(Stage[Recipe, list[Asked]]):
     def __init__(self, recipe: Recipe, data: Path, device: torch.device) -> None:
         self.recipe, self.device, self.workers = recipe, device, recipe.workers
         encoder = load(recipe.encoder, str(device))
-        if not isinstance(encoder, NanoModel):
-            raise UsageError(f"encoder {recipe.encoder!r}: the reader learns on the tokens of nano or nano-print")
+        if not isinstance(encoder, (Nano, PrintModel)):
+            raise UsageError(f"encoder {recipe.encoder!r}: the reader learns on the tokens of nano or nano-pages")
         self.nano = encoder
         torch.manual_seed(recipe.seed)
         config = decoder_sizes(NANO_READER, recipe.decoder)

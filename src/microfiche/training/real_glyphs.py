@@ -16,7 +16,7 @@ import numpy as np
 import pypdfium2.raw as pdfium
 from numpy.typing import NDArray
 
-from microfiche.documents.characters import (
+from microfiche.documents.pdf.characters import (
     HYPHENS,
     INVISIBLE,
     addresses,
@@ -34,8 +34,8 @@ from microfiche.documents.characters import (
     tight_box_at,
     unmapped_at,
 )
-from microfiche.documents.glyphs import ACCENTS
-from microfiche.documents.plane import page_to_picture
+from microfiche.documents.pdf.plane import page_to_picture
+from microfiche.documents.text_layer.glyphs import ACCENTS
 
 FEWEST, _MOST = 50, 40_000  #: how many characters a usable page has
 _TURNED = 0.0175  #: the tangent of 1°

@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from microfiche.decoder.moe import MoEConfig
 from microfiche.errors import UsageError, first_of
-from microfiche.nano.cells import NanoConfig
 from microfiche.nano.encoder import PATCHES
+from microfiche.nano.model import NanoConfig
 from microfiche.page import TOKEN_SIDE
 from microfiche.pixel.model import SMALL, PixelConfig
 

@@ -26,7 +26,7 @@ from microfiche.training.set_pages import SetPages
 from microfiche.training.tasks import NAMES, Name, Task, task
 from microfiche.typesetting.alphabet import END
 from microfiche.typesetting.atlas import atlas, draw
-from microfiche.typesetting.density import DENSITIES, Density
+from microfiche.typesetting.density import LEARNED, Density
 from microfiche.typesetting.fonts import Typeface
 from microfiche.typesetting.print import LARGEST, Line, Print, Region
 from microfiche.typesetting.typesetter import boxes, break_lines, expand, ids_to_text, text_cells
@@ -78,7 +78,7 @@ class Stream:
             raise UsageError(str(error)) from error
         self.seed, self.noise, self.dense_share, self.random_share = seed, noise, dense_share, random_share
         self._set = SetPages(folder, held_out, faces, random_share)
-        self._cells = CellPages(folder, held_out, dict.fromkeys(DENSITIES, 1.0), random_share)
+        self._cells = CellPages(folder, held_out, {density.name: 1.0 for density in LEARNED}, random_share)
 
     def __getitem__(self, number: int) -> Example:
         """The example of that number: a function of the seed, the arguments, the text and nothing else."""

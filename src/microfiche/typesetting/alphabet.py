@@ -35,16 +35,17 @@ def _gb2312(first_row: int, last_row: int) -> str:
     return "".join(chars)
 
 
-_GREEK_CYRILLIC = _gb2312(6, 7)
+GREEK_CYRILLIC = _gb2312(6, 7)
 
 #: Half-width characters; `HALF[i]` has glyph id `i`. In the places of END and FILL is U+0000, which no text may have.
-HALF = " \0\0" + CONTROLS + _ASCII + _LATIN_1 + _TYPOGRAPHIC + _GREEK_CYRILLIC
+HALF = " \0\0" + CONTROLS + _ASCII + _LATIN_1 + _TYPOGRAPHIC + GREEK_CYRILLIC
 N_HALF = len(HALF)
 
 #: Full-width characters; `FULL[k]` has glyph ids `N_HALF + 2k` and `N_HALF + 2k + 1`.
 FULL = "".join(c for c in _gb2312(1, 9) + "～〜〝〞﹏" + _gb2312(16, 87) if c not in HALF)
 FULL = "".join(dict.fromkeys(FULL))
 N_FULL = len(FULL)
+N_GLYPHS = N_HALF + 2 * N_FULL  #: how many glyph ids the alphabet has
 
 
 def _glyph_of_code_point() -> NDArray[np.uint16]:

@@ -45,7 +45,8 @@ class Atlas:
 @cache
 def atlas(density: Density) -> Atlas:
     """The atlas of a density, read from the package."""
-    with (files(__package__) / "atlases" / f"{density.name}.npz").open("rb") as file, np.load(file) as stored:
+    name = density.read_as or density.name
+    with (files(__package__) / "atlases" / f"{name}.npz").open("rb") as file, np.load(file) as stored:
         bits, drawn = stored["bits"], stored["drawn"]
     pixels = np.unpackbits(bits, axis=1)[:, : density.height * density.width]
     return Atlas(pixels.reshape(-1, density.height, density.width), drawn)

@@ -13,17 +13,19 @@ from microfiche.errors import UsageError
 
 @dataclass(frozen=True)
 class Density:
-    """A half-width cell of `width` × `height` px; `wide` if full-width characters are drawn too."""
+    """A half-width cell of `width` × `height` px. `wide` says whether models that read cells know full-width characters
+    in it, and `read_as` the density as which they read it, where it is not one of its own."""
 
     name: str
     width: int
     height: int
     wide: bool = False
+    read_as: str = ""
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A page is `side` px wide and at most as high; `side` is a multiple of 64.
+    """A page is `side` px wide and at most as high, or at most `height` px high; both are multiples of 64.
 
     With a `tile` a reader sees the page once at `side` and again in squares of `tile` px (Gundam in the paper).
     """
@@ -31,6 +33,7 @@ class Mode:
     name: str
     side: int
     tile: int | None = None
+    height: int | None = None
 
     @property
     def tokens(self) -> int:
@@ -40,7 +43,7 @@ class Mode:
         return (self.side // TOKEN_SIDE) ** 2
 
 
-#: In a fixed order on which checkpoints rely: density i has index i.
+#: In a fixed order on which checkpoints rely: density i has index i among those that are read as themselves.
 DENSITIES = {
     d.name: d
     for d in (
@@ -51,8 +54,11 @@ DENSITIES = {
         Density("4x6", 4, 6),
         Density("16x16", 8, 16, wide=True),
         Density("12x12", 6, 12, wide=True),
+        Density("8x16", 8, 16, wide=True, read_as="16x16"),
     )
 }
+#: The densities that models which read cells were trained on.
+LEARNED = tuple(d for d in DENSITIES.values() if not d.read_as)
 DEFAULT_DENSITY = "5x8"  #: the best compromise of ratio and precision for nano (docs/nano.md)
 #: Sizes of pages that can be typeset.
 MODES = {m.name: m for m in (Mode("tiny", 512), Mode("small", 640), Mode("base", 1024), Mode("large", 1280))}

@@ -1,8 +1,7 @@
 """The typefaces that printed pages are set in: the list of fonts.toml, and where the files of fonts are.
 
-The package contains no outline fonts: tools/fetch_fonts.py fetches them from Debian. Only DejaVu and STIX are always
-there, because matplotlib has them. The list is fixed and a missing font is an error, so that a seed means the same
-pages everywhere. This module knows nothing of pages.
+Only DejaVu and STIX are in the package; tools/fetch_fonts.py fetches the others from Debian. The list is fixed and a
+missing font is an error, so that a seed means the same pages everywhere. This module knows nothing of pages.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+import freetype
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFont
@@ -27,8 +26,9 @@ from microfiche.typesetting.alphabet import code_points
 
 Kind = Literal["sans", "serif", "mono", "cjk"]
 Style = Literal["regular", "bold", "italic"]
-BUNDLED = "matplotlib"  #: the package whose fonts are always there
+BUNDLED = "microfiche"  #: the package whose fonts are always there
 FETCHED = Path("~/.local/share/microfiche/fonts").expanduser()  #: where tools/fetch_fonts.py puts fonts
+_TYPEFACES = Path(__file__).with_name("typefaces")
 #: Where Debian's packages put fonts, TeX's among them.
 INSTALLED = tuple(map(Path, ("/usr/share/fonts", "/usr/share/texmf/fonts", "/usr/share/texlive/texmf-dist/fonts")))
 
@@ -72,7 +72,7 @@ class Typeface:
 
 def font_file(name: str, package: str) -> Path | None:
     """The path of a package's file `name`, or None if it is missing; fetched files come before installed ones."""
-    folders = (_bundled(),) if package == BUNDLED else (FETCHED, *INSTALLED)
+    folders = (_TYPEFACES,) if package == BUNDLED else (FETCHED, *INSTALLED)
     return next((folder / name for folder in folders if (folder / name).is_file()), None)
 
 
@@ -96,21 +96,12 @@ def settable(points: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 @cache
-def _bundled() -> Path:
-    spec = find_spec("matplotlib")
-    assert spec is not None and spec.origin is not None
-    return Path(spec.origin).parent / "mpl-data/fonts/ttf"
-
-
-@cache
 def _mapped(*files: str) -> NDArray[np.uint32]:
     """The settable code points, in order, for which all `files` have a glyph."""
-    from matplotlib.ft2font import FT2Font  # takes 0.2 s
-
     points = None
     for file in files:
-        glyphs = FT2Font(file).get_charmap()
-        here = np.array(sorted(point for point, glyph in glyphs.items() if glyph), np.uint32)
+        glyphs = freetype.Face(file).get_chars()
+        here = np.array(sorted(point for point, glyph in glyphs if glyph), np.uint32)
         points = here if points is None else np.intersect1d(points, here, assume_unique=True)
     assert points is not None
     return points[settable(points)]

@@ -46,6 +46,12 @@ def as_jpeg(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     return np.asarray(Image.open(file))
 
 
+def worn(page: P, side: int | None, quality: int | None) -> P:
+    """A page shrunk to `side` px and saved as a JPEG of `quality`, each unless it is None."""
+    page = page if side is None else shrink(page, side)
+    return page if quality is None else replace(page, image=as_jpeg(page.image, quality))
+
+
 def shrink_picture(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Scales an (H, W) or (H, W, 3) uint8 picture to (height, width); each pixel is the mean of the area it covers."""
     lower = _means(image.astype(np.float32), height)

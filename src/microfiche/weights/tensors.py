@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -17,13 +18,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch import distributed as dist
-from torch.distributed.tensor import DTensor
 
 from microfiche.errors import CheckpointError
-from microfiche.files import whole_file
+from microfiche.files import shown, whole_file
 
 FLOATS = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 NAMES = {dtype: name for name, dtype in FLOATS.items()}
+POINTER = b"version "  #: how a pointer of Git LFS to a file that was not fetched begins
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,57 @@ class Stored:
 
 
 def header(path: Path) -> dict[str, Stored]:
-    """Returns the tensors in a file's header, by name. Raises CheckpointError if it is not a safetensors file."""
-    size = path.stat().st_size
+    """Returns the tensors in a file's header, by name. Raises CheckpointError if it is not a safetensors file, or if
+    two tensors have the same bytes in it."""
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
+            begin = file.read(8)
+            length = int.from_bytes(begin, "little")
             if not 0 < length <= size - 8:
+                _refuse_pointer(path, begin)
                 raise ValueError(f"a header of {length} bytes in a file of {size}")
             entries = json.loads(file.read(length))
         entries.pop("__metadata__", None)
-        return {name: _stored(path, entry, 8 + length, size) for name, entry in entries.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = {name: _stored(path, entry, 8 + length, size) for name, entry in entries.items()}
+    except OSError as error:
+        raise CheckpointError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
+    end, before = 0, ""
+    for tensor, name in sorted(((tensor.begin, tensor.size), name) for name, tensor in found.items() if tensor.size):
+        if tensor[0] < end:
+            raise CheckpointError(f"{path}: not a whole safetensors file ({before} and {name} have the same bytes)")
+        end, before = sum(tensor), name
+    return found
+
+
+def json_of(path: Path, wrong: str = "cannot be read") -> Any:
+    """Returns what is in a JSON file that comes with weights, or None if there is no such file. Raises CheckpointError,
+    which says that it is `wrong`, if there is one that cannot be read."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        data = path.read_bytes()
+        _refuse_pointer(path, data)
+        return json.loads(data)
+    except OSError as error:
+        raise CheckpointError(f"{shown(path)}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {wrong} ({error})") from error
+
+
+def _refuse_pointer(path: Path, data: bytes) -> None:
+    if data.startswith(POINTER):
+        raise CheckpointError(f"{path}: only a pointer of Git LFS to the file; fetch it with `git lfs pull`")
 
 
 def _stored(path: Path, entry: dict[str, Any], data: int, file_size: int) -> Stored:
+    dtype, shape = entry["dtype"], tuple(entry["shape"])
     begin, end = entry["data_offsets"]
-    whole = 0 <= begin <= end <= file_size - data
-    return Stored(path, entry["dtype"], tuple(entry["shape"]), data + begin, end - begin, whole)
+    if not isinstance(dtype, str) or any(type(number) is not int or number < 0 for number in (*shape, begin, end)):
+        raise ValueError("the dtype, the shape or the place of a tensor is of a wrong type")
+    return Stored(path, dtype, shape, data + begin, end - begin, begin <= end <= file_size - data)
 
 
 def first() -> bool:
@@ -83,7 +117,8 @@ def first() -> bool:
 def whole(tensor: Tensor) -> Tensor:
     """Returns the whole tensor, gathered if each process has a part of it; in that case all processes must call
     this."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    together: Callable[[], Tensor] | None = getattr(tensor, "full_tensor", None)  # which only a DTensor has
+    return together() if together else tensor
 
 
 def write(

@@ -1,0 +1,116 @@
+"""What 30,000 characters of each kind of result cost as pages: tokens with all that stands beside them, and time.
+
+    python benchmarks/agent_pages.py
+    python benchmarks/agent_pages.py --model gemini-3.7-flash
+    ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/agent_pages.py
+
+The texts are of this repository, as its own tools give them, and so change with it. The text's tokens are four bytes
+each, those of what stands beside a page 2.5 bytes, as the proxy decides by them. Times are by the clock, the shortest
+of several: to draw a text without and with reading its pages back, and for a whole request that holds it once more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from microfiche.page import Reading, TypesetPage
+from microfiche.proxy.drawer import LedgerDrawer
+from microfiche.proxy.ledger import Ledger
+from microfiche.proxy.pages import Proofreader, Read, Undrawable, draft, text_tokens
+from microfiche.proxy.protocols import Route, asked
+from microfiche.proxy.sight import sight_of
+from microfiche.proxy.splice import Body
+from microfiche.proxy.verdict import Draw
+
+ROOT, CHARACTERS = Path(__file__).parent.parent, 30_000
+
+
+def said(*command: str) -> str:
+    """What a command says in the repository."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, errors="replace", check=False)
+    return done.stdout[:CHARACTERS]
+
+
+def texts() -> dict[str, str]:
+    """A text of each kind."""
+    code = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "src/microfiche/memory").glob("*.py")))
+    numbered = "\n".join(f"{n:6d}\t{line}" for n, line in enumerate(code.split("\n"), 1))
+    return {
+        "a file as an agent reads it, with numbers": numbered[:CHARACTERS].rpartition("\n")[0],
+        "Python": code[:CHARACTERS],
+        "`grep -rn`": said("grep", "-rn", "return", "src/microfiche"),
+        "diffs": said("git", "log", "-p", "--no-merges", "--format=%s", "-n", "12", "--", "*.py"),
+        "`ls -lR`": said("ls", "-lR", "src"),
+        "`git log --stat`, full of hashes": said("git", "log", "--stat"),
+        "prose": (ROOT / "examples/alice-1.txt").read_text("utf-8")[:CHARACTERS],
+    }
+
+
+def as_set(pages: Sequence[TypesetPage]) -> list[Reading]:
+    """What a reader would say that makes no mistake, in no time."""
+    return [Reading(page.text, np.ones(len(page.text), np.float32), page.boxes) for page in pages]
+
+
+def shortest(work: Callable[[], object], times: int) -> float:
+    """The milliseconds that it takes, at best."""
+    found = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - started)
+    return 1000 * min(found)
+
+
+def drawn_before(model: str, text: str, read: Read, folder: Path) -> float:
+    """The milliseconds in which a request is drawn anew whose result is in the ledger, at best."""
+    call, result = {"type": "tool_use", "id": "t", "name": "Read", "input": {}}, {"tool_use_id": "t", "content": text}
+    messages = [{"role": "user", "content": "Read it."}, {"role": "assistant", "content": [call]},
+                {"role": "user", "content": [{"type": "tool_result", **result}]}]  # fmt: skip
+    body = Body.read(json.dumps({"model": model, "max_tokens": 9, "messages": messages}).encode())
+    route = Route("messages", "anthropic", "answer")
+    ledger = Ledger(folder / "ledger")
+    drawer = LedgerDrawer(lambda: ledger, Draw.safe, read)
+    drawer.draw(route, body, asked(route, body, {}))
+    found = shortest(lambda: drawer.draw(route, body, asked(route, body, {})), 5)
+    ledger.close()
+    return found
+
+
+def main() -> None:
+    """Draws each text and prints a row."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="claude-fable-5", help="a model with a profile or published figures")
+    model = parser.parse_args().model
+    sight, known = sight_of(model)
+    if sight is None:
+        raise SystemExit(known)
+    read = Proofreader()
+    read.load()
+    print("| | text, tokens | pages, tokens | lines beside | set, ms | and read back, ms | again, ms |\n|" + "---|" * 7)
+    for name, text in texts().items():
+        try:
+            made = draft("result", text, sight, read)
+        except Undrawable as error:
+            print(f"| {name} ({len(text):,} characters) | {text_tokens(text):,} | stays text: {error} | | | | |")
+            continue
+        lines = sum(len(re.findall(r"^\d+: ", page.caption, re.M)) for page in made.block.pages)
+        stays = "" if made.pays else ": stays text"
+        times = [shortest(partial(draft, "result", text, sight, reader), n) for reader, n in ((as_set, 7), (read, 3))]
+        with TemporaryDirectory() as folder:
+            times.append(drawn_before(model, text, read, Path(folder)))
+        print(f"| {name} ({len(text):,} characters) | {made.text_tokens:,} | {made.tokens:,}{stays} | {lines} | "
+              f"{' | '.join(f'{one:.0f}' for one in times)} |", flush=True)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

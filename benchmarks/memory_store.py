@@ -1,0 +1,174 @@
+"""What a memory's file costs beside SQLite's FTS5: writing, finding, bytes on disk, single messages.
+
+    python benchmarks/memory_store.py --out FOLDER                   2,000 pages, 100 queries, 500 messages
+    python benchmarks/memory_store.py --out FOLDER --pages 100 --tokens
+
+Each figure stands beside what an FTS5 table takes for the same text on the same machine in the same run, so that the
+ratios hold on a busy machine too. The text is *Alice* with its sentences in another order and with numbers put in, so
+that no two pages are alike. `--tokens` also makes and stores vision tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import json
+import random
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from microfiche.memory import Memory
+
+ALICE = (Path(__file__).parent.parent / "examples/alice-1.txt").read_text()
+PAGE = 40_960  #: characters of a Large page at 5x8
+TEXT = 25  #: pages of a text
+
+
+def texts(pages: int) -> list[str]:
+    """Texts of TEXT pages each, which make up `pages` together."""
+    chance = random.Random(0)
+    sentences = re.split(r"(?<=[.!?]) ", ALICE.replace("\n", " "))
+    made = []
+    while len(made) * TEXT < pages:
+        parts: list[str] = []
+        length = 0
+        while length < min(TEXT, pages - len(made) * TEXT) * PAGE:
+            words = chance.choice(sentences).split()
+            words.insert(chance.randrange(len(words) + 1), f"n{chance.randrange(10**6)}")
+            parts.append(" ".join(words) + chance.choice((" ", " ", "\n")))
+            length += len(parts[-1])
+        made.append("".join(parts))
+    return made
+
+
+def queries(made: list[str], count: int) -> list[str]:
+    """Queries of three words that stand close together, one of them rare."""
+    chance = random.Random(1)
+    found = []
+    for _ in range(count):
+        text = chance.choice(made)
+        number = re.compile(r"n\d+").search(text, chance.randrange(len(text) // 2))
+        assert number
+        near = re.findall(r"[a-z]{5,}", text[number.end() : number.end() + 200])
+        found.append(" ".join([number.group(), *near[:2]]))
+    return found
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def fts(path: Path) -> sqlite3.Connection:
+    """An FTS5 table in a file, synced as a memory's is."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA page_size = 16384")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("CREATE VIRTUAL TABLE words USING fts5(text, tokenize='unicode61 remove_diacritics 2')")
+    return connection
+
+
+def cut(made: list[str]) -> Iterator[str]:
+    """The texts in pieces of a page."""
+    for text in made:
+        for at in range(0, len(text), PAGE):
+            yield text[at : at + PAGE]
+
+
+def write_fts(connection: sqlite3.Connection, rows: list[str], at_once: int) -> None:
+    """Writes rows, so many to a commit."""
+    for at in range(0, len(rows), at_once):
+        connection.execute("BEGIN")
+        connection.executemany("INSERT INTO words(text) VALUES (?)", [(row,) for row in rows[at : at + at_once]])
+        connection.execute("COMMIT")
+
+
+def find_fts(connection: sqlite3.Connection, query: str) -> None:
+    """The ten best rows with the passage that FTS5 shows of each."""
+    match = " OR ".join(f'"{word}"' for word in query.split())
+    connection.execute(
+        "SELECT rowid, rank, snippet(words, 0, '', '', '…', 40) FROM words WHERE words MATCH ? ORDER BY rank LIMIT 10",
+        (match,),
+    ).fetchall()
+
+
+def rank_fts(connection: sqlite3.Connection, query: str) -> None:
+    """The numbers of the ten best rows."""
+    match = " OR ".join(f'"{word}"' for word in query.split())
+    connection.execute("SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT 10", (match,)).fetchall()
+
+
+def said(count: int) -> list[dict[str, str]]:
+    """Messages of a chat."""
+    chance = random.Random(2)
+    return [{"role": "user" if i % 2 == 0 else "assistant",
+             "content": f"{i}: " + ALICE[(at := chance.randrange(len(ALICE) - 600)) : at + chance.randrange(20, 600)]}
+            for i in range(count)]
+
+
+def size(path: Path) -> int:
+    """Bytes of a database with its log."""
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for the files")
+    parser.add_argument("--pages", type=int, default=2000)
+    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--messages", type=int, default=500)
+    parser.add_argument("--tokens", action="store_true", help="make and store vision tokens as well")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    for old in given.out.glob("*.memory*"), given.out.glob("*.fts*"):
+        for file in old:
+            file.unlink()
+    made = texts(given.pages)
+    rows, asked, chat = list(cut(made)), queries(made, given.queries), said(given.messages)
+    characters = sum(map(len, made))
+    with_tokens = {"tokens": True} if given.tokens and "tokens" in inspect.signature(Memory.add).parameters else {}
+    memory_path, fts_path = given.out / "store.memory", given.out / "store.fts"
+    with (
+        closing(fts(fts_path)) as plain,
+        Memory(memory_path, density="5x8", mode="large") as memory,
+        closing(fts(given.out / "chat.fts")) as plain_chat,
+        Memory(given.out / "chat.memory", density="5x8", mode="large") as chat_memory,
+    ):
+        memory.add("to load what an add needs", name="first", **with_tokens)  # type: ignore[arg-type]
+        by_fts = timed(lambda: write_fts(plain, rows, 32))
+        by_memory = timed(lambda: [memory.add(text, f"text {i}", **with_tokens) for i, text in enumerate(made)])  # type: ignore[arg-type]
+        find_fts(plain, asked[0]), memory.search(asked[0])
+        ranked = timed(lambda: [rank_fts(plain, query) for query in asked])
+        found_fts = timed(lambda: [find_fts(plain, query) for query in asked])
+        found = timed(lambda: [memory.search(query) for query in asked])
+        one_fts = timed(lambda: write_fts(plain_chat, [f"{m['role']} {m['content']}" for m in chat], 1))
+        one = timed(lambda: [chat_memory.add([m], name="chat") for m in chat])
+        pages = len(memory.records())
+    figures = {
+        "command": " ".join(sys.argv), "pages": pages, "characters": characters,
+        "add, s": {"FTS5": round(by_fts, 2), "memory": round(by_memory, 2), "ratio": round(by_memory / by_fts, 2)},
+        "search, ms a query": {
+            "FTS5, numbers of rows": round(1e3 * ranked / len(asked), 2),
+            "FTS5 with snippets": round(1e3 * found_fts / len(asked), 2),
+            "memory": round(1e3 * found / len(asked), 2), "ratio to snippets": round(found / found_fts, 2),
+        },
+        "message, ms each": {
+            "FTS5": round(1e3 * one_fts / len(chat), 2), "memory": round(1e3 * one / len(chat), 2),
+            "ratio": round(one / one_fts, 2),
+        },
+        "bytes a character": {"FTS5": round(size(fts_path) / characters, 2),
+                              "memory": round(size(memory_path) / characters, 2)},
+    }  # fmt: skip
+    print(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()

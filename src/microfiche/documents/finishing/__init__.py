@@ -1,0 +1,1 @@
+"""What only all pages of a document show."""

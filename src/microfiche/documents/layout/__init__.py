@@ -1,0 +1,1 @@
+"""From the lines on a page to its blocks, in reading order."""

@@ -1,0 +1,1 @@
+"""PDF files: their pages as pictures, and what is drawn and written on them."""

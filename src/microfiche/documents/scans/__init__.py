@@ -1,0 +1,1 @@
+"""Reading pictures of text: where it stands, what it says, and what was not read."""

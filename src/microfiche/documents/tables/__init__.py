@@ -1,0 +1,1 @@
+"""Tables: where they are on a page, and their cells."""

@@ -1,0 +1,391 @@
+"""Tables, figures and formulas: what is one block on a page, whatever stands in it; and the text of tables.
+
+Rules show where a table is and what its cells are; where there are none, the alignment of its text does. Regions of a
+detector are believed where what stands in them reads in rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from microfiche.documents.boxes import area, share, share_of_smaller, union, within
+from microfiche.documents.document import Kind
+from microfiche.documents.tables.aligned import aligned, barred, underlined
+from microfiche.documents.tables.grid import (
+    JOIN,
+    MOST,
+    THIN,
+    Cell,
+    Drawn,
+    borders_of,
+    cell_text,
+    drawn_cells,
+    merged,
+    place,
+    positions,
+    ruled,
+    spread,
+    table_text,
+)
+from microfiche.documents.tables.slanet import doubtful, filled, seen_cells
+from microfiche.documents.tables.text_cells import form_cells, mended, text_cells
+from microfiche.documents.tables.text_grid import (
+    by_column,
+    column_borders,
+    continued_rows,
+    divided,
+    reads_down,
+    running_text,
+    text_rows,
+)
+from microfiche.documents.text_lines import Region, TextLine
+from microfiche.page import Box
+
+CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
+RULE = 0.6  #: of a row or a column of pixels, from which it is a rule across the whole
+AGREED = 0.85  #: how well the cells that a model sees agree with the lines, from which they are believed
+WORDS = 5  #: of the usual line of a column of prose, at least
+TALL = 4.0  #: heights of a line: no stroke of a letter is so high
+THICK = 6  #: px: what is thicker is no rule
+BANDS, CELL = 3, 6  #: rows of two cells or more of a grid that is a table, at least, and lines of such a cell, at most
+SURER = 0.2  #: by which a detector is surer of columns of running text than of a table that lies over them
+CROWDED = 1500  #: lines of a page on which only grids are tables: no page that is read has as many
+PAGE = 5  #: lines of a page that a detector takes for a figure, at least
+LABEL = 12  #: characters of a label beside a figure, at most
+SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
+
+
+def solids(
+    lines: Sequence[TextLine],
+    regions: Sequence[Region],
+    rules: Sequence[Box],
+    images: Sequence[Box],
+    picture: Image.Image,
+    body: float,
+) -> list[tuple[Kind, Box]]:
+    """The tables, figures and formulas of a page whose running text has the size `body`."""
+    page = picture.width * picture.height
+    figures = [box for box in images if 0.01 * page < area(box) < 0.85 * page]
+    shown = [
+        r.box for r in regions
+        if r.kind == "figure" and not _most(lines, r.box) and _drawn(picture, r.box, lines, rules)
+    ]
+    sure = [r.box for r in regions if r.kind == "formula" and r.score >= 1]
+    tables = _tables(lines, regions, rules, [*figures, *shown, *sure], picture)
+    found: list[tuple[Kind, Box]] = [("table", box) for box in tables] + [("figure", box) for box in figures]
+    for region in regions:
+        if region.kind not in ("figure", "formula") or any(share(region.box, box) > 0.5 for _, box in found):
+            continue
+        if region.kind == "figure" and region.box not in shown:
+            continue  # what it holds is text alone
+        inside = [f for f in found if share(f[1], region.box) > 0.8]
+        box = union([region.box, *(b for _, b in inside)])
+        found = [f for f in found if f not in inside] + [(region.kind, box)]
+    return [(kind, _with_labels(box, lines, body) if kind == "figure" else box) for kind, box in found]
+
+
+def _tables(
+    lines: Sequence[TextLine],
+    regions: Sequence[Region],
+    rules: Sequence[Box],
+    figures: Sequence[Box],
+    picture: Image.Image,
+) -> list[Box]:
+    """The boxes of a page's tables: grids, then what stands between level rules, then what is in line, then regions."""
+    rules = _without_letters(merged(rules), lines) if len(rules) <= 4 * MOST else []
+    found = [box for box in ruled(rules) if _holds_a_table(_within(lines, box), box, rules)]
+    if len(lines) > CROWDED:
+        return found
+    free = [x for x in lines if not any(share(x.box, box) > 0.5 for box in [*found, *figures])]
+    for box in barred(free, rules):
+        _add(found, box)
+    level = [rule for rule in rules if rule[1] == rule[3]]
+    for box in aligned(free, rules):
+        over = [x for x in found if share_of_smaller(box, x) > 0.3]
+        if not _side_by_side(over) and not _drawn(picture, box, _within(lines, box), rules, solid=True):
+            _add(found, box)
+    for region in regions:
+        if region.kind not in ("table", "figure") or (region.kind == "figure" and region.box in figures):
+            continue
+        inside = [box for box in found if share(box, region.box) > 0.5]
+        held = [x for x in _within(lines, region.box) if not any(share(x.box, f) > 0.5 for f in figures)]
+        known = sum(any(share(x.box, box) > 0.5 for box in inside) for x in held)
+        if not held or known > 0.6 * len(held) or any(share(region.box, box) > 0.5 for box in found):
+            continue
+        heads = sum(underlined(row[0], level) for row in text_rows(held) if len(row) == 1)
+        if heads > 1 or _surely_text(region, regions, held):
+            continue
+        box = _with_rows(region.box, held, lines, regions)
+        if _holds_a_table(_within(lines, box), box, ()) and not _all_prose(_within(lines, box), box):
+            _add(found, box)
+    return found
+
+
+def _surely_text(region: Region, regions: Sequence[Region], held: Sequence[TextLine]) -> bool:
+    """Whether most of the lines that a region holds stand in regions of text of which the detector is surer."""
+    surer = [r.box for r in regions if r.kind == "text" and r.score > region.score + SURER]
+    its = [x for x in held if any(share(x.box, box) > 0.5 for box in surer)]
+    return sum(len(x.text) for x in its) > 0.6 * sum(len(x.text) for x in held)
+
+
+def _all_prose(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether each column in a box that no rules part holds long lines and a paragraph, as a letter in two languages
+    does: such columns are no table though their paragraphs begin side by side."""
+    columns = by_column(lines, column_borders(lines, box))
+    running = {id(x) for stack in running_text(lines) if len(stack) > 2 for x in stack}
+    return all(
+        any(id(x) in running for x in held) and median(len(x.text.split()) for x in held) >= WORDS
+        for held in columns.values()
+    )
+
+
+def _most(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether most of a page's text stands in `box`, in several lines, so that it is no figure."""
+    inside = _within(lines, box)
+    return len(inside) >= PAGE and 2 * sum(len(x.text) for x in inside) > sum(len(x.text) for x in lines)
+
+
+def _within(lines: Sequence[TextLine], box: Box) -> list[TextLine]:
+    return [x for x in lines if share(x.box, box) > 0.5]
+
+
+def _side_by_side(boxes: Sequence[Box]) -> bool:
+    """Whether any two of some boxes stand beside each other, as tables in columns do."""
+    return any(
+        (a[2] <= b[0] or b[2] <= a[0]) and min(a[3], b[3]) - max(a[1], b[1]) > 0.5 * min(a[3] - a[1], b[3] - b[1])
+        for i, a in enumerate(boxes) for b in boxes[:i]
+    )
+
+
+def _add(found: list[Box], box: Box) -> None:
+    """Puts a box among those found, as one with those that it lies over."""
+    same = [other for other in found if share_of_smaller(box, other) > 0.3]
+    found[:] = [other for other in found if other not in same] + [union([box, *same])]
+
+
+def _holds_a_table(lines: Sequence[TextLine], box: Box, rules: Sequence[Box]) -> bool:
+    """Whether the lines in a box, which `rules` may part, are cells in two rows and two columns at least rather than
+    running text, or words in a drawing."""
+    columns, rows = borders_of([r for r in rules if within(r, box, 8)])
+    if len(columns) >= 3 and len(rows) >= 3:
+        cells = Counter((place(x.middle, rows), place((x.box[0] + x.box[2]) / 2, columns)) for x in lines)
+        across, down = {column for _, column in cells}, {row for row, _ in cells}
+        several = sum(n > 1 for n in Counter(row for row, _ in cells).values())
+        if several >= BANDS and median(cells.values()) <= CELL:
+            return True  # whatever the cells hold
+    else:
+        across, down = set(range(len(column_borders(lines, box)) - 1)), set(range(len(text_rows(lines))))
+    return len(across) > 1 and len(down) > 1 and not reads_down(lines, box)
+
+
+def _labels(box: Box, held: Sequence[TextLine], free: Sequence[TextLine]) -> list[TextLine]:
+    """The pieces beside a box that stand where its rows begin, if most rows have one."""
+    rows = continued_rows(text_rows(held), column_borders(held, box))
+    size = median(x.size for x in held)
+    beside = [
+        x for x in free
+        if (box[0] - 18 * size < x.box[0] and x.box[2] < box[0] + size) and box[1] - size < x.middle < box[3] + size
+    ]
+    labelled = sum(any(abs(x.middle - y.middle) < 0.4 * size for x in beside for y in row) for row in rows)
+    return beside if labelled >= max(3, 0.6 * len(rows)) else []
+
+
+def _with_rows(
+    box: Box, held: Sequence[TextLine], lines: Sequence[TextLine], regions: Sequence[Region]
+) -> Box:
+    """A region's box, with the pieces that stand in its rows beside it where it has one column, and the row over it
+    where that heads its columns."""
+    others = [r.box for r in regions if r.box != box and r.kind != "text"]
+    free = [x for x in lines if not any(share(x.box, other) > 0.5 for other in others)]
+    prose = {id(x) for stack in running_text(lines) for x in stack}
+    if len(column_borders(held, box)) < 3:
+        rows = [x for x in free if any(abs(x.middle - y.middle) < 0.4 * x.size for y in held) and id(x) not in prose]
+        box = union([box, *(x.box for x in rows)])
+    else:
+        box = union([box, *(x.box for x in _labels(box, held, [x for x in free if id(x) not in prose]))])
+    size = median(x.size for x in held)
+    above = [
+        x for x in free
+        if id(x) not in prose and x not in held and 0 < box[1] - x.middle < 1.8 * size
+        and x.box[0] > box[0] - size and x.box[2] < box[2] + size
+    ]
+    return union([box, *(x.box for x in above)]) if len(above) >= 2 else box
+
+
+def _with_labels(box: Box, lines: Sequence[TextLine], body: float) -> Box:
+    """A figure's box, extended to the lines of small type that stand between it and its caption, and to the short ones
+    close beside it."""
+    under = [x for x in lines if box[3] < x.middle < box[3] + 4 * body and box[0] < x.box[2] and x.box[0] < box[2]]
+    captions = [x.middle for x in under if CAPTION.match(x.text)]
+    labels = [x.box for x in under if captions and x.middle < min(captions) and x.size < SMALL * body]
+    beside = [
+        x.box for x in lines
+        if x.size < SMALL * body and len(x.text) <= LABEL and box[1] - body < x.middle < box[3] + body
+        and box[0] - 1.5 * body < x.box[2] and x.box[0] < box[2] + 1.5 * body
+    ]
+    return union([box, *labels, *beside])
+
+
+def _drawn(
+    picture: Image.Image, box: Box, lines: Sequence[TextLine], rules: Sequence[Box], solid: bool = False
+) -> bool:
+    """Whether anything but `lines` and the `rules` between them is drawn in `box`; `solid` bands do not count then."""
+    left, top, right, bottom = map(round, box)
+    grey = np.asarray(picture.convert("L").crop((left, top, right, bottom))) < 200
+    whole = int(grey.sum())
+    ink = grey & ~_thin(grey.mean(axis=1) > RULE)[:, None] & ~_thin(grey.mean(axis=0) > RULE)[None]
+    for around in (*(line.box for line in lines), *(rule for rule in rules if within(rule, box, 8))):
+        left, top, right, bottom = (round(v - box[k % 2]) for k, v in enumerate(around))
+        ink[max(0, top - 2) : bottom + 3, max(0, left - 2) : right + 3] = False
+    if solid:
+        ink = ink & ~np.asarray(Image.fromarray(ink).filter(ImageFilter.MinFilter(5)).filter(ImageFilter.MaxFilter(7)))
+    return int(ink.sum()) > (0.3 if solid else 0.15) * whole
+
+
+def _thin(marks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(n,) `marks` without runs of more than THICK of them."""
+    runs = [list(run) for _, run in groupby(marks.tolist())]
+    return np.array([mark and len(run) <= THICK for run in runs for mark in run], np.bool_)
+
+
+def with_fractions(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[TextLine]:
+    """A formula's pieces from the left; what stands over and under a bar becomes (over)/(under)."""
+    lines = list(lines)
+    for left, y, right, below in rules:
+        along = [x for x in lines if left - x.size < x.box[0] and x.box[2] < right + x.size]
+        over, under = ([x for x in along if (x.middle < y) == above and abs(x.middle - y) < 1.5 * x.size]
+                       for above in (True, False))
+        if y == below and over and under:
+            text = "/".join(_bracketed(" ".join(x.text for x in several)) for several in (over, under))
+            held = [*over, *under]
+            lines = [x for x in lines if x not in held]
+            lines.append(replace(held[0], text=text, box=union([x.box for x in held])))
+    return sorted(lines, key=lambda x: x.box[0])
+
+
+def _bracketed(text: str) -> str:
+    return f"({text})" if " " in text else text
+
+
+def table(
+    lines: Sequence[TextLine], rules: Sequence[Box], box: Box, picture: Image.Image | None = None
+) -> str:
+    """The table in `box` that `lines` make up, as Markdown; as HTML if a cell spans columns or rows.
+
+    `picture` is the page's: a model looks at it where the lines were recognised and what rules and alignment make of
+    them is doubtful.
+    """
+    if not lines:
+        return ""
+    cells, count = _cells(lines, rules, box)
+    if picture is not None and any(x.confidence < 1 for x in lines) and doubtful(cells, count):
+        seen, agreement = filled(seen_cells(picture, box), lines)
+        wide = max((c.column + c.across for c in seen), default=0)
+        if agreement >= AGREED and not doubtful(seen, wide):
+            cells, count = seen, wide
+    return table_text(cells, count)
+
+
+def _cells(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> tuple[list[Cell], int]:
+    """The cells of a table as rules draw them, or else as its text makes them, and how many columns it has."""
+    size = median(line.size for line in lines)
+    inside = [
+        r for r in merged([r for r in rules if within(r, box, 8)])
+        if (r[3] - r[1] >= 0.9 * size if r[0] == r[2] else r[2] - r[0] >= 1.5 * size)
+    ]
+    inside = _without_letters(inside, lines) if len(inside) <= MOST else []
+    columns, rows = _drawn_borders(lines, inside, box, size)
+    if len(columns) >= 3 and len(rows) >= 3:
+        uprights = [r for r in inside if r[0] == r[2]]
+        parts = [part for line in lines for part in divided(line, _over(line, uprights), always=True)]
+        parts, columns, rows, inside = mended(parts, inside, columns, rows)
+        drawn = drawn_cells(parts, inside, columns, rows)
+        if form := form_cells(drawn):
+            return form, 2
+        if _closed(drawn):
+            cells = [Cell(c.row, c.column, c.across, cell_text(c.lines), c.down) for c in drawn]
+            return cells, len(columns) - 1
+    return text_cells(lines, inside, columns, box)
+
+
+def _without_letters(rules: Sequence[Box], lines: Sequence[TextLine]) -> list[Box]:
+    """The rules without those that are for the most part in lines of text: strokes of letters, or leaders. An upright
+    one much higher than a line is neither: it parts cells that were recognised as one line."""
+    left, top, right, bottom, size = np.array([(*x.box, x.size) for x in lines], float).reshape(-1, 5).T
+    out = []
+    for rule in rules:
+        upright = rule[0] == rule[2]
+        if upright:
+            inside = (left + 0.2 * size < rule[0]) & (rule[0] < right - 0.2 * size)
+            over = np.minimum(rule[3], bottom) - np.maximum(rule[1], top)
+        else:
+            high = bottom - top
+            inside = (top + 0.15 * high < rule[1]) & (rule[1] < top + 0.85 * high)
+            over = np.minimum(rule[2], right) - np.maximum(rule[0], left)
+        tall = upright and inside.any() and rule[3] - rule[1] > TALL * float(np.median((bottom - top)[inside]))
+        if tall or over[inside].clip(0).sum() <= 0.5 * (rule[2] - rule[0] + rule[3] - rule[1]):
+            out.append(rule)
+    return out
+
+
+def _over(line: TextLine, uprights: Sequence[Box]) -> list[float]:
+    return sorted(r[0] for r in uprights if r[1] < line.middle < r[3])
+
+
+def _drawn_borders(
+    lines: Sequence[TextLine], rules: Sequence[Box], box: Box, size: float
+) -> tuple[list[float], list[float]]:
+    """The borders of columns and of rows that rules draw; a side that is open is closed where its rules or its text
+    end."""
+    uprights, levels = ([r for r in rules if r[axis] == r[axis + 2]] for axis in (0, 1))
+    tall = [sum(r[3] - r[1] for r in uprights if abs(r[0] - x) <= JOIN) for x in positions(uprights, 0)]
+    if max(tall, default=0.0) < 0.5 * (box[3] - box[1]):
+        uprights = []
+    around = union(line.box for line in lines)
+    out = []
+    for axis, across, along in ((0, uprights, levels), (1, levels, uprights)):
+        at = spread(positions(across, axis), THIN * size)
+        if at:
+            low = min([around[axis], *(r[axis] for r in along)])
+            high = max([around[axis + 2], *(r[axis + 2] for r in along)])
+            if around[axis] < at[0] - 0.3 * size:
+                at = [low, *at]
+            if around[axis + 2] > at[-1] + 0.3 * size:
+                at = [*at, high]
+        out.append(at)
+    return out[0], out[1]
+
+
+def _closed(cells: Sequence[Drawn]) -> bool:
+    """Whether rules part the cells of a grid, rather than only its head from what would be many rows of its body."""
+    crowded = every = 0
+    for row in sorted({cell.row for cell in cells}):
+        band = [cell for cell in cells if cell.row == row and cell.lines]
+        lines = [line for cell in band for line in cell.lines]
+        every += len(lines)
+        if any(_several(cell.lines, cell.box) for cell in band):
+            crowded += len(lines)
+            continue
+        flat = [cell for cell in band if cell.down == 1]
+        borders = [cell.box[0] for cell in flat] + [cell.box[2] for cell in flat[-1:]]
+        own = [line for cell in flat for line in cell.lines]
+        if len(flat) >= 2 and len(continued_rows(text_rows(own), borders)) >= 3:
+            crowded += len(lines)
+    bands = {cell.row for cell in cells if cell.lines}
+    return crowded <= 0.5 * every or (len(bands) >= 5 and crowded <= 0.8 * every)
+
+
+def _several(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether the lines of one drawn cell are rows of several cells."""
+    rows = text_rows(lines)
+    several = [row for row in rows if len(row) > 1]
+    return len(several) >= 3 and len(several) >= 0.6 * len(rows) and len(column_borders(lines, box)) >= 3

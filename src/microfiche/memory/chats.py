@@ -1,0 +1,266 @@
+"""Chats in a memory: messages as they came, on pages that are finished for ever once they are full.
+
+A message is kept whole: whatever its line on the page does not give back exactly (tool calls with their ids, refusals,
+reasoning, files, audio) is kept beside it as JSON. This module knows nothing of how a message is drawn.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from microfiche.errors import InputError, StoreError
+from microfiche.files import plain
+from microfiche.memory.database import format_of
+from microfiche.memory.messages import Message, message_of, written
+from microfiche.memory.paper import from_bytes, to_bytes
+from microfiche.memory.records import text_of_version
+from microfiche.memory.words import index_words, unindex_words
+from microfiche.memory.writer import Writer
+
+Given = Message | Mapping[str, Any]  #: a message as it is added: a dict, or an object of a client's library
+SIGNED = 16  #: bytes of the hash that names a message
+FORGOTTEN = b""  #: that of a message that was forgotten on purpose
+MARK = "cache_control"  #: the key of a part that a provider's cache ends with
+_PLAIN = {"role", "content", "time"}  #: what a message holds whose line on the page says all of it
+
+
+@dataclass(frozen=True)
+class Said:
+    """A message to be added: its `line` on the page, in which its text begins at `head`; `whole` is all of it as JSON,
+    and is empty where role, time and text are all. `sign` is the hash of all of it."""
+
+    message: Message
+    line: str
+    head: int
+    sign: bytes
+    whole: bytes
+
+
+def said(given: Given) -> Said:
+    """A message ready to be added. Raises InputError if it is none, or holds what JSON cannot."""
+    if not isinstance(given, Message | Mapping) and callable(dump := getattr(given, "model_dump", None)):
+        given = dump(exclude_none=True)
+    message = message_of(given)
+    line = written(message)
+    whole = _whole(given)
+    try:
+        valued = {key: value for key, value in whole.items() if value is not None}
+        ordered = json.dumps(_unmarked(valued), ensure_ascii=False, sort_keys=True)
+        kept = json.dumps(whole, ensure_ascii=False)
+    except RecursionError as error:
+        raise InputError("a message is nested too deeply") from error
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a message holds what JSON cannot ({error}); give dicts, lists, texts and numbers") from error
+    sign = hashlib.blake2b(to_bytes(ordered), digest_size=SIGNED).digest()
+    content = whole.get("content")
+    simple = whole.keys() <= _PLAIN and isinstance(content, str) and whole.get("time", message.time) == message.time
+    simple &= None not in whole.values()
+    head = len(line) - 1 - len(content) if isinstance(content, str) else -1
+    if simple and head >= 0 and line[head:] == f"{content}\n" and plain(message.role) == message.role:
+        return Said(message, line, head, sign, b"")
+    return Said(message, line, 0, sign, zlib.compress(to_bytes(kept), 6))
+
+
+def _whole(given: Given) -> dict[str, Any]:
+    if isinstance(given, Message):
+        return {"role": given.role, "content": given.text, **({} if given.time is None else {"time": given.time})}
+    return dict(given)
+
+
+def _unmarked(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """A message or a part of one without marks of where a provider's cache ends, which move from call to call."""
+    return {
+        key: [_unmarked(part) if isinstance(part, Mapping) else part for part in value]
+        if key == "content" and isinstance(value, list) else value
+        for key, value in whole.items() if key != MARK
+    }  # fmt: skip
+
+
+def append(writer: Writer, name: str, messages: Iterable[Given]) -> None:
+    """Adds messages to the end of a chat; pages that they fill are finished for ever, and the last stays open."""
+    source = writer.source(name, "chat")
+    _extend(writer, source, _current(writer, source), messages)
+
+
+def sync(writer: Writer, name: str, messages: Sequence[Given]) -> None:
+    """Makes a chat hold `messages` and adds only what is new.
+
+    Where it holds them and more, nothing is done, and what was forgotten does not come back. Where a turn that it holds
+    is another now, its version is retired, a new one holds the messages, and the result's `rewritten` names the chat
+    and the first turn that changed.
+    """
+    source = writer.source(name, "chat")
+    version = _current(writer, source)
+    new = [said(message) for message in messages]
+    held = writer.connection.execute(
+        f"SELECT sign, length, start FROM message WHERE {_OF} ORDER BY id", (source, version)
+    ).fetchall()
+    text = ""
+    if any(sign is None for sign, _, _ in held):  # a chat that format 1 kept: its lines are compared
+        text = text_of_chat(writer.connection, version)
+    same = 0
+    for (sign, length, start), one in zip(held, new, strict=False):
+        if sign == FORGOTTEN:
+            pass  # whatever it said is not to come back
+        elif sign != one.sign if sign is not None else text[start : start + length] != _before(one.message):
+            break
+        same += 1
+    if same < min(len(held), len(new)):
+        version = _again(writer, source, version)
+        writer.added.rewritten.append((plain(name), same + 1))
+        writer.added.changed += 1
+        same = 0
+    elif len(held) >= len(new):
+        writer.added.unchanged += 1
+    _extend(writer, source, version, new[same:] if same else new)
+
+
+_OF = "source = ? AND version = ?"
+
+
+def _current(writer: Writer, source: int) -> int:
+    found = writer.one("SELECT id, number FROM version WHERE source = ? ORDER BY number DESC", source)
+    return int(found[0]) if found else writer.version(source, 1, "", 0, "")
+
+
+def _again(writer: Writer, source: int, version: int) -> int:
+    """Finishes the last page of a version, retires it and begins the next."""
+    start, text = _open(writer, source)
+    if text:
+        pages = []
+        for page, length in writer.pages_of(text, within=True):
+            pages.append((page, start))
+            start += length
+        (after,) = writer.one("SELECT count(*) FROM place WHERE version = ? AND part = 'text'", version)
+        writer.place(version, "text", after, pages)
+        close_open(writer.connection, source)
+    writer.retire_version(version)
+    (number,) = writer.one("SELECT number FROM version WHERE id = ?", version)
+    return writer.version(source, number + 1, "", 0, "")
+
+
+def _extend(writer: Writer, source: int, version: int, messages: Iterable[Given | Said]) -> None:
+    setter = writer.manner.typesetter("")
+    fits = setter.columns * setter.rows
+    batch: list[Said] = []
+    length = 0
+    for message in messages:
+        batch.append(message if isinstance(message, Said) else said(message))
+        length += len(batch[-1].line)
+        if length > 8 * fits:
+            _append(writer, source, version, batch)
+            batch, length = [], 0
+    _append(writer, source, version, batch)
+
+
+def _append(writer: Writer, source: int, version: int, messages: Sequence[Said]) -> None:
+    if not messages:
+        return
+    start, before = _open(writer, source)
+    (at,) = writer.one("SELECT characters FROM version WHERE id = ?", version)
+    start = start if before else at
+    rows = []
+    for one in messages:
+        message = one.message
+        rows.append((source, plain(message.role), message.time, at, len(one.line), version, writer.now, one.sign,
+                     one.whole or None, one.head))
+        at += len(one.line)
+    writer.connection.executemany(
+        "INSERT INTO message(source, role, time, start, length, version, added, sign, said, head)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
+    )  # fmt: skip
+    writer.turns += len(messages)
+    writer.added.messages += len(messages)
+    writer.gained("messages", len(messages))
+    new = "".join(one.line for one in messages)
+    text = before + new
+    done = 0
+    pages = []
+    for page, characters in writer.pages_of(text, all_but_last=True, within=True):
+        pages.append((page, start + done))
+        done += characters
+    if pages:
+        (number,) = writer.one("SELECT count(*) FROM place WHERE version = ? AND part = 'text'", version)
+        writer.place(version, "text", number, pages)
+        writer.revive(version)
+    if done:
+        close_open(writer.connection, source)
+        put_open(writer.connection, source, start + done, text[done:])
+    else:
+        put_open(writer.connection, source, start + len(before), new)
+    writer.connection.execute("UPDATE version SET characters = ? WHERE id = ?", (start + len(text), version))
+    writer.commit_if_much()
+
+
+def _open(writer: Writer, source: int) -> tuple[int, str]:
+    """Where the open page of a chat begins, and its text."""
+    pieces = writer.connection.execute(
+        "SELECT start, text FROM open WHERE source = ? ORDER BY start", (source,)
+    ).fetchall()
+    return (pieces[0][0] if pieces else 0), "".join(from_bytes(text) for _, text in pieces)
+
+
+def put_open(connection: sqlite3.Connection, source: int, start: int, text: str) -> None:
+    """Adds a piece to the open page of a chat, to be found by its words."""
+    if text:
+        values = (source, start, to_bytes(text))
+        piece = connection.execute("INSERT INTO open(source, start, text) VALUES (?, ?, ?)", values).lastrowid
+        index_words(connection, -(piece or 0), plain(text))
+
+
+def close_open(connection: sqlite3.Connection, source: int) -> None:
+    """Takes away the open page of a chat and its words."""
+    for piece, text in connection.execute("SELECT id, text FROM open WHERE source = ?", (source,)).fetchall():
+        unindex_words(connection, -piece, plain(from_bytes(text)))
+    connection.execute("DELETE FROM open WHERE source = ?", (source,))
+
+
+def index_open(connection: sqlite3.Connection) -> None:
+    """Indexes the words of all open pages, of a file that has just become one of format 2."""
+    for piece, text in connection.execute("SELECT id, text FROM open").fetchall():
+        index_words(connection, -piece, plain(from_bytes(text)))
+
+
+def text_of_chat(connection: sqlite3.Connection, version: int) -> str:
+    """The exact text of a chat's version on its pages, with that of its open page if it is current."""
+    text = text_of_version(connection, version)
+    pieces = connection.execute(
+        "SELECT text FROM open WHERE source = (SELECT source FROM version WHERE id = ? AND retired IS NULL)"
+        " ORDER BY source, start", (version,),
+    )  # fmt: skip
+    return text + "".join(from_bytes(piece) for (piece,) in pieces)
+
+
+def messages_of(connection: sqlite3.Connection, version: int) -> list[dict[str, Any]]:
+    """The messages of a chat's version as they were added. Raises StoreError if one is damaged."""
+    newer = format_of(connection) > 1
+    columns = "said, head" if newer else "NULL, NULL"
+    of = "version = ? AND length" if newer else "source = (SELECT source FROM version WHERE id = ?)"
+    text = text_of_chat(connection, version)
+    found = []
+    for role, time, start, length, whole, head in connection.execute(
+        f"SELECT role, time, start, length, {columns} FROM message WHERE {of} ORDER BY id", (version,)
+    ):
+        if whole is not None:
+            try:
+                found.append(json.loads(from_bytes(zlib.decompress(whole))))
+            except (zlib.error, ValueError) as error:
+                raise StoreError(f"a message of it is damaged ({error})") from error
+            continue
+        line = text[start : start + length]
+        head = len(_before(Message(role, "", time))) - 1 if head is None else head
+        found.append({"role": role, "content": line[head:-1], **({} if time is None else {"time": time})})
+    return found
+
+
+def _before(message: Message) -> str:
+    """A message as format 1 wrote it on a page."""
+    when = "" if message.time is None else datetime.fromtimestamp(message.time, UTC).strftime(", %Y-%m-%d %H:%M")
+    return f"[{message.role}{when}] {message.text}\n"

@@ -1,0 +1,153 @@
+"""Old turns of a conversation as pages: at a jump, a stretch of messages between the first one and the last few becomes
+one message of the user that holds its pages.
+
+Such a stretch begins where the last one ended, never parts a call from its result, and holds no picture of the
+client's. Where thoughts follow it, which may be bound to what stands before them, it is only taken if the vendor can be
+asked to drop such thoughts (`loosened`). This module knows nothing of ledgers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from microfiche.memory.billing import Prices
+from microfiche.memory.messages import legible, message_of, written
+from microfiche.proxy.protocols import Dialect
+from microfiche.proxy.splice import Body, Replacement, Value
+
+KEPT, LEAST = 6, 10  #: messages at the end that stay, and that a stretch has at least
+LONGEST = 150_000  #: characters of a stretch
+WORDS = 2000  #: characters up to which what a user said in a stretch stays text
+DIALECTS: tuple[Dialect, ...] = ("messages", "chat")
+NEARLY = 0.9  #: the share of a window, or of a price step, from which on it is nearly reached
+BINDING = "thinking-binding-controls-2026-08-01"  #: the beta by which Anthropic drops bound thoughts when asked to
+NOTE = "[Earlier turns of this conversation are on the pages that follow, in their order.]"
+_BOUND = {"thinking", "redacted_thinking"}
+_OF_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "reasoning_signature")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Messages `first` to `stop`, from character `start` to `end` of the body: what they say as text, what the user
+    said in them, and the `digest` of it all without marks of the cache."""
+
+    first: int
+    stop: int
+    start: int
+    end: int
+    text: str
+    words: tuple[str, ...]
+    digest: bytes
+
+
+def opening_of(messages: Sequence[Value]) -> int | None:
+    """The number of the message that follows the first one of the user."""
+    return next((n + 1 for n, m in enumerate(messages) if m.words("role") == "user"), None)
+
+
+def stretch(body: Body, messages: Sequence[Value], first: int, stop: int) -> Stretch | None:
+    """The messages `first` to `stop` of a body, if there are so many."""
+    if not 0 <= first < stop <= len(messages):
+        return None
+    given = [_normal(json.loads(body.raw(message))) for message in messages[first:stop]]
+    digest = hashlib.sha256(b"history\0" + json.dumps(given).encode()).digest()
+    text = "".join(legible(written(message_of(one))) for one in given)
+    words = tuple(said for one in given for said in _words(one))
+    return Stretch(first, stop, messages[first].start, messages[stop - 1].end, text, words, digest)
+
+
+def next_stop(messages: Sequence[Value], first: int, loose: bool = False) -> int | None:
+    """Where a stretch that begins with a message may end: before an answer of the model with nothing open, as late as
+    its length and the messages that stay allow; None where there is no such place. Thoughts follow it only where these
+    are `loose`."""
+    last = len(messages) - KEPT
+    thought = [] if loose else [n for n, m in enumerate(messages) if _thinks(m)]
+    found, length = None, 0
+    for number in range(first, last + 1):
+        if number - first >= LEAST and messages[number].words("role") == "assistant" and (
+            not thought or thought[-1] < number
+        ):  # fmt: skip
+            found = number
+        length += messages[number].end - messages[number].start
+        if length > LONGEST or _has_picture(messages[number]):
+            break
+    return found
+
+
+def turns_to_pay(
+    prices: Prices | None, pages: float, text: float, behind: float, whole: float, cold: bool
+) -> float | None:
+    """After how many further turns a stretch pays that has so many tokens as `pages` and as `text`, with `behind`
+    tokens after it and `whole` in all; 0 where the cache is dead, None where it never pays or no price is known."""
+    if pages >= text or prices is None or prices.read is None:
+        return None
+    if cold:
+        return 0.0
+    rates = prices.at(round(whole))
+    write = rates.input if rates.write_5m is None else rates.write_5m
+    read = rates.input if rates.read is None else rates.read
+    gain = (text - pages) * read
+    if rates is not prices and whole - (text - pages) <= (prices.above.tokens if prices.above else 0):
+        gain += (whole - text + pages) * (read - (prices.read or 0.0))
+    return (pages + behind) * (write - read) / gain if gain > 0 else None
+
+
+def is_near(prices: Prices | None, window: int | None, tokens: float) -> bool:
+    """Whether a prompt of so many tokens nearly fills the window, or reaches a price step."""
+    steps = [window, prices.above.tokens if prices is not None and prices.above else None]
+    return any(step is not None and tokens > NEARLY * step for step in steps)
+
+
+def has_thoughts(root: Value) -> bool:
+    """Whether thoughts of the model stand in a request, which may be bound to what stands before them."""
+    return any(map(_thinks, root.each("messages")))
+
+
+def loosened(root: Value) -> Replacement | None:
+    """What has Anthropic drop the thoughts that are bound to what no longer stands before them, instead of refusing the
+    request, by the beta BINDING; None where a request has no place for it, or a word of its own on that."""
+    thinking = root.at("thinking")
+    if thinking is None or not thinking.members or "block_binding" in thinking.members:
+        return None
+    if thinking.words("type") not in ("enabled", "adaptive"):
+        return None
+    end = thinking.end - 1
+    return Replacement(end, end, ',"block_binding":{"prefix_mismatch_behavior":"drop_block"}')
+
+
+def _normal(message: Any) -> Any:
+    """A message without marks, a content of one text alone as that text."""
+    if isinstance(message, dict):
+        kept = {key: _normal(value) for key, value in message.items() if key != "cache_control"}
+        content = kept.get("content")
+        if isinstance(content, list) and len(content) == 1 and content[0].keys() == {"type", "text"}:
+            kept["content"] = content[0]["text"]
+        return kept
+    return [_normal(one) for one in message] if isinstance(message, list) else message
+
+
+def _words(message: Any) -> Iterator[str]:
+    if message.get("role") != "user":
+        return
+    content = message.get("content")
+    parts = [content] if isinstance(content, str) else [p.get("text") for p in content or () if p.get("type") == "text"]
+    yield from (part for part in parts if isinstance(part, str) and part.strip() and len(part) <= WORDS)
+
+
+def _thinks(message: Value) -> bool:
+    content = message.at("content")
+    parts = [] if content is None else content.items or []
+    return any(part.words("type") in _BOUND for part in parts) or any(message.at(key) for key in _OF_THOUGHTS)
+
+
+def _has_picture(value: Value) -> bool:
+    if value.text is not None:
+        return value.text.startswith("data:image/")
+    if value.members is not None:
+        pictured = value.words("type") in ("image", "image_url", "document", "file", "input_audio")
+        return pictured or any(map(_has_picture, value.members.values()))
+    return any(map(_has_picture, value.items or ()))

@@ -1,0 +1,346 @@
+"""Where in a request texts stand that may become pages, in each dialect, and how pages take their place there.
+
+What is never drawn is no place: answers of the model, calls and their arguments, results that are errors, schemas,
+typed server tools, what a user writes by hand, and reminders that a client puts among a user's words. A page stands
+where its text stood, but for replies of tools in Chat Completions and Gemini, which take no pictures: there the reply
+names the pages, which follow the last reply of that turn. This module knows nothing of how a text is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Literal
+
+from microfiche.memory.billing import Shape
+from microfiche.memory.shapes import picture_part, text_part
+from microfiche.proxy.pages import heading
+from microfiche.proxy.protocols import Dialect, runs
+from microfiche.proxy.splice import Body, Replacement, Value, quoted
+
+Kind = Literal["result", "results", "paste", "system", "tools"]
+Sent = tuple[str, bytes, str | None]  #: a page: its caption, its PNG, and the resolution in which it is to be seen
+LEAST = 1500  #: characters of a text that may be drawn
+PART = 300  #: characters of a result that may be drawn with others of its turn
+PASTE, OWN = 8000, 1500  #: characters of a user's text that is taken for a paste, of which so many stay at either end
+_REMINDER = re.compile(r"<(system-reminder|total_tokens|env|context)>[\s\S]*?(?:</\1>|\Z)\s*")
+_SHAPES: dict[Dialect, Shape] = {"messages": "anthropic", "responses": "responses", "chat": "openai",
+                                 "gemini": "gemini"}  # fmt: skip
+_ANSWERS = {"assistant", "model"}
+_MADE = {"reasoning", "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call",
+         "computer_call", "web_search_call", "file_search_call", "code_interpreter_call", "mcp_call"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stub:
+    """A string that is shortened to its `head` and `tail`, with a note in between. A mark of the cache beside it, in
+    the object `holder`, moves to the last page."""
+
+    value: Value
+    head: str
+    tail: str = ""
+    holder: Value | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """A text that may be drawn: its kind; the `head` and `tail` around it stay text. It is `new` where no answer of the
+    model follows it. `value` is a string, or an object that is a part of a content; a reply's pages follow at `anchor`.
+    Where there are `stubs`, the text stands in these, and its pages go to the head of the content `value`, or to the
+    anchor: then they are several results of one turn, which may share pages, and each is a place of its own besides."""
+
+    kind: Kind
+    text: str
+    value: Value
+    new: bool
+    head: str = ""
+    tail: str = ""
+    anchor: int | None = None
+    stubs: tuple[Stub, ...] = ()
+
+
+def places_in(dialect: Dialect, body: Body) -> list[Place]:
+    """The places of results and pastes in a request, in its order. Where pages follow the replies of a turn, all of its
+    results together come before each of them."""
+    found = {"messages": _messages, "responses": _responses, "chat": _chat, "gemini": _gemini}[dialect](body.root)
+    every = list[Place]()
+    for anchor, places in groupby(found, lambda place: place.anchor):
+        own = list(places)
+        parts = [place for place in own if len(place.text) >= PART] if anchor is not None else []
+        together = _together(parts) if len(parts) > 1 else []
+        every += [place for place in [*together, *own] if len(place.text) >= LEAST]
+    return every
+
+
+def _together(parts: Sequence[Place]) -> list[Place]:
+    """The results of one turn as one place."""
+    texts = [f"{heading(number, len(parts))}\n{part.text}" for number, part in enumerate(parts, 1)]
+    stubs = tuple(Stub(part.value, part.head, part.tail) for part in parts)
+    first = parts[0]
+    return [Place("results", "\n".join(texts), first.value, first.new, anchor=first.anchor, stubs=stubs)]
+
+
+def opening(dialect: Dialect, body: Body) -> str:
+    """The stable head of a conversation: all that the first message of the user says."""
+    content = first_content(dialect, body.root)
+    if content is None:
+        return ""
+    if content.text is not None:
+        return content.text
+    return "\0".join(part.text if part.text is not None else part.words("text") or "" for part in content.items or ())
+
+
+def first_content(dialect: Dialect, root: Value) -> Value | None:
+    """The content of the first message of the user: a string, or the array of its parts."""
+    key = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}[dialect]
+    given = root.at(key)
+    if dialect == "responses" and given is not None and given.text is not None:
+        return given
+    for message in root.each(key):
+        if message.words("role") == "user" or (dialect == "gemini" and message.at("role") is None):
+            return message.at("parts" if dialect == "gemini" else "content")
+    return None
+
+
+def is_begun(dialect: Dialect, root: Value) -> bool:
+    """Whether the model has answered already in a conversation."""
+    key = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}[dialect]
+    return _last_answer(root.each(key)) >= 0 or root.at("previous_response_id") is not None
+
+
+def _last_answer(messages: Sequence[Value]) -> int:
+    """The number of the last message that the model has made, or -1."""
+    made = [n for n, m in enumerate(messages) if m.words("role") in _ANSWERS or m.words("type") in _MADE]
+    return made[-1] if made else -1
+
+
+def _result(value: Value, text: str, new: bool, anchor: int | None = None) -> Place:
+    head, rest = _without_reminders(text)
+    found = _REMINDER.search(rest)
+    cut = found.start() if found else len(rest)
+    return Place("result", rest[:cut], value, new, head, rest[cut:], anchor)
+
+
+def _paste(value: Value, text: str, new: bool) -> Iterator[Place]:
+    if len(text) < PASTE or _REMINDER.search(text):
+        return
+    start = text.rfind("\n", 0, OWN) + 1 or OWN
+    stop = text.find("\n", len(text) - OWN)
+    stop = stop + 1 if stop >= 0 else len(text) - OWN
+    yield Place("paste", text[start:stop], value, new, text[:start], text[stop:])
+
+
+def _without_reminders(text: str) -> tuple[str, str]:
+    at = 0
+    while found := _REMINDER.match(text, at):
+        at = found.end()
+    return text[:at], text[at:]
+
+
+def _texts(content: Value | None, kind: str) -> Iterator[Value]:
+    """The texts of a content, which is one string or has parts of which those of this kind hold a text."""
+    if content is not None and content.text is not None:
+        yield content
+    for part in (content.items or ()) if content is not None else ():
+        if part.words("type") == kind and part.words("text") is not None:
+            yield part
+
+
+def _said(value: Value) -> str:
+    """The text of a string, or of a part of a content."""
+    return value.text if value.text is not None else value.words("text") or ""
+
+
+def _pastes(content: Value | None, kind: str, new: bool) -> Iterator[Place]:
+    for value in _texts(content, kind):
+        yield from _paste(value, _said(value), new)
+
+
+def _results(content: Value | None, kind: str, new: bool) -> Iterator[Place]:
+    for value in _texts(content, kind):
+        yield _result(value, _said(value), new)
+
+
+def _messages(root: Value) -> Iterator[Place]:
+    messages = root.each("messages")
+    last = _last_answer(messages)
+    for number, message in enumerate(messages):
+        content, new = message.at("content"), number > last
+        if message.words("role") != "user" or content is None:
+            continue
+        if content.text is not None:
+            yield from _paste(content, content.text, new)
+        for part in content.items or ():
+            if part.words("type") == "text":
+                yield from _paste(part, _said(part), new)
+            elif part.words("type") == "tool_result" and not _is_true(part.at("is_error")):
+                yield from _results(part.at("content"), "text", new)
+
+
+def _is_true(value: Value | None) -> bool:
+    """Whether a value is `true`, which alone of all that has no text takes four characters and may follow is_error."""
+    return value is not None and value.text is None and value.end - value.start == 4
+
+
+def _responses(root: Value) -> Iterator[Place]:
+    items = root.each("input")
+    last = _last_answer(items)
+    if not items:
+        yield from _pastes(root.at("input"), "input_text", True)
+    for number, item in enumerate(items):
+        if item.words("type") == "function_call_output":
+            yield from _results(item.at("output"), "input_text", number > last)
+        elif item.words("role") == "user":
+            yield from _pastes(item.at("content"), "input_text", number > last)
+
+
+def _chat(root: Value) -> Iterator[Place]:
+    messages = root.each("messages")
+    last = _last_answer(messages)
+    for number, message in enumerate(messages):
+        content, new = message.at("content"), number > last
+        if message.words("role") == "user":
+            yield from _pastes(content, "text", new)
+        elif message.words("role") == "tool" and content is not None:
+            end = number
+            while end + 1 < len(messages) and messages[end + 1].words("role") == "tool":
+                end += 1
+            for part in [content] if content.text is not None else content.items or ():
+                value = part if part.text is not None else part.at("text")
+                if value is not None and value.text is not None:
+                    yield _result(value, value.text, new, messages[end].end)
+
+
+def _gemini(root: Value) -> Iterator[Place]:
+    contents = root.each("contents")
+    last = _last_answer(contents)
+    for number, content in enumerate(contents):
+        if content.words("role") in _ANSWERS:
+            continue
+        parts, new = content.each("parts"), number > last
+        replies = [part for part in parts if part.at("functionResponse") is not None]
+        for part in parts:
+            said = part.at("functionResponse", "response")
+            if said is not None and said.members is not None and "error" not in said.members:
+                for value in said.members.values():
+                    if value.text is not None:
+                        yield _result(value, value.text, new, replies[-1].end)
+            elif part.members is not None and set(part.members) == {"text"}:
+                yield from _paste(part, _said(part), new)
+
+
+def _unrun(stub: Stub) -> int:
+    """The characters that a stub gives up, but for those of runs."""
+    whole = stub.value.text or ""
+    return len(whole) - runs(whole) - len(stub.head) - len(stub.tail)
+
+
+@dataclass
+class Edits:
+    """What is changed in a body: texts that become pages, with the tokens of what comes in their place."""
+
+    dialect: Dialect
+    body: Body
+    _replaced: list[tuple[Replacement, tuple[int, int]]] = field(default_factory=list)
+    _after: dict[int, tuple[list[str], list[int]]] = field(default_factory=dict)
+    _whole: dict[int, tuple[Value, list[str], int, int]] = field(default_factory=dict)
+    _mark: str = ""
+    _first: tuple[Value, list[str], list[int]] | None = None
+
+    def part(self, text: str) -> str:
+        """A text as a part of a content, character by character as it was said."""
+        return json.dumps({**text_part(_SHAPES[self.dialect], ""), "text": text}, separators=(",", ":"))
+
+    def pictures(self, pages: Sequence[Sent]) -> list[str]:
+        """Pages as parts of a content."""
+        shape = _SHAPES[self.dialect]
+        parts = ((self.part(caption), picture_part(shape, png, grade=grade)) for caption, png, grade in pages)
+        return [piece for caption, part in parts for piece in (caption, json.dumps(part, separators=(",", ":")))]
+
+    def put(self, place: Place, pages: Sequence[Sent], note: str, tokens: int) -> None:
+        """Puts pages in the place of a text; where the place takes no pictures, a `note`."""
+        parts = self.pictures(pages)
+        gone = len(place.text) - runs(place.text)
+        if place.stubs and place.anchor is None:
+            self._stub(place, parts, note, tokens)
+            return
+        if place.anchor is not None:
+            stubs = place.stubs or (Stub(place.value, place.head, place.tail),)
+            for number, stub in enumerate(stubs, 1):
+                own = f"{note[:-1]}, {heading(number, len(stubs))}]" if place.stubs else note
+                self._replaced.append((_over(stub.value, quoted(f"{stub.head}{own}{stub.tail}")),
+                                       (_unrun(stub) if place.stubs else gone, len(own) // 4)))  # fmt: skip
+            held = self._after.setdefault(place.anchor, ([], []))
+            held[0].extend(parts)
+            held[1].append(tokens)
+            return
+        around = [self.part(place.head)] if place.head.strip() else []
+        behind = [self.part(place.tail)] if place.tail.strip() else []
+        every = [*around, *parts, *behind]
+        if place.value.text is not None:
+            self._whole[place.value.start] = (place.value, every, gone, tokens)
+            return
+        mark = place.value.at("cache_control")
+        if mark is not None:
+            every[-1] = f'{every[-1][:-1]},"cache_control":{self.body.raw(mark)}}}'
+        self._replaced.append((_over(place.value, ",".join(every)), (gone, tokens)))
+
+    def collapse(self, start: int, end: int, note: str, pages: Sequence[Sent], tokens: int) -> None:
+        """Puts one message of the user, a note and pages, in the place of messages from one character to another."""
+        parts = [self.part(note), *self.pictures(pages)]
+        message = f'{{"role":"user","content":[{",".join(parts)}]}}'
+        self._replaced.append((Replacement(start, end, message), (end - start, tokens)))
+
+    def _stub(self, place: Place, parts: list[str], note: str, tokens: int) -> None:
+        """Shortens the strings of a place, and puts its pages at the head of the first message."""
+        marks = [stub for stub in place.stubs if stub.holder is not None and stub.holder.at("cache_control")]
+        for stub in place.stubs:
+            said = f"{stub.head}{note}{stub.tail}"
+            self._replaced.append((_over(stub.value, quoted(said)), (_unrun(stub), len(note) // 4)))
+        if marks:
+            self._mark = self._moved(marks[-1]) or self._mark
+        self._first = self._first or (place.value, [], [])
+        self._first[1].extend(parts)
+        self._first[2].append(tokens)
+
+    def _moved(self, stub: Stub) -> str:
+        """The mark of a stub, taken away from there, as a member of another object: as long as it was, but without a
+        scope. Empty where it has to stay."""
+        holder = stub.holder
+        mark = holder.at("cache_control") if holder is not None else None
+        if holder is None or mark is None:
+            return ""
+        key = re.search(r',\s*"cache_control"\s*:\s*$', self.body.text[holder.start : mark.start])
+        if key is None:  # it is the first member
+            return ""
+        self._replaced.append((Replacement(holder.start + key.start(), mark.end, ""), (0, 0)))
+        ttl = f',"ttl":{quoted(ttl)}' if (ttl := mark.words("ttl")) else ""
+        return f',"cache_control":{{"type":"ephemeral"{ttl}}}'
+
+    def drawing(self) -> tuple[tuple[Replacement, ...], tuple[tuple[int, int], ...]]:
+        """The replacements in the order of the body, and the weights of each."""
+        made = list(self._replaced)
+        if self._first is not None:
+            content, first, weights = self._first
+            first = [*first[:-1], f"{first[-1][:-1]}{self._mark}}}"]
+            if content.text is None:
+                at = content.start + 1
+                made.append((Replacement(at, at, ",".join([*first, ""])), (0, sum(weights))))
+            else:
+                _, own, gone, tokens = self._whole.get(content.start, (content, [self.part(content.text)], 0, 0))
+                self._whole[content.start] = (content, [*first, *own], gone, tokens + sum(weights))
+        for value, parts, gone, tokens in self._whole.values():
+            made.append((_over(value, f"[{','.join(parts)}]"), (gone, tokens)))
+        for at, (parts, weights) in self._after.items():
+            inner = ",".join(parts)
+            text = f",{inner}" if self.dialect == "gemini" else f',{{"role":"user","content":[{inner}]}}'
+            made.append((Replacement(at, at, text), (0, sum(weights))))
+        made.sort(key=lambda one: one[0][:2])
+        return tuple(one for one, _ in made), tuple(weight for _, weight in made)
+
+
+def _over(value: Value, text: str) -> Replacement:
+    return Replacement(value.start, value.end, text)

@@ -1,0 +1,280 @@
+"""Requests as they were recorded: by the proxy, as bodies in a file, or told again by the transcript of an agent.
+
+A file is JSON lines. Four kinds are known by what stands in them: lines of this proxy's recorder (`body`, with `at` and
+`path`), bare bodies of requests, transcripts of Claude Code (~/.claude/projects/*/*.jsonl) and rollouts of Codex
+(~/.codex/sessions/*/*/*/rollout-*.jsonl). The last two hold no system prompt or no documents of tools; what was charged
+for these is taken from the usage that they note, and stands in front of every prompt as text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from microfiche.errors import InputError
+from microfiche.proxy.protocols import Asked, Dialect, Route
+from microfiche.proxy.splice import Body
+from microfiche.proxy.twin import CHARACTERS
+
+LINE = 64 << 20  #: bytes of a line
+_PATHS: dict[Dialect, str] = {
+    "messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions",
+}  # fmt: skip
+_SAID = ("reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call")  # by the model
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A request at second `at`, to a `path`, with the `headers` that name its session, and how many tokens its answer
+    had, 0 where that is not known. `before` are tokens in front of its prompt of which the file holds no text."""
+
+    at: float
+    path: bytes
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    output: int = 0
+    before: int = 0
+
+
+class Recorder:
+    """Writes each request that asks a model for an answer to a file, as it came and whatever is drawn of it. The file
+    then holds all that was said.
+
+    It is readable by its owner alone. What cannot be written is left out; `trouble` says why.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.trouble = path, ""
+
+    def record(self, route: Route, body: Body, asked: Asked) -> None:
+        """Records a request."""
+        if route.purpose != "answer":
+            return
+        path = _PATHS.get(route.dialect, f"/v1beta/models/{asked.model}:generateContent")
+        head = json.dumps({"at": time.time(), "path": path, "session": asked.session})
+        text = body.text.replace("\n", " ").replace("\r", " ")  # which stand between values only
+        try:
+            file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with open(file, "ab") as opened:
+                opened.write(f'{head[:-1]},"body":{text}}}\n'.encode())
+        except OSError as error:
+            self.trouble = f"{self.path}: {error.strerror or error}"
+
+
+def recorded_in(path: Path) -> list[Recorded]:
+    """The requests that a file holds, in their order. InputError, in one line, where it holds none."""
+    try:
+        with path.open("rb") as file:
+            lines = list(_objects(file, path))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    if any("payload" in line and "type" in line for line in lines):
+        found = list(_of_codex(lines))
+    elif any(isinstance(line.get("message"), dict) and "uuid" in line for line in lines):
+        found = _of_claude_code(lines)
+    else:
+        found = [made for number, line in enumerate(lines) if (made := _of_body(line, number)) is not None]
+    if not found:
+        raise InputError(
+            f"{path}: holds no request; give request bodies as JSON lines, a transcript of Claude Code or a rollout of "
+            "Codex"
+        )
+    return found
+
+
+def _objects(file: Iterable[bytes], path: Path) -> Iterator[Json]:
+    for number, line in enumerate(file, 1):
+        if len(line) > LINE:
+            raise InputError(f"{path}: line {number} has {len(line):,} bytes; at most {LINE:,} are read")
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            unended = number > 1 and not line.endswith(b"\n")  # the last line of a session that still runs
+            if unended and isinstance(error, json.JSONDecodeError):
+                return
+            raise InputError(f"{path}: line {number} is no JSON") from error
+        if isinstance(found, dict):
+            yield found
+
+
+def _of_body(line: Json, number: int) -> Recorded | None:
+    body = line.get("body", line)
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(body, dict):
+        return None
+    path = line.get("path") if body is not line else None
+    if not isinstance(path, str):
+        model = str(body.get("model", ""))
+        if "contents" in body:
+            path = f"/v1beta/models/{model or 'gemini'}:generateContent"
+        elif "input" in body:
+            path = "/v1/responses"
+        elif "messages" in body:
+            shaped = "system" in body or model.startswith("claude") or "input_schema" in str(body.get("tools", ""))
+            path = "/v1/messages" if shaped else "/v1/chat/completions"
+        else:
+            return None
+    session = line.get("session") if body is not line else None
+    headers = {"x-session-id": session} if isinstance(session, str) else {}
+    at = _second(line.get("at", line.get("timestamp"))) if body is not line else None
+    return Recorded(20.0 * number if at is None else at, path.partition("?")[0].encode(), _bytes(body), headers)
+
+
+def _second(when: object) -> float | None:
+    if isinstance(when, int | float):
+        return float(when)
+    try:
+        return datetime.fromisoformat(when).timestamp() if isinstance(when, str) else None
+    except ValueError:
+        return None
+
+
+def _bytes(body: Json) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+# --- Claude Code ---
+
+
+def _of_claude_code(lines: list[Json]) -> list[Recorded]:
+    """The requests behind a transcript, by their time. Each subagent, whose lines are marked as a side chain, has a
+    conversation of its own."""
+    chains: dict[str, list[Json]] = {}
+    of: dict[str, str] = {}
+    for line in lines:
+        agent = ""
+        if line.get("isSidechain"):
+            name = str(line.get("uuid", ""))
+            agent = of[name] = str(line.get("agentId") or of.get(str(line.get("parentUuid"))) or name)
+        chains.setdefault(agent, []).append(line)
+    every = (one for agent, own in chains.items() for one in _of_agent(own, agent))
+    return sorted(every, key=lambda one: one.at)
+
+
+def _of_agent(lines: list[Json], agent: str) -> Iterator[Recorded]:
+    """The requests of one agent of a transcript; the main one has no name."""
+    messages: list[Json] = []
+    until: dict[str, int] = {}
+    latest, before, at = "", None, 0.0
+    for line in lines:
+        message, name = line.get("message"), str(line.get("uuid", ""))
+        if line.get("subtype") == "compact_boundary":
+            messages, until = [], {}
+        if isinstance(message, dict) and message.get("role") in ("user", "assistant"):
+            at = _second(line.get("timestamp")) or at
+            if message["role"] == "user":
+                latest = ""
+                parent = until.get(str(line.get("parentUuid")), len(messages))
+                if not _is_result(message):  # where the user went back, what came after is no longer there
+                    del messages[parent:]
+                _append(messages, "user", message.get("content"))
+            elif message.get("model") != "<synthetic>":
+                if message.get("id") != latest or not messages or messages[-1]["role"] != "assistant":
+                    latest = str(message.get("id"))
+                    headers = {"x-claude-code-session-id": str(line.get("sessionId", ""))}
+                    headers |= {"x-claude-code-agent-id": agent} if agent else {}
+                    if messages:
+                        made = _asked_of_claude(messages, message, at, headers, before)
+                        before = made.before
+                        yield made
+                _append(messages, "assistant", message.get("content"))
+        until[name] = len(messages)
+
+
+def _is_result(message: Json) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(b.get("type") == "tool_result" for b in content if isinstance(b, dict))
+
+
+def _append(messages: list[Json], role: str, content: object) -> None:
+    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    found = [block for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
+    if messages and messages[-1]["role"] == role:
+        messages[-1] = {"role": role, "content": messages[-1]["content"] + found}
+    else:
+        messages.append({"role": role, "content": found})
+
+
+def _asked_of_claude(
+    messages: list[Json], answer: Json, at: float, headers: dict[str, str], before: int | None
+) -> Recorded:
+    """The request that a message answers, with the marks that Claude Code sets."""
+    usage = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
+    assert isinstance(usage, dict)
+    written = usage.get("cache_creation")
+    hours = isinstance(written, dict) and bool(written.get("ephemeral_1h_input_tokens"))
+    mark = {"type": "ephemeral", **({"ttl": "1h"} if hours else {})}
+    sent = [*messages[:-2], *(_marked(message, mark) for message in messages[-2:])]
+    body = _bytes({"model": answer.get("model", ""), "messages": sent, "stream": True})
+    if before is None:
+        names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+        charged = sum(value for name in names if isinstance(value := usage.get(name), int))
+        before = max(0, charged - round(len(body) / CHARACTERS))
+    output = usage.get("output_tokens")
+    return Recorded(at, b"/v1/messages", body, headers, output if isinstance(output, int) else 0, before)
+
+
+def _marked(message: Json, mark: Json) -> Json:
+    blocks = list(message["content"])
+    if blocks:
+        blocks[-1] = {**blocks[-1], "cache_control": mark}
+    return {**message, "content": blocks}
+
+
+# --- Codex ---
+
+
+def _of_codex(lines: list[Json]) -> Iterator[Recorded]:
+    """The requests behind a rollout: one before each run of items that the model said."""
+    items: list[Json] = []
+    model, session, instructions, at, answers = "", "", "", 0.0, False
+    waiting: Recorded | None = None
+    before: int | None = None
+    for line in lines:
+        payload = line.get("payload")
+        if not isinstance(payload, dict):
+            continue
+        at, kind = _second(line.get("timestamp")) or at, line.get("type")
+        if kind == "session_meta":
+            given = payload.get("base_instructions") or payload.get("instructions") or ""
+            instructions = str(given.get("text", "")) if isinstance(given, dict) else str(given)
+            session = str(payload.get("id", ""))
+        elif kind == "turn_context":
+            model = str(payload.get("model", model))
+        elif kind == "compacted":
+            kept = payload.get("replacement_history")
+            summary = {"type": "message", "role": "user", "content": [
+                {"type": "input_text", "text": str(payload.get("message", ""))}]}  # fmt: skip
+            items, answers = list(kept) if isinstance(kept, list) else [summary], False
+        elif kind == "event_msg" and payload.get("type") == "token_count" and waiting is not None:
+            used = (payload.get("info") or {}).get("last_token_usage") or {}
+            if before is None and isinstance(used.get("input_tokens"), int):
+                before = max(0, used["input_tokens"] - round(len(waiting.body) / CHARACTERS))
+            output = used.get("output_tokens")
+            yield Recorded(waiting.at, waiting.path, waiting.body, waiting.headers,
+                           output if isinstance(output, int) else 0, before or 0)  # fmt: skip
+            waiting = None
+        elif kind == "response_item":
+            said = payload.get("type") in _SAID or payload.get("role") == "assistant"
+            if said and not answers:
+                if waiting is not None:
+                    yield Recorded(waiting.at, waiting.path, waiting.body, waiting.headers, 0, before or 0)
+                body = {"model": model, "instructions": instructions, "input": items, "prompt_cache_key": session}
+                waiting = Recorded(at, b"/v1/responses", _bytes(body))
+            answers = said
+            items.append(payload)
+    if waiting is not None:
+        yield Recorded(waiting.at, waiting.path, waiting.body, waiting.headers, 0, before or 0)

@@ -1,0 +1,79 @@
+"""Paints lines of a page that are more than cells of the alphabet, and says where each character of a page stands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microfiche.page import INK, PAPER
+from microfiche.typesetting.repertoire import Repertoire
+from microfiche.typesetting.rows import Items, Row
+
+
+def paint(strip: NDArray[np.uint8], items: Items, row: Row) -> None:
+    """Paints a line into its (height, width) part of a page, which is blank."""
+    repertoire, edges = items.repertoires[row.level], items.edges(row.level)
+    h, w = repertoire.height, repertoire.width
+    points, inverse = items.points[row.start : row.end], items.inverse[row.start : row.end]
+    cells = edges[row.start : row.end] - edges[row.start]
+    widths = np.diff(edges[row.start : row.end + 1])
+    ink = np.zeros((h, strip.shape[1] // w, w), np.uint8)
+    places = repertoire.places[points]
+    half = np.flatnonzero(widths == 1)
+    ink[:, cells[half]] = repertoire.half[places[half]].swapaxes(0, 1)
+    for i in np.flatnonzero(widths == 2):
+        ink[:, cells[i] : cells[i] + 2] = repertoire.wide[places[i]].reshape(h, 2, w)
+    for letter, marks in _upon(widths):
+        whole = repertoire.marked(int(points[letter]), tuple(points[marks].tolist()))
+        ink[:, cells[letter] : cells[letter] + widths[letter]] = whole.reshape(h, -1, w)
+    ink[:, _cells_of(cells[inverse], widths[inverse])] ^= 1
+    flat = ink.reshape(h, -1)
+    strip[:h, : flat.shape[1]] = np.where(flat == 1, np.uint8(INK), np.uint8(PAPER))
+
+
+def _upon(widths: NDArray[np.int64]) -> list[tuple[int, list[int]]]:
+    """Each item with marks upon it, and these."""
+    found: list[tuple[int, list[int]]] = []
+    for i in np.flatnonzero(widths == 0).tolist():
+        if found and found[-1][1][-1] == i - 1:
+            found[-1][1].append(i)
+        else:
+            found.append((i - 1, [i]))
+    return found
+
+
+def _cells_of(first: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([first, first[widths == 2] + 1])
+
+
+def places_of(items: Items, rows: Sequence[Row], characters: int) -> NDArray[np.int32]:
+    """(T, 4) int32 the boxes (left, top, right, bottom px) of the characters of a page; those that stand beside it have
+    the box of their number."""
+    base = items.ladder[0].height
+    found = np.zeros((characters, 4), np.int32)
+    for row in rows:
+        own: Repertoire = items.repertoires[row.level]
+        edges = items.edges(row.level)
+        left = edges[row.start : row.end] - edges[row.start]
+        right = edges[row.start + 1 : row.end + 1] - edges[row.start]
+        left = np.where(right == left, np.maximum(left - 1, 0), left)  # a mark stands where its character does
+        starts = items.starts[row.start : row.end + 1]
+        lengths = np.diff(starts)
+        box = np.stack([left * own.width, right * own.width], 1)
+        here = found[starts[0] : starts[-1]]
+        here[:, [0, 2]] = np.repeat(box, lengths, axis=0)
+        here[:, 1], here[:, 3] = row.top * base, row.top * base + own.height
+    for start, end in items.runs:
+        if end <= characters:
+            numbered = np.searchsorted(items.starts, [start, end], "left"), np.searchsorted(items.starts, end, "right")
+            found[start:end, 2] += _width_of_number(items, int(numbered[0][0]), int(numbered[1]) - 1, rows)
+    return found
+
+
+def _width_of_number(items: Items, first: int, behind: int, rows: Sequence[Row]) -> int:
+    """The px that a number takes besides its first cell, where it begins with item `first`."""
+    row = next(row for row in rows if row.start <= first < row.end)
+    last = min(behind, row.end)
+    return int(last - first - 1) * items.repertoires[row.level].width

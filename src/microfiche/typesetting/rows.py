@@ -1,0 +1,299 @@
+"""Text → lines of a page: what stands for each character, at which density each line is set, and where lines break.
+
+A line is set at the density of its page unless that cannot draw all of it; then it takes the next larger one, and the
+height of as many lines as that needs. What no density can draw stands beside the page, and a number stands for it on
+the page. This module knows nothing of pictures.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from unicodedata import category
+
+import numpy as np
+from numpy.typing import NDArray
+
+from microfiche.page import Layout
+from microfiche.typesetting.alphabet import code_points
+from microfiche.typesetting.density import Density
+from microfiche.typesetting.repertoire import APART, LABEL, NONE, all_marks, ladder, repertoire
+
+GAP = 24  #: characters between two that cannot be drawn which stand beside the page together with these
+LONGEST = 2000  #: characters that one number stands for at most
+UPON = 2  #: marks that are drawn upon one character
+AHEAD = 4096  #: characters behind the end of a page on which its lines may depend
+_RUN = re.compile(rb"u+(?:g{1,%d}u+)*" % GAP)
+_LABEL = re.compile(rf"{LABEL}[^\]\n{LABEL}]{{0,256}}(?:\]|\Z)")
+_LINE_END = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line: the items from `start` to `end` at the density of `level` on the ladder, in `rows` lines of the page's
+    own density from line `top` on. `plain` lines can be read by models that read cells; those with a `gap` have a cell
+    left over at the end for a full-width character."""
+
+    start: int
+    end: int
+    level: int
+    top: int
+    rows: int
+    plain: bool
+    gap: bool = False
+
+
+class Items:
+    """A text as what stands on a page for it: `points` (I,) uint32 code points, of which those that are `inverse` stand
+    white on black, and `starts` (I + 1,) the characters of the text from which on each of them stands for it.
+
+    `runs` (n, 2) are the stretches of the text that stand beside the page. `labels` says whether labels are drawn, and
+    then where they stand; an older page may end within one. The text is cut off behind the run with which `most`
+    characters stand beside the page; `length` is what is left of it.
+    """
+
+    def __init__(self, text: str, density: Density, labels: bool = False, most: int = 1 << 30) -> None:
+        self.ladder = ladder(density)
+        self.repertoires = [repertoire(d) for d in self.ladder]
+        points = code_points(text)
+        inverse = np.zeros(len(points), bool)
+        barrier = np.zeros(len(points), bool)
+        self.labels = [label.span() for label in _LABEL.finditer(text)] if labels else []
+        for start, end in self.labels:
+            points = points if points.flags.writeable else points.copy()
+            inverse[start:end] = barrier[start:end] = True
+            points[start] = ord("[")
+        drawn = np.logical_or.reduce([one.draws(points) for one in self.repertoires])
+        upon = drawn & (self.repertoires[-1].widths_of(points) == 0)
+        if upon.any():
+            apart = _apart_marks(points, upon, drawn)
+            points = points.copy()
+            points[apart] = APART + np.searchsorted(all_marks(), points[apart])
+        if not drawn.all():
+            _with_their_letters(text, points, drawn)
+        self.runs = [] if drawn.all() else list(_runs(drawn, barrier))
+        total, self.length = 0, len(text)
+        for number, (start, end) in enumerate(self.runs, 1):
+            total += end - start
+            if total >= most:
+                self.runs, self.length = self.runs[:number], end
+                break
+        points, inverse = points[: self.length], inverse[: self.length]
+        self.starts = np.arange(self.length + 1)
+        if self.runs:
+            points, inverse = self._numbered(points, inverse)
+        self.points, self.inverse = points, inverse
+        self.breaks = np.flatnonzero(points == _LINE_END)
+
+    def _numbered(self, points: NDArray[np.uint32], inverse: NDArray[np.bool_]) -> tuple[
+        NDArray[np.uint32], NDArray[np.bool_]
+    ]:
+        """Puts a number in the place of each run."""
+        parts, inks, starts, done = [], [], [], 0
+        for number, (start, end) in enumerate(self.runs, 1):
+            shown = code_points(f" {number} ")
+            parts += [points[done:start], shown]
+            inks += [inverse[done:start], np.ones(len(shown), bool)]
+            starts += [np.arange(done, start + 1), np.full(len(shown) - 1, end)]
+            done = end
+        self.starts = np.concatenate([*starts, np.arange(done, len(points) + 1)])
+        return np.concatenate([*parts, points[done:]]), np.concatenate([*inks, inverse[done:]])
+
+    def whole(self, end: int) -> int:
+        """The character before which a page ends that would end before character `end`, so that it breaks no label."""
+        return next((start for start, stop in self.labels if 0 < start < end < stop), end)
+
+    @cached_property
+    def levels(self) -> NDArray[np.uint8]:
+        """(I,) the first density on the ladder that can draw each item."""
+        levels = np.full(len(self.points), NONE, np.uint8)
+        for level, one in reversed(list(enumerate(self.repertoires))):
+            levels[one.widths_of(self.points) != NONE] = level
+        return levels
+
+    def edges(self, level: int) -> NDArray[np.int64]:
+        """(I + 1,) the cells before each item at a density of the ladder, as if all stood in one line."""
+        if level not in self._edges:
+            widths = self.repertoires[level].widths_of(self.points)
+            if level < len(self.ladder) - 1:
+                widths = np.where(widths == NONE, self.repertoires[-1].widths_of(self.points), widths)
+            edges = np.zeros(len(widths) + 1, np.int64)
+            np.cumsum(widths, out=edges[1:])
+            self._edges[level] = edges
+        return self._edges[level]
+
+    @cached_property
+    def _edges(self) -> dict[int, NDArray[np.int64]]:
+        return {}
+
+    @cached_property
+    def known(self) -> NDArray[np.bool_]:
+        """(I,) whether models that read cells know the item at the page's own density."""
+        own = self.repertoires[0]
+        return own.known_of(self.points) & ~self.inverse
+
+    @cached_property
+    def spaces(self) -> NDArray[np.bool_]:
+        """(I,) the single spaces between words, after which a line may end: what follows it there stands for one."""
+        space = (self.points == 32) & ~self.inverse
+        word = (self.points > 32) & ~self.inverse
+        space[1:] &= word[:-1]
+        space[:1] = False
+        space[:-1] &= self.points[1:] != 32
+        return space
+
+
+def _apart_marks(
+    points: NDArray[np.uint32], upon: NDArray[np.bool_], drawn: NDArray[np.bool_]
+) -> list[int]:
+    """The marks (`upon`) that have no character to stand upon, or too many before them."""
+    apart, count = [], 0  # of marks upon the last character
+    for i in np.flatnonzero(upon).tolist():
+        before = i - 1
+        if before >= 0 and upon[before]:
+            count += 1
+        else:
+            count = 1 if before >= 0 and drawn[before] and points[before] > 32 else UPON + 1
+        if count > UPON:
+            apart.append(i)
+    return apart
+
+
+def _with_their_letters(text: str, points: NDArray[np.uint32], drawn: NDArray[np.bool_]) -> None:
+    """Lets the characters stand beside the page to which marks belong that do."""
+    for i in np.flatnonzero(~drawn[1:] & drawn[:-1]).tolist():
+        while i >= 0 and category(text[i + 1])[0] == "M" and drawn[i] and points[i] > 32:
+            drawn[i] = False
+            i -= 1
+
+
+def _runs(drawn: NDArray[np.bool_], barrier: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """The stretches of a text that stand beside the page: what cannot be drawn, with short gaps in between."""
+    kinds = np.where(drawn, np.where(barrier, np.uint8(ord("b")), np.uint8(ord("g"))), np.uint8(ord("u"))).tobytes()
+    for found in _RUN.finditer(kinds):
+        start = found.start()
+        while found.end() - start > LONGEST:
+            cut = kinds.rindex(b"u", start, start + LONGEST) + 1
+            yield start, cut
+            start = cut + (kinds.index(b"u", cut) - cut)
+        yield start, found.end()
+
+
+def rows_of(items: Items, columns: tuple[int, ...], most: int, layout: Layout, last: bool) -> list[Row]:
+    """The lines of a page of at most `most` lines, `columns` being the cells of a line at each density of the ladder.
+    `last` says whether the text ends with the items."""
+    found: list[Row] = []
+    height, start, used = items.ladder[0].height, 0, 0
+    while start < len(items.points) and used < most:
+        level, end = _line(items, start, columns, layout)
+        rows = -(-items.ladder[level].height // height)
+        if used + rows > most:
+            break
+        found.append(Row(start, end, level, used, rows, *_plain(items, start, end, level, columns[0], layout)))
+        used, start = used + rows, end
+    if found and (layout in ("words", "turns") or (last and start == len(items.points))):
+        row = found[-1]
+        found[-1] = replace(row, plain=_closed(items, row, columns[0], layout), gap=False)
+    return found
+
+
+def closes(items: Items, row: Row, columns: int) -> bool:
+    """Whether the mark of the text's end has room behind a line that is `plain`."""
+    edges = items.edges(0)
+    return row.plain and int(edges[row.end] - edges[row.start]) < columns
+
+
+def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) -> tuple[int, int]:
+    """The level at which a line is set that begins with an item, and the item before which it ends."""
+    level = 0
+    while True:
+        end = _reach(items, start, level, columns, layout)
+        needed = items.levels[start:end]
+        most = int(needed.max(initial=0))
+        if most <= level:
+            return level, end
+        first = start + int((needed > level).argmax())
+        reach = _reach(items, start, most, columns, layout)
+        if reach <= first:  # the larger line would end before what needs it: end this one there
+            return level, _between_words(items, start, first, layout)
+        level = most
+
+
+def _reach(items: Items, start: int, level: int, columns: tuple[int, ...], layout: Layout) -> int:
+    """The item before which a line ends that begins with an item and is set at a level."""
+    edges = items.edges(level)
+    full = int(np.searchsorted(edges, edges[start] + columns[level], "right")) - 1
+    end = max(full, start + 1)
+    while end < len(items.points) and items.starts[end] == items.starts[end + 1]:  # no number is broken
+        end -= 1
+    if layout == "lines":
+        at = int(np.searchsorted(items.breaks, start))
+        if at < len(items.breaks) and items.breaks[at] < end:
+            return int(items.breaks[at]) + 1
+    if end == len(items.points) or layout not in ("words", "turns"):
+        return end
+    return _whole_word(items, start, end, columns[level])
+
+
+def _whole_word(items: Items, start: int, end: int, columns: int) -> int:
+    """Where a line ends that is full before item `end`: before the word that would be broken there, if that has room
+    in a line of its own."""
+    points, inverse = items.points, items.inverse
+    if (points[end] <= 32 and not inverse[end]) or items.spaces[end - 1] or _apart(items, end):
+        return end
+    found = np.flatnonzero(items.spaces[start:end])
+    if not len(found):
+        return end
+    cut = start + int(found[-1]) + 1
+    ahead = points[cut : cut + columns + 1]
+    ends = (ahead <= 32) & ~inverse[cut : cut + columns + 1]
+    fits = bool(ends.any()) or cut + columns >= len(points)
+    return cut if fits else end
+
+
+def _apart(items: Items, end: int) -> bool:
+    """Whether a line may end before an item because one of the two beside its end is full-width."""
+    top = items.edges(len(items.ladder) - 1)
+    return bool(top[end + 1] - top[end] == 2 or top[end] - top[end - 1] == 2)
+
+
+def _between_words(items: Items, start: int, end: int, layout: Layout) -> int:
+    if layout in ("words", "turns"):
+        found = np.flatnonzero(items.spaces[start:end])
+        if len(found):
+            return start + int(found[-1]) + 1
+    top = items.edges(len(items.ladder) - 1)
+    while end > start + 1 and top[end + 1] == top[end]:  # a mark stays with its character
+        end -= 1
+    return end
+
+
+def _plain(
+    items: Items, start: int, end: int, level: int, columns: int, layout: Layout
+) -> tuple[bool, bool]:
+    """Whether models that read cells can read a line exactly that others follow, and whether a cell is left over at
+    its end."""
+    if level or not items.known[start:end].all():
+        return False, False
+    edges, points = items.edges(0), items.points
+    room = columns - int(edges[end] - edges[start])
+    if room == 1 and end < len(points) and int(edges[end + 1] - edges[end]) == 2:
+        return True, True
+    if layout == "dense":
+        return room == 0, False
+    if layout == "lines":
+        return room == 0 or bool(points[end - 1] == _LINE_END), False
+    if points[end - 1] == 32:  # read as one space, however many cells are blank there
+        return bool(end - start > 1 and points[end - 2] > 32), False
+    return room == 0 or bool(points[end - 1] == _LINE_END), False
+
+
+def _closed(items: Items, row: Row, columns: int, layout: Layout) -> bool:
+    """Whether models that read cells can read a line exactly that is a page's last."""
+    known = row.level == 0 and bool(items.known[row.start : row.end].all())
+    return known and (
+        closes(items, replace(row, plain=True), columns)
+        or _plain(items, row.start, row.end, row.level, columns, layout)[0]
+    )

@@ -1,0 +1,32 @@
+"""Digits and letters that look alike are told by what stands beside them, where the recogniser is unsure."""
+
+from __future__ import annotations
+
+import pytest
+
+from microfiche.documents.scans.lookalikes import settled
+
+
+@pytest.mark.parametrize(
+    ("read", "second", "right"),
+    [
+        ("Reel 1l was wound", {6: ("l", "1")}, "Reel 11 was wound"),
+        ("No. S05, 0il", {4: ("S", "5"), 9: ("0", "O")}, "No. 505, Oil"),
+        ("Royal8lue", {5: ("8", "B")}, "RoyalBlue"),
+        ("l3regex, A0 1 B", {0: ("l", "1")}, "l3regex, A0 1 B"),
+        ("a10b51e", {1: ("1", "l"), 5: ("1", "l")}, "a10b51e"),
+    ],
+)
+def test_a_sign_that_may_be_another_is_what_its_word_says(
+    read: str, second: dict[int, tuple[str, str]], right: str
+) -> None:
+    def likely(k: int, sign: str) -> float:
+        first, other = second.get(k, (read[k], ""))
+        return 0.6 if sign == first else 0.35 if sign == other else 0.001
+
+    assert settled(read, likely) == right
+
+
+def test_a_sign_that_is_surely_read_stays() -> None:
+    text = "5S, 1l of milk, v1, M8, B12, 2nd"
+    assert settled(text, lambda k, sign: 0.95 if text[k] == sign else 0.04) == text

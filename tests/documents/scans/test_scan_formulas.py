@@ -1,0 +1,72 @@
+"""A formula on a scan, which nothing here reads, is never passed off as read."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+from scenes import LINES, page, worn
+
+from microfiche.documents.document import PageRead
+from microfiche.documents.scans.ink import Ink
+from microfiche.documents.scans.rapid import RapidEngine
+from microfiche.documents.scans.scan_formulas import formulas_in
+from microfiche.documents.sheet import Sheet
+from microfiche.documents.text_lines import TextLine
+
+FORMULAS = {
+    "a fraction": r"$v = \frac{s_2 - s_1}{t_2 - t_1}$",
+    "an integral": r"$F(x) = \int_0^x f(s)\,ds$",
+    "a sum": r"$S = \sum_{k=1}^n k^2$",
+    "large brackets": r"$y = \left(1 + \frac{x}{n}\right)^n$",
+}
+
+
+def drawn(formula: str) -> Image.Image:
+    file = io.BytesIO()
+    figure = Figure(figsize=(4, 1))
+    figure.text(0.5, 0.5, formula, fontsize=16, ha="center", va="center")
+    figure.savefig(file, dpi=130)
+    return Image.open(file).convert("RGB")
+
+
+def read(*parts: Image.Image) -> PageRead:
+    picture = Image.new("RGB", (max(part.width for part in parts), sum(part.height for part in parts)), "white")
+    top = 0
+    for part in parts:
+        picture.paste(part, (0, top))
+        top += part.height
+    (found,) = RapidEngine().read([Sheet(1, worn(picture))])
+    return found
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_page_with_a_formula_is_partial_and_keeps_its_picture(formula: str) -> None:
+    found = read(page(LINES), drawn(FORMULAS[formula]), page(LINES))
+    assert found.status == "partial" and found.reason == "a formula was not read as more than single signs"
+    (kept,) = (block for block in found.blocks if block.kind == "formula")
+    words = " ".join(block.text for block in found.blocks if block.kind != "formula").split()
+    assert words == " ".join(LINES * 2).split()
+    assert kept.box[2] - kept.box[0] > 60 and kept.box[3] - kept.box[1] > 25
+
+
+def test_rules_and_large_letters_are_no_formulas() -> None:
+    picture = page((*LINES, "Total = 24 + 11", "x = 3 and y = 4"))
+    draw = ImageDraw.Draw(picture)
+    draw.line((44, 52, 300, 52), "black", 2)  # an underlined line
+    draw.line((44, 104, 200, 104), "black", 2)
+    draw.rectangle((30, 225, 380, 275), outline="black", width=2)  # a frame
+    assert read(picture).status == "ok"
+
+
+def test_strokes_of_chinese_signs_are_no_bars() -> None:
+    pieces = [(100 + 40 * i, y, 26, high) for i in range(6) for y, high in ((100, 8), (114, 2), (122, 8))]
+    mask = np.zeros((200, 500), np.uint8)
+    for x, y, wide, high in pieces:
+        mask[y : y + high, x : x + wide] = 1
+    ink = Ink(mask, np.full((50, 125), 255, np.uint8))
+    said = [TextLine(text, (95, 95, 340, 135), 30, confidence=0.99) for text in ("言言言言言言", "a/b + c/d - e/f")]
+    assert [formulas_in(ink, [line], [])[1] for line in said] == [0, 1]

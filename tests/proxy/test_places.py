@@ -1,0 +1,89 @@
+"""What stays text around pages is the same character by character, in each dialect."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from microfiche.proxy.pages import Undrawable, draft
+from microfiche.proxy.places import Edits, Place, places_in
+from microfiche.proxy.protocols import Dialect
+from microfiche.proxy.sight import sight_of
+from microfiche.proxy.splice import Body
+
+LONG = "The quick brown fox jumps over the lazy dog.\\n" * 200
+RESULTS: dict[Dialect, str] = {
+    "messages": '"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"%s"}]}]',
+    "responses": '"input":[{"type":"function_call_output","call_id":"a","output":"%s"}]',
+    "chat": '"messages":[{"role":"tool","tool_call_id":"a","content":"%s"}]',
+    "gemini": '"contents":[{"role":"user","parts":[{"functionResponse":{"response":{"output":"%s"}}}]}]',
+}
+PASTES: dict[Dialect, str] = {
+    "messages": '"messages":[{"role":"user","content":"%s"}]',
+    "responses": '"input":"%s"',
+    "chat": '"messages":[{"role":"user","content":[{"type":"text","text":"%s"}]}]',
+    "gemini": '"contents":[{"parts":[{"text":"%s"}]}]',
+}
+ODD = ["\\ud800", "\\udfff\\ud800", "\\ud83d x \\ude00", "\\u0000", "\\ud83d\\ude00é\\u2028"]
+
+
+def drawn(dialect: Dialect, body: Body) -> tuple[Place, bytes]:
+    """The one place of a request, and the request with a page in it."""
+    (place,) = places_in(dialect, body)
+    edits = Edits(dialect, body)
+    edits.put(place, [("[page 1]", b"PNG", None)], "[see page 1]", 100)
+    return place, body.spliced(edits.drawing()[0])
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("dialect", ["messages", "responses", "chat", "gemini"])
+def test_what_stands_around_pages_stays_as_it_was_said(dialect: Dialect, odd: str) -> None:
+    result, paste = f"<env>{odd}</env>{LONG}<env>{odd}</env>", f"{odd}\\n{LONG}{LONG}\\n{odd}"
+    for shape, text in ((RESULTS, result), (PASTES, paste)):
+        body = Body.read(("{" + shape[dialect] % text + "}").encode())
+        place, went = drawn(dialect, body)
+        said = [value for value in _strings(json.loads(went)) if json.loads(f'"{odd}"') in value]
+        assert len(said) == (1 if dialect in ("chat", "gemini") and shape is RESULTS else 2), said
+        assert place.head in said[0] and place.tail in said[-1] and len(place.text) >= len(json.loads(f'"{LONG}"'))
+
+
+TURNS: dict[Dialect, str] = {
+    "chat": '"messages":[{"role":"assistant"},{"role":"tool","tool_call_id":"a","content":"%s"},{"role":"tool",'
+            '"tool_call_id":"b","content":"%s"},{"role":"tool","tool_call_id":"c","content":"%s"}]',
+    "gemini": '"contents":[{"role":"user","parts":[{"functionResponse":{"response":{"output":"%s"}}},'
+              '{"functionResponse":{"response":{"output":"%s"}}},{"functionResponse":{"response":{"output":"%s"}}}]}]',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dialect", ["chat", "gemini"])
+def test_results_of_one_turn_may_share_pages_that_follow_its_last_reply(dialect: Dialect) -> None:
+    one, two = LONG[:1000], f"<env>now</env>{LONG}<env>then</env>"
+    body = Body.read(("{" + TURNS[dialect] % (one, two, "short") + "}").encode())
+    together, alone = places_in(dialect, body)
+    text = json.loads(f'"{LONG}"')
+    assert together.text == f"## 1 of 2\n{json.loads(chr(34) + one + chr(34))}\n## 2 of 2\n{text}"
+    assert (together.kind, alone.kind, alone.text) == ("results", "result", text)
+    edits = Edits(dialect, body)
+    edits.put(together, [("[page 1]", b"PNG", None)], "[on page 1, which follows]", 100)
+    replacements, weights = edits.drawing()
+    said = _strings(json.loads(body.spliced(replacements)))
+    assert "[on page 1, which follows, ## 1 of 2]" in said and "short" in said and len(replacements) == 3
+    assert "<env>now</env>[on page 1, which follows, ## 2 of 2]<env>then</env>" in said
+    assert said.index("[page 1]") > said.index("short"), "after the last reply"
+    assert sum(gone for gone, _ in weights) == len(together.text) - len("## 1 of 2\n## 2 of 2\n") - 1
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [found for one in inner for found in _strings(one)]
+
+
+@pytest.mark.parametrize("odd", ODD[:4])
+def test_a_text_with_half_a_character_is_not_drawn(odd: str) -> None:
+    sight, _ = sight_of("claude-fable-5-1")
+    assert sight is not None
+    with pytest.raises(Undrawable, match=r"half a character|binary"):
+        draft("result", json.loads(f'"{LONG}{odd}"'), sight, lambda pages: pytest.fail("nothing is read"))

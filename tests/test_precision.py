@@ -1,0 +1,35 @@
+"""Token counts are those of the tokenizer itself, to the token, whatever a text holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from microfiche.precision import _tokenizer, text_tokens
+
+CODE = "def f(x_1):\n\treturn  x_1 ** 2  # ≤ 100%\n\n\nif 12345 != 0x1F: print('ok')\r\n" * 3
+SIGNS = st.characters(max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc", "Cn"]) | st.sampled_from("\n\r\t  12.,'_aZ")
+
+
+def counted(text: str) -> int:
+    return len(_tokenizer().encode(text, add_special_tokens=False).ids)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(SIGNS, max_size=60) | st.text(max_size=40))
+def test_any_text(text: str) -> None:
+    text = text.encode("utf-8", "ignore").decode()
+    assert text_tokens(text) == counted(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", CODE, "<think>a</think> <|EOT|> <dsml: x", "Zażółć gęślą jaźń. Ελληνικά, русский — “quoted”… 12345678 €",
+     "微縮膠片 and words", "a\x00b\x0bc", "\u00ad soft",
+     (Path(__file__).parent.parent / "examples/alice-1.txt").read_text()],
+)  # fmt: skip
+def test_texts_of_every_kind(text: str) -> None:
+    assert text_tokens(text) == counted(text)
