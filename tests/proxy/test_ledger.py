@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from between import PATIENCE
 
 from microfiche.errors import StoreError
 from microfiche.proxy.ledger import Ledger
@@ -38,7 +39,7 @@ def test_a_verdict_stays_also_in_another_process_and_after_a_restart(tmp_path: P
     code = f"from pathlib import Path\nfrom microfiche.proxy.ledger import *\nl = Ledger(Path({str(path)!r}))\n" \
            f"v = l.verdicts({HEAD!r})\nassert v[b't'].block is None and v[{b'd' * 32!r}].banner\nl.pin({HEAD!r}, 'no')"
     before = ledger.changes
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
     assert ledger.changes != before and ledger.pinned(HEAD) == "no" and ledger.pinned(OTHER) == ""
     ledger.close()
     again = Ledger(path)
