@@ -31,6 +31,7 @@ WHOLE = 0.85  #: of the page: what is larger is a background or a frame around e
 BULLET = 7.0  #: points: a drawing that is smaller is a sign
 CELLS = 400_000  #: of the grid, after which all drawings count as one
 GRID = 4.0  #: points: drawings are joined that lie less than two of these apart
+ASKEW = 3.0  #: times its thickness that a rule is long whose ends may be cut askew, at least
 ROUNDED = 0.3  #: of a path's outline that may be curves where it is a box with rounded corners
 
 _count_marks = quick(pdfium.FPDFPageObj_CountMarks, c_int, c_size_t)
@@ -211,14 +212,18 @@ class _Path:
 
 
 def _bar(points: Sequence[Point], scale: float) -> list[Box]:
+    """The rule that a filled shape of four corners is, whose ends may be cut askew as those of a frame's sides are."""
     x0, y0, x1, y1 = around(points)
-    if any(min(x - x0, x1 - x) >= 0.5 or min(y - y0, y1 - y) >= 0.5 for x, y in points):
+    level = x1 - x0 >= y1 - y0
+    (a0, a1), (b0, b1) = ((x0, x1), (y0, y1)) if level else ((y0, y1), (x0, x1))
+    askew = b1 - b0 if a1 - a0 > ASKEW * (b1 - b0) else 0.0
+    corners = [point if level else point[::-1] for point in points]
+    if any(min(b - b0, b1 - b) >= 0.5 or min(a - a0, a1 - a) >= askew + 0.5 for a, b in corners):
         return []
-    if y1 - y0 <= min(THIN * scale, x1 - x0):
-        return _line(x0, (y0 + y1) / 2, x1, (y0 + y1) / 2, scale)
-    if x1 - x0 <= THIN * scale:
-        return _line((x0 + x1) / 2, y0, (x0 + x1) / 2, y1, scale)
-    return []
+    if b1 - b0 > THIN * scale:
+        return []
+    middle = (b0 + b1) / 2
+    return _line(x0, middle, x1, middle, scale) if level else _line(middle, y0, middle, y1, scale)
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, scale: float) -> list[Box]:
