@@ -202,7 +202,9 @@ def _counted(column: Sequence[_Number], lines: Sequence[TextLine], before: bool)
     edges = min(x.box[0] for x in level), max(x.box[2] for x in level)
     its = _rows([x for x in beside if x.box[0] < edges[1] and x.box[2] > edges[0]])
     if step > 1:
-        return its if _counts_every(column, its, step) else None
+        outside = [x for x in free if (x.box[2] <= inner if before else x.box[0] >= inner)]
+        few = len(column) < FEW and any(_level(n, outside, before) is not None for n in column if n.alone)
+        return its if not few and not _of_table(column, lines) and _counts_every(column, its, step) else None
     between = [
         sum(a.middle + 0.5 * size < x.middle < b.middle - 0.5 * size for x in its) - (b.value - a.value - 1)
         for a, b in pairwise(column)
@@ -217,6 +219,14 @@ def _counted(column: Sequence[_Number], lines: Sequence[TextLine], before: bool)
     small = len(column) >= MANY and size < SMALL * median(x.size for x in level)
     dotted = any(LEADER.search(x.text) for x in level)
     return its if not dotted and (fixed or small or flows >= max(FLOWS, FLOWING * len(level))) else None
+
+
+def _of_table(column: Sequence[_Number], lines: Sequence[TextLine]) -> bool:
+    """Whether more pieces than one stand in most rows that are numbered, as the cells of a table do."""
+    own = {id(line) for number in column for line in (number.line, *number.rest)}
+    others = [x for x in lines if id(x) not in own]
+    cells = [[x for x in others if abs(x.middle - n.middle) < LEVEL * x.size] for n in column]
+    return sum(len(its) > 2 for its in cells) > 0.5 * len(column)
 
 
 def _over(line: TextLine, column: Sequence[_Number], size: float) -> bool:
