@@ -91,3 +91,17 @@ def test_a_heading_between_two_tables_of_the_same_columns_parts_them(x: int) -> 
 
     (page,) = TextEngine().read([drawn(draw, PAGE)])
     assert [block.kind for block in page.blocks] == ["table", "title", "table"]
+
+
+@pytest.mark.parametrize("apart", [0.8, 2.2])
+def test_cells_framed_one_by_one_a_little_apart_are_a_grid(apart: float) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 11)
+        for k, cells in enumerate((HEADS, *ROWS)):
+            y = TOP - HIGH * k
+            for left, right in pairwise(COLUMNS):
+                canvas.rect(left, y, right - left - apart, HIGH - apart)
+            put(canvas, cells, y + 8)
+
+    (page,) = TextEngine().read([drawn(draw, PAGE)])
+    assert [(block.kind, block.text) for block in page.blocks] == [("table", pipes((HEADS, *ROWS)))]
