@@ -27,6 +27,7 @@ from microfiche.documents.scans.orientation import TALL, Seen
 from microfiche.documents.scans.recognition import Found, Pixels, Recognised, Recogniser, cut, recognise
 from microfiche.documents.scans.screen_ticks import is_hook, largest
 from microfiche.documents.scans.ticks import Tick, boxes_to_tick, without
+from microfiche.documents.scans.underscores import with_underscores
 from microfiche.documents.text_lines import TICKS, TextLine, labelled
 from microfiche.page import Box
 
@@ -70,6 +71,9 @@ def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
                 for box, x in said.items()}
     if language_of(text_of(list(said.values()))) in BESIDE:
         said = {box: with_carons(line, masks[box]) for box, line in said.items()}
+    for box, line in list(said.items()):
+        faint = np.rot90(cut(seen.ink.faint, box), best[box][1])
+        said[box], masks[box] = with_underscores(line, masks[box], faint)
     out: list[TextLine] = []
     strokes: list[float] = []
     for box in sorted(best, key=lambda one: (one.y, one.x)):
