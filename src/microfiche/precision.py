@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +17,11 @@ from tokenizers import Tokenizer
 from microfiche.errors import MissingExtra, require
 
 HAN = re.compile("[\u4e00-\u9fff]")
-MOST_WORDS = 1 << 18  #: words whose tokens are kept at hand
+MOST_WORDS = 1 << 18  #: words and runs of words whose tokens are kept at hand
 _LENGTHS: dict[str, int] = {}
+_RUNS: dict[str, int] = {}  #: the tokens of runs of words, each with a space before it
+_PAIRS = ("  ", " \n", " \r", " \t", "\n ", "\r ", "\t ")
+_BETWEEN = re.compile(r" (?<=\S )(?=\S)")  # a single space; in a text without _PAIRS all are
 _MARKUP = re.compile(r"<\||</?think>|</?dsml:")  # what is one token to the tokenizer, wherever it stands
 _LINE_END_SPACE = re.compile(r"(?<![ \t])[ \t]++(?=\r?\n|$)")
 
@@ -78,21 +81,34 @@ def text_tokens(text: str) -> int:
 
 
 def _tokens_of_words(text: str) -> int:
-    """Returns the tokens of a text word by word, each looked up once: a word is encoded without regard to its
-    neighbours, and is split off here as the tokenizer does it, which takes a tenth of its time."""
+    """Returns the tokens of a text run by run, each looked up once: a run is what stands between two single spaces,
+    and no word of the tokenizer reaches beyond it. It takes a twentieth of the tokenizer's time."""
     known, words = _word_patterns()
     if not known.fullmatch(text) or _MARKUP.search(text):
         (encoded,) = _tokenizer().encode_batch_fast([text], add_special_tokens=False)
         return len(encoded.ids)
-    counts = Counter(words.findall(text))
-    if len(_LENGTHS) > MOST_WORDS:
-        _LENGTHS.clear()
-    lengths = {word: _LENGTHS.get(word) for word in counts}
-    new = [word for word, length in lengths.items() if length is None]
-    if new:
-        for word, encoded in zip(new, _tokenizer().encode_batch_fast(new, add_special_tokens=False), strict=True):
-            _LENGTHS[word] = lengths[word] = len(encoded.ids)
-    return sum(count * (lengths[word] or 0) for word, count in counts.items())
+    first, *runs = _BETWEEN.split(text) if any(pair in text for pair in _PAIRS) else text.split(" ")
+    if missing := set(runs).difference(_RUNS):
+        if len(_RUNS) > MOST_WORDS:
+            _RUNS.clear()
+            missing = set(runs)
+        new = {run: words.findall(f" {run}") for run in missing}
+        _length_of([word for found in new.values() for word in found])  # so that all are encoded at once
+        _RUNS.update((run, _length_of(found)) for run, found in new.items())
+    return _length_of(words.findall(first)) + sum(map(_RUNS.__getitem__, runs))
+
+
+def _length_of(words: Sequence[str]) -> int:
+    """Returns the tokens of words, each of which is encoded without regard to its neighbours."""
+    try:
+        return sum(map(_LENGTHS.__getitem__, words))
+    except KeyError:
+        if len(_LENGTHS) > MOST_WORDS:
+            _LENGTHS.clear()
+        new = list({word for word in words if word not in _LENGTHS})
+        encoded = _tokenizer().encode_batch_fast(new, add_special_tokens=False)
+        _LENGTHS.update(zip(new, (len(one.ids) for one in encoded), strict=True))
+        return sum(map(_LENGTHS.__getitem__, words))
 
 
 @cache

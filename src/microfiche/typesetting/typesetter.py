@@ -77,7 +77,7 @@ class Typesetter:
     def _cut(self, chunks: Iterable[str]) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
         """Yields of each page its items and lines, its text, and whether it ends the whole text."""
         pieces, rest, at, ended = composed_pieces(chunks), "", 0, False
-        room = 2 * self.rows * self.columns + AHEAD
+        room = self.rows * self.columns + AHEAD
         while True:
             while not ended and len(rest) < room:
                 piece = next(pieces, None)
