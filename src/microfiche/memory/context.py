@@ -289,7 +289,8 @@ def _within_limits(
     while low < high:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if refusal(pages[middle:]) else (low, middle)
-    notes.append(f"the {low} oldest pages are left out, since {model.name} would refuse {why}")
+    left = "the oldest page is" if low == 1 else f"the {low} oldest pages are"
+    notes.append(f"{left} left out, since {model.name} would refuse {why}")
     return pages[low:], max(0, stable - low)
 
 

@@ -334,7 +334,8 @@ class Memory(Archive):
                 f'<figure style="display:inline-block;margin:4px"><img width="{THUMB}" alt="{caption}"'
                 f' src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
             )
-        held = f"{names} text{'s' * (names != 1)} on {pages + len(opened)} pages"
+        on = pages + len(opened)
+        held = f"{names} text{'s' * (names != 1)} on {on} page{'s' * (on != 1)}"
         return f"<p>{escape(repr(self))}: {held}</p>{''.join(figures)}"
 
     def forget(
