@@ -7,22 +7,26 @@ import warnings
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import repeat
 from pathlib import Path
 from unicodedata import category
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
+from tokenizers.models import Model
 
 from microfiche.errors import MissingExtra, require
 
 HAN = re.compile("[\u4e00-\u9fff]")
+LONGEST = 64  #: characters of these
+EASTERN = "\u4e00-\u9fa5\u3040-\u30ff"  #: what the tokenizer splits off in runs
 MOST_WORDS = 1 << 18  #: words and runs of words whose tokens are kept at hand
 _LENGTHS: dict[str, int] = {}
 _RUNS: dict[str, int] = {}  #: the tokens of runs of words, each with a space before it
-_PAIRS = ("  ", " \n", " \r", " \t", "\n ", "\r ", "\t ")
-_BETWEEN = re.compile(r" (?<=\S )(?=\S)")  # a single space; in a text without _PAIRS all are
-_MARKUP = re.compile(r"<\||</?think>|</?dsml:")  # what is one token to the tokenizer, wherever it stands
+_ONCE: set[str] = set()  #: runs that came once
+_BETWEEN = re.compile(r" (?<=\S )(?=\S)")  # a single space
+_MARKUP = re.compile(r"<\||<\uff5c|</?think>|</?dsml:")  # what is one token to the tokenizer, wherever it stands
 _LINE_END_SPACE = re.compile(r"(?<![ \t])[ \t]++(?=\r?\n|$)")
 
 
@@ -87,15 +91,18 @@ def _tokens_of_words(text: str) -> int:
     if not known.fullmatch(text) or _MARKUP.search(text):
         (encoded,) = _tokenizer().encode_batch_fast([text], add_special_tokens=False)
         return len(encoded.ids)
-    first, *runs = _BETWEEN.split(text) if any(pair in text for pair in _PAIRS) else text.split(" ")
-    if missing := set(runs).difference(_RUNS):
-        if len(_RUNS) > MOST_WORDS:
-            _RUNS.clear()
-            missing = set(runs)
-        new = {run: words.findall(f" {run}") for run in missing}
-        _length_of([word for found in new.values() for word in found])  # so that all are encoded at once
-        _RUNS.update((run, _length_of(found)) for run, found in new.items())
-    return _length_of(words.findall(first)) + sum(map(_RUNS.__getitem__, runs))
+    first, *runs = _BETWEEN.split(text)
+    if len(_RUNS) + len(_ONCE) > MOST_WORDS:
+        _RUNS.clear()
+        _ONCE.clear()
+    new = [run for run in runs if run not in _RUNS]
+    total = _length_of(words.findall(first)) + sum(map(_RUNS.get, runs, repeat(0)))
+    if new:
+        total += _length_of(words.findall(f" {' '.join(new)}"))
+        _RUNS.update((run, _length_of(words.findall(f" {run}"))) for run in _ONCE.intersection(new))
+        _ONCE.update(run for run in new if len(run) <= LONGEST)
+        _ONCE.difference_update(_RUNS.keys() & new)
+    return total
 
 
 def _length_of(words: Sequence[str]) -> int:
@@ -105,26 +112,40 @@ def _length_of(words: Sequence[str]) -> int:
     except KeyError:
         if len(_LENGTHS) > MOST_WORDS:
             _LENGTHS.clear()
-        new = list({word for word in words if word not in _LENGTHS})
-        encoded = _tokenizer().encode_batch_fast(new, add_special_tokens=False)
-        _LENGTHS.update(zip(new, (len(one.ids) for one in encoded), strict=True))
-        return sum(map(_LENGTHS.__getitem__, words))
+        lengths = {word: _LENGTHS.get(word) or _encoded(word) for word in set(words)}
+        _LENGTHS.update((word, length) for word, length in lengths.items() if len(word) <= LONGEST)
+        return sum(map(lengths.__getitem__, words))
+
+
+def _encoded(word: str) -> int:
+    """Returns the tokens of one word, of which the tokenizer's model knows each byte as a character."""
+    model, bytes_ = _model()
+    return len(model.tokenize(word.encode().decode("latin-1").translate(bytes_)))
+
+
+@cache
+def _model() -> tuple[Model, dict[int, int]]:
+    """The tokenizer's model, and the characters that stand for bytes in its words."""
+    plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in plain]
+    return _tokenizer().model, {byte: 256 + at for at, byte in enumerate(others)}
 
 
 @cache
 def _word_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What matches a text that can be split here (of characters below U+3000, without controls), and what matches a
-    word in it, after the expressions in the tokenizer's own file: numbers are split off first, then the rest."""
+    """What matches a text that can be split here (of scripts and signs below U+3000 and of East Asia, without
+    controls), and what matches a word in it, after the expressions in the tokenizer's own file: numbers are split off
+    first, then runs of Chinese and kana, then the rest."""
     kinds = {kind: "" for kind in "LMNPS"}
-    for code in range(0x21, 0x3000):
-        if (kind := category(chr(code))[0]) in kinds:
+    for code in [*range(0x21, 0x4E00), *range(0xAC00, 0xD7A4), *range(0xFF01, 0xFF5C)]:
+        if (kind := category(chr(code))[0]) in kinds and not 0x3040 <= code < 0x3100:
             kinds[kind] += re.escape(chr(code))
     letter, mark, number, punctuation, symbol = kinds.values()
     sign = punctuation + symbol
-    known = re.compile(rf"[\t\n\r {letter}{mark}{number}{sign}]*")
+    known = re.compile(rf"[\t\n\r \u3000{EASTERN}{letter}{mark}{number}{sign}]*")
     return known, re.compile(
-        rf"[{number}]{{1,3}}|[!-/:-@\[-`{{-~][A-Za-z]+|[{mark}\t ]?[{letter}{mark}]+| ?[{sign}]+[\r\n]*"
-        rf"|\s*[\r\n]+|\s+(?![{letter}{mark}{sign}])|\s+"
+        rf"[{number}]{{1,3}}|[{EASTERN}]+|[!-/:-@\[-`{{-~][A-Za-z]+|[{mark}\t \u3000]?[{letter}{mark}]+"
+        rf"| ?[{sign}]+[\r\n]*|\s*[\r\n]+|\s+(?![{letter}{mark}{sign}])|\s+"
     )
 
 

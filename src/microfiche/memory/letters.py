@@ -31,7 +31,7 @@ _OWN = {
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'), "\u2212": "-", "\u2011": "-",
 }  # fmt: skip
 _LOOKED_AT = ((0x80, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000), (0xE0000, 0xE0200))  #: where letters may change
-_CHANGES, _RUNS_ON = 1, 2
+_CHANGES, _MARK, _RUNS_ON, _MARK_THERE = 1, 2, 3, 4  #: kinds of characters; marks of scripts that run on are the last
 _JAMO = re.compile("[\u1100-\u11ff]")
 
 
@@ -51,9 +51,27 @@ def compared_with_places(text: str) -> tuple[str, NDArray[np.int64]]:
     return _compared(whole).lower(), own if places is None else places[own]
 
 
+def signs_apart(text: str) -> str:
+    """A text, as it is compared, with spaces around each sign of scripts without spaces: a letter with its marks."""
+    if text.isascii():
+        return text
+    points = _points(text)
+    kinds = _kinds().take(points, mode="clip")
+    running = (kinds == _RUNS_ON) | (kinds == _MARK_THERE)
+    if not running.any():
+        return text
+    marks = (kinds == _MARK) | (kinds == _MARK_THERE)
+    letter = np.maximum.accumulate(np.where(marks, -1, np.arange(len(points))))  # that each mark belongs to
+    inside = running[letter] & (letter >= 0)
+    before = (running & ~marks) | (np.append(False, inside[:-1]) & ~inside)
+    apart = np.full(len(points) + int(before.sum()), ord(" "), np.uint32)
+    apart[np.arange(len(points)) + np.cumsum(before)] = points
+    return apart.tobytes().decode("utf-32-le", "surrogatepass")
+
+
 def runs_on(text: str) -> bool:
     """Whether a text holds letters of scripts without spaces between words."""
-    return not text.isascii() and bool((_kinds().take(_points(text), mode="clip") == _RUNS_ON).any())
+    return not text.isascii() and bool((_kinds().take(_points(text), mode="clip") >= _RUNS_ON).any())
 
 
 def _compared(text: str) -> str:
@@ -74,17 +92,17 @@ def _changing(points: NDArray[np.uint32]) -> list[str]:
 
 @cache
 def _kinds() -> NDArray[np.uint8]:
-    """(1114112,) whether each character is compared as another, or runs on; 0 for all others."""
+    """(1114112,) the kind of each character, 0 for most."""
     kinds = np.zeros(0x110000, np.uint8)
-    kinds[[ord(found) for found in map(chr, range(0x30000)) if _RUNNING.match(found)]] = _RUNS_ON
+    for first, last in re.findall("(.)-(.)", SYLLABLES + ALPHABETS):
+        kinds[ord(first) : ord(last) + 1] = _RUNS_ON
     for first, behind in _LOOKED_AT:
         for letter in map(chr, range(first, behind)):
-            if not 0xD800 <= ord(letter) < 0xE000 and _plain_of(letter) != letter:
+            if _plain_of(letter) != letter:
                 kinds[ord(letter)] = _CHANGES
+            elif category(letter)[0] == "M":
+                kinds[ord(letter)] = _MARK_THERE if kinds[ord(letter)] else _MARK
     return kinds
-
-
-_RUNNING = re.compile(f"[{SYLLABLES}{ALPHABETS}]")
 
 
 @cache

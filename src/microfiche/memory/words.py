@@ -15,7 +15,15 @@ from functools import cache
 from unicodedata import category, normalize
 
 from microfiche.memory.database import format_of
-from microfiche.memory.letters import ALPHABETS, CHINESE, SYLLABLES, compared, compared_with_places, runs_on
+from microfiche.memory.letters import (
+    ALPHABETS,
+    CHINESE,
+    SYLLABLES,
+    compared,
+    compared_with_places,
+    runs_on,
+    signs_apart,
+)
 
 FORMAT = 4  #: of a memory's file, from which on its index holds texts as they are compared
 LONGEST_WORD = 24
@@ -38,28 +46,14 @@ def unindex_words(connection: sqlite3.Connection, page: int, text: str) -> None:
 
 def _indexed(text: str) -> str:
     """A text as the index holds it: as it is compared, each sign of scripts without spaces a word."""
-    text = compared(text)
-    return _signs().run.sub(lambda run: f" {' '.join(_signs().one.findall(run[0]))} ", text) if runs_on(text) else text
-
-
-@dataclass(frozen=True)
-class _Signs:
-    """What matches a `run` of letters of scripts without spaces between words, `one` sign of it, which is a letter with
-    its marks, and a `piece` of a text: such a run, or a word."""
-
-    run: re.Pattern[str]
-    one: re.Pattern[str]
-    piece: re.Pattern[str]
+    return signs_apart(compared(text))
 
 
 @cache
-def _signs() -> _Signs:
+def _pieces() -> re.Pattern[str]:
+    """What matches a run of letters of scripts without spaces between words, or else a word."""
     marks = "".join(sign for sign in map(chr, range(0x20000)) if category(sign)[0] == "M")
-    run = rf"(?:[{SYLLABLES}{ALPHABETS}][{marks}]*)+"
-    return _Signs(
-        re.compile(run), re.compile(rf"[{marks}]|(?![{marks}])[{SYLLABLES}{ALPHABETS}][{marks}]*"),
-        re.compile(rf"{run}|(?:(?![{SYLLABLES}{ALPHABETS}])[\w{marks}])+"),
-    )  # fmt: skip
+    return re.compile(rf"(?:[{SYLLABLES}{ALPHABETS}][{marks}]*)+|(?:(?![{SYLLABLES}{ALPHABETS}])[\w{marks}])+")
 
 
 _CHINESE, _OF_ALPHABET = re.compile(f"([{CHINESE}])"), re.compile(f"[{ALPHABETS}]")
@@ -91,14 +85,14 @@ def _asked(query: str) -> _Asked:
     asked = _Asked()
     for run in compared(query).lower().split():
         tokens: list[str] = []
-        for piece in _signs().piece.findall(run):
+        for piece in _pieces().findall(run):
             if not any(map(str.isalnum, piece)):
                 continue
             if not runs_on(piece):
                 asked.words.append(piece)
                 tokens.append(piece)
                 continue
-            signs = _signs().one.findall(piece)
+            signs = signs_apart(piece).split()
             tokens += signs
             size = min(len(signs), 3 if _OF_ALPHABET.search(piece) else 2)
             asked.signs += [tuple(signs[at : at + size]) for at in range(len(signs) - size + 1)]
@@ -234,9 +228,9 @@ def pattern_of(query: str) -> re.Pattern[str]:
 
 def _broken_anywhere(word: str) -> str:
     parts, at = [], 0
-    for run in _signs().run.finditer(word):
-        parts += [re.escape(word[at : run.start()]), r"\s*".join(map(re.escape, _signs().one.findall(run[0])))]
-        at = run.end()
+    for piece in _pieces().finditer(word):
+        parts += [re.escape(word[at : piece.start()]), r"\s*".join(map(re.escape, signs_apart(piece[0]).split()))]
+        at = piece.end()
     return "".join([*parts, re.escape(word[at:])])
 
 

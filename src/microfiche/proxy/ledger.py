@@ -263,9 +263,9 @@ class Ledger:
         before: float | None = None, everything: bool = False, anew: bool = True,
     ) -> Erased:  # fmt: skip
         """Forgets the block of a page, all blocks in which a text stands as a search compares it, a session by its name
-        in the account, all sessions last seen before a time (seconds since 1970), or everything. What other sessions hold too is left to
-        them. What is forgotten goes up as text from now on, and is overwritten in the file, which is written `anew`:
-        that takes a while. Otherwise single words of it may stand there for some time."""
+        in the account, all sessions last seen before a time (seconds since 1970), or everything. What other sessions
+        hold too is left to them. What is forgotten goes up as text from now on, and is overwritten in the file, which
+        is written `anew`: that takes a while. Otherwise single words of it may stand there for some time."""
         with self._using(write=True) as connection:
             sessions = blocks = characters = 0
             if page is not None:
