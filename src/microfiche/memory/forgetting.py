@@ -42,6 +42,8 @@ def forget(
     wanted = [what for what, given in {"a page": page, "a time": span, "a query": query}.items() if given is not None]
     if len(wanted) > 1 or (page is not None and name is not None) or not (wanted or name is not None):
         raise UsageError("forget a name, a page, a time or a query; a name may be given with a time or a query")
+    if page is not None and (not isinstance(page, int) or isinstance(page, bool)):
+        raise UsageError(f"{page!r} is no number of a page")
     if query is not None and (not compared(query).strip() or confirm is None):
         raise UsageError("a query to forget needs words, and `confirm`, which is shown what would be forgotten")
     _wait(archive)
