@@ -8,6 +8,7 @@ knows nothing of words.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from unicodedata import category, combining, decomposition, digit, lookup, name, normalize
@@ -37,18 +38,25 @@ _JAMO = re.compile("[\u1100-\u11ff]")
 
 def compared(text: str) -> str:
     """A text as it is compared, but for the capitals of a to z."""
-    return text if text.isascii() else _compared(composed(text) if _JAMO.search(text) else text)
+    if text.isascii():
+        return text
+    whole = composed(text) if _JAMO.search(text) else text
+    return _replaced(whole, _changing(_points(whole)))
 
 
-def compared_with_places(text: str) -> tuple[str, NDArray[np.int64]]:
+def compared_with_places(text: str) -> tuple[str, Sequence[int]]:
     """A text as it is compared, in small letters, and (T + 1,) where in the text each of its characters begins."""
     whole, places = composed_with_places(text) if _JAMO.search(text) else (text, None)
-    points = _points(whole)
-    lengths = np.ones(len(points), np.int64)
-    for letter in _changing(points):
-        lengths[points == ord(letter)] = len(_plain_of(letter))
-    own = np.append(np.repeat(np.arange(len(points)), lengths), len(points))
-    return _compared(whole).lower(), own if places is None else places[own]
+    changing = _changing(_points(whole))
+    own: Sequence[int] = range(len(whole) + 1)
+    if resized := [letter for letter in changing if len(_plain_of(letter)) != 1]:
+        points, lengths = _points(whole), np.ones(len(whole), np.int64)
+        for letter in resized:
+            lengths[points == ord(letter)] = len(_plain_of(letter))
+        own = np.append(np.repeat(np.arange(len(points)), lengths), len(points)).tolist()
+    if places is not None:
+        own = places[np.asarray(own)].tolist()
+    return _replaced(whole, changing).lower(), own
 
 
 def signs_apart(text: str) -> str:
@@ -74,8 +82,8 @@ def runs_on(text: str) -> bool:
     return not text.isascii() and bool((_kinds().take(_points(text), mode="clip") >= _RUNS_ON).any())
 
 
-def _compared(text: str) -> str:
-    for letter in _changing(_points(text)):
+def _replaced(text: str, letters: Sequence[str]) -> str:
+    for letter in letters:
         text = text.replace(letter, _plain_of(letter))
     return text
 

@@ -161,7 +161,7 @@ def passage(text: str, query: str, width: int = 240) -> tuple[int, int]:
     asked = _asked(query)
     words = list(dict.fromkeys([*asked.words, *map("".join, asked.signs), *asked.runs]))
     start, end = _passage(low, words, width)
-    return int(places[start]), int(places[end])
+    return places[start], places[end]
 
 
 def _passage(text: str, words: list[str], width: int) -> tuple[int, int]:
@@ -204,7 +204,7 @@ def places_of(text: str, query: str) -> list[tuple[int, int]]:
     low, places = compared_with_places(text)
     asked = _asked(query)
     found = [(at, at + len(word)) for word in (*asked.words, *map("".join, asked.signs)) for at in _places(low, word)]
-    return sorted((int(places[start]), int(places[end])) for start, end in found)
+    return sorted((places[start], places[end]) for start, end in found)
 
 
 def _places(text: str, word: str, within: bool = False) -> list[int]:
