@@ -4,8 +4,9 @@
     python benchmarks/memory_store.py --out FOLDER --pages 100 --tokens
 
 Each figure, in seconds of the processor, stands beside what an FTS5 table takes for the same text in the same run;
-texts are written to both in turn, so that the ratios hold on a busy machine too. The text is *Alice* with its sentences in another order and with numbers put in, so
-that no two pages are alike. `--tokens` also makes and stores vision tokens.
+texts are written to both in turn, so that the ratios hold on a busy machine too. The text is *Alice* with its sentences
+in another order and with numbers put in, so that no two pages are alike.
+`--tokens` also makes and stores vision tokens.
 """
 
 from __future__ import annotations
