@@ -187,6 +187,12 @@ def test_asyncio_goes_on_while_it_works(tmp_path: Path, nano: Nano, alice: str) 
             assert ticks > 1 and repr(memory).startswith("AsyncMemory(")
             with pytest.raises(UsageError, match="no word"):
                 await memory.search("")
+            async with await memory.namespace("inner") as inner:
+                await inner.add_text("only here", "note")
+                assert (await inner.search("here"))[0].source == "note"
+                (page,) = await inner.records()
+                assert await inner.text(page) == "only here" and (await inner.png(page)).startswith(b"\x89PNG")
+            assert await memory.namespaces() == ["inner"]
 
     asyncio.run(main())
 

@@ -410,3 +410,16 @@ def test_files_that_come_and_go_while_a_folder_is_read(memory: Memory, tmp_path:
     assert added.new == 2 and [Path(name).name for name, _ in added.left_out] == ["d.pdf"]
     assert at[-1].done == at[-1].total == len("firstsecond")
     assert all(one.done <= one.total for one in at if one.unit == "bytes")
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda m: m.context(2000, None), lambda m: m.context(2000, "", "gpt-6-sol", "xml"), lambda m: m.forget(page="1"),
+    lambda m: m.forget(page=True), lambda m: m.namespace(5), lambda m: m.namespace(""), lambda m: m.weigh([1], "x"),
+    lambda m: m.weigh([1], float("nan")), lambda m: m.context(2000.0), lambda m: m.search(None), lambda m: m.add(b"x"),
+    lambda m: m.forget(query="\u200b", confirm=lambda passages: True),
+])  # fmt: skip
+def test_what_cannot_be_meant_is_a_mistake_of_one_line(memory: Memory, wrong: Callable[[Memory], object]) -> None:
+    memory.add_text("one page", "note")
+    with pytest.raises(UsageError) as error:
+        wrong(memory)
+    assert "\n" not in str(error.value) and memory.version_text("note") == "one page"

@@ -112,12 +112,14 @@ def test_a_ledger_of_format_1_is_read_and_goes_on(tmp_path: Path) -> None:
     ledger = Ledger(path)
     ledger.keep(HEAD, {b"d" * 32: Verdict("", block())})
     ledger.close()
-    with sqlite3.connect(path) as connection:  # as it was before sessions had names
+    with sqlite3.connect(path) as connection:  # as it was before sessions had names, with no words in its index
+        connection.execute("INSERT INTO words(words) VALUES ('delete-all')")
         connection.execute("ALTER TABLE session DROP COLUMN name")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     ledger = Ledger(path)
     assert ledger.verdict(HEAD, b"d" * 32) == Verdict("", block()) and ledger.forget(session="one").sessions == 0
+    assert {hit.page for hit in ledger.search(block().text.split()[0])} == {"b1-1", "b1-2"}
     ledger.touch(HEAD, "one", 5.0)
     assert ledger.seen(HEAD) == 5.0 and ledger.seen(OTHER) is None
     assert ledger.forget(session="one") == (1, 1, len(block().text), True)
