@@ -13,7 +13,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from microfiche.proxy.verdict import DrawnBlock, DrawnPage
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.repertoire import repertoire
 
-WAY = 5  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
+WAY = 6  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
 MOST = 10  #: pages of a block
 TOGETHER = "results"  #: the kind of place whose text has several results, each after a line as of `heading`
 UNSURE = 0.5  #: the probability of a character below which nano is not sure of it
@@ -78,15 +78,20 @@ class Proofreader:
         self([])
 
     def __call__(self, pages: Sequence[TypesetPage]) -> Sequence[Reading]:
-        """The readings of pages as they were set."""
+        """The readings of pages as they were set. Nothing is read in lines with characters that nano does not know."""
         with self._lock:
             from microfiche.nano.cells import Nano
+            from microfiche.nano.kept import to_try
             from microfiche.readers import load
 
             if self._nano is None:
                 self._nano = load("nano")
             assert isinstance(self._nano, Nano)
-            return self._nano.read(self._nano.encode(pages)) if pages else []
+            letters = self._nano.letters.config.letters if pages and self._nano.letters else ""
+            settings = [to_try(page, letters)[0] for page in pages]
+            blank = [replace(one, kept=tuple(kept._replace(text="") for kept in one.kept)) for one in settings]
+            tokens = self._nano.unread(pages)
+            return self._nano.read([replace(one, setting=own) for one, own in zip(tokens, blank, strict=True)])
 
 
 class Undrawable(Exception):
@@ -217,15 +222,11 @@ def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[i
     height = densities.density(setting.density).height
     doubted = np.zeros(len(wanted.text), bool)
     rows = wanted.boxes[:, 1].astype(np.int64) // height
-    kept = {row for one in setting.kept for row in range(one.row, one.row + one.rows)}
     inside = reading.boxes[:, 2] <= wanted.image.shape[1]
     seen = reading.boxes[:, 1].astype(np.int64) // height
     read = np.flatnonzero(inside)
     for row in np.unique(rows).tolist():
         own = np.flatnonzero(rows == row)
-        if row in kept:
-            doubted[own] = True
-            continue
         at = read[seen[read] == row]
         said = "".join(reading.text[i] for i in at.tolist())
         should = wanted.text[own[0] : own[-1] + 1]
