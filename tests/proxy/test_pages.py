@@ -124,6 +124,21 @@ def test_a_line_with_letters_stands_beside_the_page_unless_nano_reads_it(
     assert all(f"\n{n + 1}: {lines[n]}" in beside for n in misread if n in range(30, 34))
 
 
+@pytest.mark.parametrize(("line", "told"), [
+    ("{}\r", "U+000D"), ("\xa0{}", "U+00A0"), ("{}\x0c", "U+000C"), ("\u202e{}\u202c", "U+202E"),
+    ("a\u200b{}", "U+200B"), ("{} ✅", "✅"),
+    ("\x1b[1m{}", "U+001B"), ("\t{}", "a tab"), ("z\u0304\u0336 {}", "U+0336"),
+])  # fmt: skip
+def test_signs_that_nobody_sees_have_others_in_their_place(
+    sight: Sight, nano: Proofreader, line: str, told: str
+) -> None:
+    lines = [line.format(one) for one in prose(90, random.Random(4))]
+    (page,) = draft("result", "\n".join(lines), sight, nano).block.pages
+    head, _, beside = page.caption.partition("]\n")
+    assert f" stands for {told}" in head and head.isprintable()
+    assert beside.count("\n") < 20, "nano reads what is there"
+
+
 def test_pages_name_their_lines_and_numbers_that_a_tool_put_there_are_left_off(sight: Sight) -> None:
     rng = random.Random(3)
     numbered = "\n".join(f"{n:6d}\t{line}" for n, line in enumerate(prose(1500, rng), 41))

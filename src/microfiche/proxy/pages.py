@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from unicodedata import combining
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,16 +201,21 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 
 def _stood_in(text: str, density: str) -> tuple[str, str]:
-    """The text with others in the place of tabs and signs that occur often and that nano does not know, and what a
-    caption says of that."""
+    """The text with others in the place of signs that occur often and that nano does not know or nobody sees, and what
+    a caption says of that."""
     known = repertoire(densities.density(density)).known
     counts = Counter(text)
     odd = [c for c, n in counts.most_common() if n >= OFTEN and not c.isalnum() and (
-        c == "\t" or ord(c) > 0xFFFF or not known[ord(c)])]  # fmt: skip
+        not c.isprintable() or ord(c) > 0xFFFF or not known[ord(c)])]  # fmt: skip
     free = [c for c in STAND_INS if c not in counts]
     table = dict(zip((c for c in odd if c != "\n"), free, strict=False))
-    names = [f"{to} stands for {'a tab' if c == chr(9) else plain(c)}" for c, to in table.items()]
+    names = [f"{to} stands for {_named(c)}" for c, to in table.items()]
     return text.translate({ord(c): to for c, to in table.items()}), "".join(f", {one}" for one in names)
+
+
+def _named(c: str) -> str:
+    """A character as a caption names it: what would not be seen there, by its code point."""
+    return "a tab" if c == "\t" else c if c.isprintable() and not combining(c) else f"U+{ord(c):04X}"
 
 
 def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[int]:

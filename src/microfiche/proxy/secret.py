@@ -166,7 +166,8 @@ _TELLS = re.compile(
     r"|one.time|verification|activation|product key|licen[cs]e key|recovery"
 )
 _ODD = re.compile(
-    r"(?<![\w./\\@:$-])(?=[^\W\d]*\d|\w*[!#%&*+?^~=-])(?=\S*\d)(?=\S*[^\W\d])[\w!#%&*+?^~=-]{5,64}(?![\w(/\\\[:@]|\.\w)"
+    r"(?<![\w./\\@:$!#%&*+?^~=-])(?=[^\W\d]{0,64}\d|\w{0,64}[!#%&*+?^~=-])(?=\S{0,64}\d)(?=\S{0,64}[^\W\d])"
+    r"[\w!#%&*+?^~=-]{5,64}(?![\w(/\\\[:@!#%&*+?^~=-]|\.\w)"
 )
 _NOT_ODD = re.compile(
     r"(?i)[a-z]+\d?_\w*|\w+_[a-z]*\d*|sha-?\d+|md[45]|utf-?\d+|base\d\d|u?int\d+|float\d+|x86\w*|ipv[46]|oauth2?|http2|pbkdf2|argon2\w*"
