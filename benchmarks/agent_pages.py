@@ -55,7 +55,7 @@ def texts() -> dict[str, str]:
         "a file as an agent reads it, with numbers": numbered[:CHARACTERS].rpartition("\n")[0],
         "Python": code[:CHARACTERS],
         "`grep -rn`": said("grep", "-rn", "return", "src/microfiche"),
-        "diffs": said("git", "log", "-p", "--no-merges", "--format=%s", "-n", "12", "--", "*.py"),
+        "diffs": said("git", "log", "-p", "--no-merges", "--format=%s", "-n", "12", "--", "*.py", ":!*secret*"),
         "`ls -lR`": said("ls", "-lR", "src"),
         "`git log --stat`, full of hashes": said("git", "log", "--stat"),
         "a tree and a log, with signs": tree,

@@ -79,7 +79,8 @@ class Proofreader:
         self([])
 
     def __call__(self, pages: Sequence[TypesetPage]) -> Sequence[Reading]:
-        """The readings of pages as they were set. Nothing is read in lines with characters that nano does not know."""
+        """The readings of pages as they were set, of all lines: characters that nano does not know are read as
+        others."""
         with self._lock:
             from microfiche.nano.cells import Nano
             from microfiche.nano.kept import to_try
@@ -89,10 +90,9 @@ class Proofreader:
                 self._nano = load("nano")
             assert isinstance(self._nano, Nano)
             letters = self._nano.letters.config.letters if pages and self._nano.letters else ""
-            settings = [to_try(page, letters)[0] for page in pages]
-            blank = [replace(one, kept=tuple(kept._replace(text="") for kept in one.kept)) for one in settings]
+            settings = [replace(to_try(page, letters)[0], kept=()) for page in pages]
             tokens = self._nano.unread(pages)
-            return self._nano.read([replace(one, setting=own) for one, own in zip(tokens, blank, strict=True)])
+            return self._nano.read([replace(one, setting=own) for one, own in zip(tokens, settings, strict=True)])
 
 
 class Undrawable(Exception):
