@@ -247,8 +247,8 @@ def _hinted(text: str) -> list[tuple[int, int]]:
 
 def _called(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
     """What is called secret by its name."""
-    for name in dict.fromkeys(_begins(text, found.start()) for found in _CALLED.finditer(text, first, last)):
-        if (match := _NAMED.match(text, name, last)) is not None:
+    for at in dict.fromkeys(_begins(text, found.start()) for found in _CALLED.finditer(text, first, last)):
+        if (match := _NAMED.match(text, at, last)) is not None:
             start, end = match.span(match.lastindex or 0)
             quoted = match[6] is None
             after = text[end : end + 1]
@@ -256,9 +256,9 @@ def _called(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
             call = not quoted and (same or (after != "" and after in "(["))
             if not call and not (_BLANK if quoted else _CODE).fullmatch(text, start, end):
                 yield start, end
-        if (match := _SETTING.match(text, name, last)) is not None and not _CODE.fullmatch(text, *match.span(1)):
+        if (match := _SETTING.match(text, at, last)) is not None and not _CODE.fullmatch(text, *match.span(1)):
             yield match.span(1)
-        if (match := _INSTEAD.match(text, name, last)) is not None:
+        if (match := _INSTEAD.match(text, at, last)) is not None:
             yield match.span(match.lastindex or 0)
     for match in _OTHERS.finditer(text, first, last):
         yield match.span(match.lastindex or 0)
