@@ -42,6 +42,7 @@ from microfiche.memory.paper import (
     picture,
     set_pages,
     settled,
+    unread,
 )
 from microfiche.memory.records import (
     Clock,
@@ -275,7 +276,7 @@ class Archive:
         with self._named(record):
             whole = self._typeset(record)
             stored = self._stored(record, record.side, whole.setting or record.setting)
-            return stored or self.model.unread([whole])[0]
+            return stored or unread(self.model, [whole])[0]
 
     def _stored(self, record: PageRecord, side: int, setting: Setting) -> VisionTokens | None:
         """The tokens of this checkpoint that are stored of a page, or None; StoreError if they are damaged."""

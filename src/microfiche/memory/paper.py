@@ -181,8 +181,14 @@ def undrawn_characters(text: str, density_name: str) -> list[str]:
 def encoded(model: Nano, pages: Sequence[TypesetPage]) -> list[VisionTokens]:
     """The vision tokens of pages. Each page is read back from them as they are stored: the setting of its tokens keeps
     the text of all that the model does not read exactly."""
-    made = model.unread(pages)
+    made = unread(model, pages)
     return [replace(one, setting=settled(model, page, as_stored(one))) for page, one in zip(pages, made, strict=True)]
+
+
+def unread(model: Nano, pages: Sequence[TypesetPage]) -> list[VisionTokens]:
+    """The vision tokens of pages, of which nothing has been read back yet."""
+    bare = [replace(page, setting=replace(page.setting, kept=())) if page.setting else page for page in pages]
+    return [replace(one, setting=page.setting) for one, page in zip(model.encode(bare), pages, strict=True)]
 
 
 def settled(model: Nano, page: TypesetPage, stored: VisionTokens) -> Setting:

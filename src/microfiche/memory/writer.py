@@ -18,7 +18,7 @@ from microfiche.errors import UsageError
 from microfiche.files import plain
 from microfiche.memory.database import adding
 from microfiche.memory.messages import as_read
-from microfiche.memory.paper import CutPage, Manner, cut_pages, packed, set_pages
+from microfiche.memory.paper import CutPage, Manner, cut_pages, packed, set_pages, unread
 from microfiche.memory.records import page_records, store_tokens, text_of, tokens_on
 from microfiche.memory.versions import changes, stretches
 from microfiche.memory.words import index_words
@@ -258,7 +258,7 @@ class Writer:
         for page in fresh.values():
             known[page.digest] = self._insert(page, typesetter.mode.side)
         if fresh and self._model:
-            made = self._model.unread([next(set_pages(page.text, typesetter)).page for page in fresh.values()])
+            made = unread(self._model, [next(set_pages(page.text, typesetter)).page for page in fresh.values()])
             for page, tokens in zip(fresh.values(), made, strict=True):
                 store_tokens(self.connection, known[page.digest], typesetter.mode.side, tokens, None)
         self._meter.gained("characters", sum(len(page.text) for page in pages))
