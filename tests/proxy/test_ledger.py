@@ -9,23 +9,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from between import PATIENCE
 
 from microfiche.errors import StoreError
+from microfiche.memory.paper import png
 from microfiche.proxy.ledger import Ledger
 from microfiche.proxy.ledger_file import APPLICATION
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage, Verdict
 
 HEAD, OTHER = b"h" * 16, b"o" * 16
+ONE, TWO = (png(np.full((64, width), 255, np.uint8)) for width in (128, 64))
 LINES = [f"line {n} of the listing, zebra {n:05d}" if n == 17 else f"line {n} of it" for n in range(1, 41)]
 
 
 def block(name: str = "b1", lines: list[str] = LINES, digest: bytes = b"d" * 32) -> DrawnBlock:
     text = "\n".join(lines)
     half = len("\n".join(lines[:20])) + 1
-    pages = (DrawnPage(1, 1, 20, 0, half, 64, 128, 9, "the first", b"png one"),
-             DrawnPage(2, 21, len(lines), half, len(text), 64, 64, 5, "then \udc80", b"png two"))  # fmt: skip
+    pages = (DrawnPage(1, 1, 20, 0, half, 64, 128, 9, "the first", ONE),
+             DrawnPage(2, 21, len(lines), half, len(text), 64, 64, 5, "then \udc80", TWO))  # fmt: skip
     return DrawnBlock(name, digest, "tool result x", text, pages)
 
 
@@ -52,7 +55,7 @@ def test_pages_and_lines_come_back_exactly(tmp_path: Path) -> None:
     odd = ["\tодин\r", "два \ud800", "", "שלום", *LINES]
     ledger.keep(HEAD, {b"d" * 32: Verdict("", block(lines=odd))})
     page = ledger.page("b1-2")
-    assert page is not None and page.png == b"png two" and (page.first, page.last, page.of) == (21, 44, 44)
+    assert page is not None and page.png == TWO and (page.first, page.last, page.of) == (21, 44, 44)
     assert page.text == "\n".join(odd[20:]) and page.pages == 2
     assert [line.text for line in ledger.lines("b1-1")] == odd[:20]
     assert [line.text for line in ledger.lines("b1")] == odd

@@ -8,6 +8,7 @@ PNG, and the lines that stand on each; they are found by their words. This modul
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 import threading
@@ -17,6 +18,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+
+from PIL import Image
 
 from microfiche.errors import StoreError
 from microfiche.files import plain
@@ -189,8 +192,16 @@ class Ledger:
             "SELECT number, first, last, start, stop, width, height, tokens, caption, png FROM page WHERE block = ?"
             " ORDER BY number", (block,),
         ).fetchall()  # fmt: skip
-        drawn = [(*row[:8], from_bytes(row[8]), bytes(row[9])) for row in pages]
+        drawn = [(*row[:8], from_bytes(row[8]), self._picture(row[9])) for row in pages]
         return DrawnBlock(name, bytes(digest), source, self._text(text), tuple(DrawnPage(*row) for row in drawn))
+
+    def _picture(self, png: bytes) -> bytes:
+        try:
+            with Image.open(io.BytesIO(png)) as picture:
+                picture.verify()
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise StoreError(f"{self.path}: is damaged (a page's picture)") from error
+        return bytes(png)
 
     def _text(self, packed: bytes) -> str:
         try:
