@@ -206,7 +206,7 @@ def test_several_files_come_as_an_archive_and_one_that_is_bad_costs_no_other(ser
 def test_a_document_that_cannot_be_read_is_a_failure_with_its_reason(serve: Door) -> None:
     answer = serve.client.post("/v1/convert/file", files={"files": ("x.pdf", b"garbage")})
     assert answer.status_code == 200 and answer.json()["status"] == "failure"
-    assert answer.json()["errors"][0]["error_message"] == "x.pdf: not a PDF, PNG, JPEG, TIFF or WebP file"
+    assert answer.json()["errors"][0]["error_message"].startswith("x.pdf: not a PDF, picture, ")
 
 
 @pytest.mark.parametrize(("options", "target", "code"), [
