@@ -11,7 +11,7 @@ RUN python3 -m venv /opt/microfiche \
 
 FROM debian:bookworm-slim
 RUN apt-get update \
- && apt-get install -y --no-install-recommends python3=3.11.* libgl1=1.* libglib2.0-0=2.* libxcb1=1.* \
+ && apt-get install -y --no-install-recommends python3=3.11.* \
  && rm -rf /var/lib/apt/lists/* \
  && useradd --uid 10001 --create-home microfiche
 COPY --from=build /opt/microfiche /opt/microfiche

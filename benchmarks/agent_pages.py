@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,15 +47,36 @@ def texts() -> dict[str, str]:
     """A text of each kind."""
     code = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "src/microfiche/memory").glob("*.py")))
     numbered = "\n".join(f"{n:6d}\t{line}" for n, line in enumerate(code.split("\n"), 1))
+    tree = signs(code.split("\n"))
+    polish = mixed("rodzą się wolni i równi pod względem swej godności oraz praw są obdarzeni rozumem i sumieniem")
+    greek = mixed("όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα")
+    every = [one.split("\n") for one in (tree, code, polish, greek)]
     return {
         "a file as an agent reads it, with numbers": numbered[:CHARACTERS].rpartition("\n")[0],
         "Python": code[:CHARACTERS],
         "`grep -rn`": said("grep", "-rn", "return", "src/microfiche"),
-        "diffs": said("git", "log", "-p", "--no-merges", "--format=%s", "-n", "12", "--", "*.py"),
+        "diffs": said("git", "log", "-p", "--no-merges", "--format=%s", "-n", "12", "--", "*.py", ":!*secret*"),
         "`ls -lR`": said("ls", "-lR", "src"),
         "`git log --stat`, full of hashes": said("git", "log", "--stat"),
+        "a tree and a log, with signs": tree,
+        "Polish": polish[:CHARACTERS],
+        "Greek": greek[:CHARACTERS],
+        "all of these, line by line": "\n".join(chain(*zip(*every, strict=False)))[:CHARACTERS],
         "prose": (ROOT / "examples/alice-1.txt").read_text("utf-8")[:CHARACTERS],
     }
+
+
+def signs(lines: Sequence[str]) -> str:
+    """A tree whose leaves are lines of code, and what tests say, with signs that only nano's second readout knows."""
+    rng = random.Random(0)
+    heads = ["├── ", "│   ├── ", "│   └── ", "└── ", "  ✓ ", "  ✗ ", "  → ", "┌── ", "• "]
+    return "\n".join(rng.choice(heads) + rng.choice(lines).strip() for _ in range(1500))[:CHARACTERS]
+
+
+def mixed(words: str) -> str:
+    """The words in any order, in lines of twelve."""
+    rng, every = random.Random(0), words.split()
+    return "\n".join(" ".join(rng.choices(every, k=12)) for _ in range(1000))
 
 
 def as_set(pages: Sequence[TypesetPage]) -> list[Reading]:

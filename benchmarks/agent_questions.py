@@ -6,7 +6,8 @@
 Two values are put into every large result: hashes, UUIDs, names, numbers, paths, versions. The proxy draws the
 sessions; nano reads the pictures that would be sent, and on top of that strings are misread as often as was published
 of the model. A value counts as there if it stands as text beside its page, or if `search` and `read_lines` give its
-line. Questions on words are five words of a line, of which the next is asked; nothing is looked up for them.
+line. Questions on words are five words of a line, of which the next is asked; nothing is looked up for them, and lines
+that stand beside a page as text are answered by that, or, as is counted apart, by the pages alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from agent_sessions import sessions
 from agents import recorded, with_results
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests/proxy"))
-from provider.eyes import Eyes, Model, published
+from provider.eyes import Eyes, Model, Seen, published
 from provider.questions import Planted, looking, planted, with_values, word_questions
 
 from microfiche.proxy.drawer import LedgerDrawer
@@ -89,6 +90,7 @@ def main() -> None:
                     for ask, answer in word_questions(text, rng, 4):
                         counts["words"] += 1
                         counts["words right"] += clear.following(seen, ask) == answer
+                        counts["words right, by pages alone"] += clear.following(Seen(pages=seen.pages), ask) == answer
                         counts["words right, as published"] += hasty.following(seen, ask) == answer
             print(f"session {session.number}: {dict(counts)}", file=sys.stderr)
         recall.close()
@@ -98,7 +100,7 @@ def main() -> None:
     for name in ("as text", "by recall", "neither", "wrong, looked up", "wrong, guessed"):
         print(f"  {name}: {counts[name]} ({100 * counts[name] / asked_values:.1f} %)")
     print(f"  looked up: {sure.looked}")
-    for name in ("words right", "words right, as published"):
+    for name in ("words right", "words right, by pages alone", "words right, as published"):
         print(f"  of {counts['words']} questions on words, {name}: {100 * counts[name] / words:.1f} %")
     print(json.dumps(counts))
 

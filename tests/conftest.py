@@ -8,6 +8,7 @@ The oracles are transformers' classes, which have the published modules and read
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import signal
@@ -22,12 +23,14 @@ os.environ["MICROFICHE_CONFIG"] = tempfile.mkdtemp(prefix="microfiche-config-") 
 
 from jaxtyping import install_import_hook
 
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # on a busy machine it tells of its cache
+
 # Shapes and dtypes in signatures are checked in tests alone, and so before the modules are imported.
 install_import_hook(["microfiche.decoder", "microfiche.nano", "microfiche.deepseek_ocr"], "beartype.beartype")
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -46,8 +49,9 @@ from microfiche.pixel.shaping import STRIP_FONTS, strip_fonts
 IMAGE, END = 500, 511
 
 # No test waits for a busy machine, and none fails by chance; HYPOTHESIS_PROFILE=explore seeks new examples.
-settings.register_profile("explore", deadline=None)
-settings.register_profile("same", deadline=None, derandomize=True)
+PATIENT = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("explore", **PATIENT)
+settings.register_profile("same", derandomize=True, **PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 

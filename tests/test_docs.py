@@ -21,6 +21,7 @@ import typer
 
 import microfiche
 from microfiche.cli import app
+from microfiche.cli.settings import tidied
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -119,6 +120,12 @@ def test_every_option_stands_in_a_document() -> None:
     named = set(re.findall(r"--[a-z][a-z-]*", text))
     options = {name for command in COMMANDS.values() for parameter in command.params for name in parameter.opts}
     assert sorted(name for name in options if name.startswith("--") and name not in {*named, "--help"}) == []
+
+
+def test_every_variable_of_the_page_on_the_command_line_is_one() -> None:
+    named = set(re.findall(r"MICROFICHE_[A-Z0-9_]*[A-Z0-9]", (ROOT / "docs/command-line.md").read_text()))
+    options = {one.envvar for command in dict(commands(tidied(app))).values() for one in command.params}
+    assert named - options == {"MICROFICHE_CONFIG", "MICROFICHE_ENDPOINT_KEY"}  # which are no options
 
 
 def test_readme_names_every_command() -> None:

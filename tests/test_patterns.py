@@ -23,7 +23,7 @@ from microfiche.errors import UsageError
 
 SOURCE = Path(__file__).parent.parent / "src"
 OFTEN = 64
-PATIENCE = 60  #: seconds, for what takes microseconds
+PATIENCE = 60  #: seconds of the processor, for what takes microseconds
 CLASSES = {"CATEGORY_SPACE": " ", "CATEGORY_DIGIT": "1", "CATEGORY_WORD": "a"}
 
 
@@ -79,18 +79,18 @@ def endless(pattern: str, flags: int) -> str:
     def give_up(*_: object) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, give_up)
+    before = signal.signal(signal.SIGVTALRM, give_up)
     try:
         for unit in [*own, *map("".join, itertools.product(own, repeat=2))]:
             for start, end in itertools.product(("", "".join(all_signs[:3])), ("", "\x01")):
-                signal.alarm(PATIENCE)
+                signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
                 try:
                     list(tried.finditer(start + unit * OFTEN + end))
                 except TimeoutError:
                     return unit
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -73,3 +74,12 @@ def first_of(error: ValidationError) -> str:
     key = ".".join(map(str, found["loc"]))
     message = str(found["msg"]).removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
+
+
+def flag_in(data: object, path: str = "") -> str:
+    """Returns where true or false stands in what came from a file, as "key.of.it"; empty where it does nowhere."""
+    if isinstance(data, bool):
+        return path
+    parts = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list | tuple) else ()
+    found = (flag_in(part, f"{path}.{key}".strip(".")) for key, part in parts)
+    return next(filter(None, found), "")

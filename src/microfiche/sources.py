@@ -61,7 +61,7 @@ class Source:
                     start = error.start if isinstance(error, UnicodeDecodeError) else 0
                     raise InputError(
                         f"{self.name}: not {self.encoding} at byte {done - pending + start}; "
-                        "name its encoding with --encoding"
+                        "name its encoding with --encoding, or pass what `microfiche read` makes of it"
                     ) from error
                 if not characters:
                     text = text.removeprefix(MARK)

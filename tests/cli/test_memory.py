@@ -169,6 +169,9 @@ def test_search_shows_what_is_read_where_that_is_asked_for(there: Path) -> None:
 
 
 def test_forget_asks_before_it_forgets_what_a_query_finds(there: Path) -> None:
+    run("add", "-", "--name", "letter", stdin="A")
+    said = run("forget", "letter").stderr
+    assert "letter; 1 version, 0 messages, 1 character; 1 page is gone or changed" in said
     run("add", "-", "--name", "note", stdin="My pass phrase is xylophone.\nThis stays.\n")
     assert run("forget", "--query", "PASS PHRASE", stdin="n\n").stderr.count("My pass phrase is xylophone.") == 1
     assert run("search", "xylophone").stdout

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from between import get, post
+from between import PATIENCE, get, post
 from provider.server import Provider, Reply, provider
 from typer.testing import CliRunner
 
@@ -54,7 +54,7 @@ def vendor() -> Iterator[Provider]:
 
 def microfiche(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "microfiche", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **more})
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, **more})
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def proxy(*arguments: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             yield found[1], process
         finally:
             process.terminate()
-            process.wait(120)
+            process.wait(PATIENCE)
 
 
 def logged(place: Path) -> list[dict[str, object]]:
@@ -84,7 +84,7 @@ def test_a_proxy_stands_before_its_vendors_until_it_is_stopped(place: Path, vend
         assert post(f"{url}/v1/chat/completions", json=chat).status_code == 200
         assert get(f"{url}/microfiche/").status_code == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(120) in (0, 130, -signal.SIGINT)
+        assert process.wait(PATIENCE) in (0, 130, -signal.SIGINT)
     assert [r.path for r in vendor.requests] == ["/v1/messages", "/v1/chat/completions"]
     assert [line["model"] for line in logged(place)] == ["claude-opus-5", "gpt-6-sol"]
     done = microfiche("stats", "--json")
@@ -134,7 +134,7 @@ def test_run_passes_a_signal_on_and_leaves_nothing_behind(place: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "on\n"
         process.terminate()
-        assert process.wait(120) == 128 + signal.SIGTERM
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
 def test_run_says_where_nothing_passed(place: Path) -> None:
@@ -223,14 +223,14 @@ def test_an_open_stream_does_not_keep_a_stopped_proxy(place: Path, vendor: Provi
         while not vendor.requests:
             time.sleep(0.01)
         process.terminate()
-        process.wait(120)
-        thread.join(120)
+        process.wait(PATIENCE)
+        thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
 def _listen(url: str) -> None:
     with suppress(httpx2.HTTPError):
-        post(f"{url}/v1/messages", json=BODY, timeout=60)
+        post(f"{url}/v1/messages", json=BODY)
 
 
 def test_what_cannot_be_is_refused_in_one_line_at_the_start(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +266,7 @@ def test_run_passes_other_signals_on_too(place: Path, name: str) -> None:
     ) as process:
         assert process.stdout is not None and process.stdout.readline() == "on\n"
         process.send_signal(getattr(signal, name))
-        assert process.wait(120) == 9
+        assert process.wait(PATIENCE) == 9
 
 
 def test_what_clients_call_themselves_is_no_markup_and_bad_lines_are_said(place: Path) -> None:

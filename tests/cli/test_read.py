@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from makers import CATALOG, encrypted_pdf, endless_second_page, raw_pdf, text_pdf
+from makers import CATALOG, encrypted_pdf, endless_second_page, raw_pdf, second_page_hurried, text_pdf
 from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
@@ -120,7 +120,8 @@ def test_resuming_reads_only_what_changed(tmp_path: Path) -> None:
     assert "read before" not in run(str(folder), "-o", str(out), "--resume", "--dpi", "100").stderr
 
 
-def test_resuming_reads_again_only_the_pages_that_failed(tmp_path: Path) -> None:
+def test_resuming_reads_again_only_the_pages_that_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second_page_hurried(monkeypatch, 4)
     out = tmp_path / "out"
     (tmp_path / "x.pdf").write_bytes(endless_second_page())
     command = [str(tmp_path / "x.pdf"), "-o", str(out), "--engine", "text"]
@@ -310,7 +311,7 @@ def test_what_does_not_fit_together_is_said(args: tuple[str, ...], message: str)
         ("empty.png", b"", "empty"),
         ("cut.jpg", b"\xff\xd8\xff\xe0", "damaged or cut short: not a whole JPEG picture"),
         ("page.pdf", b"<html><body>Sign in", "an HTML page, whatever its name says"),
-        ("words.tif", b"Dear Sir or Madam", "not a PDF, PNG, JPEG, TIFF or WebP file"),
+        ("words.tif", b"Dear Sir or Madam", "not a PDF, picture, .md, "),
     ],
 )
 def test_what_cannot_be_opened_is_one_line_and_leaves_no_file(

@@ -70,6 +70,13 @@ def test_a_file_can_be_named_and_the_one_in_the_current_folder_is_not_read_by_it
     ("[read]\njbos = 1", "read.jbos: there is no such option"),
     ("[read]\nfiles = 1", "read.files: there is no such option"),
     ("jobs = 1", "jobs: there is no such command"), ("[read", "not a TOML file with settings: "),
+    ("[read]\njobs = true", "read.jobs: a text or a number is needed"),
+    ("[read]\njobs = [1]", "read.jobs: a text or a number is needed"),
+    ("[read]\nengine = false", "read.engine: a text or a number is needed"),
+    ("[read]\nlimit = [true]", "read.limit: texts or numbers are needed"),
+    ("[read.limit]\npages = 1", "read.limit: texts or numbers are needed"),
+    ("[read]\nresume = 1", "read.resume: true or false is needed"),
+    ("[read]\nresume = \"no\"", "read.resume: true or false is needed"),
 ])  # fmt: skip
 def test_what_is_wrong_in_the_file_is_named(tmp_path: Path, text: str, wrong: str) -> None:
     file = configured(tmp_path, text)
@@ -81,6 +88,9 @@ def test_a_wrong_value_says_where_it_comes_from(tmp_path: Path) -> None:
     assert said(tmp_path, "read", "a", MICROFICHE_READ_JOBS="x")[2].count(" (from MICROFICHE_READ_JOBS); ") == 1
     assert "(from" not in said(tmp_path, "read", "a", "--jobs", "x")[2]
     assert said(tmp_path, "read", "a", "--jobs")[2].endswith("requires an argument; microfiche read --help says more")
+    for value in ('"x"', "2.5", "2026-01-02"):  # what no number is, and half a one, is not rounded
+        configured(tmp_path, f"[read]\njobs = {value}")
+        assert "'--jobs'" in (wrong := said(tmp_path, "read", "a")[2]) and " (from the configuration file); " in wrong
     configured(tmp_path, '[read]\njobs = "x"')
     assert said(tmp_path, "read", "a")[2].count(" (from the configuration file); ") == 1
     configured(tmp_path, '[read]\nlimit = "pages=1"')

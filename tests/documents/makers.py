@@ -6,17 +6,31 @@ import io
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pikepdf
+import pytest
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
 from microfiche.documents.document import PageRead
 from microfiche.documents.opening import open_document
+from microfiche.documents.pdf import worker
 from microfiche.documents.sheet import Sheet
 
 SMALL = (200.0, 100.0)
+PATIENCE = 600.0  #: seconds that a test waits for what comes at once unless the machine is busy
+
+
+def second_page_hurried(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Gives page 2 of every PDF so many seconds, and all else as many as a busy machine needs."""
+    ask = worker._Process.ask
+
+    def sooner(process: Any, head: dict[str, Any], body: Any, limit: float) -> Any:
+        return ask(process, head, body, seconds if head.get("page") == 2 else PATIENCE)
+
+    monkeypatch.setattr(worker._Process, "ask", sooner)
 
 
 def text_pdf(

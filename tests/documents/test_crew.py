@@ -27,7 +27,7 @@ from microfiche.documents.reading import Outcome, Request, read_to
 from microfiche.documents.sheet import Sheet
 from microfiche.errors import UsageError
 
-MOST = 120.0  #: seconds that any of this may take on a busy machine
+MOST = 600.0  #: seconds that any of this may take on a busy machine
 
 
 def wait_for(what: Callable[[], object]) -> None:

@@ -126,7 +126,7 @@ def test_pages_are_asked_for_at_once_and_come_back_in_order(server: Server) -> N
     answered[9].set()
 
     def last_first(asked: dict[str, Any]) -> tuple[int, bytes | Iterator[bytes]]:
-        assert answered[red(asked) + 1].wait(60)
+        assert answered[red(asked) + 1].wait(600)
         answered[red(asked)].set()
         return says(f"page {red(asked)}")(asked)
 
@@ -174,7 +174,7 @@ def test_a_page_and_its_key_are_not_sent_on_to_another_server(server: Server) ->
 
 def test_an_endpoint_that_does_not_answer_in_time(server: Server) -> None:
     given_up = threading.Event()
-    server.answers = [lambda asked: (200, b"" if given_up.wait(60) else b"nobody waits so long")]
+    server.answers = [lambda asked: (200, b"" if given_up.wait(600) else b"nobody waits so long")]
     (page,) = EndpointEngine(server.url, timeout=0.1, pause=0.01, tries=2).read([sheet()])
     given_up.set()
     assert (page.status, page.reason) == ("failed", "the endpoint did not answer within 0.1 s")

@@ -66,13 +66,14 @@ def mail() -> bytes:
         (b"Rar!\x1a\x07\x01\0", "an archive; unpack it"),
         (b"7z\xbc\xaf\x27\x1c", "an archive; unpack it"),
         (mail(), "an e-mail; print it to PDF"),
+        (b"From: a@b.c\nSubject: x\n\nx", "an e-mail; print it to PDF"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a HEIC picture; save it as JPEG or PNG"),
         (b"8BPS\0\1", "a Photoshop picture; save it as PNG"),
         (b"\xff\x0a\xfa\x1f", "a JPEG XL picture; save it as PNG"),
-        (b"Dear Sir or Madam", "not a PDF, PNG, JPEG, TIFF or WebP file"),
-        (b"BM is a company", "not a PDF, PNG, JPEG, TIFF or WebP file"),
-        (b"From here to there", "not a PDF, PNG, JPEG, TIFF or WebP file"),
-        (b"\0" * 2000, "not a PDF, PNG, JPEG, TIFF or WebP file"),
+        (b"Dear Sir or Madam", "not a PDF, picture, .md, "),
+        (b"BM is a company", "not a PDF, picture, .md, "),
+        (b"From here to there", "not a PDF, picture, .md, "),
+        (b"\0" * 2000, "not a PDF, picture, .md, "),
         (b"", "empty"),
     ],
 )
@@ -133,7 +134,7 @@ def test_archives_that_hold_their_own_text_are_known_whatever_their_name_says(na
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [
-    (".md", "markdown"), (".TXT", "plain"), (".htm", "html"), (".csv", "csv"),
+    (".md", "markdown"), (".TXT", "plain"), (".htm", "html"), (".csv", "csv"), (".tsv", "csv"),
 ])  # fmt: skip
 def test_plain_text_is_known_by_its_name(suffix: str, kind: str) -> None:
     for head in (b"From here to there", b"<html>", b"%!PS", b"\xff\xfea\0"):
@@ -142,3 +143,10 @@ def test_plain_text_is_known_by_its_name(suffix: str, kind: str) -> None:
     for head in (b"a\0b", b"Rar!\x1a\x07\x01\0"):
         with pytest.raises(InputError):
             kind_of(head, head, suffix)
+
+
+@pytest.mark.parametrize("suffix", [".docx", ".PPTX", ".xlsx", ".epub"])
+@pytest.mark.parametrize("data", [b"PK\x03\x04 cut off", b"nothing of the kind", b"\0" * 2000])
+def test_what_is_left_of_a_file_that_was_cut_short_is_called_damaged(suffix: str, data: bytes) -> None:
+    with pytest.raises(InputError, match=f"^x{suffix}: damaged or cut short: not a whole {suffix.lower()} file$"):
+        open_document(data, f"x{suffix}")

@@ -12,6 +12,7 @@ from makers import encoded, png_header, text_pdf
 from PIL import Image
 
 from microfiche.documents.document import Block, Document, PageRead
+from microfiche.documents.kinds import READ
 from microfiche.documents.opening import DocumentSource, OpenFile, documents_in, open_document, page_numbers
 from microfiche.documents.writing import Shelf
 from microfiche.errors import InputError, UsageError
@@ -23,7 +24,7 @@ from microfiche.limits import Limits
     [
         (b"", "x.pdf: empty"),
         (b"\n<!DOCTYPE html><html><body>", "x.pdf: an HTML page, whatever its name says; save the document itself"),
-        (b"Dear Sir or Madam", "x.pdf: not a PDF, PNG, JPEG, TIFF or WebP file"),
+        (b"Dear Sir or Madam", f"x.pdf: not a {READ} file"),
         (b"%PDF-1.7\nnothing follows", "x.pdf: damaged or cut short: not a whole PDF"),
         (b"\x89PNG\r\n\x1a\n", "x.pdf: damaged or cut short: not a whole PNG picture"),
     ],
@@ -111,12 +112,13 @@ def test_of_several_names_one_that_is_no_document_is_said_and_the_others_stay(tm
 
 
 def test_documents_of_other_kinds_in_a_folder_are_counted(tmp_path: Path) -> None:
-    for name in ("a.pdf", "b.doc", "c.DOC", "d.rtf", "script.py", ".hidden.doc", "in/e.djvu"):
+    for name in ("a.pdf", "b.doc", "c.DOC", "d.rtf", "script.py", ".hidden.doc", "in/e.djvu", "f.zip", "g.tar"):
         (tmp_path / "in").mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     said: list[str] = []
     assert len(documents_in([str(tmp_path)], say=said.append)) == 1
-    assert said == [f"{tmp_path}: not read: 1 .djvu, 2 .doc, 1 .rtf; save them as PDF"]
+    assert said == [f"{tmp_path}: not read: 1 .djvu, 2 .doc, 1 .rtf; save them as PDF",
+                    f"{tmp_path}: not read: 1 .tar, 1 .zip; unpack them"]  # fmt: skip
 
 
 def test_what_an_earlier_reading_wrote_is_not_read_again(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def text(i: int) -> str:
 def write(path: Path, until: float) -> None:
     i = 0
     with opened(path) as memory:
-        while time.time() < until:
+        while time.monotonic() < until:
             i += 1
             memory.add(text(i), name="text")
     print(f"{i} versions written")
@@ -38,7 +38,7 @@ def forget(path: Path, until: float) -> None:
     """Of what is forgotten not a byte may be left in the files, whoever reads them."""
     i = 0
     with opened(path) as memory:
-        while time.time() < until or not i:
+        while time.monotonic() < until or not i:
             i += 1
             secret = f"xylophone{i}q{os.getpid()}"
             memory.add(f"{secret} " * 2000, name="secret")
@@ -64,7 +64,7 @@ def inflated(path: Path) -> bytes:
 def read(path: Path, until: float) -> None:
     seen = looked = 0
     with opened(path) as memory:
-        while time.time() < until or not looked:
+        while time.monotonic() < until or not looked:
             with memory.reading():
                 versions = memory.history("text")
                 number = versions[-1].number
@@ -80,7 +80,7 @@ def main(folder: Path, readers: int, seconds: float, forgetting: bool) -> None:
     path = folder / "crowd.memory"
     with opened(path) as memory:
         memory.add(text(1), name="text")
-    until = time.time() + seconds
+    until = time.monotonic() + seconds
     children = []
     for work in [write, *[forget] * forgetting, *[read] * readers]:
         child = os.fork()

@@ -41,7 +41,7 @@ class Noise:
 
 
 def opened(path: Path) -> Memory:
-    return Memory(path, density="5x8", mode="tiny", model=Noise())  # type: ignore[arg-type]
+    return Memory(path, density="5x8", mode="tiny", model=Noise(), timeout=600)  # type: ignore[arg-type]
 
 
 def message(i: int) -> str:
@@ -85,7 +85,7 @@ def main(folder: Path, kills: int) -> None:
         if not child:
             write(path, there, theirs)
         os.close(theirs)
-        select.select([ours], [], [], 20)
+        select.select([ours], [], [], 600)
         time.sleep(random.random() * 0.1)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -57,7 +57,8 @@ def test_schedules_are_data() -> None:
         ({"kind": "steps", "steps": [(0, "huge")]}, "steps.0.1"),
         ({"kind": "half-life", "half_life": 1, "speed": 2}, "speed"),
         ({"kind": "whim"}, "whim"),
-        (7, "not a schedule"),
+        (7, "not a schedule"), ({"kind": "half-life", "half_life": True}, "half_life: nothing of it is true"),
+        ({"kind": "steps", "steps": [[0, "tiny"], [True, "gone"]]}, "steps.1.0: nothing"),
     ):
         with pytest.raises(UsageError, match=why):
             schedule(data)

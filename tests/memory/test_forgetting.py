@@ -232,7 +232,7 @@ def test_a_reader_of_the_old_state_is_told_of_and_wiping_finishes_it(opened: Cal
 def test_a_memory_is_forgotten_while_many_read_it(tmp_path: Path) -> None:
     script = Path(__file__).parent / "crowd.py"
     done = subprocess.run(
-        [sys.executable, script, tmp_path, "8", "2", "--forget"], capture_output=True, text=True, timeout=600
+        [sys.executable, script, tmp_path, "8", "2", "--forget"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "no error, no stale page" in done.stdout and "forgotten while they read" in done.stdout

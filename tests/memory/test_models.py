@@ -177,6 +177,8 @@ def test_a_users_table_stands_in_front(tmp_path: Path) -> None:
     "[models.x]\npictures = 'nano'\nprices = [{input = -1, dated = '2026-11', source = 'x'}]",
     "[models.x]\npictures = 'nano'\nprices = [{input = 1, dated = 'soon', source = 'x'}]",
     "[models.x]\npictures = 'nano'\nprices = [{input = 1, source = 'x'}]",
+    "[models.x]\npictures = 'nano'\nprices = [{input = true, dated = '2026-11-01', source = 'x'}]",
+    "[models.x]\npictures = 'nano'\nwindow = true",
     "[models.x]\npictures = 'nano'\nlimits = 'none'", "a = " + 100_000 * "[", "\udcff",
 ])  # fmt: skip
 def test_a_users_table_is_checked(tmp_path: Path, text: str) -> None:

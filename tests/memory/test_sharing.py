@@ -69,7 +69,7 @@ MESSAGES = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(MESSAGES, max_size=12), st.integers(0, 12))
 def test_any_chat_is_synced_piece_by_piece(opened: Opened, chat: list[dict[str, Any]], cut: int) -> None:
     with opened(f"{os.urandom(8).hex()}.memory") as memory:
@@ -137,7 +137,7 @@ def test_a_message_of_a_clients_library_is_taken(memory: Memory) -> None:
 
 
 def test_it_is_used_from_any_thread_and_a_thread_that_dies_leaves_nothing(opened: Opened, alice: str) -> None:
-    memory = opened(timeout=60)
+    memory = opened(timeout=600)
     memory.add(alice, name="alice")
     errors: list[BaseException] = []
 
@@ -187,6 +187,12 @@ def test_asyncio_goes_on_while_it_works(tmp_path: Path, nano: Nano, alice: str) 
             assert ticks > 1 and repr(memory).startswith("AsyncMemory(")
             with pytest.raises(UsageError, match="no word"):
                 await memory.search("")
+            async with await memory.namespace("inner") as inner:
+                await inner.add_text("only here", "note")
+                assert (await inner.search("here"))[0].source == "note"
+                (page,) = await inner.records()
+                assert await inner.text(page) == "only here" and (await inner.png(page)).startswith(b"\x89PNG")
+            assert await memory.namespaces() == ["inner"]
 
     asyncio.run(main())
 
@@ -196,16 +202,18 @@ def test_a_call_that_is_cancelled_is_finished_before_the_memory_is_closed(tmp_pa
 
     async def main() -> None:
         async with AsyncMemory(tmp_path / "a.memory", mode="tiny", density="7x13", model=nano) as memory:
-            begun, loop = asyncio.Event(), asyncio.get_running_loop()
+            begun, goes_on, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
 
             def tell(progress: Progress) -> None:
                 loop.call_soon_threadsafe(begun.set)
+                assert goes_on.wait(600)
 
             adding = asyncio.create_task(memory.add_text(text, "long", tell))
             await begun.wait()
             adding.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await adding
+            goes_on.set()
         with pytest.raises(RuntimeError):
             await memory.names()
 
@@ -232,7 +240,7 @@ def test_a_second_writing_process_waits_and_then_says_who_holds_it(opened: Opene
     assert other.stdin and other.stdout and other.stdout.readline() == "held\n"
     with pytest.raises(StoreError, match=rf"process \({other.pid} on .*-c.*\), since .*, is writing to it; waited"):
         memory.add("words", name="text")
-    patient = opened(timeout=60)
+    patient = opened(timeout=600)
     threading.Timer(0.2, lambda: other.stdin and (other.stdin.write("\n"), other.stdin.flush())).start()
     assert patient.add("words", name="text").new == 1
     other.communicate()

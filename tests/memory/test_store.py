@@ -98,7 +98,7 @@ def test_a_damaged_text_is_refused() -> None:
                 unpacked(data, 4)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.text(st.characters(exclude_categories=()), max_size=900), min_size=1, max_size=8))
 def test_chats_come_back_whatever_was_said(opened: Opened, texts: list[str]) -> None:
     with opened(f"{os.urandom(8).hex()}.memory") as memory:
@@ -357,14 +357,14 @@ def test_a_full_disk_keeps_what_was_there(memory: Memory, alice: str) -> None:
 
 def test_a_kill_at_any_moment_loses_nothing_acknowledged(tmp_path: Path) -> None:
     script = Path(__file__).parent / "killing.py"
-    done = subprocess.run([sys.executable, script, tmp_path, "8"], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, script, tmp_path, "8"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "8 kills" in done.stdout
 
 
 def test_readers_see_whole_states_while_one_writes(tmp_path: Path) -> None:
     script = Path(__file__).parent / "crowd.py"
-    done = subprocess.run([sys.executable, script, tmp_path, "4", "1"], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, script, tmp_path, "4", "1"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "no error, no stale page" in done.stdout
 
@@ -410,3 +410,16 @@ def test_files_that_come_and_go_while_a_folder_is_read(memory: Memory, tmp_path:
     assert added.new == 2 and [Path(name).name for name, _ in added.left_out] == ["d.pdf"]
     assert at[-1].done == at[-1].total == len("firstsecond")
     assert all(one.done <= one.total for one in at if one.unit == "bytes")
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda m: m.context(2000, None), lambda m: m.context(2000, "", "gpt-6-sol", "xml"), lambda m: m.forget(page="1"),
+    lambda m: m.forget(page=True), lambda m: m.namespace(5), lambda m: m.namespace(""), lambda m: m.weigh([1], "x"),
+    lambda m: m.weigh([1], float("nan")), lambda m: m.context(2000.0), lambda m: m.search(None), lambda m: m.add(b"x"),
+    lambda m: m.forget(query="\u200b", confirm=lambda passages: True),
+])  # fmt: skip
+def test_what_cannot_be_meant_is_a_mistake_of_one_line(memory: Memory, wrong: Callable[[Memory], object]) -> None:
+    memory.add_text("one page", "note")
+    with pytest.raises(UsageError) as error:
+        wrong(memory)
+    assert "\n" not in str(error.value) and memory.version_text("note") == "one page"

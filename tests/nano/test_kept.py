@@ -10,11 +10,16 @@ import torch
 
 import microfiche
 from microfiche.errors import CheckpointError
-from microfiche.nano.cells import Nano
+from microfiche.nano.cells import Nano, grid
 from microfiche.nano.kept import FEW, Notes, checked, lines_of, to_try
+from microfiche.nano.readout import places
 from microfiche.page import Corrected, Kept, Layout, Reading, Setting, TypesetPage, dequantise, quantise
 from microfiche.readers import load
 from microfiche.training.letters import new_readout
+from microfiche.typesetting.alphabet import CODE_POINT_OF_GLYPH, END, HALF
+from microfiche.typesetting.atlas import atlas
+from microfiche.typesetting.density import DENSITIES
+from microfiche.typesetting.repertoire import drawn_at
 
 POLISH = "Zażółć gęślą jaźń i idź dalej prostą drogą, aż dojdziesz do rzeki i do mostu nad nią.\n" * 6
 
@@ -146,3 +151,38 @@ def test_lines_of_another_script_are_read_by_the_readout_of_letters(nano: Nano, 
     assert kept < len(page.text) / 10
     (plain,) = nano.encode([page_of("plain words, and an α\n", "6x12")])
     assert plain.setting and plain.setting.lettered == ()
+
+
+SIGNS = "├── src → the tree\n│   └── a ✓ and a ✗\nzażółć gęślą jaźń\nволны и ветер\nplain words\nΌλοι οι άνθρωποι\n"
+
+
+@pytest.mark.parametrize("density", ["5x8", "6x12"])
+@pytest.mark.parametrize("text", [SIGNS * 3, "plain words\n" * 40 + "one → alone\n", POLISH])
+def test_letters_are_read_as_if_all_of_the_page_were_read_by_their_readout(
+    nano: Nano, density: str, text: str
+) -> None:
+    page = page_of(text, density)
+    assert nano.letters is not None
+    setting, rows = to_try(page, nano.letters.config.letters)
+    (tokens,) = nano.unread([page])
+    (reading,) = nano.read([replace(tokens, setting=setting)])
+    own = DENSITIES[density]
+    height, width = grid(own, tokens.height, tokens.width)
+    at = places(own, height, width, tokens.height, tokens.width)
+    letters, table = nano.letters, nano.letters.table
+    with torch.inference_mode():
+        squares = letters.unfolded(nano.readout.decompressor, tokens.values[None].to(table.device, table.dtype))
+        seen = letters.see(squares, torch.from_numpy(at.squares.reshape(-1, 4)), torch.from_numpy(at.place.reshape(-1)))
+        logits = letters.logits(seen)
+        may = np.concatenate([atlas(own).drawn[: len(HALF)], [False] * 2, drawn_at(own, letters.config.letters)])
+        may[END] = False
+        logits[:, np.flatnonzero(~may)] = -torch.inf
+        sure, found = logits.softmax(-1).max(-1)
+    known = [*(chr(CODE_POINT_OF_GLYPH[n]) for n in range(len(HALF))), "", "", *letters.config.letters]
+    assert rows
+    for row, line in lines_of(reading, setting).items():
+        if row in rows:
+            cells = slice(row * width, row * width + len(line))
+            assert line.rstrip() == "".join(known[n] for n in found[cells].tolist()).rstrip()
+            of = reading.confidence[reading.boxes[:, 1] // own.height == row]
+            assert np.allclose(of, sure[cells].numpy(), atol=1e-4)

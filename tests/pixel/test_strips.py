@@ -178,10 +178,10 @@ def test_words_that_do_not_fit_are_left_out() -> None:
 
 
 def test_a_renderer_goes_to_another_process() -> None:
-    large = StripRenderer(colour=True, size=12)
-    other = pickle.loads(pickle.dumps(large)).line("a fine day").image
-    assert other.shape != StripRenderer(colour=True).line("a fine day").image.shape
-    np.testing.assert_array_equal(other, large.line("a fine day").image)
+    large, text = StripRenderer(colour=True, size=12), "a fine day " * 9
+    other = pickle.loads(pickle.dumps(large)).line(text).image
+    assert other.shape != StripRenderer(colour=True).line(text).image.shape
+    np.testing.assert_array_equal(other, large.line(text).image)
 
 
 def test_empty_text_is_one_black_patch() -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 import httpx2
+from between import PATIENCE
 from provider.answers import Turn
 from provider.checks import IDENTITY, blocks_of
 
@@ -73,7 +74,7 @@ class Agent:
     """What all have: a connection, which ends with them."""
 
     def __init__(self) -> None:
-        self.client = httpx2.Client(timeout=60)
+        self.client = httpx2.Client(timeout=PATIENCE)
         self.bodies: list[bytes] = []
 
     def __enter__(self) -> Self:

@@ -12,13 +12,14 @@ from functools import partial
 from typing import Any, ClassVar
 
 import httpx2
+import pytest
 
 from microfiche.proxy.account import Account
 from microfiche.proxy.server import bound, served
 from microfiche.proxy.upstreams import Upstreams
 
-#: Nothing here waits for a machine that is busy with other things.
-post, get = partial(httpx2.post, timeout=120), partial(httpx2.get, timeout=120)
+PATIENCE = 600.0  #: seconds that a test waits for what comes at once unless the machine is busy
+post, get = partial(httpx2.post, timeout=PATIENCE), partial(httpx2.get, timeout=PATIENCE)
 
 
 class Settled(Account):
@@ -34,7 +35,7 @@ class Settled(Account):
         if name in Settled.SHOWN and threading.current_thread() is threading.main_thread():
             until(lambda: not super(Settled, self).__getattribute__("watch").open)
             if name == "log":  # whoever asks where it is reads it
-                self.flush()
+                self.flush(PATIENCE)
         return super().__getattribute__(name)
 
 
@@ -56,6 +57,13 @@ class Watch:
             await self.relay(scope, receive, send)
         finally:
             self.open -= 1
+
+
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets the proxy's own limits of time so far that a busy machine meets none; whoever states one sets it."""
+    for limit in ("relay.CONNECT", "relay.HOLD", "relay.PATIENCE", "wire.STALL", "log.PATIENCE", "server.END"):
+        monkeypatch.setattr(f"microfiche.proxy.{limit}", PATIENCE)
+    monkeypatch.setattr(Account.flush, "__defaults__", (PATIENCE,))
 
 
 @contextmanager
@@ -84,7 +92,7 @@ def all_to(url: str) -> Upstreams:
 def line_to(url: str) -> Iterator[socket.socket]:
     """A bare connection to a server."""
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=120) as made:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as made:
         yield made
 
 
@@ -109,13 +117,12 @@ def entered(account: Account, requests: int) -> None:
     assert account.total.requests == requests
 
 
-def until(true: Callable[[], object], seconds: float = 120.0) -> None:
+def until(true: Callable[[], object]) -> None:
     """Waits until a condition holds."""
-    for _ in range(int(seconds / 0.01)):
-        if true():
-            return
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end, "it did not come about"
         time.sleep(0.01)
-    raise AssertionError("it did not come about")
 
 
 @contextmanager
@@ -131,7 +138,7 @@ def saying(said: bytes) -> Iterator[str]:
                     line.recv(1 << 16)
                     line.sendall(said)
                     line.shutdown(socket.SHUT_WR)
-                    line.settimeout(10)
+                    line.settimeout(PATIENCE)
                     while line.recv(1 << 16):  # what is not read would be a reset, and no end
                         pass
 
@@ -142,4 +149,4 @@ def saying(said: bytes) -> Iterator[str]:
     finally:
         listening.shutdown(socket.SHUT_RDWR)
         listening.close()
-        thread.join(5)
+        thread.join(PATIENCE)

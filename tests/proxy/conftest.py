@@ -6,7 +6,13 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from between import patient
 from provider.server import Provider, provider
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient(monkeypatch)
 
 
 @pytest.fixture

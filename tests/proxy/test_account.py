@@ -7,13 +7,13 @@ import os
 import re
 import threading
 from collections import Counter
-from contextlib import suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-from between import ask, entered, get, line_to, post, proxying, saying, until
+from between import PATIENCE, ask, entered, get, line_to, post, proxying, saying, until
 from provider.server import Provider, Reply
 
 from microfiche.errors import UsageError
@@ -55,7 +55,7 @@ def test_no_request_vanishes(odd: Exchange, tmp_path: Path) -> None:
     account = Account(tmp_path / "log")
     for one in (exchange(), odd, exchange()):
         account.enter(one)
-    account.flush()
+    account.flush(PATIENCE)
     assert account.total.requests == 3 == len(account.recent) and json.dumps(account.total.as_json())
     read = list(records_in(tmp_path / "log"))
     assert [record.status for record in read] == [200] * 3 and read[1].time
@@ -103,7 +103,7 @@ def test_an_answer_without_a_length_breaks_where_it_is_not_whole(kind: bytes, bo
 
 def test_errors_of_our_own_are_not_the_clients_leaving(tmp_path: Path) -> None:
     made, account = server.relay(Settings(anthropic="http://127.0.0.1:9", log=tmp_path / "log"))
-    with proxying(made) as url, httpx2.Client(timeout=60) as client:
+    with proxying(made) as url, httpx2.Client(timeout=PATIENCE) as client:
         for _ in range(3):
             assert client.post(url + "/v1/messages", content=ASK).status_code == 502
         entered(account, 3)
@@ -120,19 +120,15 @@ def test_a_stream_that_the_proxy_ends_is_not_the_clients_leaving(
     made, _ = server.relay(Settings(anthropic=vendor.url))
     made.books = account
     vendor.faults.append(Reply(200, STREAM, [START] + [b": wait\n\n"] * 999, pause=0.05))
-    with proxying(made) as url:
-        thread = threading.Thread(target=_listen, args=(url,), daemon=True)
-        thread.start()
-        until(lambda: vendor.requests)
-    thread.join(30)
-    until(lambda: account.recent)
+    with ExitStack() as client:
+        with proxying(made) as url:
+            line, got = client.enter_context(line_to(url)), b""
+            line.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(ASK) + ASK)
+            while START not in got:
+                got += line.recv(1 << 16)
+        until(lambda: account.recent)
     record = account.recent[-1]
     assert record.broke and not record.left and record.note == "the proxy was stopped" and account.total.inexact == 1
-
-
-def _listen(url: str) -> None:
-    with suppress(httpx2.HTTPError):
-        post(url + "/v1/messages", content=ASK)
 
 
 @pytest.mark.parametrize(("asked", "answered", "priced_as", "noted"), [
@@ -229,7 +225,7 @@ def test_a_log_that_hangs_keeps_no_request_waiting(vendor: Provider, monkeypatch
     free, lines = threading.Event(), []
 
     def slow(path: Path, line: bytes, most: int) -> None:
-        free.wait(60)
+        free.wait(PATIENCE)
         lines.append(line)
 
     monkeypatch.setattr(logging_room, "_append", slow)
@@ -237,7 +233,7 @@ def test_a_log_that_hangs_keeps_no_request_waiting(vendor: Provider, monkeypatch
     monkeypatch.setattr(logging_room, "LINES", 5)
     made, account = server.relay(Settings(anthropic=vendor.url, log=Path("/nowhere/log")))
     with proxying(made) as url:
-        with httpx2.Client(timeout=60) as client:
+        with httpx2.Client(timeout=PATIENCE) as client:
             for _ in range(8):
                 assert client.post(url + "/v1/messages", content=ASK).status_code == 200
         entered(account, 8)
@@ -251,6 +247,6 @@ def test_lines_of_a_log_keep_their_order_and_are_written_when_it_is_flushed(tmp_
     log = Log(tmp_path / "deep/er/log")
     for number in range(300):
         log.write(b"%d\n" % number, 1000)
-    assert log.flush() and log.lost == 0
+    assert log.flush(PATIENCE) and log.lost == 0
     whole = (tmp_path / "deep/er/log.1").read_bytes() + (tmp_path / "deep/er/log").read_bytes()
     assert whole.split()[-1] == b"299" and whole.split() == [b"%d" % n for n in range(int(whole.split()[0]), 300)]

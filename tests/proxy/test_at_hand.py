@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from agent import listing
+from between import PATIENCE
 
 from microfiche.proxy import sessions
 from microfiche.proxy.drawer import LedgerDrawer
@@ -50,7 +51,7 @@ class Waiting(Proofreader):
 
     def __call__(self, pages: Sequence[Any]) -> Sequence[Any]:
         self.begun.set()
-        assert self.goes_on.wait(60)
+        assert self.goes_on.wait(PATIENCE)
         return super().__call__(pages)
 
 
@@ -75,7 +76,7 @@ def test_what_was_drawn_stays_drawn_whatever_is_read_from_the_ledger_meanwhile(
     drawer = LedgerDrawer(lambda: Ledger(path), Draw.safe, reader)
     first = threading.Thread(target=lambda: found.append(drawn(drawer, read(1))))
     first.start()
-    assert reader.begun.wait(60)
+    assert reader.begun.wait(PATIENCE)
     meanwhile(drawer, path)
     assert not drawn(drawer, [*read(2), *ON]).pages, "what was seen without a verdict is text"
     reader.goes_on.set()

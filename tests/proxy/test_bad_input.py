@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import httpx2
 import pytest
-from between import ask, everything, get, line_to, post, proxying, saying, until
+from between import PATIENCE, ask, everything, get, line_to, post, proxying, saying, until
 from provider.server import Provider, Reply, provider
 
 from microfiche.proxy import relay as relaying
@@ -110,7 +111,7 @@ def test_odd_answers_pass_as_they_are(vendor: Provider, tmp_path: Path, reply: R
 def test_an_answer_that_is_cut_short_is_never_a_whole_200(tmp_path: Path, said: bytes) -> None:
     with saying(said) as address:
         made, account = server.relay(settings(address, tmp_path))
-        with proxying(made) as url, httpx2.Client(timeout=120) as client:
+        with proxying(made) as url, httpx2.Client(timeout=PATIENCE) as client:
             try:
                 answer = client.post(url + "/v1/messages", content=ASK)
             except httpx2.RemoteProtocolError:
@@ -122,7 +123,7 @@ def test_an_answer_that_is_cut_short_is_never_a_whole_200(tmp_path: Path, said: 
 
 def test_a_stream_that_stays_half_open_ends_when_the_client_leaves(vendor: Provider, tmp_path: Path) -> None:
     made, account = server.relay(settings(vendor.url, tmp_path))
-    vendor.faults.append(Reply(200, [("content-type", "text/event-stream")], [b"data: 1\n\n", b"never"], pause=60))
+    vendor.faults.append(Reply(200, [("content-type", "text/event-stream")], [b"data: 1\n\n", b"never"], waits=Event()))
     with proxying(made) as url:
         with line_to(url) as line:
             line.sendall(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(ASK) + ASK)
@@ -170,7 +171,7 @@ def test_200_mb_go_through_and_are_not_held(vendor: Provider, tmp_path: Path) ->
 
     with proxying(made) as url:
         vendor.faults.append(Reply(413, [], [b"{}"], length=2))
-        assert post(url + "/v1/messages", content=pieces(), timeout=120).status_code == 413
+        assert post(url + "/v1/messages", content=pieces()).status_code == 413
     assert len(vendor.requests[0].body) == 200 * (1 << 20) + 67 and made._held == 0
     assert account.recent[-1].note == "the body is too long to be read" and account.recent[-1].sent > 200 << 20
 
@@ -225,7 +226,7 @@ def test_what_requests_leave_behind_is_bounded(
     for name in ("account.RECENT", "account.SESSIONS", "twin.KEPT"):
         monkeypatch.setattr(f"microfiche.proxy.{name}", 20)
     made, account = server.relay(settings(vendor.url, tmp_path))
-    with proxying(made) as url, httpx2.Client(timeout=120) as client:
+    with proxying(made) as url, httpx2.Client(timeout=PATIENCE) as client:
         for number in range(60):
             body = {"model": "claude-opus-5", "metadata": {"user_id": f"session_{number}"},
                     "messages": [{"role": "user", "content": f"{number} " + "x" * 2000}]}  # fmt: skip

@@ -33,7 +33,7 @@ from microfiche.proxy.account import Account
 from microfiche.proxy.drawer import LedgerDrawer
 from microfiche.proxy.ledger import Ledger
 from microfiche.proxy.relay import Relay
-from microfiche.proxy.verdict import Draw, Verdict
+from microfiche.proxy.verdict import Draw
 
 
 def perfect(pages: Sequence[TypesetPage]) -> list[Reading]:
@@ -312,26 +312,28 @@ class Session:
 
 
 def spoilt(path: Path, how: str) -> None:
+    changes = {"newer": "PRAGMA user_version = 99", "picture": "UPDATE page SET png = substr(png, 1, 60) || x'00'",
+               "text": "UPDATE block SET text = x'00ff'", "table": "DROP TABLE page"}  # fmt: skip
     if how == "damaged":
         path.write_bytes(path.read_bytes()[:4096] + b"\x55" * 60000)
     elif how == "none":
         path.write_bytes(b"this was a ledger once " * 500)
     else:
         with closing(sqlite3.connect(path)) as connection, connection:
-            connection.execute("PRAGMA user_version = 99")
+            connection.execute(changes[how])
 
 
-@pytest.mark.parametrize("how", ["damaged", "none", "newer"])
+@pytest.mark.parametrize("how", ["damaged", "none", "newer", "picture", "text", "table"])
 def test_a_ledger_that_cannot_be_used_lets_the_original_through(vendor: Provider, tmp_path: Path, how: str) -> None:
     path = tmp_path / "ledger"
-    made = Ledger(path)
-    made.keep(b"x" * 16, {b"y": Verdict("text")})
-    made.close()
+    session = Session("")
+    with drawing(vendor, path) as (session.url, _):
+        session.turn()
+    assert pictures_in(vendor.requests[-1].json)
     spoilt(path, how)
     account = Account()
     drawer = LedgerDrawer(lambda: Ledger(path), Draw.safe, perfect)
-    with proxying(Relay(all_to(vendor.url), books=account, drawer=drawer)) as url:
-        session = Session(url)
+    with proxying(Relay(all_to(vendor.url), books=account, drawer=drawer)) as session.url:
         for _ in range(2):
             assert session.turn().status_code == 200
     assert not pictures_in(vendor.requests[-1].json) and vendor.requests[-1].json["messages"] == session.messages

@@ -9,22 +9,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from between import PATIENCE
 
 from microfiche.errors import StoreError
+from microfiche.memory.paper import png
 from microfiche.proxy.ledger import Ledger
 from microfiche.proxy.ledger_file import APPLICATION
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage, Verdict
 
 HEAD, OTHER = b"h" * 16, b"o" * 16
+ONE, TWO = (png(np.full((64, width), 255, np.uint8)) for width in (128, 64))
 LINES = [f"line {n} of the listing, zebra {n:05d}" if n == 17 else f"line {n} of it" for n in range(1, 41)]
 
 
 def block(name: str = "b1", lines: list[str] = LINES, digest: bytes = b"d" * 32) -> DrawnBlock:
     text = "\n".join(lines)
     half = len("\n".join(lines[:20])) + 1
-    pages = (DrawnPage(1, 1, 20, 0, half, 64, 128, 9, "the first", b"png one"),
-             DrawnPage(2, 21, len(lines), half, len(text), 64, 64, 5, "then \udc80", b"png two"))  # fmt: skip
+    pages = (DrawnPage(1, 1, 20, 0, half, 64, 128, 9, "the first", ONE),
+             DrawnPage(2, 21, len(lines), half, len(text), 64, 64, 5, "then \udc80", TWO))  # fmt: skip
     return DrawnBlock(name, digest, "tool result x", text, pages)
 
 
@@ -38,7 +42,7 @@ def test_a_verdict_stays_also_in_another_process_and_after_a_restart(tmp_path: P
     code = f"from pathlib import Path\nfrom microfiche.proxy.ledger import *\nl = Ledger(Path({str(path)!r}))\n" \
            f"v = l.verdicts({HEAD!r})\nassert v[b't'].block is None and v[{b'd' * 32!r}].banner\nl.pin({HEAD!r}, 'no')"
     before = ledger.changes
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
     assert ledger.changes != before and ledger.pinned(HEAD) == "no" and ledger.pinned(OTHER) == ""
     ledger.close()
     again = Ledger(path)
@@ -51,7 +55,7 @@ def test_pages_and_lines_come_back_exactly(tmp_path: Path) -> None:
     odd = ["\tодин\r", "два \ud800", "", "שלום", *LINES]
     ledger.keep(HEAD, {b"d" * 32: Verdict("", block(lines=odd))})
     page = ledger.page("b1-2")
-    assert page is not None and page.png == b"png two" and (page.first, page.last, page.of) == (21, 44, 44)
+    assert page is not None and page.png == TWO and (page.first, page.last, page.of) == (21, 44, 44)
     assert page.text == "\n".join(odd[20:]) and page.pages == 2
     assert [line.text for line in ledger.lines("b1-1")] == odd[:20]
     assert [line.text for line in ledger.lines("b1")] == odd
@@ -111,12 +115,14 @@ def test_a_ledger_of_format_1_is_read_and_goes_on(tmp_path: Path) -> None:
     ledger = Ledger(path)
     ledger.keep(HEAD, {b"d" * 32: Verdict("", block())})
     ledger.close()
-    with sqlite3.connect(path) as connection:  # as it was before sessions had names
+    with sqlite3.connect(path) as connection:  # as it was before sessions had names, with no words in its index
+        connection.execute("INSERT INTO words(words) VALUES ('delete-all')")
         connection.execute("ALTER TABLE session DROP COLUMN name")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     ledger = Ledger(path)
     assert ledger.verdict(HEAD, b"d" * 32) == Verdict("", block()) and ledger.forget(session="one").sessions == 0
+    assert {hit.page for hit in ledger.search(block().text.split()[0])} == {"b1-1", "b1-2"}
     ledger.touch(HEAD, "one", 5.0)
     assert ledger.seen(HEAD) == 5.0 and ledger.seen(OTHER) is None
     assert ledger.forget(session="one") == (1, 1, len(block().text), True)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
-from between import all_to, ask, entered, get, line_to, post, proxying, until
+from between import PATIENCE, all_to, ask, entered, get, line_to, post, proxying, until
 from provider.server import Provider, Reply
 
 from microfiche.errors import UsageError
@@ -61,7 +61,7 @@ def listening(behave: Callable[[socket.socket], None]) -> Iterator[str]:
     finally:
         door.shutdown(socket.SHUT_RDWR)
         door.close()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 def _says(line: socket.socket) -> None:
@@ -176,7 +176,7 @@ def test_many_calls_at_once_to_ones_own_address_are_no_circle(
             thread.join()
     assert done == [200] * 8
     with proxying(Relay(Upstreams({"anthropic": vendor.url}))) as url:
-        httpx2.post(url + "/v1/messages", content=ASK, timeout=60)
+        httpx2.post(url + "/v1/messages", content=ASK, timeout=PATIENCE)
     assert vendor.requests[-1].header("via") is None, "and nothing is added where few are open"
 
 

@@ -16,6 +16,8 @@ from test_drawing import perfect, prose
 
 from microfiche.memory.exact import KINDS
 from microfiche.memory.paper import set_pages
+from microfiche.nano.cells import Nano
+from microfiche.nano.kept import to_try
 from microfiche.page import Page, Reading, Setting, TypesetPage
 from microfiche.proxy.pages import Draft, Proofreader, Undrawable, draft, unread
 from microfiche.proxy.sight import Sight, calibration_of, sight_of
@@ -95,6 +97,46 @@ def test_every_line_that_nano_does_not_read_stands_beside_the_page(sight: Sight)
     gone = dataclasses.replace(reading, text=reading.text[5:], confidence=reading.confidence[5:],
                                boxes=reading.boxes[5:])  # fmt: skip
     assert unread(page, gone, set(text)) == list(range(sight.width // 5)), "all of a line that was read shorter"
+
+
+@pytest.mark.parametrize("odd", [
+    "Все люди рождаются свободными и равными в своем достоинстве и правах", "├── src → the ąęśćż of it ✓",
+    "naïve ŵŷ and ẁẃẅ as they are", "one 한 among many words",
+])  # fmt: skip
+def test_a_line_with_letters_stands_beside_the_page_unless_nano_reads_it(
+    sight: Sight, nano: Proofreader, odd: str
+) -> None:
+    """Whatever the memory's own reading would put right by what it kept of the line."""
+    lines = prose(90)
+    lines[30:34] = [f"{odd} {n}" for n in "abcd"]
+    (page,) = set_pages("\n".join(lines), sight.typesetter)
+    beside = draft("result", "\n".join(lines), sight, nano).block.pages[0].caption
+    model = nano._nano
+    assert isinstance(model, Nano) and model.letters
+    blind = dataclasses.replace(to_try(page.page, model.letters.config.letters)[0], kept=())
+    (reading,) = model.read([dataclasses.replace(model.unread([page.page])[0], setting=blind)])
+    rows, misread = page.page.boxes[:, 1] // 8, set[int]()
+    for row in np.unique(rows).tolist():
+        own = np.flatnonzero(rows == row).tolist()
+        said = "".join(reading.text[n] for n in np.flatnonzero(reading.boxes[:, 1] // 8 == row).tolist())
+        wrong = own if len(said) != len(own) else [n for n, c in zip(own, said, strict=True) if page.text[n] != c]
+        misread |= {page.text.count("\n", 0, n) for n in wrong}
+    assert all(f"\n{n + 1}: {lines[n]}" in beside for n in misread if n in range(30, 34))
+
+
+@pytest.mark.parametrize(("line", "told"), [
+    ("{}\r", "U+000D"), ("\xa0{}", "U+00A0"), ("{}\x0c", "U+000C"), ("\u202e{}\u202c", "U+202E"),
+    ("a\u200b{}", "U+200B"), ("{} ✅", "✅"),
+    ("\x1b[1m{}", "U+001B"), ("\t{}", "a tab"), ("z\u0304\u0336 {}", "U+0336"),
+])  # fmt: skip
+def test_signs_that_nobody_sees_have_others_in_their_place(
+    sight: Sight, nano: Proofreader, line: str, told: str
+) -> None:
+    lines = [line.format(one) for one in prose(90, random.Random(4))]
+    (page,) = draft("result", "\n".join(lines), sight, nano).block.pages
+    head, _, beside = page.caption.partition("]\n")
+    assert f" stands for {told}" in head and head.isprintable()
+    assert beside.count("\n") < 20, "nano reads what is there"
 
 
 def test_pages_name_their_lines_and_numbers_that_a_tool_put_there_are_left_off(sight: Sight) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from agent import ClaudeCode, Codex, tool_script
-from between import get, post, proxying
+from between import PATIENCE, get, post, proxying
 from provider.server import Provider
 from test_drawing import Session, perfect
 from test_twin import Painter
@@ -136,7 +136,7 @@ OTHERS = [
 
 def test_only_who_calls_by_this_machines_address_is_answered(proxied: tuple[str, Account]) -> None:
     url, _ = proxied
-    with httpx2.Client(base_url=url, timeout=120) as client:
+    with httpx2.Client(base_url=url, timeout=PATIENCE) as client:
         for host in OTHERS:
             for path in ("/microfiche/", "/microfiche/status.json", "/metrics"):
                 assert client.get(path, headers={"host": host}).status_code in (400, 403), host
@@ -184,7 +184,7 @@ def test_a_log_that_cannot_be_written_hurts_nobody(vendor: Provider, tmp_path: P
 def test_a_long_log_is_put_aside_once(vendor: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("microfiche.proxy.account.LOG_BYTES", 3000)
     made, _ = server.relay(Settings(anthropic=vendor.url, log=tmp_path / "log"))
-    with proxying(made) as url, httpx2.Client(timeout=120) as client:
+    with proxying(made) as url, httpx2.Client(timeout=PATIENCE) as client:
         for _ in range(20):
             client.post(url + "/v1/messages", json={"model": "claude-opus-5", "messages": []})
     sizes = [path.stat().st_size for path in tmp_path.iterdir()]

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from agent import ClaudeCode
-from between import all_to, proxying
+from between import PATIENCE, all_to, proxying
 from mcp import Client, StdioServerParameters
 from provider.answers import Turn
 from provider.cache import pictures_in
@@ -115,7 +115,7 @@ def test_after_a_restart_every_value_is_given_exactly_by_mcp(known: Known) -> No
                 (line,) = [line for line in lines if value.label in line]
                 assert f"\t{line}" in read.content[0].text and f"{value.label} is set to {value.value}" in line
 
-    asyncio.run(asyncio.wait_for(ask(), 120))
+    asyncio.run(asyncio.wait_for(ask(), PATIENCE))
     assert len(every) == 21 and len({value.kind for value in every}) >= 6
 
 

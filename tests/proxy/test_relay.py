@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from between import Watch, all_to, ask, everything, line_to, post, proxying, until
+from between import PATIENCE, Watch, all_to, ask, everything, line_to, post, proxying, until
 from provider.server import Provider, Reply, provider
 
 from microfiche.proxy import relay as relay_module
@@ -122,7 +122,7 @@ def test_a_stream_is_relayed_as_it_comes(vendor: Provider, proxy: str, path: str
     pieces = [said[i : i + 3] for i in range(0, len(said), 3)]
     seen: list[bytes] = []
     vendor.faults.append(Reply(200, STREAM, _stepping(pieces, seen)))
-    with httpx2.Client(timeout=120) as client, client.stream("POST", proxy + path, content=body) as answer:
+    with httpx2.Client(timeout=PATIENCE) as client, client.stream("POST", proxy + path, content=body) as answer:
         for piece in answer.iter_raw():
             seen.append(piece)
     assert seen == pieces
@@ -140,7 +140,7 @@ def test_a_break_upstream_is_a_break_downstream(vendor: Provider, proxy: str, bo
     kind = "application/json" if length else "text/event-stream"
     pieces = [b"data: 1\n\n", b"data: 2\n"]
     vendor.faults.append(Reply(200, [("content-type", kind)], pieces, breaks=True, length=length))
-    with httpx2.Client(timeout=99) as client, client.stream("POST", proxy + "/v1/messages", content=MESSAGES) as answer:
+    with httpx2.stream("POST", proxy + "/v1/messages", content=MESSAGES, timeout=PATIENCE) as answer:
         got: list[bytes] = []
         with pytest.raises(httpx2.RemoteProtocolError):
             got.extend(answer.iter_raw())
@@ -169,7 +169,7 @@ def test_a_client_that_leaves_ends_the_call(vendor: Provider, proxy: str, book: 
 
 
 def _once(gone: threading.Event) -> Iterator[bytes]:
-    assert gone.wait(120)
+    assert gone.wait(PATIENCE)
     yield b"late"
 
 
@@ -192,7 +192,7 @@ def test_a_redirect_is_not_followed_and_no_key_goes_elsewhere(vendor: Provider, 
 def test_each_key_goes_to_its_own_vendor_only() -> None:
     with provider() as a, provider() as o, provider() as g:
         named = Upstreams({"anthropic": a.url, "openai": o.url + "/v1", "gemini": g.url})
-        with proxying(Relay(named)) as url, httpx2.Client(base_url=url, timeout=120) as client:
+        with proxying(Relay(named)) as url, httpx2.Client(base_url=url, timeout=PATIENCE) as client:
             keys = [{"x-api-key": "sk-ant-canary-1"}, {"authorization": "Bearer sk-proj-canary-2"},
                     {"x-goog-api-key": "AIzaCanary3"}]  # fmt: skip
             for path, body in ROUTES:
@@ -322,7 +322,7 @@ def test_a_large_body_passes_and_is_not_held(
     body = b'{"model":"claude-opus-5","messages":[{"role":"user","content":"' + b"x" * (5 << 20) + b'"}]}'
     for chunked in (False, True):
         content = _in_pieces(body) if chunked else body
-        post(proxy + "/v1/messages", content=content, timeout=60)
+        post(proxy + "/v1/messages", content=content)
         assert vendor.requests[-1].body == body and "too long" in book.last().note
         assert (vendor.requests[-1].header("transfer-encoding") == "chunked") is chunked
 
@@ -389,7 +389,7 @@ def test_no_answer_waits_for_a_request_to_be_read(vendor: Provider, monkeypatch:
     read, free = Relay._read, threading.Event()
 
     def slow(self: Relay, *given: Any) -> bytes:
-        free.wait(60)
+        free.wait(PATIENCE)
         return read(self, *given)
 
     monkeypatch.setattr(Relay, "_read", slow)
@@ -458,5 +458,5 @@ def test_gzip_of_the_vendor_is_not_packed_twice(vendor: Provider, proxy: str) ->
     assert answer.json() == {"a": 1}
     bomb = zlib.compress(b"\0" * (64 << 20))
     vendor.faults.append(Reply(200, [("content-encoding", "deflate"), ("content-type", "application/json")], [bomb]))
-    with httpx2.stream("POST", proxy + "/v1/messages", content=MESSAGES, timeout=60) as raw:
+    with httpx2.stream("POST", proxy + "/v1/messages", content=MESSAGES, timeout=PATIENCE) as raw:
         assert b"".join(raw.iter_raw()) == bomb

@@ -361,12 +361,18 @@ def test_bodies_of_every_dialect_are_known(tmp_path: Path) -> None:
         "/v1/messages", "/v1/responses",
     ]  # fmt: skip
     assert found[4].at == 3 and found[5].at > 1e9
+    for value, of in ((lines, found), (lines[0], found[:1])):
+        for indent in (None, 2):
+            (tmp_path / "whole").write_text(json.dumps(value, indent=indent))
+            assert [one.body for one in recorded_in(tmp_path / "whole")] == [one.body for one in of]
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [(b"", "holds no request"), (b"[]\n3\n", "holds no request"), (b'{"a": 1}\n', "holds no request"),
-     (b'{"model": "x"\n', "line 1 is no JSON"), (b"\x89PNG\r\n\x1a\n\x00", "is no JSON"),
+     (b'{"sessionId": "s",\n "messages": [{"type": "user", "content": "hi"}]}', "holds no request"),
+     (b'{"model": "x"\n', "line 1 is no JSON"), (b'{\n"model": "x"\n', "line 1 is no JSON.*--record"),
+     (b"\x89PNG\r\n\x1a\n\x00", "is no JSON"),
      (b'{"a":1}\n' + b"[" * 100_000, "line 2 is no JSON"),
      (b'{"uuid": "u", "message": {"role": "user", "content": 5}}\n', "holds no request"),
      (b'{"type": "session_meta", "payload": {}}\n', "holds no request")],

@@ -72,6 +72,85 @@ SHAPES = [
      "my-key.pem:4:-----END RSA PRIVATE KEY-----", "Qk9kx=="),
     ("---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\n@\n---- END SSH2 ENCRYPTED PRIVATE KEY ----", "P2/56wAAAgIAAAAm"),
 ]  # fmt: skip
+MORE = [
+    ("Pulumi.prod.yaml\nconfig:\n  aws:secretKey:\n    secure: @", "AAABAJk3Lqz0pXw7Zt=="),
+    ("terraform: TF_VAR_db_admin_pw=@", "tfpw-88"), ("rails credentials\nsecret_key_base: @", "3f0c1d9be7"),
+    ("postgres:\n  POSTGRES_PASSWORD: @", "dbpg77"),
+    ("ANSIBLE_VAULT_PASSWORD_FILE=/x\nansible_become_pass: @", "becom3"),
+    ('<property name="hibernate.connection.password">@</property>', "hib3rn8"),
+    ('<password encrypted="false">@</password>', "xmlpw4"), ("[client]\nuser=root\npassword=@", "mycnf5!"),
+    ("redis://:@@10.0.0.1:6379/0", "r3d1s6"), ("amqp://guest:@@mq/vhost", "gu3st7"),
+    ("mongodb+srv://app:@@cl0.mongodb.net", "m0ng8"), ("jdbc:oracle:thin:scott/@@db:1521/x", "t1ger9"),
+    ("jdbc:mysql://h/db?user=u&password=@&useSSL=1", "jdbc10"), ("smbclient //srv/share -U bob%@", "smbpw11"),
+    ("curl -u bob:@ https://x", "curl12"), ("wget --http-password=@ https://x", "wget13"),
+    ("ftp://bob:@@ftp.x/f", "ftp14"), ("ldapsearch -x -D cn=admin -w @ -b dc=x", "ldap15"),
+    ("rclone: pass = @", "rcl0ne16"), ("restic: RESTIC_PASSWORD=@", "r3stic17"),
+    ("borg: export BORG_PASSPHRASE='@'", "borg w/ space18"),
+    ("snowsql -a x -u y --private-key-passphrase @", "snow19x"), ("mysqldump -u root -p@ db", "dump20"),
+    ("psql 'host=x user=y password=@ sslmode=require'", "psql21"), ("sqlplus scott/@@orcl", "t1ger22"),
+    ("impacket: DOMAIN/bob:@@10.0.0.2", "Pass23!"), ("net use Z: \\\\srv\\s /user:bob @", "netuse24"),
+    ("ConvertTo-SecureString '@' -AsPlainText -Force", "ps25word"),
+    ('$cred = New-Object PSCredential(\'bob\', (ConvertTo-SecureString "@" -AsPlainText))', "pscred26"),
+    ("htpasswd -b file bob @", "htpw27x"), ("kubectl create secret generic x --from-literal=user=@", "k8slit28"),
+    ("kubectl create secret docker-registry r --docker-password=@", "dock29"),
+    ("gh secret set TOKEN --body '@'", "ghsec30"), ("aws configure set aws_secret_access_key @", "awsconf31"),
+    ("heroku config:set API_SECRET=@", "heroku32"), ("fly secrets set DATABASE_PW=@", "flypw33"),
+    ("echo -n '@' | base64", "basepw34"), ("echo '@' | gpg --batch --passphrase-fd 0 -d f", "gpgfd35"),
+    ('expect "Password:"\nsend "@\\r"', "expect36"), ("Password for bob: @", "typed37"),
+    ("Enter passphrase: @", "typed38x"), ("The admin login is admin / @", "adm1n39"),
+    ("user: admin, pass: @", "adm1n40"), ("login=bob;pass=@;", "abc41!"), ("Your verification code is @", "482913"),
+    ("Your one-time code: @", "771204"), ("backup codes:\n@\n9982-1123", "1123-4451"),
+    ("recovery key: @", "EsTc 8rGh 2kLp Qw9x"), ("wifi: WIFI:T:WPA;S:net;P:@;;", "w1fi47pass"),
+    ("hashcat: $krb5tgs$23$*svc$R$x*$@", "a8f3c2e1b7d4"),
+    ("bob:1001:aad3b435b51404eeaad3b435b51404ee:@:::", "31d6cfe0d16ae931b73c59d7e0c089c0"),
+    ("WireGuard\nPrivateKey = @", "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="),
+    ("PresharedKey = @", "FpCyhws9cxwWoV4xELtfJvjJN+zQVRPISllRWgeopVE="),
+    ("age: AGE-SECRET-KEY-1@", "QYQSZQGPQYQSZQGPQYQSZQGPQYQSZQGPQYQSZQ"),
+    ("nostr nsec1@", "vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5"),
+    ("xprv9s21ZrQH143K3@",
+     "QTDL4LXw2F7HEK3wJUD2nW2nRk4stbPy6cq3jPPqjiChkVvvNKmPGJxWUtg6LnF5kejMRNNU3TGtRBeJgk33yuGBxrMPHi"),
+    ("WIF 5@", "HueCGU8rMjxEXxiPuD5BDku4MkFqeZyd4dZ1jvhTVqvbTLvyTJ"),
+    ("DISCORD: MTk4NjIyNDgzNDcxOTI1MjQ4.@", "Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"),
+    ("twilio SK@", "1234567890abcdef1234567890abcdef"), ("cloudflare: v1.0-@", "e24fd090ef-abc123def456-7788"),
+    ("shopify shpca_@", "1234567890abcdef1234567890abcdef"),
+    ("databricks dapi@", "1234567890abcdef1234567890abcdef-2"), ("AZURE SharedAccessKey=@", "x9Kz/2pQ="),
+    ("DefaultEndpointsProtocol=https;AccountKey=@", "Zm9vYmFy=="),
+    ("cookie jar\n.example.com\tTRUE\t/\tTRUE\t1799999999\tsid\t@", "s3ss10nid"),
+    ('Authorization: Digest username="bob", response="@"', "6629fae49393a05397450978507c4ef1"),
+    ("-H 'X-Auth-Token: @'", "tok68x"), ("-H 'X-Vault-Token: @'", "hv69tok"),
+    ('postman: {"key":"password","value":"@","type":"string"}', "pm70pw"),
+    ('{"type":"password","name":"pw","value":"@"}', "inp71"),
+    ('<input type="password" name="x" value="@">', "inp72v"),
+    ("const dbPassword = process.env.PW || '@';", "fallback73"), ("password = os.getenv('PW', '@')", "default74"),
+    ('password=os.environ.get("DB_PASSWORD", "@")', "default75"), ('config.password ?? "@"', "null76x"),
+    ("passwords = ['@', 'zwei88']", "eins77"), ("PASSWORDS=(@ two)", "bash78x"),
+    ("def login(user='bob', password='@'):", "deflt79"), ("login('bob', '@')", "pos80pw"),
+    ("auth=('bob', '@')", "tuple81"), ("HTTPBasicAuth('bob', '@')", "basic82x"),
+    ('requests.get(u, auth=("bob", "@"))', "tup83x"), ("smtp.login('bob', '@')", "smtp84x"),
+    ("-e MYSQL_ROOT_PASSWORD=@ mysql:8", "root85"), ("ENV SECRET_TOKEN @", "dock86"),
+    ("password hint was @ I think", "hint87x"), ("mdp: @", "motdp88"), ("Пароль от сервера: @", "серв89"),
+    ("el PIN es @", "4821"), ("IBAN password: @", "ib91"), ("license key XXXX: @", "ABCDE-FGHIJ-KLMNO-PQRST-12345"),
+    ("activation key: @", "NPPR9-FWDCX-D2C8J-H872K-2YT43"),
+    ("spring.datasource.password=@", "sprng1"), ("ENCRYPTION_PASSPHRASE: '@'", "all letters here"),
+    ("<Password>@</Password>", "xmlonly"),
+    ("sudo mount -t cifs //s/x /m -o username=bob,password=@,vers=3", "c1fspw"), ("chpasswd <<< 'bob:@'", "chpw88"),
+    ("useradd -p '@' bob", "usrpw9"), ("ipmitool -I lanplus -H h -U admin -P @ chassis", "ipmi77"),
+    ("snmpwalk -v2c -c @ host", "priv8comm"), ("mosquitto_pub -u bob -P @ -t x", "mqtt5"),
+    ("docker run -e APP_KEY=@ x", "appk3y"), ("nmcli dev wifi connect net password @", "nmcli22x"),
+    ("wpa_passphrase net @", "wpapass1"), ("rsync --password-file=<(echo @) x", "rsyncpw2"), ("Enter PIN: @", "4417"),
+    ("token is: @", "tk9-aa1"), ("the secret word is @", "open-sesame7"), ("Login: bob Password: @", "inl1ne"),
+    ("creds: bob/@", "crd55x"), ("username/password: bob/@", "up66y"), ("Set the root password to @", "rt77zz"),
+    ("using password '@'", "quoted88"), ("PWD for vpn -> @", "vpn99pw"),
+    ("git clone https://oauth2:@@gitlab.x/r", "glab11"), ("jq --arg pass @ '.p=$pass'", "jqpw12"),
+    ("os.environ['DB_PASSWORD'] = '@'", "osenv13"), ("ENV['SECRET'] ||= '@'", "rbsec14"),
+    ('let password = String::from("@");', "rust15"), ('String password = "@";', "java16"),
+    ('var passwd string = "@"', "gopw17"), ("$password = '@';", "phppw18"), ("define('DB_PASSWORD', '@');", "wppw19"),
+    ("'password' => '@',", "lara20"), (':password => "@"', "ruby21"), ("password @", "barepw22"),
+    ("|password|@|", "tblpw23"), ("Password\t@", "tabpw24"), ("aws_secret_access_key\n= @", "splt25"),
+    ('"hashed_password": "@"', "5f4dcc3b5aa765d61d8327deb882cf99"), ("xoxb-@", "12-34-abcDEF"),
+    ("setSecret(`@`)", "stsec27"), ("GET /x?api_key=@&y=1", "qkey28"), ("POST /login user=bob&password=@", "form29"),
+    ("Basic @", "Ym9iOnB3MzA="), ("{'pin': @}", "8812"), ("CVV @", "313"),
+]  # fmt: skip
 CODE = """
 def token(self, tokens: int = 3, password: str | None = None) -> None:
     return self.token or os.environ['X']
@@ -87,8 +166,8 @@ at 1700000000000, 12345678901234, 3.14159265358979, 2026-11-26T10:00:00
 @pytest.mark.parametrize("around", ["@", "  12\t@", "+@", "before it @"], ids=["alone", "numbered", "diff", "behind"])
 def test_secrets_of_every_shape_are_found(around: str) -> None:
     missed = []
-    for shape, secret in SHAPES:
-        table = shape.startswith(("localhost", "username", "name\t", "| "))
+    for shape, secret in [*SHAPES, *MORE]:
+        table = shape.startswith(("cookie jar", "localhost", "username", "name\t", "| "))
         if table and around in ("before it @", "  12\t@"):
             continue  # tables and ~/.pgpass begin with their lines, and numbers are left off before this
         line = shape.replace("@", secret, 1) if not shape.count("@@") else shape.replace("@@", f"{secret}@")
@@ -105,7 +184,8 @@ def test_ordinary_code_holds_no_secret() -> None:
 
 def test_no_text_takes_long_to_look_for_secrets() -> None:
     for text in ("mysql -x " * 9000, "-----BEGIN A PRIVATE KEY-----" * 3000, "password=" * 9000, "A1b" * 30000,
-                 "\ndata:\n  x\nkind: Secret" * 3000, "docker login " * 7000, "kind: Secret data: " * 400):  # fmt: skip
+                 "\ndata:\n  x\nkind: Secret" * 3000, "docker login " * 7000, "kind: Secret data: " * 400,
+                 "=" * 5000 + "password" * 3000, "login((" * 5000, "<password " * 4000, "a:b@" * 9000):  # fmt: skip
         assert len(secrets_in(text)) < 9001
     code = "def token(self, tokens: int = 3) -> None: return self.token or os.environ['X']\n" * 9
     assert secrets_in(code) == []

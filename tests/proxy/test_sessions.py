@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from agent import ClaudeCode, Codex, GeminiCLI, OpenCode, tool_script
-from between import all_to, entered, get, post, proxying
+from between import PATIENCE, all_to, entered, get, post, proxying
 from provider.answers import Turn
 from provider.checks import CONTROLS
 from provider.server import Provider, Reply, provider
@@ -151,7 +151,11 @@ def test_the_account_of_a_session_is_the_bill_for_every_model(name: str) -> None
     model = models()[name]
     prices = model.prices_at()
     assert prices is not None
-    with provider() as vendor, keeping(vendor) as (url, account), httpx2.Client(base_url=url, timeout=60) as client:
+    with (
+        provider() as vendor,
+        keeping(vendor) as (url, account),
+        httpx2.Client(base_url=url, timeout=PATIENCE) as client,
+    ):
         step = prices.above.tokens if prices.above else 20_000
         for size in (600, 5000, step + 3000):
             text = "token " * (size * 4 // 6)
@@ -186,7 +190,7 @@ TIERS = [(name, tier) for name in KINDS.values() for tier in (*models()[name].fa
 
 def test_other_service_tiers_are_billed_as_the_registry_has_them(vendor: Provider) -> None:
     """A tier that it does not have is charged at the usual rates, and named."""
-    with keeping(vendor) as (url, account), httpx2.Client(base_url=url, timeout=60) as client:
+    with keeping(vendor) as (url, account), httpx2.Client(base_url=url, timeout=PATIENCE) as client:
         for number, (name, tier) in enumerate(TIERS):
             model, said, stream = models()[name], "token " * 900, number % 3 == 0
             asks = {"service_tier": tier, "stream": stream, "model": name}

@@ -43,7 +43,8 @@ def test_each_stands_over_the_one_before(bare: Path, monkeypatch: pytest.MonkeyP
     ("port = true", "port: "), ('host = ""', "host: "), ('host = "a b"', "host: "), ("port = false", "port: "),
     ('openai = "http://[::1"', "openai: "), ('gemini = "http://h:99999"', "gemini: "),
     ('openai = "localhost"', "openai: "), ('token = "short"', "token: "), ('token = "with a blank in it"', "token: "),
-    ("\ufffe\ufffe", "not a TOML file"),
+    ("\ufffe\ufffe", "not a TOML file"), ("keep_days = true", "keep_days: "),
+    ("keep_megabytes = true", "keep_megabytes: "),
 ])  # fmt: skip
 def test_what_is_wrong_in_a_file_is_named_with_the_file(bare: Path, text: str, said: str) -> None:
     file = bare / "mine.toml"

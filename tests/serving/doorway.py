@@ -24,7 +24,7 @@ from microfiche.serving.settings import LIMITS, Scans, ServeSettings
 
 SAID = "<|ref|>title<|/ref|><|det|>[[100, 100, 500, 150]]<|/det|>\n# Read elsewhere\n\n"
 TOKENS = 273
-PATIENCE = 120.0
+PATIENCE = 600.0  #: seconds that a test waits for what comes at once unless the machine is busy
 
 
 @dataclass

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doorway import PATIENCE
 from makers import text_pdf
 from mcp import Client, StdioServerParameters
 from mcp_types import ListRootsResult, Root
@@ -47,7 +48,7 @@ class Says:
     def read(self, sheets: Sequence[Sheet]) -> list[PageRead]:
         self.asked += len(sheets)
         self.started.set()
-        self.go_on.wait(60)
+        self.go_on.wait(PATIENCE)
         return [self.page(sheet.number) for sheet in sheets]
 
     def page(self, number: int) -> PageRead:
@@ -375,7 +376,7 @@ def with_client(target: Any, work: Callable[[Client], Awaitable[None]], roots: P
         async with Client(target, list_roots_callback=given if roots else None) as client:
             await work(client)
 
-    asyncio.run(asyncio.wait_for(run(), 120))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 def text_of(result: Any) -> str:
@@ -466,7 +467,7 @@ def test_a_client_that_cancels_ends_the_reading_and_the_next_is_served(folder: P
 
     async def work(client: Client) -> None:
         asked = asyncio.create_task(client.call_tool("read_document", {"source": "long.tiff"}))
-        await asyncio.to_thread(engine.started.wait, 60)
+        assert await asyncio.to_thread(engine.started.wait, PATIENCE)
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked

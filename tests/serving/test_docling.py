@@ -77,6 +77,14 @@ def test_sources_in_base64_come_as_json(serve: Door) -> None:
         assert archive.namelist() == ["0.md", "1.md"] and archive.read("1.md").startswith(b"A page")
 
 
+def polled_to_its_end(serve: Door, task: str) -> dict[str, Any]:
+    """What is said of a task once it has ended."""
+    while True:
+        polled: dict[str, Any] = serve.client.get(f"/v1/status/poll/{task}", params={"wait": 60}).json()
+        if polled["task_status"] not in ("pending", "started"):
+            return polled
+
+
 def test_tasks_are_polled_and_fetched(serve: Door, model: Model) -> None:
     model.gate.clear()
     task = serve.client.post("/v1/convert/file/async", files={"files": ("s.png", png())}).json()
@@ -91,7 +99,7 @@ def test_tasks_are_polled_and_fetched(serve: Door, model: Model) -> None:
     assert second["task_status"] == "pending" and second["task_position"] == 1
     model.gate.set()
     for one, said in ((task, "# Read elsewhere"), (second, "A page for docling.")):
-        polled = serve.client.get(f"/v1/status/poll/{one['task_id']}", params={"wait": 60}).json()
+        polled = polled_to_its_end(serve, one["task_id"])
         assert polled["task_status"] == "success" and polled["task_meta"]["num_succeeded"] == 1
         for _ in range(2):
             answer = serve.client.get(f"/v1/result/{one['task_id']}").json()
@@ -198,7 +206,7 @@ def test_several_files_come_as_an_archive_and_one_that_is_bad_costs_no_other(ser
 def test_a_document_that_cannot_be_read_is_a_failure_with_its_reason(serve: Door) -> None:
     answer = serve.client.post("/v1/convert/file", files={"files": ("x.pdf", b"garbage")})
     assert answer.status_code == 200 and answer.json()["status"] == "failure"
-    assert answer.json()["errors"][0]["error_message"] == "x.pdf: not a PDF, PNG, JPEG, TIFF or WebP file"
+    assert answer.json()["errors"][0]["error_message"].startswith("x.pdf: not a PDF, picture, ")
 
 
 @pytest.mark.parametrize(("options", "target", "code"), [
@@ -231,7 +239,7 @@ def test_refusals_come_in_both_shapes(serve: Door) -> None:
         answer = serve.client.post(path, content=body)
         assert answer.status_code == status, (path, body, answer.text)
         if status == 200:
-            serve.client.get(f"/v1/status/poll/{answer.json()['task_id']}", params={"wait": 60})
+            polled_to_its_end(serve, answer.json()["task_id"])
             serve.client.delete(f"/v1/jobs/{answer.json()['task_id']}")
     answer = serve.client.post("/v1/convert/file", files={"x": (None, "y")})
     assert answer.status_code == 422 and serve.empties()

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from doorway import PATIENCE
 from mcp import Client, StdioServerParameters
 from PIL import Image
 from provider.eyes import Eyes, Model
@@ -203,7 +204,7 @@ def with_client(target: Any, work: Callable[[Client], Awaitable[None]]) -> None:
         async with Client(target) as client:
             await work(client)
 
-    asyncio.run(asyncio.wait_for(run(), 120))
+    asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 def text_of(result: Any) -> str:
@@ -259,9 +260,9 @@ def test_it_answers_by_http_on_this_machine_alone(files: Path) -> None:
             import httpx2
 
             for host in ("evil.example", "evil.example:80"):
-                answer = httpx2.post(url, json={}, headers={"host": host}, timeout=60)
+                answer = httpx2.post(url, json={}, headers={"host": host}, timeout=PATIENCE)
                 assert answer.status_code in (400, 403, 421)
-            answer = httpx2.post(url, json={}, headers={"origin": "http://evil.example"}, timeout=60)
+            answer = httpx2.post(url, json={}, headers={"origin": "http://evil.example"}, timeout=PATIENCE)
             assert answer.status_code in (400, 403)
         finally:
             process.terminate()
@@ -338,13 +339,13 @@ def test_it_asks_first_and_says_who_still_reads(tmp_path: Path) -> None:
             connection.execute("BEGIN")
             connection.execute("SELECT count(*) FROM block").fetchone()
             ready.set()
-            done.wait(60)
+            done.wait(PATIENCE)
             connection.execute("ROLLBACK")
         connection.close()
 
     thread = threading.Thread(target=reads)
     thread.start()
-    ready.wait(60)
+    assert ready.wait(PATIENCE)
     try:
         result = CliRunner().invoke(app, ["forget", "--ledger", str(path), "--all", "--yes"])
         assert result.exit_code == 1 and "somebody still reads" in result.stderr

@@ -88,6 +88,11 @@ def fail(message: str, code: int) -> None:
     raise typer.Exit(code)
 
 
+def counted(count: int, what: str) -> str:
+    """A number of things as people say it: 1 page, 2,000 pages."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def one_line(text: str) -> str:
     """Escapes control characters, line ends and lone surrogates in the text, so that it does nothing to a terminal."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

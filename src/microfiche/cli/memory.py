@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from microfiche.cli.codec import DensityName, JsonOption, LayoutName, ModeName
-from microfiche.cli.console import err, fail, one_line, out, progress, reported, say
+from microfiche.cli.console import counted, err, fail, one_line, out, progress, reported, say
 from microfiche.errors import InputError
 from microfiche.files import plain, shown
 from microfiche.sources import decoded, named, standard_input
@@ -177,15 +177,17 @@ def forget(
         def confirmed(passages: Sequence[Passage]) -> bool:
             for one in passages:
                 err.print(f"{one.source}, version {one.version}: {plain(' '.join(one.text.split()))}", markup=False)
-            return yes or typer.confirm(f"Forget these {len(passages)} passages?", err=True)
+            return yes or typer.confirm(
+                f"Forget {'this passage' if len(passages) == 1 else f'these {len(passages):,} passages'}?", err=True)
 
         done = opened.forget(name, page=page, before=before, after=after, query=query, confirm=confirmed)
         if json:
             print(jsons.dumps(asdict(done)))
         else:
             texts = f"{', '.join(done.names)}; " if done.names else ""
-            say(f"{memory}: forgotten: {texts}{done.versions} versions, {done.messages} messages, "
-                f"{done.characters:,} characters; {done.pages} pages are gone or changed")
+            counts = [(done.versions, "version"), (done.messages, "message"), (done.characters, "character")]
+            say(f"{memory}: forgotten: {texts}{', '.join(counted(*one) for one in counts)}; "
+                f"{counted(done.pages, 'page')} {'is' if done.pages == 1 else 'are'} gone or changed")
             if done.shared:
                 say(f"these have pages of it as well and keep them: {', '.join(done.shared)}")
         if not done.wiped:
@@ -202,7 +204,7 @@ def make_index(memory: MemoryOption = DEFAULT, index: IndexOption = None) -> Non
     with reported(), opened_memory(memory) as opened, progress("pages") as done:
         indexer = load_indexer(index, opened.model.checkpoint)
         pages = update(opened, indexer, lambda n, of: done(n))
-        err.print(f"{keys_file(opened, indexer)}: keys of {pages} pages made", markup=False)
+        err.print(f"{keys_file(opened, indexer)}: keys of {counted(pages, 'page')} made", markup=False)
 
 
 @app.command()
@@ -258,14 +260,16 @@ def _taken(one: str, name: str | None) -> tuple[str | Path | list[Message], str 
 
 def _summary(added: Added) -> str:
     counts = {"new": added.new, "changed": added.changed, "unchanged": added.unchanged, "gone": added.gone,
-              "messages": added.messages}
+              "message": added.messages}
     parts = [
-        ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing",
-        f"{added.pages_set} page{'s' * (added.pages_set != 1)} set, {added.pages_kept} kept, "
+        ", ".join(counted(n, what) if what == "message" else f"{n:,} {what}" for what, n in counts.items() if n)
+        or "nothing",
+        f"{counted(added.pages_set, 'page')} set, {added.pages_kept} kept, "
         f"{added.text_tokens:,} text tokens as {added.vision_tokens:,} vision tokens",
     ]
     if added.undrawn:
-        parts.append(f"{added.undrawn} characters cannot be drawn and are kept as text only")
+        are = "is" if added.undrawn == 1 else "are"
+        parts.append(f"{counted(added.undrawn, 'character')} cannot be drawn and {are} kept as text only")
     return "; ".join(parts)
 
 
@@ -275,8 +279,9 @@ def _version_line(version: Version) -> str:
     if version.retired:
         until = f"retired {datetime.fromtimestamp(version.retired).isoformat(' ', 'seconds')}"
     changed = f"; what changed: {', '.join(map(str, version.diff))}" if version.diff else ""
-    pages = f"on pages {', '.join(map(str, version.pages))}" if version.pages else "on a page that is not full yet"
-    return f"version {version.number}, {since}, {until}: {version.characters:,} characters {pages}{changed}"
+    named = f"on page{'s' * (len(version.pages) > 1)} {', '.join(map(str, version.pages))}"
+    pages = named if version.pages else "on a page that is not full yet"
+    return f"version {version.number}, {since}, {until}: {counted(version.characters, 'character')} {pages}{changed}"
 
 
 def _print_answer(answer: CitingAnswer, json: bool) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from microfiche.cli.codec import JsonOption
-from microfiche.cli.console import err, fail, print_rows, progress, reported
+from microfiche.cli.console import counted, err, fail, print_rows, progress, reported
 from microfiche.cli.memory import (
     DEFAULT,
     BudgetOption,
@@ -223,7 +223,7 @@ def _draw(memory: Memory, by: Schedule, plot: Path, json: bool) -> None:
 def _summary(faded: Faded) -> str:
     where = "a cached prefix holds" if faded.first is None else (
         f"a cached prefix breaks at page {faded.first}, after {faded.tokens_kept:,} tokens")
-    return (f"{faded.smaller} pages smaller, {faded.sharper} sharper, {faded.gone} gone: "
+    return (f"{counted(faded.smaller, 'page')} smaller, {faded.sharper} sharper, {faded.gone} gone: "
             f"{faded.tokens_before:,} → {faded.tokens_after:,} vision tokens; {where}")
 
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from microfiche.cli.console import fail, one_line, reported, say
+from microfiche.cli.console import counted, fail, one_line, reported, say
 from microfiche.errors import UsageError
 
 LedgerOption = Annotated[
@@ -114,8 +114,7 @@ def forget(
                 opened.close()
             found[str(path)] = erased._asdict()
             left += [] if erased.wiped else [str(path)]
-            say(f"{path}: forgotten: {erased.blocks} results, {erased.sessions} sessions, {erased.characters:,} "
-                "characters")  # fmt: skip
+            _say_forgotten(path, result=erased.blocks, session=erased.sessions, character=erased.characters)
         else:
             say(f"{path}: there is no ledger, and nothing was drawn")
         for one in memory or ():
@@ -124,12 +123,16 @@ def forget(
                 done = held.forget(query=query, before=until, confirm=lambda _: True)
             found[str(one)] = asdict(done)
             left += [] if done.wiped else [str(one)]
-            say(f"{one}: forgotten: {done.versions} versions, {done.messages} messages, {done.characters:,} characters")
+            _say_forgotten(one, version=done.versions, message=done.messages, character=done.characters)
         if as_json:
             typer.echo(json.dumps(found))
         if left:
             fail(f"{', '.join(left)}: somebody still reads an older state, which holds it; forget again when they have "
                  "ended", 1)  # fmt: skip
+
+
+def _say_forgotten(path: Path, **counts: int) -> None:
+    say(f"{path}: forgotten: {', '.join(counted(count, what) for what, count in counts.items())}")
 
 
 def _ledger(named: Path | None) -> Path:

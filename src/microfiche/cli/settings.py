@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,7 +95,9 @@ def _defaults(context: typer.Context, named: Path | None) -> dict[str, Any]:
     if command is not None and name != PROXY:
         for wrong in _unknown(table.get(name, {}), command, name):
             raise UsageError(f"{path}: {wrong}: there is no such option")
-    return {} if command is None or name == PROXY else {name: _by_parameter(table.get(name, {}), command)}
+    if command is None or name == PROXY:
+        return {}
+    return {name: _by_parameter(table.get(name, {}), command, f"{path}: {name}")}
 
 
 def _unknown(part: Mapping[str, Any], command: Any, path: str) -> Iterator[str]:
@@ -106,18 +109,30 @@ def _unknown(part: Mapping[str, Any], command: Any, path: str) -> Iterator[str]:
             yield f"{path}.{key}"
 
 
-def _by_parameter(part: Mapping[str, Any], command: Any) -> dict[str, Any]:
-    """The table of a command with the names that its parameters have in the program."""
+def _by_parameter(part: Mapping[str, Any], command: Any, path: str) -> dict[str, Any]:
+    """The table of a command with the names that its parameters have in the program, and values as a command line has
+    them. Raises UsageError where a value is of another kind than its option takes."""
     inner, known = getattr(command, "commands", {}), _parameters(command)
-    several = {one.name for one in command.params if getattr(one, "multiple", False)}
+    options = {one.name: one for one in command.params}
     found: dict[str, Any] = {}
     for key, value in part.items():
         name = known.get(key, key)
         if key in inner:
-            found[name] = _by_parameter(value, inner[key])
+            found[name] = _by_parameter(value, inner[key], f"{path}.{key}")
         else:
-            found[name] = [value] if name in several and isinstance(value, str) else value
+            found[name] = _as_typed(value, options[name], f"{path}.{key}")
     return found
+
+
+def _as_typed(value: Any, option: Any, path: str) -> bool | str | list[str]:
+    if option.is_flag:
+        if not isinstance(value, bool):
+            raise UsageError(f"{path}: true or false is needed")
+        return value
+    several = value if isinstance(value, list) and option.multiple else [value]
+    if any(isinstance(one, bool) or not isinstance(one, str | int | float | date) for one in several):
+        raise UsageError(f"{path}: {'texts or numbers are' if option.multiple else 'a text or a number is'} needed")
+    return list(map(str, several)) if option.multiple else str(value)
 
 
 def _parameters(command: Any) -> dict[str, str]:

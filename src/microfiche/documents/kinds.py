@@ -11,11 +11,11 @@ from microfiche.errors import InputError
 
 HEAD = 1024  #: bytes in which a PDF's mark must stand
 TAIL = 1 << 16  #: bytes at the end of a ZIP archive that are searched for the names in it
-READ = "PDF, PNG, JPEG, TIFF or WebP"
+READ = "PDF, picture, .md, .txt, .html, .csv, .epub, .docx, .pptx or .xlsx"
 #: Kinds of files that hold their own text, by the suffix of their names.
 TEXTS = {
     ".md": "markdown", ".markdown": "markdown", ".txt": "plain", ".html": "html", ".htm": "html", ".xhtml": "html",
-    ".csv": "csv", ".docx": "docx", ".pptx": "pptx", ".xlsx": "xlsx", ".epub": "epub",
+    ".csv": "csv", ".tsv": "csv", ".docx": "docx", ".pptx": "pptx", ".xlsx": "xlsx", ".epub": "epub",
 }  # fmt: skip
 #: The marks of files that are read.
 MARKS = (
@@ -45,7 +45,7 @@ OTHERS = (
     (rb"\{\\rtf", "an RTF document", AS_PDF),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document or an Outlook message", AS_PDF),
     (rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|\x1f\x8b|BZh\d|\xfd7zXZ\0|.{257}ustar", "an archive", UNPACK),
-    (rb"(From \S+@|(Return-Path|Received|Delivered-To|MIME-Version|Message-ID): )", "an e-mail",
+    (rb"(From \S+@|(Return-Path|Received|Delivered-To|MIME-Version|Message-ID|From|To|Subject|Date): )", "an e-mail",
      "print it to PDF, or save what is attached to it"),
 )  # fmt: skip
 #: The same for names in ZIP archives.
@@ -64,7 +64,8 @@ ARCHIVES = (
 
 def kind_of(head: bytes, tail: bytes = b"", suffix: str = "") -> str:
     """Returns pdf, the name of a kind of pictures or one of TEXTS, by the first bytes of a file. `tail` are its last
-    bytes. The `suffix` of its name tells Markdown, plain text, HTML and CSV from each other and from anything else.
+    bytes. The `suffix` of its name tells Markdown, plain text, HTML and CSV from each other and from anything else, and
+    says what a file that is cut short was.
 
     Raises InputError, without a name, that says what the file is and what to do, where that is known.
     """
@@ -82,12 +83,16 @@ def kind_of(head: bytes, tail: bytes = b"", suffix: str = "") -> str:
     for mark, what, advice in OTHERS:
         if re.match(mark, head, re.DOTALL | re.IGNORECASE):
             raise InputError(f"{what}; {advice}")
-    if head.startswith(b"PK\x03\x04"):
+    is_archive = head.startswith(b"PK\x03\x04")
+    if is_archive:
         for mark, kind in ARCHIVES:
             if re.search(mark, head) or re.search(mark, tail):
                 return kind
         for mark, what, advice in ZIPPED:
             if re.search(mark, head) or re.search(mark, tail):
                 raise InputError(f"{what}; {advice}")
+    if named in {kind for _, kind in ARCHIVES}:
+        raise InputError(f"damaged or cut short: not a whole {suffix.lower()} file")
+    if is_archive:
         raise InputError(f"a ZIP archive; {UNPACK}")
     raise InputError(f"not a {READ} file")

@@ -29,8 +29,9 @@ from microfiche.sources import DOCUMENTS, named, standard_input
 #: Suffixes of documents that are not read.
 OTHERS = {
     ".doc", ".odt", ".rtf", ".xls", ".xlsb", ".ods", ".ppt", ".odp", ".eml", ".msg", ".djvu", ".ps", ".eps", ".svg",
-    ".heic", ".heif", ".avif", ".jxl", ".psd", ".zip",
+    ".heic", ".heif", ".avif", ".jxl", ".psd",
 }  # fmt: skip
+ARCHIVES = {".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz"}  #: suffixes of what is not unpacked
 OURS = 4096  #: bytes at the head of NAME.json that show whether Microfiche wrote it
 SCHEME = re.compile(r"([a-z][a-z\d+.-]+)://", re.IGNORECASE)  #: that an address begins with
 
@@ -244,14 +245,19 @@ def documents_below(
     others: Counter[str] = Counter()
     lacking = {suffix for suffix, kind in TEXTS.items() if not can_read(kind)} if texts else set()
     known = DOCUMENTS | (TEXTS.keys() - lacking if texts else set())
-    unread = OTHERS if texts else OTHERS | (TEXTS.keys() - {".md", ".markdown", ".txt", ".csv"})
+    unread = OTHERS if texts else OTHERS | (TEXTS.keys() - {".md", ".markdown", ".txt", ".csv", ".tsv"})
+    advice = (
+        (lacking, "pip install 'microfiche[office]' reads them"),
+        (unread, "save them as PDF"),
+        (ARCHIVES, "unpack them"),
+    )
     for one in files_below(folder, _passed_over):
         suffix = one.path.suffix.lower()
         if suffix in known or (one.left_out and (one.is_folder or one.left_out == LOOP)):
             why = f"{one.left_out}; left out" if one.left_out else None
             yield DocumentSource(shown(one.path), one.path, why)
-        others[suffix] += suffix in unread or suffix in lacking
-    for wanted, why in ((lacking, "pip install 'microfiche[office]' reads them"), (unread, "save them as PDF")):
+        others[suffix] += any(suffix in wanted for wanted, _ in advice)
+    for wanted, why in advice:
         if counted := ", ".join(f"{n} {suffix}" for suffix, n in sorted(others.items()) if n and suffix in wanted):
             say(f"{shown(folder)}: not read: {counted}; {why}")
 

@@ -99,9 +99,9 @@ class Sheet:
     `picture` is RGB, 8 bit, upright, white where it was transparent; None if the page could not be opened. `error` is
     one line that says why not, or what of the picture is damaged. All else comes from PDF alone: `text`; where raster
     images stand (`image_boxes`); `rules`, thin lines, drawn alone or as borders, each with x0 = x1 or y0 = y1; `bars`,
-    level ones too short for these, as in fractions; `drawings`, where curves and figures of many strokes
-    stand; `grounds`, areas filled with a colour; `links`; where text is marked as struck out (`struck`); and the
-    `fields` of a form.
+    level ones too short for these, as in fractions; `rounds`, circles of the size of letters; `drawings`, where curves
+    and figures of many strokes stand; `grounds`, areas filled with a colour; `links`; where text is marked as struck
+    out (`struck`); and the `fields` of a form.
     """
 
     number: int  # from 1
@@ -117,9 +117,11 @@ class Sheet:
     struck: list[Box] = field(default_factory=list)
     fields: list[Field] = field(default_factory=list)
     bars: list[Box] = field(default_factory=list)
+    rounds: list[Box] = field(default_factory=list)
 
 
-BOXES = ("image_boxes", "rules", "bars", "drawings", "grounds", "struck")  #: the lists of boxes that a Sheet has
+#: The lists of boxes that a Sheet has.
+BOXES = ("image_boxes", "rules", "bars", "rounds", "drawings", "grounds", "struck")
 
 
 def send(stream: IO[bytes], head: dict[str, Any], arrays: Sequence[NDArray[Any]] = ()) -> None:
@@ -173,6 +175,7 @@ def sheet_from(head: dict[str, Any], arrays: list[NDArray[Any]]) -> Sheet:
         image_boxes=boxes["image_boxes"],
         rules=boxes["rules"],
         bars=boxes["bars"],
+        rounds=boxes["rounds"],
         drawings=boxes["drawings"],
         grounds=boxes["grounds"],
         struck=boxes["struck"],

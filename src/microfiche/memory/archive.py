@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self, get_args
 from microfiche.errors import StoreError, UsageError
 from microfiche.files import plain
 from microfiche.memory.captioned import Pictures
-from microfiche.memory.chats import index_open
+from microfiche.memory.chats import index_all
 from microfiche.memory.database import (
     Connections,
     explained,
@@ -149,7 +149,7 @@ class Archive:
             return
         with explained(self.path, self.timeout), transaction(connection), held(self.path):
             if migrate(connection):
-                index_open(connection)
+                index_all(connection)
             yield connection
 
     def setting(self, key: str) -> object:

@@ -64,6 +64,17 @@ class AsyncMemory:
     recall = _awaited(Memory.recall)
     pin = _awaited(Memory.pin)
     weigh = _awaited(Memory.weigh)
+    records = _awaited(Memory.records)
+    text = _awaited(Memory.text)
+    png = _awaited(Memory.png)
+    namespaces = _awaited(Memory.namespaces)
+
+    async def namespace(self, name: str) -> Self:
+        """The memory of a namespace, as `Memory.namespace` opens it."""
+        own = await asyncio.get_running_loop().run_in_executor(self._threads, self.memory.namespace, name)
+        made = type(self).__new__(type(self))
+        made.memory, made._threads = own, ThreadPoolExecutor(THREADS, "microfiche-memory")
+        return made
 
     async def close(self) -> None:
         """Closes the file once all calls have been finished, those that were cancelled as well."""

@@ -11,6 +11,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +19,9 @@ from typing import Any
 from microfiche.errors import InputError, StoreError
 from microfiche.files import plain
 from microfiche.memory.database import format_of
-from microfiche.memory.messages import Message, message_of, written
+from microfiche.memory.messages import Message, as_read, message_of, written
 from microfiche.memory.paper import from_bytes, to_bytes
-from microfiche.memory.records import text_of_version
+from microfiche.memory.records import page_records, text_of, text_of_version
 from microfiche.memory.words import index_words, unindex_words
 from microfiche.memory.writer import Writer
 
@@ -222,8 +223,12 @@ def close_open(connection: sqlite3.Connection, source: int) -> None:
     connection.execute("DELETE FROM open WHERE source = ?", (source,))
 
 
-def index_open(connection: sqlite3.Connection) -> None:
-    """Indexes the words of all open pages, of a file that has just become one of format 2."""
+def index_all(connection: sqlite3.Connection) -> None:
+    """Fills an empty index with the words of all pages and open pages; those of damaged pages are left out."""
+    for (number,) in connection.execute("SELECT id FROM page ORDER BY id").fetchall():
+        (record,) = page_records(connection, "WHERE id = ?", (number,))
+        with suppress(StoreError):
+            index_words(connection, number, plain(as_read(text_of(connection, record), record.layout)))
     for piece, text in connection.execute("SELECT id, text FROM open").fetchall():
         index_words(connection, -piece, plain(from_bytes(text)))
 

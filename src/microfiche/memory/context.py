@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from microfiche.errors import StoreError, UsageError
 from microfiche.files import plain
@@ -99,6 +99,10 @@ def context(
     """
     if not isinstance(budget, int) or isinstance(budget, bool):
         raise UsageError(f"a budget of {budget!r} is not a whole number of tokens")
+    if not isinstance(query, str):
+        raise UsageError(f"{query!r} is no question: give a text")
+    if shape is not None and shape not in get_args(Shape):
+        raise UsageError(f"no shape {shape!r}; there are {', '.join(get_args(Shape))}")
     by = reader_of(model)
     as_shape = shape or by.model.shape
     words = text_tokens(INTRODUCTION) + text_tokens(plain(instruction + query))
@@ -289,7 +293,8 @@ def _within_limits(
     while low < high:
         middle = (low + high) // 2
         low, high = (middle + 1, high) if refusal(pages[middle:]) else (low, middle)
-    notes.append(f"the {low} oldest pages are left out, since {model.name} would refuse {why}")
+    left = "the oldest page is" if low == 1 else f"the {low} oldest pages are"
+    notes.append(f"{left} left out, since {model.name} would refuse {why}")
     return pages[low:], max(0, stable - low)
 
 

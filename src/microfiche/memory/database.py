@@ -21,7 +21,10 @@ from pathlib import Path
 
 from microfiche.errors import StoreError, UsageError
 
-FORMAT = 3
+FORMAT = 4
+#: The index of words, as words.py fills it: marks belong to the letters that they stand upon.
+INDEX = """CREATE VIRTUAL TABLE words USING fts5(text, content='',
+    tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* Co'")"""
 APPLICATION = 0x4D464D31
 #: `page` is a log: rows are added at its end, and their content never changes. `place` says which pages, in which
 #: order, make up a version of a source (part "text") or show what changed in it (part "diff"). `open` holds, piece by
@@ -32,7 +35,7 @@ APPLICATION = 0x4D464D31
 #: them, those with letters beyond the alphabet that it reads, and the line, place and number of characters that it
 #: misreads. It is NULL until the page has been read back.
 #: Only format 1 filled `picture`: a page is now drawn from its text.
-TABLES = """
+TABLES = f"""
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE source(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, kind TEXT NOT NULL);
 CREATE TABLE version(
@@ -66,9 +69,10 @@ CREATE INDEX message_source ON message(source, id);
 CREATE TABLE fade(id INTEGER PRIMARY KEY, time REAL NOT NULL, at_page INTEGER NOT NULL, first_page INTEGER NOT NULL,
     pages INTEGER NOT NULL, schedule TEXT NOT NULL);
 CREATE TABLE index_keys(page INTEGER PRIMARY KEY REFERENCES page, first INTEGER NOT NULL, count INTEGER NOT NULL);
-CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize="unicode61 remove_diacritics 2");
+{INDEX};
 """
-#: What makes a file of format 1 one of format 2, but for the words of its open pages, and that one of format 3.
+#: What makes a file of format 1 one of format 2, that one of format 3, and that one of format 4, but for the words in
+#: its index.
 FROM_1 = """
 ALTER TABLE version ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tokens ADD COLUMN misread TEXT;
@@ -87,7 +91,11 @@ DROP TABLE open_1;
 """
 FROM_2 = """
 UPDATE tokens SET misread = '[' || misread || ',[],[]]' WHERE misread NOT LIKE '[[%';
-PRAGMA user_version = 3;
+"""
+FROM_3 = f"""
+DROP TABLE words;
+{INDEX};
+PRAGMA user_version = 4;
 """
 ELSEWHERE = timedelta(hours=1)  #: after which a writer on another machine is taken to have ended
 LONGEST_WAIT = 86_400.0  #: seconds that a writer may be told to wait for another
@@ -242,14 +250,14 @@ def format_of(connection: sqlite3.Connection) -> int:
 
 
 def migrate(connection: sqlite3.Connection) -> bool:
-    """Makes a file of an older format one of today's, within the caller's transaction; says whether it was one of
-    format 1, so that the words of its open pages are still to be indexed."""
+    """Makes a file of an older format one of today's, within the caller's transaction; says whether it was one, so
+    that its words are still to be indexed."""
     was = format_of(connection)
-    for older, statements in ((1, FROM_1), (2, FROM_2)):
+    for older, statements in ((1, FROM_1), (2, FROM_2), (3, FROM_3)):
         if was <= older:
             for statement in statements.strip().split(";\n"):
                 connection.execute(statement)
-    return was == 1
+    return was < FORMAT
 
 
 def wipe(connection: sqlite3.Connection) -> bool:

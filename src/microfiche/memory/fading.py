@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from microfiche.errors import UsageError
+from microfiche.errors import UsageError, flag_in
 from microfiche.memory.archive import Archive
 from microfiche.memory.records import Ageing, Clock, PageRecord, grid_of
 
@@ -119,6 +119,8 @@ SCHEDULES: dict[str, Schedule] = {
 
 def schedule(data: object) -> Schedule:
     """The schedule that a dict, as it comes from TOML or JSON, describes; UsageError, in one line, if it is none."""
+    if where := flag_in(data):
+        raise UsageError(f"not a schedule: {where}: nothing of it is true or false")
     try:
         return _ADAPTER.validate_python(data)
     except ValidationError as error:

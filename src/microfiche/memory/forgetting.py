@@ -15,6 +15,7 @@ from datetime import datetime
 from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.memory.archive import Archive
 from microfiche.memory.database import explained, meta, set_meta, transaction, wipe, writing_now
+from microfiche.memory.letters import compared
 from microfiche.memory.messages import moment
 from microfiche.memory.redaction import Forgotten, Passage, Redaction
 
@@ -33,15 +34,17 @@ def forget(
     """Forgets the text `name`, or of it (of everything, if that is None) what was added or said from `after` to just
     before `before`, or what says `query`; or what stands on `page`.
 
-    A query is looked for as it is written, but for capitals, line breaks and how letters are composed, and `confirm` is
-    shown every passage that would go; where it returns False, nothing is forgotten. UsageError where nothing, too much
-    or nothing known is named.
+    A query is looked for as it is written, but for line breaks, and compared as in a search, without capitals and
+    accents. `confirm` is shown every passage that would go; where it returns False, nothing is forgotten. UsageError
+    where nothing, too much or nothing known is named.
     """
     span = _moments(before, after)
     wanted = [what for what, given in {"a page": page, "a time": span, "a query": query}.items() if given is not None]
     if len(wanted) > 1 or (page is not None and name is not None) or not (wanted or name is not None):
         raise UsageError("forget a name, a page, a time or a query; a name may be given with a time or a query")
-    if query is not None and (not query.strip() or confirm is None):
+    if page is not None and (not isinstance(page, int) or isinstance(page, bool)):
+        raise UsageError(f"{page!r} is no number of a page")
+    if query is not None and (not compared(query).strip() or confirm is None):
         raise UsageError("a query to forget needs words, and `confirm`, which is shown what would be forgotten")
     _wait(archive)
     with archive.writing() as connection:

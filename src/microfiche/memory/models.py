@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from microfiche.errors import UsageError, first_of
+from microfiche.errors import UsageError, first_of, flag_in
 from microfiche.memory.billing import Money, Prices, Shape, Usage
 from microfiche.memory.formulas import Ceiling, Formula, Seen
 
@@ -190,6 +190,8 @@ def models(path: Path | None = None) -> dict[str, HostedModel]:
     shipped = tomllib.loads((files(__package__) / "models.toml").read_text("utf-8"))
     try:
         own = tomllib.loads(path.read_text("utf-8-sig")) if path else {}
+        if where := flag_in(own):
+            raise UsageError(f"{path}: not a table of models: {where}: nothing of it is true or false")
         merged = {key: _table(shipped.get(key, {})) | _table(own.get(key, {})) for key in {**shipped, **own}}
         read = _File.model_validate(merged)
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -34,7 +34,7 @@ from microfiche.typesetting import Typesetter, density, unreadable
 from microfiche.typesetting.alphabet import NO_GLYPH, code_points
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, MODES, Density, mode
-from microfiche.typesetting.repertoire import ladder, repertoire
+from microfiche.typesetting.repertoire import NONE, ladder, repertoire, tables
 from microfiche.typesetting.rows import Items
 from microfiche.typesetting.shrink import shrink
 
@@ -72,11 +72,12 @@ class Manner:
         lines = larger = chinese = 0
         for at in range(0, len(text), CHUNK):
             points = code_points(text[at : at + CHUNK])
-            known = repertoire(own).known_of(points)
-            chinese += int((repertoire(DENSITIES[WIDE]).known_of(points) & ~known).sum())
-            needed = repertoire(ladder(own)[-1]).draws(points) & ~repertoire(own).draws(points)
-            starts = np.arange(0, len(points), columns)
-            lines, larger = lines + len(starts), larger + int(np.logical_or.reduceat(needed, starts).sum())
+            unknown = points[~repertoire(own).known_of(points)]
+            chinese += int(repertoire(DENSITIES[WIDE]).known_of(unknown).sum())
+            lines += -(-len(points) // columns)
+            levels = tables(own).levels.take(points, mode="clip")
+            needed = np.flatnonzero((levels > 0) & (levels != NONE))
+            larger += len(np.unique(needed // columns))
         if 2 * chinese > len(text):
             return DENSITIES[WIDE]
         return ladder(own)[1] if 2 * larger > lines else own
@@ -112,7 +113,7 @@ def cut_pages(text: str, typesetter: Typesetter) -> Iterator[CutPage]:
     """The pages that `set_pages` sets, without drawing them."""
     drawn, places = composed_with_places(text)
     done, setting = 0, typesetter.setting
-    for length, height, beside in typesetter.cuts([drawn]):
+    for length, height, beside in typesetter.cuts(drawn):
         own = _between(text, places, done, done + length)
         done += length
         undrawn = undrawn_among(beside, typesetter.density.name)

@@ -15,20 +15,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from glob import escape
-from unicodedata import normalize
 
 from microfiche.errors import StoreError, UsageError
 from microfiche.files import plain
 from microfiche.memory.archive import Archive
-from microfiche.memory.chats import close_open, put_open
+from microfiche.memory.chats import close_open, index_all, put_open
 from microfiche.memory.database import meta
+from microfiche.memory.letters import compared_with_places
 from microfiche.memory.messages import as_read
 from microfiche.memory.paper import cut_pages, digest, from_bytes, packed, typesetter_of
 from microfiche.memory.records import PageRecord, page_records, text_of
 from microfiche.memory.versions import Span, VersionPart, line_around, without
-from microfiche.memory.words import index_words, unindex_words
+from microfiche.memory.words import index_words, pattern_of, unindex_words
 from microfiche.precision import text_tokens
-from microfiche.sources import composed_with_places
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Redaction:
 
     def saying(self, sources: Iterable[int], query: str) -> dict[VersionPart, list[Span]]:
         """Where versions and their diffs say something: whole messages, or lines."""
-        pattern = re.compile(r"\s+".join(map(re.escape, normalize("NFC", query).split())), re.IGNORECASE)
+        pattern = pattern_of(query)
         found: dict[VersionPart, list[Span]] = {}
         for version in self._versions(sources, ("text", "diff")):
             text = self._text(version)
@@ -184,13 +183,7 @@ class Redaction:
         self.done.pages += len(gone)
         if self._damaged:  # a page whose text cannot be read cannot be taken out of the index by its words
             connection.execute("INSERT INTO words(words) VALUES ('delete-all')")
-            for record in page_records(connection):
-                try:
-                    index_words(connection, record.id, plain(as_read(text_of(connection, record), record.layout)))
-                except StoreError:
-                    continue
-            for piece, text in connection.execute("SELECT id, text FROM open").fetchall():
-                index_words(connection, -piece, plain(from_bytes(text)))
+            index_all(connection)
         connection.execute("INSERT INTO words(words) VALUES ('optimize')")
         return self.done
 
@@ -410,10 +403,9 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
 
 
 def _found(pattern: re.Pattern[str], text: str) -> list[Span]:
-    """Where a text says a pattern, however its letters are composed."""
-    shown, places = composed_with_places(text)
-    spans = [match.span() for match in pattern.finditer(shown)]
-    return spans if places is None else [(int(places[start]), int(places[end])) for start, end in spans]
+    """Where a text says a pattern, as texts are compared."""
+    low, places = compared_with_places(text)
+    return [(places[start], places[end]) for start, end in (match.span() for match in pattern.finditer(low))]
 
 
 def _sayings(whole: str) -> Iterator[str]:

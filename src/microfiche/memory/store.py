@@ -83,8 +83,7 @@ class Memory(Archive):
         if isinstance(what, str):
             return self.add_text(what, name, progress, tokens=tokens)
         if isinstance(what, bytes | bytearray | dict) or not isinstance(what, Iterable):
-            kind = type(what).__name__
-            raise UsageError(f"a memory takes a text, a Path or a list of messages, and this is a {kind}")
+            raise UsageError(f"a memory takes a text, a Path or a list of messages, no {type(what).__name__}")
         return self.add_messages(name or "chat", what, progress, tokens=tokens)
 
     def add_text(self, text: str, name: str | None = None, progress: Say = _silent, *, tokens: bool = False) -> Added:
@@ -295,8 +294,8 @@ class Memory(Archive):
         Nothing of one namespace is found, sent or counted in another. It is opened as this one is, and closed by who
         asked for it. UsageError for a name that is empty or longer than SPACE bytes once it is quoted as in a URL.
         """
-        file = quote(plain(name), safe=" ").replace(".", "%2E")
-        if not name or len(file) > SPACE:
+        file = quote(plain(name), safe=" ").replace(".", "%2E") if isinstance(name, str) else ""
+        if not 0 < len(file) <= SPACE:
             raise UsageError(f"{name!r} cannot name a namespace: give 1 to {SPACE} bytes")
         folder = self._spaces()
         if not self.read_only:
@@ -334,7 +333,7 @@ class Memory(Archive):
                 f'<figure style="display:inline-block;margin:4px"><img width="{THUMB}" alt="{caption}"'
                 f' src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
             )
-        held = f"{names} text{'s' * (names != 1)} on {pages + len(opened)} pages"
+        held = f"{names} text{'s' * (names != 1)} on {(on := pages + len(opened))} page{'s' * (on != 1)}"
         return f"<p>{escape(repr(self))}: {held}</p>{''.join(figures)}"
 
     def forget(
@@ -366,8 +365,8 @@ class Memory(Archive):
 
     def weigh(self, pages: Iterable[int], importance: float) -> None:
         """Makes pages age `importance` times as slowly."""
-        if not 0.01 <= importance <= 1e6:
-            raise UsageError(f"an importance of {importance:g} is not between 0.01 and 1,000,000")
+        if not isinstance(importance, int | float) or not 0.01 <= importance <= 1e6:
+            raise UsageError(f"an importance of {importance!r} is no number between 0.01 and 1,000,000")
         self._set(pages, "importance = ?", importance)
 
     def _set(self, pages: Iterable[int], assignment: str, *values: object) -> None:

@@ -10,18 +10,22 @@ import math
 import re
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cache
-from unicodedata import normalize
+from unicodedata import category, normalize
 
-from microfiche.sources import composed_with_places
+from microfiche.memory.database import format_of
+from microfiche.memory.letters import (
+    ALPHABETS,
+    CHINESE,
+    SYLLABLES,
+    compared,
+    compared_with_places,
+    runs_on,
+    signs_apart,
+)
 
-_HAN = re.compile("([\u3400-\u9fff\uf900-\ufaff])")
-_HAN_PAIR = re.compile("(?=([\u3400-\u9fff\uf900-\ufaff]{2}))")
-_MARKS = "\u0300-\u036f"  #: the accents that FTS5 leaves out
-_WORD = re.compile(rf"[\w{_MARKS}]+")
-#: Letters of scripts without spaces between words, or, as Korean, with particles at their ends: kana, Hangul, Thai,
-#: Lao, Burmese, Khmer. A word of these is found where another goes on after it.
-_RUNNING = re.compile("[\u3040-\u30ff\u31f0-\u31ff\uac00-\ud7a3\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+FORMAT = 4  #: of a memory's file, from which on its index holds texts as they are compared
 LONGEST_WORD = 24
 LONGEST_PHRASE = 16  #: words of what stands in a query without spaces, as a path or an address, to be found as a whole
 MOST = 64  #: words of a query that are looked for, and phrases
@@ -32,36 +36,91 @@ COMMON = frozenset(_COMMON.split())
 
 def index_words(connection: sqlite3.Connection, page: int, text: str) -> None:
     """Adds a page to the index, to be found by the words of `text`."""
-    connection.execute("INSERT INTO words(rowid, text) VALUES (?, ?)", (page, _spaced(text)))
+    connection.execute("INSERT INTO words(rowid, text) VALUES (?, ?)", (page, _indexed(text)))
 
 
 def unindex_words(connection: sqlite3.Connection, page: int, text: str) -> None:
     """Takes a page out of the index; `text` is what it was added with."""
-    connection.execute("INSERT INTO words(words, rowid, text) VALUES ('delete', ?, ?)", (page, _spaced(text)))
+    connection.execute("INSERT INTO words(words, rowid, text) VALUES ('delete', ?, ?)", (page, _indexed(text)))
+
+
+def _indexed(text: str) -> str:
+    """A text as the index holds it: as it is compared, each sign of scripts without spaces a word."""
+    return signs_apart(compared(text))
+
+
+@cache
+def _pieces() -> re.Pattern[str]:
+    """What matches a run of letters of scripts without spaces between words, or else a word."""
+    marks = "".join(sign for sign in map(chr, range(0x20000)) if category(sign)[0] == "M")
+    return re.compile(rf"(?:[{SYLLABLES}{ALPHABETS}][{marks}]*)+|(?:(?![{SYLLABLES}{ALPHABETS}])[\w{marks}])+")
+
+
+_CHINESE, _OF_ALPHABET = re.compile(f"([{CHINESE}])"), re.compile(f"[{ALPHABETS}]")
+_WRITTEN = re.compile("[\\w\u0300-\u036f]+")
 
 
 def words_of(query: str) -> list[str]:
-    """The words of a query, each once and in small letters, without common ones where there are others."""
-    found = [w.lower() for w in _WORD.findall(_spaced(normalize("NFC", query))) if any(map(str.isalnum, w))]
+    """The words of a query as they are written, each once and in small letters, without common ones where there are
+    others; each Chinese character is one."""
+    every = _WRITTEN.findall(_CHINESE.sub(r" \1 ", normalize("NFC", query)))
+    found = [word.lower() for word in every if any(map(str.isalnum, compared(word)))]
     return list(dict.fromkeys([w for w in found if w not in COMMON] or found))[:MOST]
+
+
+@dataclass
+class _Asked:
+    """What a query asks for, as it is compared: `words`, which are found whole; stretches of `signs`, which are found
+    anywhere; and what stands together in it (`runs`), with the `phrases` that these are in the index."""
+
+    words: list[str] = field(default_factory=list)
+    signs: list[tuple[str, ...]] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    phrases: list[str] = field(default_factory=list)
+
+
+def _asked(query: str) -> _Asked:
+    """A run of Chinese, Japanese or Korean is found by every two of its signs, one of Thai and the like by every three,
+    and one that has no more as a whole."""
+    asked = _Asked()
+    for run in compared(query).lower().split():
+        tokens: list[str] = []
+        for piece in _pieces().findall(run):
+            if not any(map(str.isalnum, piece)):
+                continue
+            if not runs_on(piece):
+                asked.words.append(piece)
+                tokens.append(piece)
+                continue
+            signs = signs_apart(piece).split()
+            tokens += signs
+            size = min(len(signs), 3 if _OF_ALPHABET.search(piece) else 2)
+            asked.signs += [tuple(signs[at : at + size]) for at in range(len(signs) - size + 1)]
+            asked.signs += [(sign,) for sign in signs if _CHINESE.match(sign)]
+        if 1 < len(tokens) <= LONGEST_PHRASE:
+            asked.runs.append(run)
+            asked.phrases.append(" ".join(tokens))
+    rare = [word for word in asked.words if word not in COMMON]
+    asked.words = list(dict.fromkeys(rare if rare or asked.signs else asked.words))[:MOST]
+    asked.signs = list(dict.fromkeys(asked.signs))[:MOST]
+    return asked
 
 
 def match_of(query: str) -> str:
     """What FTS5 is asked for to find what says any word of a query; empty where it has none.
 
-    What stands together in it, such as the parts of an address or two Chinese characters, counts once more as a phrase.
+    What stands together in it, such as the parts of an address, counts once more as a phrase.
     """
-    words, running = words_of(query), normalize("NFC", query)
-    terms = [f'"{word}" *' if len(word) > 1 and _RUNNING.search(word) else f'"{word}"' for word in words]
-    for word in words:  # as it stands in texts whose letters are not composed, where FTS5 leaves marks out
-        apart = normalize("NFD", word)
-        if apart != word and not any(letter.isascii() for letter in apart):
-            terms.append(f'"{apart}"')
-    phrases = [" ".join(pair) for pair in _HAN_PAIR.findall(running)]
-    for run in running.split():
-        parts = _WORD.findall(_spaced(run))
-        phrases += [" ".join(parts)] if 1 < len(parts) <= LONGEST_PHRASE else []
-    return " OR ".join([*terms, *(f'"{phrase}"' for phrase in list(dict.fromkeys(phrases))[:MOST])])
+    asked = _asked(query)
+    terms = [*asked.words, *map(" ".join, asked.signs), *asked.phrases[:MOST]]
+    return " OR ".join(f'"{term}"' for term in dict.fromkeys(terms))
+
+
+def _match_of_older(query: str) -> str:
+    """What is asked for in the index of an older file, which holds texts as they are written: words by their
+    beginnings."""
+    words = [form for word in words_of(query) for form in (word, normalize("NFD", word))]
+    return " OR ".join([match_of(query), *(f'"{word}" *' for word in dict.fromkeys(words))])
 
 
 def find(connection: sqlite3.Connection, query: str, count: int, pieces: bool = False) -> list[tuple[int, float]]:
@@ -69,9 +128,9 @@ def find(connection: sqlite3.Connection, query: str, count: int, pieces: bool = 
 
     With `pieces`, those of open pages are among them, piece n as −n.
     """
-    match = match_of(query)
-    if not match or count < 1:
+    if not words_of(query) or count < 1:
         return []
+    match = match_of(query) if format_of(connection) >= FORMAT else _match_of_older(query)
     most = count
     while True:
         # The best rows first, and of these the current ones: asking FTS5 for no more than it sorts by itself is many
@@ -96,22 +155,19 @@ def _current(connection: sqlite3.Connection, pages: list[int]) -> set[int]:
 def passage(text: str, query: str, width: int = 240) -> tuple[int, int]:
     """Where the passage of `text` that says most of the query begins and ends; rare words count more than common ones.
 
-    It has about `width` characters and ends at whole words; (0, 0) where `text` has none of the query's words. Words
-    are compared as FTS5 does, without capitals and accents.
+    It has about `width` characters and ends at whole words; (0, 0) where `text` has none of the query's words.
     """
-    shown, places = composed_with_places(text)
-    start, end = _passage(shown, _plain(shown), query, width)
-    return (start, end) if places is None else (int(places[start]), int(places[end]))
+    low, places = compared_with_places(text)
+    asked = _asked(query)
+    words = list(dict.fromkeys([*asked.words, *map("".join, asked.signs), *asked.runs]))
+    start, end = _passage(low, words, width)
+    return places[start], places[end]
 
 
-def _passage(text: str, low: str, query: str, width: int) -> tuple[int, int]:
-    composed = normalize("NFC", query)
-    words = [_plain(word) for word in words_of(query)]
-    runs = [_plain(run) for run in composed.split() if 1 < len(_WORD.findall(_spaced(run))) <= LONGEST_PHRASE]
-    words = list(dict.fromkeys([*words, *runs]))
-    places = {word: _places(low, word) for word in words}
+def _passage(text: str, words: list[str], width: int) -> tuple[int, int]:
+    places = {word: _places(text, word) for word in words}
     if not any(places.values()):
-        places = {word: _places(low, word, within=True) for word in words}
+        places = {word: _places(text, word, within=True) for word in words}
     hits = sorted((at, word) for word, found in places.items() for at in found)
     if not hits:
         return 0, 0
@@ -145,33 +201,16 @@ def _passage(text: str, low: str, query: str, width: int) -> tuple[int, int]:
 
 def places_of(text: str, query: str) -> list[tuple[int, int]]:
     """Where the words of a query stand in a text, in order, as `passage` compares them."""
-    shown, places = composed_with_places(text)
-    low = _plain(shown)
-    found = sorted((at, at + len(word)) for word in map(_plain, words_of(query)) for at in _places(low, word))
-    return found if places is None else [(int(places[start]), int(places[end])) for start, end in found]
-
-
-def _plain(text: str) -> str:
-    """A composed text in small letters and without accents, each letter in its place."""
-    low = text.replace("\u0130", "i").lower()  # the one letter that takes two places as a small one
-    if not low.isascii():
-        for letter in set(low):
-            if not letter.isascii() and (bare := _bare(letter)) != letter:
-                low = low.replace(letter, bare)
-    return low
-
-
-@cache
-def _bare(letter: str) -> str:
-    apart = normalize("NFD", letter)
-    bare = len(apart) == 1 or re.fullmatch(f"[{_MARKS}]+", apart[1:])
-    return {"\u03c2": "\u03c3"}.get(apart[0], apart[0]) if bare else letter
+    low, places = compared_with_places(text)
+    asked = _asked(query)
+    found = [(at, at + len(word)) for word in (*asked.words, *map("".join, asked.signs)) for at in _places(low, word)]
+    return sorted((places[start], places[end]) for start, end in found)
 
 
 def _places(text: str, word: str, within: bool = False) -> list[int]:
     """Where a word stands in a text, without overlap; `within` others, too, as words of scripts without spaces do."""
     found, at = [], text.find(word)
-    within = within or bool(_HAN.search(word) or _RUNNING.search(word))
+    within = within or runs_on(word)
     while at >= 0:
         end = at + len(word)
         begins = within or not (text[at - 1 : at].isalnum() and word[0].isalnum())
@@ -181,12 +220,21 @@ def _places(text: str, word: str, within: bool = False) -> list[int]:
     return found
 
 
+def pattern_of(query: str) -> re.Pattern[str]:
+    """What matches a query, as it is written but for line breaks, in a text as it is compared. A line may break
+    anywhere between signs of scripts without spaces."""
+    return re.compile(r"\s+".join(map(_broken_anywhere, compared(query).lower().split())))
+
+
+def _broken_anywhere(word: str) -> str:
+    parts, at = [], 0
+    for piece in _pieces().finditer(word):
+        parts += [re.escape(word[at : piece.start()]), r"\s*".join(map(re.escape, signs_apart(piece[0]).split()))]
+        at = piece.end()
+    return "".join([*parts, re.escape(word[at:])])
+
+
 def score_of(text: str, words: Iterable[str]) -> float:
     """The share of `words` that stand in a text."""
     low, every = text.lower(), list(words)
     return sum(w in low for w in every) / len(every) if every else 0.0
-
-
-def _spaced(text: str) -> str:
-    """The text with spaces around Chinese characters, so that each is a word."""
-    return _HAN.sub(r" \1 ", text)

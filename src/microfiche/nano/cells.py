@@ -8,21 +8,22 @@ codec's tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from microfiche.errors import CheckpointError, UsageError
 from microfiche.nano.kept import checked, to_try
 from microfiche.nano.letters import LETTERS, LetterReadout, letters_ship_for
 from microfiche.nano.lines import LINES, LineDecoder, Lines
 from microfiche.nano.model import NanoConfig, NanoModel
-from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, Places, Readout, Squares, centres, places
+from microfiche.nano.readout import HALF_CLASSES, LEFT, RIGHT, SQUARES, Places, Readout, Squares, centres, places
 from microfiche.page import (
     TOKEN_SIDE,
     UNTRAINED,
@@ -44,6 +45,7 @@ from microfiche.typesetting.repertoire import drawn_at
 from microfiche.typesetting.typesetter import boxes, text_cells
 from microfiche.weights.stored import Kind, load
 
+AT_ONCE = 1024  #: cells whose logits are at hand at a time
 EARLY_END = -100.0  #: log-probability of the end of the text in a cell that more text follows
 
 
@@ -64,7 +66,11 @@ class Nano(NanoModel):
         """Returns the vision tokens of each page, as NanoModel does. Of a typeset page, lines with letters beyond
         the alphabet, Greek or Cyrillic are read back from the tokens as they are stored (int8). In the setting of the
         tokens only what is misread there is kept as text."""
-        return [self._tried(page, tokens) for page, tokens in zip(pages, super().encode(pages), strict=True)]
+        return [self._tried(page, tokens) for page, tokens in zip(pages, self.unread(pages), strict=True)]
+
+    def unread(self, pages: Sequence[Page]) -> list[VisionTokens]:
+        """The same without reading anything back: what a typeset page's setting keeps is what the alphabet lacks."""
+        return super().encode(pages)
 
     def _tried(self, page: Page, tokens: VisionTokens) -> VisionTokens:
         if not isinstance(page, TypesetPage) or not page.setting or page.setting.scale != 1:
@@ -193,48 +199,48 @@ class Nano(NanoModel):
         height, width, scale = page.height, page.width, setting.scale
         rows, columns = grid(density, height, width, scale)
         at = places(density, rows, columns, height, width, scale=scale)
-        logits = self.readout.half_logits(self._see(squares, at, np.arange(rows * columns)))
-        readable = _readable(density)
+        is_lettered = np.isin(np.arange(rows), lettered).repeat(columns)
+        plain = np.flatnonzero(~is_lettered)
+        parts = [_Cells(plain, self._see(squares, at, plain), self.readout.half_head, _readable(density))]
         if len(lettered):
-            chosen = (lettered[:, None] * columns + np.arange(columns)).reshape(-1)
-            logits, readable = self._with_letters(logits, values, at, chosen, density)
-        logits.index_fill_(1, torch.from_numpy(np.flatnonzero(~readable)).to(logits.device), -torch.inf)
-        probability, half = _likeliest(logits)
+            parts.append(self._lettered(values, at, np.flatnonzero(is_lettered), density))
+        probability, half = np.empty(rows * columns, np.float32), np.empty(rows * columns, np.int64)
+        for part in parts:
+            probability[part.cells], half[part.cells] = part.likeliest()
         for one in setting.kept:
             half[one.row * columns : (one.row + one.rows) * columns] = 0
         last = int(np.flatnonzero(half)[-1]) if half.any() else 0
         early = (half == END) & (np.arange(rows * columns) < last)  # the text cannot end where more of it follows
         stray = (half == RIGHT) & (np.roll(half, 1) != LEFT)  # nor can a right half stand alone
-        for wrong, classes in ((early, [END]), (stray, [END, LEFT, RIGHT])):
-            if wrong.any():
-                others = logits[torch.from_numpy(wrong).to(logits.device)]
-                others[:, classes] = -torch.inf
-                probability[wrong], half[wrong] = _likeliest(others)
+        for wrong, never in ((early, [END]), (stray, [END, LEFT, RIGHT])):
+            for part in parts:
+                chosen = part.cells[wrong[part.cells]]
+                if len(chosen):
+                    probability[chosen], half[chosen] = part.likeliest(wrong[part.cells], never)
         beyond = np.where(half >= HALF_CLASSES, half - HALF_CLASSES + N_GLYPHS, 0)
         cells = np.where(half < N_HALF, half, beyond).astype(np.uint16)
         left = np.flatnonzero((half == LEFT) & (np.arange(rows * columns) % columns < columns - 1))
         if len(left):
             at = places(density, rows, columns, height, width, full=True, scale=scale)
-            sure, k = _likeliest(self.readout.full_logits(self._see(squares, at, left)))
+            likeliest = _likeliest(self.readout.full_logits(self._see(squares, at, left)))
+            sure, k = (found.cpu().numpy() for found in likeliest)
             cells[left] = N_HALF + 2 * k
             cells[left + 1] = N_HALF + 2 * k + 1
             probability[left] *= sure
         return cells.reshape(rows, columns), probability.reshape(rows, columns)
 
-    def _with_letters(
-        self, logits: Tensor, values: Tensor, at: Places, chosen: NDArray[np.int64], density: Density
-    ) -> tuple[Tensor, NDArray[np.bool_]]:
-        """The (n, HALF_CLASSES + letters) logits of a page's cells, of which the `chosen` ones are read by the readout
-        of letters, and which of these classes a cell of the density can have."""
+    def _lettered(self, values: Tensor, at: Places, cells: NDArray[np.int64], density: Density) -> _Cells:
+        """What the readout of letters sees in some `cells` of a page, from its (N, token width) `values`."""
         model = self.letters
         if model is None:
             raise CheckpointError(f"{self.checkpoint.name} has no readout of letters beyond the alphabet")
-        squares = model.unfolded(self.readout.decompressor, values[None])
-        found = model.logits(_seen(model, squares, at, chosen))
-        every = logits.new_full((len(logits), found.shape[1]), -torch.inf)
-        every[:, :HALF_CLASSES] = logits
-        every[torch.from_numpy(chosen).to(every.device)] = found
-        return every, np.concatenate([_readable(density), drawn_at(density, model.config.letters)])
+        around = at.squares.reshape(-1, 4)[cells]
+        tokens, own = np.unique(np.maximum(around, 0) // SQUARES, return_inverse=True)  # where anything is seen
+        squares = model.unfolded(self.readout.decompressor, values[None, torch.from_numpy(tokens).to(values.device)])
+        within = np.where(around < 0, -1, own.reshape(-1, 4) * SQUARES + around % SQUARES)
+        few = Places(within, at.place.reshape(-1)[cells])
+        may = np.concatenate([_readable(density), drawn_at(density, model.config.letters)])
+        return _Cells(cells, _seen(model, squares, few, np.arange(len(cells))), model.head, may)
 
     @property
     def letters(self) -> LetterReadout | None:
@@ -256,6 +262,31 @@ class Nano(NanoModel):
             return points, cells
         points[beyond] = code_points(self.letters.config.letters)[cells[beyond].astype(np.int64) - N_GLYPHS]
         return points, np.where(beyond, np.uint16(N_HALF - 1), cells)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Half-width `cells` (n,) of a page, in order, which are read by one readout: what it has `seen` in them, (n,
+    hidden), the `head` that gives a logit for each of its V classes, and which of those a cell `may` have, (V,)."""
+
+    cells: NDArray[np.int64]
+    seen: Tensor
+    head: nn.Linear
+    may: NDArray[np.bool_]
+
+    def likeliest(
+        self, chosen: NDArray[np.bool_] | None = None, never: Sequence[int] = ()
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """(n,) the highest probability in each of the `chosen` cells (n,), or in all, and (n,) its class, which is none
+        of those that it is `never`. Logits of a few cells at a time are at hand, and no others."""
+        may = self.may.copy()
+        may[list(never)] = False
+        classes = torch.from_numpy(np.flatnonzero(may)).to(self.seen.device)
+        weight, bias = self.head.weight[classes], self.head.bias[classes]
+        seen = self.seen if chosen is None else self.seen[torch.from_numpy(chosen).to(self.seen.device)]
+        found = [_likeliest(F.linear(some, weight, bias)) for some in torch.split(seen, AT_ONCE)]
+        probability = torch.cat([one for one, _ in found]).cpu().numpy()
+        return probability, classes[torch.cat([one for _, one in found])].cpu().numpy()
 
 
 class NanoLines:
@@ -313,10 +344,10 @@ def letter_readout(nano: Nano, path: str | Path = "nano-letters") -> LetterReado
     return load(LETTERS, path, table.device, table.dtype, nano.checkpoint)
 
 
-def _likeliest(logits: Tensor) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def _likeliest(logits: Tensor) -> tuple[Tensor, Tensor]:
     """(n, V) logits → (n,) the highest probability of each row, and (n,) its class."""
     probability, found = logits.softmax(-1, dtype=torch.float32).max(-1)
-    return probability.cpu().numpy(), found.cpu().numpy()
+    return probability, found
 
 
 def grid(density: Density, height: int, width: int, scale: float = 1.0) -> tuple[int, int]:

@@ -8,6 +8,7 @@ PNG, and the lines that stand on each; they are found by their words. This modul
 
 from __future__ import annotations
 
+import io
 import os
 import sqlite3
 import threading
@@ -18,11 +19,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from PIL import Image
+
 from microfiche.errors import StoreError
 from microfiche.files import plain
 from microfiche.memory.database import explained, transaction, wipe
+from microfiche.memory.letters import compared
 from microfiche.memory.paper import from_bytes, to_bytes
-from microfiche.memory.words import index_words, match_of, passage, places_of, unindex_words
+from microfiche.memory.words import index_words, match_of, passage, pattern_of, places_of, unindex_words
 from microfiche.proxy.ledger_file import opened
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage, Erased, Hit, LedgerPage, Line, Verdict
 
@@ -188,8 +192,16 @@ class Ledger:
             "SELECT number, first, last, start, stop, width, height, tokens, caption, png FROM page WHERE block = ?"
             " ORDER BY number", (block,),
         ).fetchall()  # fmt: skip
-        drawn = [(*row[:8], from_bytes(row[8]), bytes(row[9])) for row in pages]
+        drawn = [(*row[:8], from_bytes(row[8]), self._picture(row[9])) for row in pages]
         return DrawnBlock(name, bytes(digest), source, self._text(text), tuple(DrawnPage(*row) for row in drawn))
+
+    def _picture(self, png: bytes) -> bytes:
+        try:
+            with Image.open(io.BytesIO(png)) as picture:
+                picture.verify()
+        except (OSError, ValueError, SyntaxError, EOFError) as error:
+            raise StoreError(f"{self.path}: is damaged (a page's picture)") from error
+        return bytes(png)
 
     def _text(self, packed: bytes) -> str:
         try:
@@ -261,17 +273,17 @@ class Ledger:
         self, *, page: str | None = None, text: str | None = None, session: str | None = None,
         before: float | None = None, everything: bool = False, anew: bool = True,
     ) -> Erased:  # fmt: skip
-        """Forgets the block of a page, all blocks in which a text stands, a session by its name in the account, all
-        sessions last seen before a time (seconds since 1970), or everything. What other sessions hold too is left to
-        them. What is forgotten goes up as text from now on, and is overwritten in the file, which is written `anew`:
-        that takes a while. Otherwise single words of it may stand there for some time."""
+        """Forgets the block of a page, all blocks in which a text stands as a search compares it, a session by its name
+        in the account, all sessions last seen before a time (seconds since 1970), or everything. What other sessions
+        hold too is left to them. What is forgotten goes up as text from now on, and is overwritten in the file, which
+        is written `anew`: that takes a while. Otherwise single words of it may stand there for some time."""
         with self._using(write=True) as connection:
             sessions = blocks = characters = 0
             if page is not None:
                 doomed = connection.execute("SELECT id FROM block WHERE name = ?", (_parts(page)[0],)).fetchall()
-            elif text:
-                every = connection.execute("SELECT id, text FROM block").fetchall()
-                doomed = [(number,) for number, packed in every if text in self._text(packed)]
+            elif text and compared(text).strip():
+                every, said = connection.execute("SELECT id, text FROM block").fetchall(), pattern_of(text)
+                doomed = [(number,) for number, packed in every if said.search(compared(self._text(packed)).lower())]
             else:
                 doomed = []
             if session or before is not None or everything:

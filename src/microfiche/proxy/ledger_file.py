@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 from microfiche.errors import StoreError
-from microfiche.memory.database import transaction
+from microfiche.files import plain
+from microfiche.memory.database import INDEX, transaction
+from microfiche.memory.paper import from_bytes
+from microfiche.memory.words import index_words
 
-FORMAT = 2
+FORMAT = 3
 APPLICATION = 0x4D464C31
 #: A verdict without a block is for text. A block's pages are numbered from 1; row n of `words` is page n of the ledger.
-TABLES = """
+TABLES = f"""
 CREATE TABLE session(id INTEGER PRIMARY KEY, head BLOB UNIQUE NOT NULL, began REAL NOT NULL, seen REAL NOT NULL,
     pinned TEXT NOT NULL DEFAULT '', name TEXT NOT NULL DEFAULT '');
 CREATE TABLE block(id INTEGER PRIMARY KEY, name TEXT UNIQUE NOT NULL, digest BLOB UNIQUE NOT NULL,
@@ -26,10 +31,12 @@ CREATE TABLE page(id INTEGER PRIMARY KEY, block INTEGER NOT NULL REFERENCES bloc
     first INTEGER NOT NULL, last INTEGER NOT NULL, start INTEGER NOT NULL, stop INTEGER NOT NULL,
     width INTEGER NOT NULL, height INTEGER NOT NULL, tokens INTEGER NOT NULL, caption TEXT NOT NULL, png BLOB NOT NULL,
     UNIQUE(block, number));
-CREATE VIRTUAL TABLE words USING fts5(text, content='', tokenize="unicode61 remove_diacritics 2");
+{INDEX};
 """
-#: What makes a file of format 1, in which sessions had no names, one of format 2.
-FROM_1 = ("ALTER TABLE session ADD COLUMN name TEXT NOT NULL DEFAULT ''", "PRAGMA user_version = 2")
+#: What makes a file of format 1, in which sessions had no names, one of format 2, and that, whose index holds words as
+#: they are written, one of format 3, but for the words.
+FROM_1 = ("ALTER TABLE session ADD COLUMN name TEXT NOT NULL DEFAULT ''",)
+FROM_2 = ("DROP TABLE words", INDEX, "PRAGMA user_version = 3")
 
 
 def opened(path: Path, timeout: float) -> sqlite3.Connection:
@@ -55,12 +62,23 @@ def opened(path: Path, timeout: float) -> sqlite3.Connection:
                              "install that")  # fmt: skip
         if version < FORMAT:
             with transaction(connection):
-                if connection.execute("PRAGMA user_version").fetchone()[0] < FORMAT:
-                    for statement in FROM_1:
-                        connection.execute(statement)
+                _migrate(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == FORMAT:
+        return  # another process did it meanwhile
+    for statement in (*(FROM_1 if version == 1 else ()), *FROM_2):
+        connection.execute(statement)
+    for page, start, stop, text in connection.execute(
+        "SELECT page.id, start, stop, text FROM page JOIN block ON block.id = block"
+    ).fetchall():
+        with suppress(zlib.error, UnicodeDecodeError):  # a damaged block is named when it is asked for
+            index_words(connection, page, plain(from_bytes(zlib.decompress(text))[start:stop]))

@@ -13,7 +13,8 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from unicodedata import combining
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ from microfiche.proxy.verdict import DrawnBlock, DrawnPage
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.repertoire import repertoire
 
-WAY = 5  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
+WAY = 6  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
 MOST = 10  #: pages of a block
 TOGETHER = "results"  #: the kind of place whose text has several results, each after a line as of `heading`
 UNSURE = 0.5  #: the probability of a character below which nano is not sure of it
@@ -78,15 +79,20 @@ class Proofreader:
         self([])
 
     def __call__(self, pages: Sequence[TypesetPage]) -> Sequence[Reading]:
-        """The readings of pages as they were set."""
+        """The readings of pages as they were set, of all lines: characters that nano does not know are read as
+        others."""
         with self._lock:
             from microfiche.nano.cells import Nano
+            from microfiche.nano.kept import to_try
             from microfiche.readers import load
 
             if self._nano is None:
                 self._nano = load("nano")
             assert isinstance(self._nano, Nano)
-            return self._nano.read(self._nano.encode(pages)) if pages else []
+            letters = self._nano.letters.config.letters if pages and self._nano.letters else ""
+            settings = [replace(to_try(page, letters)[0], kept=()) for page in pages]
+            tokens = self._nano.unread(pages)
+            return self._nano.read([replace(one, setting=own) for one, own in zip(tokens, settings, strict=True)])
 
 
 class Undrawable(Exception):
@@ -195,16 +201,21 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 
 def _stood_in(text: str, density: str) -> tuple[str, str]:
-    """The text with others in the place of tabs and signs that occur often and that nano does not know, and what a
-    caption says of that."""
+    """The text with others in the place of signs that occur often and that nano does not know or nobody sees, and what
+    a caption says of that."""
     known = repertoire(densities.density(density)).known
     counts = Counter(text)
     odd = [c for c, n in counts.most_common() if n >= OFTEN and not c.isalnum() and (
-        c == "\t" or ord(c) > 0xFFFF or not known[ord(c)])]  # fmt: skip
+        not c.isprintable() or ord(c) > 0xFFFF or not known[ord(c)])]  # fmt: skip
     free = [c for c in STAND_INS if c not in counts]
     table = dict(zip((c for c in odd if c != "\n"), free, strict=False))
-    names = [f"{to} stands for {'a tab' if c == chr(9) else plain(c)}" for c, to in table.items()]
+    names = [f"{to} stands for {_named(c)}" for c, to in table.items()]
     return text.translate({ord(c): to for c, to in table.items()}), "".join(f", {one}" for one in names)
+
+
+def _named(c: str) -> str:
+    """A character as a caption names it: what would not be seen there, by its code point."""
+    return "a tab" if c == "\t" else c if c.isprintable() and not combining(c) else f"U+{ord(c):04X}"
 
 
 def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[int]:
@@ -217,15 +228,11 @@ def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[i
     height = densities.density(setting.density).height
     doubted = np.zeros(len(wanted.text), bool)
     rows = wanted.boxes[:, 1].astype(np.int64) // height
-    kept = {row for one in setting.kept for row in range(one.row, one.row + one.rows)}
     inside = reading.boxes[:, 2] <= wanted.image.shape[1]
     seen = reading.boxes[:, 1].astype(np.int64) // height
     read = np.flatnonzero(inside)
     for row in np.unique(rows).tolist():
         own = np.flatnonzero(rows == row)
-        if row in kept:
-            doubted[own] = True
-            continue
         at = read[seen[read] == row]
         said = "".join(reading.text[i] for i in at.tolist())
         should = wanted.text[own[0] : own[-1] + 1]

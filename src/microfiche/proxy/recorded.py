@@ -1,9 +1,10 @@
 """Requests as they were recorded: by the proxy, as bodies in a file, or told again by the transcript of an agent.
 
-A file is JSON lines. Four kinds are known by what stands in them: lines of this proxy's recorder (`body`, with `at` and
-`path`), bare bodies of requests, transcripts of Claude Code (~/.claude/projects/*/*.jsonl) and rollouts of Codex
-(~/.codex/sessions/*/*/*/rollout-*.jsonl). The last two hold no system prompt or no documents of tools; what was charged
-for these is taken from the usage that they note, and stands in front of every prompt as text.
+A file is JSON lines, or one value or list in JSON. Four kinds are known by what stands in them: lines of this proxy's
+recorder (`body`, with `at` and `path`), bare bodies of requests, transcripts of Claude Code
+(~/.claude/projects/*/*.jsonl) and rollouts of Codex (~/.codex/sessions/*/*/*/rollout-*.jsonl). The last two hold no
+system prompt or no documents of tools; what was charged for these is taken from the usage that they note, and stands in
+front of every prompt as text.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from microfiche.errors import InputError
 from microfiche.proxy.protocols import Asked, Dialect, Route
@@ -26,6 +27,10 @@ LINE = 64 << 20  #: bytes of a line
 _PATHS: dict[Dialect, str] = {
     "messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions",
 }  # fmt: skip
+_WANTED = (
+    "give request bodies as JSON lines, a transcript of Claude Code, a rollout of Codex, or what `microfiche proxy"
+    " --record FILE` wrote of any other client"
+)
 _SAID = ("reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call")  # by the model
 Json = dict[str, Any]
 
@@ -82,28 +87,35 @@ def recorded_in(path: Path) -> list[Recorded]:
     else:
         found = [made for number, line in enumerate(lines) if (made := _of_body(line, number)) is not None]
     if not found:
-        raise InputError(
-            f"{path}: holds no request; give request bodies as JSON lines, a transcript of Claude Code or a rollout of "
-            "Codex"
-        )
+        raise InputError(f"{path}: holds no request; {_WANTED}")
     return found
 
 
-def _objects(file: Iterable[bytes], path: Path) -> Iterator[Json]:
+def _objects(file: BinaryIO, path: Path) -> Iterator[Json]:
+    """The objects of JSON lines, or of one value in several lines; those in a list are one after another."""
     for number, line in enumerate(file, 1):
         if len(line) > LINE:
             raise InputError(f"{path}: line {number} has {len(line):,} bytes; at most {LINE:,} are read")
         if not line.strip():
             continue
         try:
-            found = json.loads(line)
+            found = _json(line) if number > 1 else _json(line, file)
         except (ValueError, RecursionError) as error:
             unended = number > 1 and not line.endswith(b"\n")  # the last line of a session that still runs
             if unended and isinstance(error, json.JSONDecodeError):
                 return
-            raise InputError(f"{path}: line {number} is no JSON") from error
-        if isinstance(found, dict):
-            yield found
+            raise InputError(f"{path}: line {number} is no JSON; {_WANTED}") from error
+        yield from (one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict))
+
+
+def _json(line: bytes, rest: BinaryIO | None = None) -> object:
+    """The value of a line, or of a line and the `rest` of its file."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        if rest is None:
+            raise
+        return json.loads(line + rest.read(LINE))
 
 
 def _of_body(line: Json, number: int) -> Recorded | None:
@@ -120,9 +132,9 @@ def _of_body(line: Json, number: int) -> Recorded | None:
         model = str(body.get("model", ""))
         if "contents" in body:
             path = f"/v1beta/models/{model or 'gemini'}:generateContent"
-        elif "input" in body:
+        elif "input" in body and model:
             path = "/v1/responses"
-        elif "messages" in body:
+        elif "messages" in body and model:
             shaped = "system" in body or model.startswith("claude") or "input_schema" in str(body.get("tools", ""))
             path = "/v1/messages" if shaped else "/v1/chat/completions"
         else:

@@ -15,27 +15,30 @@ RANDOM = 3.5  #: bits a character from which on a long string of several kinds o
 SHORTEST, LONGEST = 16, 4096  #: characters of a string that may be random
 MIXED = 20  #: characters from which on two kinds of them are enough, and not capitals, small letters and digits
 PRIVATE = 20_000  #: characters of a private key
+NEAR = 80  #: characters of a line around an odd word in which something may tell that it is a secret
 AFTER = 2  #: lines after a name in which its value may stand
 
 #: What stands in a text that may call something secret, in small letters.
-_HINTS = ("pass", "pw", "secret", "token", "credential", "key", "cookie", "sess", "auth", "dsn", "connection", "pin",
-          "psk", "cvv", "cvc", "ssn", "otp", "mnemonic", "phrase", "code", "bearer", "basic", "identified", "net user",
-          " -u", "--user", "contrase", "senha", "kennwort", "wachtwoord", "hasło", "heslo", "lösenord", "adgangskode",
-          "salasana", "parola", "şifre", "parol", "пароль", "密码", "密碼", "口令", "パスワード", "비밀번호", "סיסמה",
-          "كلمة المرور")  # fmt: skip
+_HINTS = ("pass", "pw", "secret", "token", "cred", "key", "cookie", "sess", "auth", "dsn", "connection", "pin",
+          "psk", "cvv", "cvc", "ssn", "otp", "mnemonic", "phrase", "code", "mdp", "login", "recovery", "verification",
+          "securestring", "bearer", "basic", "identified", "net user", " -u", "--user", "contrase", "senha", "kennwort",
+          "wachtwoord", "hasło", "heslo", "lösenord", "adgangskode", "salasana", "parola", "şifre", "parol", "пароль",
+          "密码", "密碼", "口令", "パスワード", "비밀번호", "סיסמה", "كلمة المرور")  # fmt: skip
 _KEYS = (
     r"(?:api|access|account|private|signing|encryption|auth|client|hmac|licen[cs]e|master|shared|storage|deploy|service"
-    r"|secret)[_ -]?key"
+    r"|app|secret|recovery|activation|product)[_ -]?key"
 )
-_NAME = (
-    r"(?:[\w.-]{0,40}(?:passw(?:or)?[dt]|passwd|passphrase|passcode|pwd|secret"
-    r"|token(?!s|i[sz]|_?(?:count|type|id|limit|usage))|credential|" + _KEYS + r"|cookie|session[_-]?id|sessid"
+_CORE = (
+    r"(?:passw(?:or)?[dt]|passwd|passphrase|passcode|pwd|secret"
+    r"|token(?!s|i[sz]|_?(?:count|type|id|limit|usage))|credential|(?<![a-z])creds?(?![a-z])|" + _KEYS
+    + r"|cookie|session[_-]?id|sessid"
     r"|authorization|connection[_-]?string|dsn|pin[_-]?code|key_material"
-    r"|pass(?!ed|es|ing|en|iv|age|port|ion)|(?<![a-z])(?:pw|psk|otp|cvv|cvc|ssn|mnemonic)(?![a-z])"
-    r"|(?:seed|recovery|backup)[_ -]?(?:phrase|code)|contraseñ?a|senha|kennwort|wachtwoord|hasło|heslo|lösenord"
-    r"|adgangskode|salasana|parola|şifre|пароль|密码|密碼|口令|パスワード|비밀번호|סיסמה|كلمة المرور|mot de passe)"
-    r"(?:[_.-]?\w{1,20}){0,2})"
+    r"|pass(?!ed|es|ing|en|iv|age|port|ion)|(?<![a-z])(?:pw|psk|otp|cvv|cvc|ssn|mdp|mnemonic)(?![a-z])"
+    r"|(?:seed|recovery|backup|one[_ -]time|verification|security|login|access)[_ -]?(?:phrase|code)s?"
+    r"|contraseñ?a|senha|kennwort|wachtwoord|hasło|heslo|lösenord|adgangskode"
+    r"|salasana|parola|şifre|пароль|密码|密碼|口令|パスワード|비밀번호|סיסמה|كلمة المرور|mot de passe)"
 )
+_NAME = r"(?:[\w.-]{0,40}" + _CORE + r"(?:[_.-]?\w{1,20}){0,2})"
 _SHUT = r"(?:\\*[\"'`\]]){0,3}"
 _QUOTED = r"[bfru]{0,2}(?:\\+[\"'](.{2,}?)\\+[\"']|\"((?:[^\"\\\n]|\\.){2,})\"|'((?:[^'\\\n]|\\.){2,})'|`([^`\n]{2,})`)"
 _BARE = r"([^\s,;\"'`(){}\[\]<>\x1b]{3,})"
@@ -64,7 +67,25 @@ _KNOWN = tuple((start, re.compile(pattern)) for starts, pattern in (
     (("://",), r"://[^\s/:@'\"]*:([^\s/@'\"]+)@|://([0-9a-f]{16,})@"),
     (("sig=", "signature="), r"[?&](?:sig|signature)=([^&\s\"'<>]{8,})"),
     ((":AA",), r"\b\d{6,12}:AA[\w-]{30,}"),
-    (("$",), r"\$(?:apr1|argon2\w*|2[abxy]|[156y]|scrypt)\$[^\s\"'`,;]{8,}"),
+    (("$",), r"\$(?:apr1|argon2\w*|2[abxy]|[156y]|scrypt|krb5\w+|pbkdf2\S{0,20}|sha1)\$[^\s\"'`,;]{8,}"),
+    (("@",), r"(?<![\w/.:@-])[\w.$\\/-]{1,60}:([^\s:/@\"'<>]{4,80})@[\w.-]"),
+    (("sqlplus", "sqlldr", "expdp", "impdp", "oracle:thin:"),
+     r"(?:\b(?:sqlplus|sqlldr|expdp|impdp)\b[^\n]{0,60}?\s|oracle:thin:)[\w.$]+/([^\s@\"']{3,})"),
+    (("smb", "rpcclient", "mount", "net "),
+     r"\b(?:smb\w+|rpcclient|mount\S*|net)\b[^\n]{0,200}?[-=]U?\s?[\w.\\/-]+%([^\s\"'%]{3,})"),
+    ((" -u", " -U"),
+     r"\s-[uU][ =]?[\"']?[\w.@\\-]{1,40}[\"']?\s[^\n|;&]{0,60}?-[pP][ =]?[\"']?([^\s\"'-][^\s\"']{2,})"),
+    (("chpasswd",), r"\bchpasswd\b[^\n]{0,40}?[\"'][\w.-]+:([^\"'\n]{2,})"),
+    (("useradd", "usermod"), r"\buser(?:add|mod)\b[^\n]{0,80}?\s-p[ =]?[\"']?([^\s\"']{3,})"),
+    (("snmp",), r"\bsnmp\w+\b[^\n]{0,80}?\s-c[ =]?[\"']?([^\s\"']{3,})"),
+    (("ldap",), r"\bldap\w+\b[^\n]{0,200}?\s-w\s+[\"']?([^\s\"']{3,})"),
+    (("net use",), r"\bnet use\b[^\n]{0,200}?/user:\S+\s+([^\s/]\S{2,})"),
+    (("--from-literal",), r"--from-literal[= ][\"']?[\w.-]+=([^\s\"']{2,})"),
+    (("base64", "gpg ", "--passphrase-fd"),
+     r"\b(?:echo|printf)\s+(?:-\w+\s+)?[\"']?([^\s\"'|]{3,})[\"']?\s*\|[^\n|]{0,80}?"
+     r"(?:\bbase64\b(?! +-+d)|\bgpg\b|--passphrase-fd)"),
+    (("WIFI:",), r"\bWIFI:(?:[^;\n]*;){0,4}?P:([^;\n]{3,})"),
+    (("\tTRUE\t", "\tFALSE\t"), r"(?m)^\S+\t(?:TRUE|FALSE)\t\S+\t(?:TRUE|FALSE)\t\d+\t\S+\t(\S+)$"),  # a jar of cookies
     ((":",), r"(?m)^[+ -]?[\w.*-]+:(?:\d{2,5}|\*):[\w*-]+:[\w.*-]+:(\S+)$"),  # a line of ~/.pgpass
     ((" login",),
      r"\b(?:docker|podman|nerdctl|helm|oras|crane|buildah|skopeo|az|oc|bw)\b[^\n]{0,60}? login\b[^\n]{0,200}?"
@@ -83,6 +104,7 @@ _NAMED = re.compile(
     r"(?i)(?<![\w.-])" + _NAME + _SHUT + r"\s{0,4}(=>|:=|[:=：])(?:\s|\x1b\[[\d;]*m){0,6}"
     r"(?:(?:bearer|basic|token|digest)\s+)?(?:" + _QUOTED + "|" + _BARE + ")"
 )
+_CALLED, _WORD_BEFORE = re.compile("(?i)" + _CORE), re.compile(r"[\w.-]*")
 #: A setting, of which all that follows the name in its line is the value.
 _SETTING = re.compile(r"(?im)(?<![\w.-])" + _NAME + r"[ \t]*[:=][ \t]*([^\s\"'`(){}\[\]<>,][^\n(){}\[\]]{2,300})$")
 _OTHERS = re.compile("(?i)" + "|".join((
@@ -102,11 +124,20 @@ _OTHERS = re.compile("(?i)" + "|".join((
     r"\b(?:password|passphrase|passcode|pin|secret|token|passwort|kennwort|mot de passe|contraseña|senha|wachtwoord"
     r"|hasło|heslo|lösenord|пароль)\s+(?:is|was|ist|war|lautet|est|es|era|é|jest|je|är|это)\s*:?\s*"
     r"[\"'`]?([^\s\"'`]{4,})",
-    r"\b(?:password|passphrase|passcode|pin)\s+(?:for|of)\s+[^\n:]{1,60}:\s*(\S{3,})",
+    r"\b(?:password|passphrase|passcode|pin|пароль|passwort|kennwort|contraseña|senha|mot de passe)\s+"
+    r"[^\n:\"'(){}=]{1,60}:\s*(\S{3,})",
     r"\b(?:" + _KEYS + r"|pw|passcode)\s+(?:is\s+|was\s+)?[\"'`]?(?=\S*\d)([\w./+=-]{6,})",
-    r"\b(?:pin|cvv|cvc|otp)\b[\"']?\s{0,3}(?:is|code|[:=#])?\s{0,3}[\"']?(\d{3,8})\b",
+    r"\b(?:pin|cvv|cvc|otp|(?:verification|security|one[- ]time|login|access|sms|2fa)\s(?:pass)?code)\b"
+    r"[\"']?\s{0,3}(?:is|code|[:=#])?\s{0,3}[\"']?(\d{3,8})\b",
     r"(?:^|[\s;])(?:set-)?cookie:\s*([^\n]{6,})",
-    r"<" + _NAME + r">([^<\n]{3,})</",
+    r"<" + _NAME + r"(?:\s[^<>\n]{0,200})?>([^<\n]{3,})</",
+    r"<\w[^<>\n]{0,80}[\"']" + _NAME + r"[\"'][^<>\n]{0,80}>([^<\n]{3,})</",
+    r"\btype\s*=\s*[\"']?password[^<>\n]{0,120}?\bvalue\s*=\s*[\"']([^\"'\n]{2,})[\"']",
+    r"(?:login|auth|credentials?|sign_?in|log_?on|connect)\W{0,3}[(=:]{1,2}\s*\(?\s*[bfru]{0,2}[\"'`][^\"'`\n]{0,80}[\"'`]\s*,\s*"
+    r"[bfru]{0,2}[\"'`]([^\"'`\n]{2,})[\"'`]",
+    r"securestring\s+[\"']([^\"'\n]{2,})[\"']|\bhtpasswd\b[^\n]{0,80}?-\w*b\w*\s+\S+\s+\S+\s+(\S+)",
+    r"\bsecrets?\s+(?:set|put|create|add)\b[^\n]{0,80}?\s(?:--?\w+[ =])[\"']?([^\s\"']{2,})",
+    r"(?:password|passphrase|passcode|пароль)[^\n]{0,40}\n\s*send\w*\s+(?:--\s+)?[\"']([^\"'\n\\]{2,})",
 )))  # fmt: skip
 #: What may be a value without what stands before it being looked at, and what then has to stand there: a block of YAML
 #: after its key, and the second of two strings in a call.
@@ -123,6 +154,25 @@ _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w.-]?\d)")
 _INSURED = re.compile(r"(?<![\w-])\d{3}-\d{2}-\d{4}(?![\w-])")
 _CELLS = re.compile(r"[|\t,;]")
 _COLUMN = re.compile(r"(?i)[\s\"'`]*" + _NAME + r"[\s\"'`]*")
+#: What stands after a name as a value for want of another, or as several.
+_INSTEAD = re.compile(
+    r"(?i)(?<![\w.-])" + _NAME + r"(?::-[\"']?([^\s\"'{}]{2,})\}"
+    r"|[\w.\[\]()\"' =]{0,60}?(?:\|\||\?\?|\bor\b)\s*[\"'`]([^\"'`\n]{2,})"
+    r"|s?\s*[:=]\s*[\[({]([^\n\[\](){}]{3,300})[\])}])"
+)
+#: A line of which each odd word may be a secret, the words that are, and those that are not.
+_TELLS = re.compile(
+    r"(?i)passw|passphrase|passcode|kennwort|contraseñ|пароль|(?<![a-z])(?:pwd?|mdp|pin|otp|log-?in|credentials?|secrets?)(?![a-z])"
+    r"|one.time|verification|activation|product key|licen[cs]e key|recovery"
+)
+_ODD = re.compile(
+    r"(?<![\w./\\@:$!#%&*+?^~=-])(?=[^\W\d]{0,64}\d|\w{0,64}[!#%&*+?^~=-])(?=\S{0,64}\d)(?=\S{0,64}[^\W\d])"
+    r"[\w!#%&*+?^~=-]{5,64}(?![\w(/\\\[:@!#%&*+?^~=-]|\.\w)"
+)
+_NOT_ODD = re.compile(
+    r"(?i)[a-z]+\d?_\w*|\w+_[a-z]*\d*|sha-?\d+|md[45]|utf-?\d+|base\d\d|u?int\d+|float\d+|x86\w*|ipv[46]|oauth2?|http2|pbkdf2|argon2\w*"
+    r"|aes-?\d+\S*|rsa-?\d+|ed25519|v\d\S*|\d+(?:px|ms|kb|mb|gb|th|st|nd|rd|min|sec|days?)|\d{4}-\d\d-\d\d\S*|\w+=\S*|\W*\d\S*\W|[+-]\w+"
+)
 #: What stands after a name without quotes in code, where it is no value: types, variables, members.
 _CODE = re.compile(
     r"(?:None|null|nil|true|false|True|False|undefined|str|string|int|bool|bytes|object|number|boolean|unknown|Any|any"
@@ -197,24 +247,35 @@ def _hinted(text: str) -> list[tuple[int, int]]:
 
 def _called(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
     """What is called secret by its name."""
-    for match in _NAMED.finditer(text, first, last):
-        start, end = match.span(match.lastindex or 0)
-        quoted = match[6] is None
-        after = text[end : end + 1]
-        same = match[0].startswith(text[start:end])  # as in token=token
-        call = not quoted and (same or (after != "" and after in "(["))
-        if not call and not (_BLANK if quoted else _CODE).fullmatch(text, start, end):
-            yield start, end
-    for match in _SETTING.finditer(text, first, last):
-        start, end = match.span(1)
-        if not _CODE.fullmatch(text, start, end):
-            yield start, end
+    for at in dict.fromkeys(_begins(text, found.start()) for found in _CALLED.finditer(text, first, last)):
+        if (match := _NAMED.match(text, at, last)) is not None:
+            start, end = match.span(match.lastindex or 0)
+            quoted = match[6] is None
+            after = text[end : end + 1]
+            same = match[0].startswith(text[start:end])  # as in token=token
+            call = not quoted and (same or (after != "" and after in "(["))
+            if not call and not (_BLANK if quoted else _CODE).fullmatch(text, start, end):
+                yield start, end
+        if (match := _SETTING.match(text, at, last)) is not None and not _CODE.fullmatch(text, *match.span(1)):
+            yield match.span(1)
+        if (match := _INSTEAD.match(text, at, last)) is not None:
+            yield match.span(match.lastindex or 0)
     for match in _OTHERS.finditer(text, first, last):
         yield match.span(match.lastindex or 0)
+    for match in _ODD.finditer(text, first, last):
+        start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
+        near = max(start, match.start() - NEAR), min(len(text) if end < 0 else end, match.end() + NEAR)
+        if _TELLS.search(text, *near) and not _NOT_ODD.fullmatch(match[0]):
+            yield match.span()
     for value, name in _BEHIND:
         for match in value.finditer(text, first, last):
             if name.search(text, max(first, match.start() - LONGEST_NAME), match.start()):
                 yield match.span(1)
+
+
+def _begins(text: str, at: int) -> int:
+    """Where the word begins in which something stands."""
+    return at - len(_WORD_BEFORE.match(text[max(0, at - 60) : at][::-1])[0])  # type: ignore[index]
 
 
 def _in_columns(text: str) -> Iterator[tuple[int, int]]:
@@ -285,7 +346,7 @@ def _random(word: str) -> Iterator[tuple[int, int]]:
     at = 0
     for piece in re.split(r"([./=~]+)", word):
         if len(piece) >= SHORTEST and _is_random(piece):
-            yield at, at + len(piece)
+            yield at, at + len(piece) + len(word[at + len(piece) :]) - len(word[at + len(piece) :].lstrip("="))
         at += len(piece)
     if len(word) >= 32 and _is_random(word) and not re.search(r"[./]{1}[a-z]{1,4}$|/[a-z]{3,}", word):
         yield 0, len(word)

@@ -24,6 +24,7 @@ from microfiche.proxy.verdict import Draw
 
 BACKLOG = 2048  #: connections that may wait to be taken
 GRACE = 3  #: seconds that open answers have to end when the proxy is stopped
+END = 10.0  #: seconds for which a proxy in a thread is waited for when it is stopped
 MESSAGE = 1 << 16  #: bytes of a WebSocket's message
 IDLE = 300  #: seconds that a client's connection may be idle, longer than clients themselves keep one
 
@@ -160,4 +161,4 @@ def served(application: Any, listening: socket.socket, sockets: bool = False) ->
         yield
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(END)

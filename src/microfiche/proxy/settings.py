@@ -44,11 +44,11 @@ class Settings(BaseModel):
     keep_days: float = Field(30.0, gt=0, allow_inf_nan=False)
     keep_megabytes: int = Field(1024, gt=0)
 
-    @field_validator("port", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _number(cls, value: object) -> object:
+    def _no_flag(cls, value: object) -> object:
         if isinstance(value, bool):
-            raise ValueError("a port is a number")
+            raise ValueError("a text or a number is needed")
         return value
 
     @property

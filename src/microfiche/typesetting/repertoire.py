@@ -25,7 +25,8 @@ LABEL = "\ufdd0"
 #: A mark that has no character to stand upon has the code point APART + its place among ALL_MARKS, in an area that is
 #: for private use, and takes a cell of its own.
 APART, _MARKS = 0xE000, 1024
-_POINTS = 0x10000  #: code points that can be drawn at all
+_POINTS = 0x10000  #: code points that can be drawn at all, but for the last, which is no character
+UPON_ANOTHER, BESIDE = 1, 2  #: kinds of characters, 0 being all others
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +49,7 @@ class Repertoire:
 
     def widths_of(self, points: NDArray[np.uint32]) -> NDArray[np.uint8]:
         """(T,) the cells that each of (T,) code points takes, NONE for those that cannot be drawn."""
-        widths: NDArray[np.uint8] = np.where(
-            points < _POINTS, self.widths[np.minimum(points, _POINTS - 1)], np.uint8(NONE)
-        )
-        return widths
+        return self.widths.take(points, mode="clip")
 
     def draws(self, points: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """(T,) whether each of (T,) code points of a text can be drawn."""
@@ -60,8 +58,7 @@ class Repertoire:
 
     def known_of(self, points: NDArray[np.uint32]) -> NDArray[np.bool_]:
         """(T,) whether models know each of (T,) code points at this density."""
-        known: NDArray[np.bool_] = (points < _POINTS) & self.known[np.minimum(points, _POINTS - 1)]
-        return known
+        return self.known.take(points, mode="clip")
 
     @lru_cache(4096)  # noqa: B019 -- there are eight repertoires, and each lives as long as the process
     def marked(self, letter: int, marks: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -148,6 +145,35 @@ def _wide(density: Density, more: dict[str, NDArray[np.uint8]]) -> tuple[NDArray
 
 def _unpacked(bits: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     return np.unpackbits(bits, axis=1)[:, : height * width].reshape(-1, height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """What is looked up for each character that is set at a density; each table is (65536,), by code point.
+
+    `kinds` uint8 tells marks, which stand UPON_ANOTHER character, and what stands BESIDE the page, because no density
+    of the ladder draws it. `levels` uint8 are the first density on the ladder that draws a character, and `widths`
+    uint8 its cells at each density of it, where those of the last stand for what a density cannot draw; NONE where
+    none can. `known` bool says which characters models know at the density itself.
+    """
+
+    kinds: NDArray[np.uint8]
+    levels: NDArray[np.uint8]
+    widths: tuple[NDArray[np.uint8], ...]
+    known: NDArray[np.bool_]
+
+
+@cache
+def tables(density: Density) -> Tables:
+    """The tables of a density and the larger ones on its ladder."""
+    every = [repertoire(one) for one in ladder(density)]
+    levels = np.full(_POINTS, NONE, np.uint8)
+    for level, one in reversed(list(enumerate(every))):
+        levels[one.widths != NONE] = level
+    kinds = np.where(every[-1].widths == 0, np.uint8(UPON_ANOTHER), np.uint8(0))
+    kinds[levels == NONE] = kinds[APART : APART + _MARKS] = BESIDE
+    widths = tuple(np.where(one.widths == NONE, every[-1].widths, one.widths) for one in every)
+    return Tables(kinds, levels, widths, every[0].known)
 
 
 @cache

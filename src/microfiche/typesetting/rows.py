@@ -8,9 +8,10 @@ the page. This module knows nothing of pictures.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from typing import NamedTuple
 from unicodedata import category
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from microfiche.page import Layout
 from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.density import Density
-from microfiche.typesetting.repertoire import APART, LABEL, NONE, all_marks, ladder, repertoire
+from microfiche.typesetting.repertoire import APART, BESIDE, LABEL, UPON_ANOTHER, all_marks, ladder, repertoire, tables
 
 GAP = 24  #: characters between two that cannot be drawn which stand beside the page together with these
 LONGEST = 2000  #: characters that one number stands for at most
@@ -27,11 +28,10 @@ UPON = 2  #: marks that are drawn upon one character
 AHEAD = 4096  #: characters behind the end of a page on which its lines may depend
 _RUN = re.compile(rb"u+(?:g{1,%d}u+)*" % GAP)
 _LABEL = re.compile(rf"{LABEL}[^\]\n{LABEL}]{{0,256}}(?:\]|\Z)")
-_LINE_END = 10
+_SPACE, _LINE_END = 32, 10
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A line: the items from `start` to `end` at the density of `level` on the ladder, in `rows` lines of the page's
     own density from line `top` on. `plain` lines can be read by models that read cells; those with a `gap` have a cell
     left over at the end for a full-width character."""
@@ -57,6 +57,7 @@ class Items:
     def __init__(self, text: str, density: Density, labels: bool = False, most: int = 1 << 30) -> None:
         self.ladder = ladder(density)
         self.repertoires = [repertoire(d) for d in self.ladder]
+        self._tables = tables(density)
         points = code_points(text)
         inverse = np.zeros(len(points), bool)
         barrier = np.zeros(len(points), bool)
@@ -65,15 +66,17 @@ class Items:
             points = points if points.flags.writeable else points.copy()
             inverse[start:end] = barrier[start:end] = True
             points[start] = ord("[")
-        drawn = np.logical_or.reduce([one.draws(points) for one in self.repertoires])
-        upon = drawn & (self.repertoires[-1].widths_of(points) == 0)
-        if upon.any():
-            apart = _apart_marks(points, upon, drawn)
-            points = points.copy()
-            points[apart] = APART + np.searchsorted(all_marks(), points[apart])
-        if not drawn.all():
-            _with_their_letters(text, points, drawn)
-        self.runs = [] if drawn.all() else list(_runs(drawn, barrier))
+        kinds = self._tables.kinds.take(points, mode="clip")
+        self.runs: list[tuple[int, int]] = []
+        if kinds.any():
+            drawn, upon = kinds != BESIDE, kinds == UPON_ANOTHER
+            if upon.any():
+                apart = _apart_marks(points, upon, drawn)
+                points = points.copy()
+                points[apart] = APART + np.searchsorted(all_marks(), points[apart])
+            if not drawn.all():
+                _with_their_letters(text, points, drawn)
+                self.runs = list(_runs(drawn, barrier))
         total, self.length = 0, len(text)
         for number, (start, end) in enumerate(self.runs, 1):
             total += end - start
@@ -108,19 +111,19 @@ class Items:
     @cached_property
     def levels(self) -> NDArray[np.uint8]:
         """(I,) the first density on the ladder that can draw each item."""
-        levels = np.full(len(self.points), NONE, np.uint8)
-        for level, one in reversed(list(enumerate(self.repertoires))):
-            levels[one.widths_of(self.points) != NONE] = level
-        return levels
+        return self._tables.levels.take(self.points, mode="clip")
+
+    @cached_property
+    def raised(self) -> list[int]:
+        """The items that the page's own density cannot draw."""
+        found: list[int] = np.flatnonzero(self.levels).tolist()
+        return found
 
     def edges(self, level: int) -> NDArray[np.int64]:
         """(I + 1,) the cells before each item at a density of the ladder, as if all stood in one line."""
         if level not in self._edges:
-            widths = self.repertoires[level].widths_of(self.points)
-            if level < len(self.ladder) - 1:
-                widths = np.where(widths == NONE, self.repertoires[-1].widths_of(self.points), widths)
-            edges = np.zeros(len(widths) + 1, np.int64)
-            np.cumsum(widths, out=edges[1:])
+            edges = np.zeros(len(self.points) + 1, np.int64)
+            np.cumsum(self._tables.widths[level].take(self.points, mode="clip"), out=edges[1:])
             self._edges[level] = edges
         return self._edges[level]
 
@@ -129,20 +132,33 @@ class Items:
         return {}
 
     @cached_property
-    def known(self) -> NDArray[np.bool_]:
-        """(I,) whether models that read cells know the item at the page's own density."""
-        own = self.repertoires[0]
-        return own.known_of(self.points) & ~self.inverse
+    def unknown(self) -> list[int]:
+        """The items that models which read cells do not know at the page's own density."""
+        found: list[int] = np.flatnonzero(~self._tables.known.take(self.points, mode="clip") | self.inverse).tolist()
+        return found
 
     @cached_property
-    def spaces(self) -> NDArray[np.bool_]:
-        """(I,) the single spaces between words, after which a line may end: what follows it there stands for one."""
-        space = (self.points == 32) & ~self.inverse
-        word = (self.points > 32) & ~self.inverse
+    def wide(self) -> NDArray[np.bool_] | None:
+        """(I,) the full-width characters; None where there are none."""
+        found: NDArray[np.bool_] = self._tables.widths[-1].take(self.points, mode="clip") == 2
+        return found if found.any() else None
+
+    @cached_property
+    def blanks(self) -> list[int]:
+        """The items without ink, line ends among them."""
+        found: list[int] = np.flatnonzero((self.points <= _SPACE) & ~self.inverse).tolist()
+        return found
+
+    @cached_property
+    def spaces(self) -> list[int]:
+        """The single spaces between words, after which a line may end: what follows it there stands for one."""
+        space = (self.points == _SPACE) & ~self.inverse
+        word = (self.points > _SPACE) & ~self.inverse
         space[1:] &= word[:-1]
         space[:1] = False
-        space[:-1] &= self.points[1:] != 32
-        return space
+        space[:-1] &= self.points[1:] != _SPACE
+        found: list[int] = np.flatnonzero(space).tolist()
+        return found
 
 
 def _apart_marks(
@@ -155,7 +171,7 @@ def _apart_marks(
         if before >= 0 and upon[before]:
             count += 1
         else:
-            count = 1 if before >= 0 and drawn[before] and points[before] > 32 else UPON + 1
+            count = 1 if before >= 0 and drawn[before] and points[before] > _SPACE else UPON + 1
         if count > UPON:
             apart.append(i)
     return apart
@@ -164,7 +180,7 @@ def _apart_marks(
 def _with_their_letters(text: str, points: NDArray[np.uint32], drawn: NDArray[np.bool_]) -> None:
     """Lets the characters stand beside the page to which marks belong that do."""
     for i in np.flatnonzero(~drawn[1:] & drawn[:-1]).tolist():
-        while i >= 0 and category(text[i + 1])[0] == "M" and drawn[i] and points[i] > 32:
+        while i >= 0 and category(text[i + 1])[0] == "M" and drawn[i] and points[i] > _SPACE:
             drawn[i] = False
             i -= 1
 
@@ -195,7 +211,7 @@ def rows_of(items: Items, columns: tuple[int, ...], most: int, layout: Layout, l
         used, start = used + rows, end
     if found and (layout in ("words", "turns") or (last and start == len(items.points))):
         row = found[-1]
-        found[-1] = replace(row, plain=_closed(items, row, columns[0], layout), gap=False)
+        found[-1] = row._replace(plain=_closed(items, row, columns[0], layout), gap=False)
     return found
 
 
@@ -210,8 +226,10 @@ def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) ->
     level = 0
     while True:
         end = _reach(items, start, level, columns, layout)
+        if not _any(items.raised, start, end):
+            return level, end
         needed = items.levels[start:end]
-        most = int(needed.max(initial=0))
+        most = int(needed.max())
         if most <= level:
             return level, end
         first = start + int((needed > level).argmax())
@@ -224,10 +242,10 @@ def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) ->
 def _reach(items: Items, start: int, level: int, columns: tuple[int, ...], layout: Layout) -> int:
     """The item before which a line ends that begins with an item and is set at a level."""
     edges = items.edges(level)
-    full = int(np.searchsorted(edges, edges[start] + columns[level], "right")) - 1
+    full = int(edges.searchsorted(edges[start] + columns[level], "right")) - 1
     end = max(full, start + 1)
-    while end < len(items.points) and items.starts[end] == items.starts[end + 1]:  # no number is broken
-        end -= 1
+    while items.runs and end < len(items.points) and items.starts[end] == items.starts[end + 1]:
+        end -= 1  # no number is broken
     if layout == "lines":
         at = int(np.searchsorted(items.breaks, start))
         if at < len(items.breaks) and items.breaks[at] < end:
@@ -240,30 +258,35 @@ def _reach(items: Items, start: int, level: int, columns: tuple[int, ...], layou
 def _whole_word(items: Items, start: int, end: int, columns: int) -> int:
     """Where a line ends that is full before item `end`: before the word that would be broken there, if that has room
     in a line of its own."""
-    points, inverse = items.points, items.inverse
-    if (points[end] <= 32 and not inverse[end]) or items.spaces[end - 1] or _apart(items, end):
+    cut = _after_space(items, start, end)
+    if cut in (None, end) or _any(items.blanks, end, end + 1) or _apart(items, end):
         return end
-    found = np.flatnonzero(items.spaces[start:end])
-    if not len(found):
-        return end
-    cut = start + int(found[-1]) + 1
-    ahead = points[cut : cut + columns + 1]
-    ends = (ahead <= 32) & ~inverse[cut : cut + columns + 1]
-    fits = bool(ends.any()) or cut + columns >= len(points)
+    fits = _any(items.blanks, cut, cut + columns + 1) or cut + columns >= len(items.points)
     return cut if fits else end
+
+
+def _any(places: Sequence[int], start: int, end: int) -> bool:
+    """Whether one of the items at `places`, which are in order, is among those from `start` to before `end`."""
+    at = bisect_left(places, start)
+    return at < len(places) and places[at] < end
+
+
+def _after_space(items: Items, start: int, end: int) -> int | None:
+    """The item behind the last space between words from `start` to before `end`; None where there is none."""
+    at = bisect_left(items.spaces, end) - 1
+    return items.spaces[at] + 1 if at >= 0 and items.spaces[at] >= start else None
 
 
 def _apart(items: Items, end: int) -> bool:
     """Whether a line may end before an item because one of the two beside its end is full-width."""
-    top = items.edges(len(items.ladder) - 1)
-    return bool(top[end + 1] - top[end] == 2 or top[end] - top[end - 1] == 2)
+    return items.wide is not None and bool(items.wide[end] or items.wide[end - 1])
 
 
 def _between_words(items: Items, start: int, end: int, layout: Layout) -> int:
     if layout in ("words", "turns"):
-        found = np.flatnonzero(items.spaces[start:end])
-        if len(found):
-            return start + int(found[-1]) + 1
+        cut = _after_space(items, start, end)
+        if cut is not None:
+            return cut
     top = items.edges(len(items.ladder) - 1)
     while end > start + 1 and top[end + 1] == top[end]:  # a mark stays with its character
         end -= 1
@@ -275,7 +298,7 @@ def _plain(
 ) -> tuple[bool, bool]:
     """Whether models that read cells can read a line exactly that others follow, and whether a cell is left over at
     its end."""
-    if level or not items.known[start:end].all():
+    if level or _any(items.unknown, start, end):
         return False, False
     edges, points = items.edges(0), items.points
     room = columns - int(edges[end] - edges[start])
@@ -285,15 +308,15 @@ def _plain(
         return room == 0, False
     if layout == "lines":
         return room == 0 or bool(points[end - 1] == _LINE_END), False
-    if points[end - 1] == 32:  # read as one space, however many cells are blank there
-        return bool(end - start > 1 and points[end - 2] > 32), False
+    if points[end - 1] == _SPACE:  # read as one space, however many cells are blank there
+        return bool(end - start > 1 and points[end - 2] > _SPACE), False
     return room == 0 or bool(points[end - 1] == _LINE_END), False
 
 
 def _closed(items: Items, row: Row, columns: int, layout: Layout) -> bool:
     """Whether models that read cells can read a line exactly that is a page's last."""
-    known = row.level == 0 and bool(items.known[row.start : row.end].all())
+    known = row.level == 0 and not _any(items.unknown, row.start, row.end)
     return known and (
-        closes(items, replace(row, plain=True), columns)
+        closes(items, row._replace(plain=True), columns)
         or _plain(items, row.start, row.end, row.level, columns, layout)[0]
     )

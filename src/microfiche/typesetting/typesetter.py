@@ -66,18 +66,18 @@ class Typesetter:
 
         Raises UnreadableCharacters, with the place in the composed text, for a character that cannot be drawn.
         """
-        return (self._page(*cut) for cut in self._cut(chunks))
+        return (self._page(*cut) for cut in self._cut(composed_pieces(chunks)))
 
-    def cuts(self, chunks: Iterable[str]) -> Iterator[tuple[int, int, tuple[str, ...]]]:
-        """Yields the number of characters of each page that `pages` yields, its height in px, and what stands beside
-        it, without drawing it."""
-        for items, rows, text, finished in self._cut(chunks):
-            yield len(text), self._height(self._lines(items, rows, finished)), _beside(items, text)
+    def cuts(self, text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+        """Yields the number of characters of each page that `pages` yields of a composed text, its height in px, and
+        what stands beside it, without drawing it."""
+        for items, rows, own, finished in self._cut(iter((text,))):
+            yield len(own), self._height(self._lines(items, rows, finished)), _beside(items, own)
 
-    def _cut(self, chunks: Iterable[str]) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
-        """Yields of each page its items and lines, its text, and whether it ends the whole text."""
-        pieces, rest, at, ended = composed_pieces(chunks), "", 0, False
-        room = 2 * self.rows * self.columns + AHEAD
+    def _cut(self, pieces: Iterator[str]) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
+        """Yields of each page of a composed text its items and lines, its text, and whether it ends the whole text."""
+        rest, at, ended = "", 0, False
+        room = self.rows * self.columns + AHEAD
         while True:
             while not ended and len(rest) < room:
                 piece = next(pieces, None)

@@ -107,3 +107,8 @@ def test_what_stands_nowhere_beside_each_other_is_read_from_the_top() -> None:
     assert order(label, title, section) == [0, 1, 2]
     assert order(stack(220, 0, 2), stack(0, 60, 2)) == [0, 1]
     assert order(stack(0, 0, 8, pitch=50), stack(220, 25, 8, pitch=50)) == [0, 1]  # columns of wide spacing
+
+
+def test_a_tall_box_is_read_after_the_lines_to_its_left_though_none_is_level_with_its_middle() -> None:
+    lines = [*stack(0, 0, 5), *stack(0, 180, 5)]
+    assert order(lines, [(240, 0, 400, 300)]) == [0, 1]

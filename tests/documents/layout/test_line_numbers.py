@@ -101,3 +101,14 @@ def test_the_pages_of_a_table_of_contents_stay() -> None:
     lines = [line(text, 150, 100 + 27 * i) for i, text in enumerate(titles)]
     lines += [line(str(i + 1), 800, 100 + 27 * i, 16, right=True) for i in range(len(titles))]
     assert "number" not in [block.kind for block in read(lines)]
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_quantities_between_other_columns_count_no_lines(right: bool) -> None:
+    rows = [("1", "Oak desk, delivered and assembled", "2", "698.00"), ("2", "Desk lamp", "4", "158.00")]
+    lines = [line("and set up in the third floor of the house", 150, 130)]
+    for i, (number, what, count, sum_) in enumerate(rows):
+        y = 115.0 + 45 * i
+        lines += [line(number, 100, y), line(what, 150, y - 10 * (i == 0)), line(sum_, 900, y, right=True)]
+        lines.append(line(count, 720, y, right=right))
+    assert not [block for block in read(lines) if block.kind == "number"]

@@ -75,3 +75,33 @@ def test_what_a_form_draws_is_found_where_it_stands() -> None:
 
     (box,) = page(draw).drawings
     assert share(box, (256, 276, 344, 364)) > 0.99
+
+
+def test_the_sides_of_a_frame_that_are_cut_askew_at_its_corners_are_rules() -> None:
+    def draw(canvas: Canvas) -> None:
+        left, low, right, high, thick = 20, 40, 120, 70, 1
+        outer = [(left, low), (right, low), (right, high), (left, high)]
+        inner = [(left + thick, low + thick), (right - thick, low + thick), (right - thick, high - thick),
+                 (left + thick, high - thick)]
+        for k in range(4):
+            path = canvas.beginPath()
+            path.moveTo(*outer[k])
+            for corner in (outer[(k + 1) % 4], inner[(k + 1) % 4], inner[k]):
+                path.lineTo(*corner)
+            path.close()
+            canvas.drawPath(path, stroke=0, fill=1)
+
+    rules = page(draw).rules
+    assert sum(rule[0] == rule[2] for rule in rules) == sum(rule[1] == rule[3] for rule in rules) == 2
+
+
+def test_slanted_bars_are_no_rules() -> None:
+    def draw(canvas: Canvas) -> None:
+        path = canvas.beginPath()
+        path.moveTo(20, 40)
+        for corner in ((120, 46), (120, 47), (20, 41)):
+            path.lineTo(*corner)
+        path.close()
+        canvas.drawPath(path, stroke=0, fill=1)
+
+    assert page(draw).rules == []

@@ -86,13 +86,23 @@ Run = tuple[str, int]  # a text, and whether it stands raised (1), lowered (-1) 
          "water is H<sub>2</sub>O and air is N<sub>2</sub>"),
         ([("as Brown", 0), ("14", 1), (" and Smith", 0), ("15", 1), (" say", 0)],
          "as Brown<sup>14</sup> and Smith<sup>15</sup> say"),
+        ([("with bread", 0), ("3,7", 1), (" and a bit of butter", 0)], "with bread<sup>3,7</sup> and a bit of butter"),
         ([("in the 19", 0), ("th", 1), (" century", 0)], "in the 19<sup>th</sup> century"),
         ([("all of \"this\" is 3' or 5 x 7, No. 12 - a quay", 0)], "all of \"this\" is 3' or 5 x 7, No. 12 - a quay"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("face", ["DejaVuSerif", "DejaVuSans", "STIXGeneral"])
 def test_raised_and_lowered_signs(runs: list[Run], text: str, face: str) -> None:
-    size = 30 if face == "STIXGeneral" else 26
+    (line,) = lines_of(straight(drawn(runs, face, 30 if face == "STIXGeneral" else 26)))
+    assert markdown(line.text).replace("₂", "<sub>2</sub>") == text  # which the recogniser knows as a sign
+
+
+def test_a_letter_is_the_mark_of_a_note() -> None:
+    (line,) = lines_of(straight(drawn([("means that are weighted", 0), ("a", 1)], "DejaVuSerif", 26)))
+    assert markdown(line.text) == "means that are weighted<sup>a</sup>"
+
+
+def drawn(runs: list[Run], face: str, size: int) -> Image.Image:
     font, small = (ImageFont.truetype(str(FACES / f"{face}.ttf"), px) for px in (size, round(0.62 * size)))
     picture = Image.new("RGB", (900, 80), "white")
     draw, x = ImageDraw.Draw(picture), 30.0
@@ -100,8 +110,7 @@ def test_raised_and_lowered_signs(runs: list[Run], text: str, face: str) -> None
         its = small if level else font
         draw.text((x, 50 - level * 0.33 * size if level > 0 else 50 - level * 0.18 * size), part, "black", its, "ls")
         x += draw.textlength(part, its)
-    (line,) = lines_of(straight(picture))
-    assert markdown(line.text).replace("₂", "<sub>2</sub>") == text  # which the recogniser knows as a sign
+    return picture
 
 
 def test_a_letter_whose_foot_is_broken_off_is_not_raised() -> None:

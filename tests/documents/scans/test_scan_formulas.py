@@ -67,6 +67,6 @@ def test_strokes_of_chinese_signs_are_no_bars() -> None:
     mask = np.zeros((200, 500), np.uint8)
     for x, y, wide, high in pieces:
         mask[y : y + high, x : x + wide] = 1
-    ink = Ink(mask, np.full((50, 125), 255, np.uint8))
+    ink = Ink(mask, np.full((50, 125), 255, np.uint8), mask)
     said = [TextLine(text, (95, 95, 340, 135), 30, confidence=0.99) for text in ("言言言言言言", "a/b + c/d - e/f")]
     assert [formulas_in(ink, [line], [])[1] for line in said] == [0, 1]

@@ -94,7 +94,7 @@ def test_failures_are_one_clear_line(program, tmp_path: Path, monkeypatch: pytes
     assert tesseract.languages() == ()
     with pytest.raises(SetUpError, match="has no language data"):
         TesseractEngine().read([Sheet(1, page())])
-    program("import time; time.sleep(60)")
+    program("import time; time.sleep(600)")
     monkeypatch.setattr(tesseract, "SECONDS", 0.5)
     with pytest.raises(SetUpError, match="took longer than"):
         tesseract.read_in(page(), "eng")

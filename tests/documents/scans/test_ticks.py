@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scenes import FACES, LINES, TABLES, page, table, worn
@@ -81,7 +82,7 @@ def test_letters_o_and_bullets_are_no_rings() -> None:
     groups = table((("Group", "Donor"), ("O", "O"), ("A", "O"), ("B", "O")), "DejaVuSans")
     bullets = page(("◦ first of them", "◦ second of them", "● third", "● fourth"))
     for image in (page(said), worn(page(said)), bullets, groups):
-        assert boxes_to_tick(ink_of(image)) == []
+        assert boxes_to_tick(np.asarray(image), ink_of(image)) == []
 
 
 def test_grids_letters_and_boxes_for_single_letters_are_none() -> None:
@@ -90,5 +91,5 @@ def test_grids_letters_and_boxes_for_single_letters_are_none() -> None:
         ImageDraw.Draw(comb).rectangle((44 + 24 * k, 240, 68 + 24 * k, 264), outline="black", width=2)
     letters = page(("DO OR 0 B 80 OCDB", "□ ■ QUOD BODO", "BOX 8808"))
     for image in (comb, letters, table(TABLES["crosses"], "DejaVuSans"), worn(table(TABLES["grades"], "DejaVuSerif"))):
-        found = boxes_to_tick(ink_of(image))
+        found = boxes_to_tick(np.asarray(image), ink_of(image))
         assert len(found) == (1 if image is letters else 0)  # the sign □ is one

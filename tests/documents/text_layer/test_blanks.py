@@ -125,3 +125,44 @@ def framed_word(canvas: Canvas) -> None:
 @pytest.mark.parametrize("draw", [underlined, heading, foot, grid, table, footnote, framed_word])
 def test_other_rules_are_no_blanks(draw: Callable[[Canvas], None]) -> None:
     assert not any("__" in text for text in texts(draw))
+
+
+def labels_above(canvas: Canvas) -> None:
+    for x, label, value in ((20, "First name", "MARIA"), (180, "Last name", "OLIVEIRA"), (340, "Born", "")):
+        canvas.setFont("Helvetica", 9)
+        canvas.drawString(x, 122, label)
+        canvas.setFont("Helvetica", 11)
+        canvas.rect(x, 96, 140, 22)
+        canvas.drawString(x + 4, 103, value)
+
+
+def test_what_stands_in_frames_goes_with_the_labels_above_them() -> None:
+    assert texts(labels_above) == ["First name MARIA", "Last name OLIVEIRA", "Born ____"]
+
+
+def test_empty_cells_framed_one_by_one_are_no_blanks() -> None:
+    def draw(canvas: Canvas) -> None:
+        for row, cells in enumerate((("Pears", "0.80", ""), ("Apples", "1.20", "14.40"))):
+            for k, text in enumerate(cells):
+                canvas.rect(20 + 102 * k, 150 - 22 * row, 100, 20)
+                canvas.drawString(24 + 102 * k, 156 - 22 * row, text)
+
+    assert texts(draw) == ["Pears", "0.80", "Apples", "1.20", "14.40"]
+
+
+def test_the_edge_of_a_frame_before_a_word_is_no_blank() -> None:
+    def draw(canvas: Canvas) -> None:
+        for y in (98, 128):
+            canvas.line(20, y, 120, y)
+        canvas.drawString(126, 100, "Coucou")
+        canvas.drawString(30, 112, "in the frame")
+
+    assert texts(draw) == ["in the frame", "Coucou"]
+
+
+def test_a_blank_in_a_frame_with_round_corners() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.drawString(20, 100, "Phone:")
+        canvas.roundRect(64, 94, 120, 20, 3)
+
+    assert texts(draw) == ["Phone: ____"]

@@ -89,3 +89,18 @@ def test_a_column_is_no_note() -> None:
         justified(canvas, 12, left=290, right=510)
 
     assert [block.kind for block in read(draw)] == ["text", "text"]
+
+
+@pytest.mark.parametrize("way", ["left", "right"])
+def test_a_column_with_headings_and_lists_beside_running_text_is_no_note(way: str) -> None:
+    rows = ["Contact", "mail@example.org", "", "Skills", "Writing", "Sailing", "", "Languages", "English", "German"]
+
+    def draw(canvas: Canvas) -> None:
+        justified(canvas, 16)
+        for i, row in enumerate(rows):
+            canvas.setFont("Times-Bold" if row in ("Contact", "Skills", "Languages") else "Times-Roman",
+                           13 if row in ("Contact", "Skills", "Languages") else 10)
+            x = RIGHT + 20 if way == "right" else 40
+            canvas.drawString(x, TOP - 18 * i, row)
+
+    assert not [block for block in read(draw) if block.kind == "footnote"]

@@ -123,3 +123,13 @@ def test_pictures_and_drawings_without_text_change_nothing() -> None:
 
     page = read(draw)
     assert page.status == "ok" and [b.text for b in page.blocks if b.text] == [TYPED]
+
+
+def test_bars_beside_each_other_are_no_letters() -> None:
+    def draw(canvas: Canvas) -> None:
+        for k, share in enumerate((0.9, 0.8, 0.4)):
+            for shade, wide in ((0.6, 150.0), (0.3, 150.0 * share)):
+                canvas.setFillGray(shade)
+                canvas.rect(60, 600 - 30 * k, wide, 5, stroke=0, fill=1)
+
+    assert read(draw, TextEngine()).status == "ok"

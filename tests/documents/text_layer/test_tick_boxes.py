@@ -9,6 +9,7 @@ from makers import drawn
 from reportlab.pdfgen.canvas import Canvas
 
 from microfiche.documents.text_engine import TextEngine
+from microfiche.documents.text_layer.layer_lines import lines_of
 from microfiche.documents.text_layer.tick_boxes import tick_boxes
 
 TOPICS = [("Fire insurance", True), ("Water damage", False), ("Theft", True), ("Glass", False)]
@@ -151,3 +152,43 @@ def test_other_squares_are_no_boxes_to_tick(kind: str) -> None:
 
     assert tick_boxes(drawn(page, (400, 300))) == []
     assert "[" not in read(draw)
+
+
+def circles(canvas: Canvas, ticked: set[int]) -> None:
+    for k, label in enumerate(("Friends", "School", "Newspaper")):
+        y = 150 - 22 * k
+        canvas.setFont("Helvetica", 11)
+        canvas.circle(30, y + 4, 5)
+        if k in ticked:
+            canvas.circle(30, y + 4, 2.6, stroke=0, fill=1)
+        canvas.drawString(42, y, label)
+
+
+def test_circles_of_which_one_is_ticked() -> None:
+    found = lines_of(drawn(lambda canvas: circles(canvas, {1}), (300.0, 200.0)))
+    assert [line.text for line in found] == ["[ ] Friends", "[x] School", "[ ] Newspaper"]
+
+
+@pytest.mark.parametrize("ticked", [set(), {0, 1, 2}])
+def test_circles_that_are_alike_are_bullets(ticked: set[int]) -> None:
+    found = lines_of(drawn(lambda canvas: circles(canvas, ticked), (300.0, 200.0)))
+    assert [line.text for line in found] == ["Friends", "School", "Newspaper"]
+
+
+def test_boxes_with_round_corners() -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 11)
+        for k, label in enumerate(("Adult", "Child", "Family")):
+            canvas.setFillColorRGB(*((0, 0.4, 1) if k == 0 else (1, 1, 1)))
+            canvas.roundRect(30, 150 - 22 * k, 10, 10, 1.5, fill=1)
+            if k == 0:
+                canvas.setStrokeColorRGB(1, 1, 1)
+                canvas.setLineWidth(1.5)
+                canvas.lines([(32, 155, 34, 152), (34, 152, 38, 158)])
+                canvas.setStrokeColorRGB(0, 0, 0)
+                canvas.setLineWidth(0.8)
+            canvas.setFillColorRGB(0, 0, 0)
+            canvas.drawString(46, 151 - 22 * k, label)
+
+    found = lines_of(drawn(draw, (300.0, 200.0)))
+    assert [line.text for line in found] == ["[x] Adult", "[ ] Child", "[ ] Family"]

@@ -15,7 +15,7 @@ def test_both_vendors_clients(watched: Any) -> None:
     watched.vendor.script = weather
     modules = os.environ["MICROFICHE_NODE_MODULES"]
     script = Path(__file__).with_name("clients.cjs")
-    done = subprocess.run(["node", script, watched.url], capture_output=True, text=True, timeout=120,
+    done = subprocess.run(["node", script, watched.url], capture_output=True, text=True, timeout=600,
                           env={**os.environ, "NODE_PATH": modules})  # fmt: skip
     assert done.returncode == 0 and "all well" in done.stdout, done.stderr
     entered(watched.account, 11)

@@ -219,7 +219,7 @@ def test_llm(watched: Any, tmp_path: Path) -> None:
     environment = {**os.environ, "LLM_USER_PATH": str(tmp_path)}
     for more in (["--no-stream"], []):
         done = subprocess.run([sys.executable, "-m", "llm", "-m", "ours", "--key", "k", *more, "hi"],
-                              capture_output=True, text=True, env=environment, timeout=120)  # fmt: skip
+                              capture_output=True, text=True, env=environment, timeout=600)  # fmt: skip
         assert done.returncode == 0 and done.stdout.strip() == "Done.", done.stderr
     watched.same_on_both_sides(2)
 

@@ -115,9 +115,12 @@ class Model:
         return None if found is None else found[1]
 
     def following(self, seen: Seen, words: str) -> str | None:
-        """The word after some words, for which nothing is looked up."""
+        """The word after some words, for which nothing is looked up; where the line stands beside its page, by that, as
+        the banner says."""
         wanted = re.compile(r"\s+".join(map(re.escape, words.split())) + r"\s+(\S+)")
-        for text in (*seen.pages, seen.text):
+        if (exact := wanted.search(seen.text)) is not None:
+            return exact[1]
+        for text in seen.pages:
             if (found := wanted.search(text)) is not None:
                 return self._misread(found[1])
         return None

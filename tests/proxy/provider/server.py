@@ -89,7 +89,9 @@ class Provider:
             begun: bytes | None = b""
             while begun is not None:
                 begun = await self._one(reader, writer, begun)
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            writer.transport.abort()  # what nobody reads any more would keep it open
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
             self.open -= 1
@@ -328,8 +330,10 @@ def provider(clock: Callable[[], float] = time.monotonic) -> Iterator[Provider]:
         ready.set()
         await stop.wait()
         server.close()
-        for task in asyncio.all_tasks(loop) - {asyncio.current_task()}:
+        tasks = asyncio.all_tasks(loop) - {asyncio.current_task()}
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(run(),), daemon=True)
     thread.start()
@@ -339,5 +343,4 @@ def provider(clock: Callable[[], float] = time.monotonic) -> Iterator[Provider]:
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()
-        loop.run_until_complete(asyncio.sleep(0))
         loop.close()

@@ -8,12 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from page_server import PATIENCE as SECONDS
 from page_server import StandIn, standing_in
 
 #: A browser is an extra of its own, test-web. Where it is asked for, by the path of its program, nothing may miss.
 collect_ignore_glob = [] if os.environ.get("MICROFICHE_BROWSER") else ["test_*.py"]
 
-PATIENCE = 300_000  #: ms that a test waits for what comes at once unless the machine is busy
+PATIENCE = 1000 * SECONDS  #: in ms, as Playwright has it
 SIZES = {"desktop": {"viewport": {"width": 1440, "height": 900}},
          "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}}  # fmt: skip
 
@@ -30,7 +31,8 @@ def browser() -> Iterator[Any]:
 
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=os.environ["MICROFICHE_BROWSER"], args=["--no-sandbox"])
+        program = os.environ["MICROFICHE_BROWSER"]
+        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"], timeout=PATIENCE)
         yield started
         started.close()
 

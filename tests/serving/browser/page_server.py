@@ -10,7 +10,8 @@ import base64
 import io
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email import message_from_bytes
@@ -26,6 +27,7 @@ POLICY = "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; frame
 KINDS = {"html": "text/html; charset=utf-8", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml",
          "txt": "text/plain; charset=utf-8", "pdf": "application/pdf"}  # fmt: skip
 SIZE = (600, 800)
+PATIENCE = 600.0  #: seconds that a test waits for what comes at once unless the machine is busy
 
 
 def block(kind: str, box: list[int] | None, text: str, confidence: float | None = 1.0, **more: Any) -> dict[str, Any]:
@@ -111,6 +113,13 @@ class StandIn:
 
     def __post_init__(self) -> None:
         self.go_on.set()
+
+    def waits(self, true: Callable[[], object]) -> None:
+        """Waits until what was asked makes a condition true: the page goes on before its requests have come here."""
+        end = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < end, (self.asked, self.gone)
+            time.sleep(0.01)
 
     def job(self, status: str, done: int) -> dict[str, Any]:
         """The state of the job that was sent last."""
@@ -256,7 +265,7 @@ class Handler(BaseHTTPRequestHandler):
                 its.cut -= 1
                 return
             self.event("progress", its.job("running", done + 1))
-            its.go_on.wait(300)
+            its.go_on.wait(PATIENCE)
         self.event("end", its.job("failed" if its.failure else "done", len(pages)))
 
     def event(self, kind: str, value: dict[str, Any]) -> None:

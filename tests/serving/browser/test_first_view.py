@@ -48,7 +48,8 @@ def test_tabs_follow_the_pattern(visit: Any) -> None:
             expect(tab).to_have_attribute("aria-selected", str(other == view).lower())
             expect(tab).to_have_attribute("tabindex", "0" if other == view else "-1")
             expect(page.locator(f"#view-{other}")).to_be_visible(visible=other == view)
-    assert page.url.endswith("#open") and page.title() == "Open, Microfiche"
+    expect(page).to_have_url(f"{visit.url}/#open")
+    expect(page).to_have_title("Open, Microfiche")
     page.go_back()
     expect(page.locator("#view-read")).to_be_visible()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +11,9 @@ from playwright.sync_api import expect
 
 
 def shown(visit: Any) -> Any:
-    """Opens the view and waits for the example."""
+    """Opens the view and waits for the example, and for its picture, with which a token comes under the loupe."""
     where = visit.open("#pages")
-    expect(where.locator(".square").first).to_be_visible()
+    expect(where.locator("#loupe-says")).to_contain_text("number 1 of")
     expect(where.locator("#steps")).to_have_attribute("aria-busy", "false")
     return where
 
@@ -174,4 +173,5 @@ def test_text_is_packed_to_a_file(visiting: Callable[..., Any], stand_in: Any) -
     assert waiting.value.suggested_filename == "text.fiche"
     job = stand_in.jobs[0]
     assert (job["do"], job["density"], job["bytes"]) == ("pack", "5x8", b"Packed words")
-    assert json.dumps(stand_in.gone) == '["job-1"]'
+    stand_in.waits(lambda: stand_in.gone)
+    assert stand_in.gone == ["job-1"]

@@ -147,6 +147,7 @@ def test_keyboard_alone_suffices(visit: Any) -> None:
 
 def test_progress_is_shown_and_said_and_can_be_ended(visit: Any, stand_in: Any) -> None:
     stand_in.go_on.clear()
+    visit.page.add_init_script("performance.now = () => 0")  # after some seconds the page would be said as well
     where = sent(visit)
     expect(where.locator("#read-state")).to_have_text("Page 2 of 2, about 2 s left")
     expect(where.locator("#read-progress")).to_have_attribute("value", "0.5")
@@ -159,9 +160,10 @@ def test_progress_is_shown_and_said_and_can_be_ended(visit: Any, stand_in: Any) 
     visit.script("new Promise(done => setTimeout(done))")
     expect(where.locator("#said")).to_have_text("Cancelled")
     expect(where.locator(".box")).to_have_count(0)
-    with where.expect_response("**/v1/jobs"):
-        stand_in.go_on.set()
-        where.locator("#file").set_input_files(PNG)
+    stand_in.go_on.set()
+    where.locator("#file").set_input_files(PNG)
+    expect(where.locator("#read-copy")).to_be_enabled()
+    stand_in.waits(lambda: stand_in.gone)
     assert stand_in.gone == ["job-1"]
 
 
@@ -177,11 +179,15 @@ def test_focus_stays_where_it_is_when_the_reading_ends(visiting: Callable[..., A
 
 def test_copy_and_downloads_are_what_the_server_gave(visiting: Callable[..., Any], stand_in: Any) -> None:
     visit = visiting(permissions=["clipboard-read", "clipboard-write"])
+    visit.page.clock.install()
     where = read(visit)
+    where.clock.pause_at("2100-01-01")  # for a moment alone the button says what was done
     whole, beside = stand_in.whole(), ("markdown", "unsure")  # which `microfiche read` does not write into it
     where.locator("#read-copy").click()
     expect(where.locator("#read-copy")).to_have_text("Copied")
     assert visit.script("navigator.clipboard.readText()") == whole["markdown"]
+    where.clock.run_for(2000)
+    expect(where.locator("#read-copy")).to_have_text("Copy Markdown")
     for button, name in (("#read-md", "letter.md"), ("#read-json", "letter.json")):
         with where.expect_download() as waiting:
             where.locator(button).click()

@@ -50,6 +50,7 @@ DISPLAY = 1.5  #: ems that a formula is indented, at least
 AROUND = 0.2  #: ems: the empty space at either end of the box that a detector draws around a line
 LONG = 12  #: letters of a line whose width tells the size of its type
 FRAME = 1.2  #: ems from a picture to the rules that frame it, at most
+PROSE, FEW = 45, 2  #: letters of a line of running text, and lines of it on a page with code, at least
 SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
 
 
@@ -254,7 +255,11 @@ def _is_formula(text: str) -> bool:
 
 
 def body_size(lines: Sequence[TextLine]) -> float:
-    """The size of running text, px: that which most characters have; sizes that differ by 3 % count as one."""
+    """The size of running text, px: that which most characters have; sizes that differ by 3 % count as one. Code is
+    none, where the page has running text beside it."""
+    prose = [line for line in lines if not line.fixed]
+    if sum(letters(line) > PROSE for line in prose) >= FEW:
+        lines = prose
     sizes = sorted((line.size, len(line.text)) for line in lines)
     best, most, count, first = 20.0, 0, 0, 0
     for size, length in sizes:
@@ -344,7 +349,7 @@ def _surroundings(
 
     size = paragraph.size
     prose = (
-        after is not None and after.kind != "formula"
+        after is not None and after.kind not in ("formula", "code")
         and not (after.paragraph and after.paragraph.listed and paragraph.listed)
         and sum(map(letters, after.lines)) > 1.5 * sum(map(letters, part.lines))
         and (len(after.lines) > 1 or not same(after))

@@ -145,8 +145,8 @@ def _in_disc(line: TextLine, number: str, picture: Image.Image) -> bool:
     ground = np.median(beside.reshape(-1, 3), axis=0)
     if np.abs(beside - ground).max() >= GROUND:
         return False  # the edge of a cell
-    if line.text != number:
-        rest = _window((right + 0.5 * size, line.box[1], right + 2.5 * size, line.box[3]), picture)
-        if not rest.size or np.abs(np.median(rest.reshape(-1, 3), axis=0) - ground).max() >= GROUND:
-            return False  # the ground of the whole line
+    start = right + (0.9 if line.text == number else 0.5) * size
+    rest = _window((start, line.box[1], right + 2.5 * size, line.box[3]), picture)
+    if not rest.size or np.abs(np.median(rest.reshape(-1, 3), axis=0) - ground).max() >= GROUND:
+        return False  # the ground of the whole line
     return all(bool((np.abs(edge - ground).max(2) >= GROUND).mean() > 0.75) for edge in edges)

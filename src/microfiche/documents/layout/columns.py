@@ -260,13 +260,13 @@ def _beside(run: Sequence[int], boxes: Sequence[Box]) -> bool:
     """Whether any two boxes of `run` stand beside each other."""
     box = np.array([boxes[i] for i in run])
     middle = (box[:, 1] + box[:, 3]) / 2
-    # Whether the middle of any box stands in the heights of another and to the right of it: the boxes from the right.
+    # Whether the middle of any box stands in the heights of another, and to the left or the right of it.
     order = np.argsort(middle)
     low, high = np.searchsorted(middle[order], box[:, 1], "right"), np.searchsorted(middle[order], box[:, 3], "left")
-    left = box[order, 0]
+    left, right = box[order, 0], box[order, 2]
     return any(
-        b > a and bool((left[a:b] >= x).any())
-        for a, b, x in zip(low.tolist(), high.tolist(), box[:, 2].tolist(), strict=True)
+        b > a and bool(((left[a:b] >= end) | (right[a:b] <= start)).any())
+        for a, b, start, end in zip(low.tolist(), high.tolist(), box[:, 0].tolist(), box[:, 2].tolist(), strict=True)
     )
 
 

@@ -31,6 +31,9 @@ DIGIT = 0.5  #: ems that a digit is wide
 STEPS = (1, 2, 3, 4, 5, 10)
 CROWDED = 1500  #: lines of a page on which nothing is looked for
 FEW = 5  #: numbers that count every line, at least
+ALIKE = 0.15  #: of their size, by which the type of the numbers of one column differs, at most
+TINY, BASELINE = 0.75, 0.25  #: of the type of lines that are no code: smaller numbers on their baseline count them
+LISTED = 3  #: numbers that count the lines of code, at least
 SMALL, MANY = 0.85, 6  #: of the type of the lines: smaller numbers count lines if there are so many
 LIKELY = 0.3  #: of the numbers of one edge that rise by one step, at least
 RISING = 0.7  #: of the steps from number to number that are as they should be, at least; others may be misread
@@ -157,7 +160,8 @@ def _runs(column: Sequence[_Number]) -> list[list[_Number]]:
         run = [column[begin]]
         for number in column[begin + 1 :]:
             ahead, off = divmod(number.value - run[-1].value, step)
-            if ahead > 0 and off == 0 and (ahead <= 3 or _as_far(run[-1], number, ahead, pitch)):
+            alike = number.line.confidence < 1 or abs(number.line.size - run[-1].line.size) < ALIKE * number.line.size
+            if alike and ahead > 0 and off == 0 and (ahead <= 3 or _as_far(run[-1], number, ahead, pitch)):
                 run.append(number)
         if len(run) > len(best):
             best = run
@@ -165,7 +169,11 @@ def _runs(column: Sequence[_Number]) -> list[list[_Number]]:
             break
     aheads = [(a, b, (b.value - a.value) // step) for a, b in pairwise(best)]
     even = sum(ahead == 1 or _as_far(a, b, ahead, pitch) for a, b, ahead in aheads)
-    return [best] if len(best) > 1 and even >= RISING * (len(best) - 1) else []
+    if len(best) < 2:
+        return []
+    first, last = column.index(best[0]), column.index(best[-1])
+    others = [*_runs(column[:first]), *_runs(column[last + 1 :])]
+    return [best, *others] if even >= RISING * (len(best) - 1) else others
 
 
 def _step(column: Sequence[_Number]) -> int:
@@ -190,10 +198,13 @@ def _counted(column: Sequence[_Number], lines: Sequence[TextLine], before: bool)
     first = top - (column[0].value - 0.5) * (bottom - top) / values if step > 1 else top - size
     free = [x for x in lines if id(x) not in own and (first < x.middle < bottom + size)]
     beside = [x for x in free if (x.box[2] > inner if before else x.box[0] < inner)]
+    level = [y for n in column if (y := _level(n, beside, before)) is not None]
+    fixed = bool(level) and sum(x.fixed for x in level) > 0.6 * len(level)
+    if before and step == 1 and _listed(column, level, fixed):
+        return level
     others = {id(n.line) for n in column}
     if any(_over(x, column, size) for x in beside if x.middle > top - size and id(x) not in others):
         return None
-    level = [y for n in column if (y := _level(n, beside, before)) is not None]
     if len(level) < 0.3 * len(column) or len(level) < 2:
         return None
     gaps = [x.box[0] - inner if before else inner - x.box[2] for x in level]
@@ -202,7 +213,9 @@ def _counted(column: Sequence[_Number], lines: Sequence[TextLine], before: bool)
     edges = min(x.box[0] for x in level), max(x.box[2] for x in level)
     its = _rows([x for x in beside if x.box[0] < edges[1] and x.box[2] > edges[0]])
     if step > 1:
-        return its if _counts_every(column, its, step) else None
+        outside = [x for x in free if (x.box[2] <= inner if before else x.box[0] >= inner)]
+        few = len(column) < FEW and any(_level(n, outside, before) is not None for n in column if n.alone)
+        return its if not few and not _of_table(column, lines) and _counts_every(column, its, step) else None
     between = [
         sum(a.middle + 0.5 * size < x.middle < b.middle - 0.5 * size for x in its) - (b.value - a.value - 1)
         for a, b in pairwise(column)
@@ -213,10 +226,33 @@ def _counted(column: Sequence[_Number], lines: Sequence[TextLine], before: bool)
         return None
     wide = max(x.box[2] - x.box[0] for x in level)
     flows = sum(_flows(a, b, wide) for a, b in pairwise(level))
-    fixed = sum(x.fixed for x in level) > 0.6 * len(level)
     small = len(column) >= MANY and size < SMALL * median(x.size for x in level)
     dotted = any(LEADER.search(x.text) for x in level)
     return its if not dotted and (fixed or small or flows >= max(FLOWS, FLOWING * len(level))) else None
+
+
+def _listed(column: Sequence[_Number], level: Sequence[TextLine], fixed: bool) -> bool:
+    """Whether a column of numbers counts lines of code, with other text between: each but blank lines has one close
+    behind it, and the numbers are in other type or smaller. Where the lines are not all in `fixed` type, the numbers
+    are much smaller and stand on the lines' baselines, as those of footnotes do not."""
+    size, usual = median(n.line.size for n in column), median(x.size for x in level) if level else 0.0
+    if fixed:
+        like_code = size < SMALL * usual or not any(n.line.fixed for n in column)
+    else:
+        feet = sorted(x.box[3] for x in level)
+        low = sum(any(abs(y - n.box[3]) < BASELINE * usual for y in feet) for n in column)
+        like_code = size < TINY * usual and len(column) >= FEW and low >= RISING * len(column)
+    rising = sum(b.value - a.value == 1 for a, b in pairwise(column)) >= RISING * (len(column) - 1)
+    enough = len(column) >= LISTED and len(level) >= RISING * len(column)
+    return like_code and rising and enough and all(n.alone for n in column)
+
+
+def _of_table(column: Sequence[_Number], lines: Sequence[TextLine]) -> bool:
+    """Whether more pieces than one stand in most rows that are numbered, as the cells of a table do."""
+    own = {id(line) for number in column for line in (number.line, *number.rest)}
+    others = [x for x in lines if id(x) not in own]
+    cells = [[x for x in others if abs(x.middle - n.middle) < LEVEL * x.size] for n in column]
+    return sum(len(its) > 2 for its in cells) > 0.5 * len(column)
 
 
 def _over(line: TextLine, column: Sequence[_Number], size: float) -> bool:

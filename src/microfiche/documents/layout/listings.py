@@ -12,7 +12,7 @@ from statistics import median
 
 from microfiche.documents.inline import unmarked
 from microfiche.documents.layout.rows import Row
-from microfiche.documents.text_lines import TextLine, letters
+from microfiche.documents.text_lines import TICKS, TextLine, letters
 
 SYMBOLS = re.compile(r"[{}()\[\]<>=;#$\\_|&*+%@^~`/]")
 SYNTAX = re.compile(r"[{}()\[\]<>=;#$\\_|&^~`]")  #: those that receipts and typed letters do not have
@@ -72,7 +72,10 @@ def _is_listing(rows: Sequence[Row], typed: bool) -> bool:
 
 def _surely(rows: Sequence[Row]) -> bool:
     """Whether rows that were recognised, which may seem to be in fixed-pitch type by chance, are code."""
-    text = "".join(row.line.text for row in rows).replace(" ", "")
+    text = "".join(row.line.text for row in rows)
+    for tick in TICKS:
+        text = text.replace(tick, "")
+    text = text.replace(" ", "")
     return len(SYNTAX.findall(text)) > CODE * len(text)
 
 

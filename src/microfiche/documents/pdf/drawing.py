@@ -31,6 +31,10 @@ WHOLE = 0.85  #: of the page: what is larger is a background or a frame around e
 BULLET = 7.0  #: points: a drawing that is smaller is a sign
 CELLS = 400_000  #: of the grid, after which all drawings count as one
 GRID = 4.0  #: points: drawings are joined that lie less than two of these apart
+STRAIGHT = 0.4  #: of each side of a frame with rounded corners, at least
+CORNERS = 8  #: points of a circle, at least
+DISC = 5.0, 18.0  #: points across of a circle to tick
+ASKEW = 3.0  #: times its thickness that a rule is long whose ends may be cut askew, at least
 ROUNDED = 0.3  #: of a path's outline that may be curves where it is a box with rounded corners
 
 _count_marks = quick(pdfium.FPDFPageObj_CountMarks, c_int, c_size_t)
@@ -59,11 +63,12 @@ class Drawn:
     """What stands on a page. `strings` has, for the address of each string of text, its place in the order of drawing,
     the box that it is clipped to (None for none), and whether it belongs to a layer that can be switched off; `covers`
     are the places and boxes of what may hide text that was drawn before; `bars` are level lines that are too short for
-    rules."""
+    rules, `rounds` circles of the size of letters."""
 
     images: list[Box] = field(default_factory=list)
     rules: list[Box] = field(default_factory=list)
     bars: list[Box] = field(default_factory=list)
+    rounds: list[Box] = field(default_factory=list)
     drawings: list[Box] = field(default_factory=list)
     grounds: list[Box] = field(default_factory=list)
     strings: dict[int, tuple[int, Box | None, bool]] = field(default_factory=dict)
@@ -91,6 +96,8 @@ def drawn_on(page: Any, to_picture: Affine, scale: float, size: tuple[int, int])
                 if (r := clipped(rule, size))[:2] != r[2:]:
                     (out.bars if max(r[2] - r[0], r[3] - r[1]) < SHORT * scale else out.rules).append(r)
             box = clipped(path.box, size)
+            if path.round:
+                out.rounds.append(box)
             if path.bent and area(box) < whole:
                 bent.append(box)
             if path.filled and min(box[2] - box[0], box[3] - box[1]) > THIN * scale:
@@ -185,7 +192,7 @@ class _Path:
         fill, stroke, width = c_int(), c_int(), c_float()
         _draw_mode(obj, addressof(fill), addressof(stroke))
         self.segments, self.box, self.rules = _path_segments(obj), _box_of(obj, outer), list[Box]()
-        self.filled = fill.value != 0
+        self.filled, self.round = fill.value != 0, False
         self.bent = self.segments > min(DRAWING, left)
         if self.bent:
             return
@@ -200,6 +207,11 @@ class _Path:
                 else:
                     straight += length
             if any(kinds):
+                small = max(self.box[2] - self.box[0], self.box[3] - self.box[1]) < DISC[1] * scale
+                if ruled or (self.filled and small):
+                    self.rules += _rounded(points, kinds, scale)
+                if len(kinds) >= CORNERS and sum(kinds) > len(kinds) - 2:
+                    self.round = self.round or _circle(points, scale)
                 continue
             if ruled:
                 for (x0, y0), (x1, y1) in pairwise(points):
@@ -210,15 +222,49 @@ class _Path:
         self.bent = drawn and skewed > ROUNDED * (straight + skewed)
 
 
-def _bar(points: Sequence[Point], scale: float) -> list[Box]:
-    x0, y0, x1, y1 = around(points)
-    if any(min(x - x0, x1 - x) >= 0.5 or min(y - y0, y1 - y) >= 0.5 for x, y in points):
+def _rounded(points: Sequence[Point], kinds: Sequence[bool], scale: float) -> list[Box]:
+    """The sides of a frame with rounded corners; none of another outline."""
+    box = around(points)
+    along = [0.0] * 4  # how far the outline runs along each side
+    for (x0, y0), (x1, y1), curved in zip(points, points[1:], kinds, strict=False):
+        for k, (a, b) in enumerate(((x0, x1), (y0, y1)) * 2):
+            if not curved and abs(a - b) < 0.5 and abs(a - box[k]) < 0.5:
+                along[k] += abs(y1 - y0) if k % 2 == 0 else abs(x1 - x0)
+    left, top, right, bottom = box
+    sides = [bottom - top, right - left] * 2
+    if any(its < STRAIGHT * side for its, side in zip(along, sides, strict=True)):
         return []
-    if y1 - y0 <= min(THIN * scale, x1 - x0):
-        return _line(x0, (y0 + y1) / 2, x1, (y0 + y1) / 2, scale)
-    if x1 - x0 <= THIN * scale:
-        return _line((x0 + x1) / 2, y0, (x0 + x1) / 2, y1, scale)
-    return []
+    return [
+        rule for x0, y0, x1, y1 in ((left, top, right, top), (left, bottom, right, bottom), (left, top, left, bottom),
+                                    (right, top, right, bottom))
+        for rule in _line(x0, y0, x1, y1, scale)
+    ]
+
+
+def _circle(points: Sequence[Point], scale: float) -> bool:
+    """Whether an outline is a circle of the size of a letter."""
+    left, top, right, bottom = around(points)
+    wide, high = right - left, bottom - top
+    x, y = (left + right) / 2, (top + bottom) / 2
+    radii = [math.hypot(a - x, b - y) for a, b in points]
+    small = DISC[0] * scale <= wide <= DISC[1] * scale
+    # The points that bend a curve lie a little outside the circle.
+    return small and abs(wide - high) < 1 and min(radii) > 0.45 * wide and max(radii) < 0.6 * wide
+
+
+def _bar(points: Sequence[Point], scale: float) -> list[Box]:
+    """The rule that a filled shape of four corners is, whose ends may be cut askew as those of a frame's sides are."""
+    x0, y0, x1, y1 = around(points)
+    level = x1 - x0 >= y1 - y0
+    (a0, a1), (b0, b1) = ((x0, x1), (y0, y1)) if level else ((y0, y1), (x0, x1))
+    askew = b1 - b0 if a1 - a0 > ASKEW * (b1 - b0) else 0.0
+    corners = [point if level else point[::-1] for point in points]
+    if any(min(b - b0, b1 - b) >= 0.5 or min(a - a0, a1 - a) >= askew + 0.5 for a, b in corners):
+        return []
+    if b1 - b0 > THIN * scale:
+        return []
+    middle = (b0 + b1) / 2
+    return _line(x0, middle, x1, middle, scale) if level else _line(middle, y0, middle, y1, scale)
 
 
 def _line(x0: float, y0: float, x1: float, y1: float, scale: float) -> list[Box]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from microfiche.documents.pdf.actual_text import keep_what_is_drawn
 from microfiche.documents.pdf.annotations import EMPTY, TICKED, WHITE, Annotations, annotations_of
+from microfiche.documents.pdf.borders import closed_up, implied
 from microfiche.documents.pdf.characters import Characters
 from microfiche.documents.pdf.drawing import Drawn, drawn_on
 from microfiche.documents.pdf.plane import Affine, page_to_picture
@@ -73,9 +74,12 @@ class PdfFile:
             text = text_layer(page, to_picture, drawn, pixels, dpi / POINTS)
         finally:
             pdfium.FPDF_ClosePage(page)
+        shown = text.seen
+        rules = closed_up(drawn.rules, dpi / POINTS)
+        rules += implied(rules, drawn.grounds, text.ink[shown], text.sizes[shown], dpi / POINTS)
         sheet = Sheet(
-            number, None, text, drawn.images, drawn.rules, dpi, drawings=drawn.drawings, grounds=drawn.grounds,
-            bars=drawn.bars,
+            number, None, text, drawn.images, rules, dpi, drawings=drawn.drawings, grounds=drawn.grounds,
+            bars=drawn.bars, rounds=drawn.rounds,
             links=notes.links, struck=notes.struck, fields=_visible(notes, text, pixels),
         )  # fmt: skip
         return sheet, pixels

@@ -7,7 +7,7 @@ Knows no networks and no reading order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -36,10 +36,12 @@ WALL = 0.75  #: of the height of a line's box, that a rule through it is high, a
 
 @dataclass(frozen=True)
 class Ink:
-    """The ink of a picture: `mask` is 1 where there is ink; `paper` is how light the paper is around it."""
+    """The ink of a picture: `mask` is 1 where there is ink; `paper` is how light the paper is around it; `faint`
+    is 1 also where ink of any colour is blurred, or weak beside stronger ink."""
 
     mask: NDArray[np.uint8]  # (H, W)
     paper: NDArray[np.uint8]  # (H / REDUCED, W / REDUCED), grey
+    faint: NDArray[np.uint8]  # (H, W)
 
     @cached_property
     def pieces(self) -> NDArray[np.int32]:
@@ -86,21 +88,30 @@ class Ink:
         mask = self.mask.copy()
         for left, top, right, bottom in map(rounded, rules):
             mask[max(0, top - SPREAD) : bottom + SPREAD + 1, max(0, left - SPREAD) : right + SPREAD + 1] = 0
-        return Ink(mask, self.paper)
+        return replace(self, mask=mask)
 
 
 def ink_of(picture: Image.Image) -> Ink:
     """The ink of an RGB picture: what differs from the paper around it, darker or lighter."""
-    grey = np.asarray(picture.convert("L"))
+    colour, grey = np.asarray(picture.convert("RGB")), np.asarray(picture.convert("L"))
+    paper, apart = _apart(grey)
+    grain = 1.48 * float(np.median(apart[::3, ::3]))
+    darkest = cv2.dilate(apart, np.ones((NEAR, NEAR), np.uint8))
+    strongest = float(np.quantile(apart[::3, ::3], 0.995))
+    faintest = max(FAINTEST, NOISE * grain, FAINT * strongest)
+    mask = (apart > np.maximum(HALF * darkest.astype(np.float32), faintest)).astype(np.uint8)
+    if (colour[..., 0] != colour[..., 2]).any():
+        apart = np.maximum.reduce([apart, *(_apart(np.ascontiguousarray(colour[..., k]))[1] for k in range(3))])
+    return Ink(mask, paper, (apart > faintest).astype(np.uint8))
+
+
+def _apart(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The paper of a picture (H, W), reduced, and by how much each pixel differs from it."""
     height, width = grey.shape
     small = cv2.resize(grey, (max(1, width // REDUCED), max(1, height // REDUCED)), interpolation=cv2.INTER_AREA)
     paper = cv2.medianBlur(small, AROUND)
     apart = cv2.absdiff(grey, cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR))
-    grain = 1.48 * float(np.median(apart[::3, ::3]))
-    darkest = cv2.dilate(apart, np.ones((NEAR, NEAR), np.uint8))
-    strongest = float(np.quantile(apart[::3, ::3], 0.995))
-    enough = np.maximum(HALF * darkest.astype(np.float32), max(FAINTEST, NOISE * grain, FAINT * strongest))
-    return Ink((apart > enough).astype(np.uint8), np.asarray(paper, np.uint8))
+    return np.asarray(paper, np.uint8), np.asarray(apart, np.uint8)
 
 
 def empty_runs(filled: NDArray[np.bool_]) -> NDArray[np.intp]:

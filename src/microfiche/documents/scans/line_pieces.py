@@ -15,11 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.documents.inline import LOWERED, RAISED, marked
+from microfiche.documents.inline import LOWERED, RAISED, STRUCK, marked
 from microfiche.documents.scans.ink import empty_runs
 from microfiche.documents.scans.lone_signs import DASHES
 from microfiche.documents.scans.lost_signs import FIGURES, levels
 from microfiche.documents.scans.recognition import Recognised
+from microfiche.documents.scans.struck import struck
 from microfiche.documents.text_layer.pieces import GAP
 from microfiche.documents.text_lines import WIDE
 
@@ -94,12 +95,14 @@ def pieces(line: Recognised, mask: NDArray[np.uint8], parted: Sequence[float] = 
     stroke = _stroke(mask) / size
     known = levels(line, mask) if not pitch else [0] * len(text)
     shifts = [known[i] for i in signs]
+    gone = _whole_words(struck(places, mask, size), np.array([*spaces, True], bool))
     out: list[Piece] = []
     begin, start = 0, float(left)
     ends = [k for k, gap in enumerate(gaps) if gap.width > max(GAP * size, 2.5 * pitch)
             or any(gap.start < wall < gap.stop for wall in parted)]
     for k in [*ends, len(signs) - 1]:
-        said = _said([text[signs[j]] + " " * (j < k and spaces[j]) for j in range(begin, k + 1)], shifts[begin : k + 1])
+        words = [text[signs[j]] + " " * (j < k and spaces[j]) for j in range(begin, k + 1)]
+        said = _said(words, shifts[begin : k + 1], gone[begin : k + 1])
         stop = gaps[k].start if k < len(gaps) else right
         sure = float(line.sure[signs[begin : k + 1]].mean())
         within = tuple((gap.start, gap.stop) for gap in gaps[begin:k] if not pitch and gap.width > WIDE * size)
@@ -108,15 +111,24 @@ def pieces(line: Recognised, mask: NDArray[np.uint8], parted: Sequence[float] = 
     return out
 
 
-def _said(words: Sequence[str], shifts: Sequence[int]) -> str:
-    """Characters, with the spaces after them, as one text that marks those that are raised (1) or lowered (-1)."""
+def _whole_words(marks: NDArray[np.bool_], ends: NDArray[np.bool_]) -> list[bool]:
+    """The marks of characters, each word as most of it; `ends` says which character is the last of its word."""
+    out: list[bool] = []
+    for word in np.split(marks, np.flatnonzero(ends) + 1):
+        out += [bool(2 * word.sum() >= len(word))] * len(word)
+    return out
+
+
+def _said(words: Sequence[str], shifts: Sequence[int], gone: Sequence[bool]) -> str:
+    """Characters, with the spaces after them, as one text that marks those that are raised (1) or lowered (-1), and
+    those that are struck out."""
     out = ""
-    for shift, run in groupby(zip(words, shifts, strict=True), key=lambda pair: pair[1]):
-        part = "".join(word for word, _ in run)
+    for (shift, crossed), run in groupby(zip(words, shifts, gone, strict=True), key=lambda its: its[1:]):
+        part = "".join(word for word, _, _ in run)
         bare = part.rstrip()
         shift = 0 if len(bare) == 1 and bare in FIGURES else shift  # such as ² alone
-        bare = marked("".join(FIGURES.get(c, c) for c in bare), RAISED if shift > 0 else LOWERED) if shift else bare
-        out += bare + part[len(part.rstrip()) :]
+        said = marked("".join(FIGURES.get(c, c) for c in bare), RAISED if shift > 0 else LOWERED) if shift else bare
+        out += (marked(said, STRUCK) if crossed else said) + part[len(bare) :]
     return out
 
 
@@ -221,6 +233,14 @@ def _spaces(
         beside = NEARBY * near[-2] if len(near) > 1 else 0.0
         spaces[k] = _may_part(before, after) and bool(gaps[k] >= max(beside, least + _bearing(before, after)))
     return spaces
+
+
+def pitch_of(line: Recognised, mask: NDArray[np.uint8]) -> float:
+    """The px from one character of a line to the next where all are of one width; 0 where they are not."""
+    signs = [i for i, c in enumerate(line.text) if not c.isspace()]
+    usual = TYPE * len(mask)
+    size = float(np.clip(type_size(line, mask) or usual, 0.6 * usual, 1.4 * usual))
+    return _pitch(line.places[signs] * mask.shape[1], size)
 
 
 def _pitch(places: NDArray[np.float32], size: float) -> float:

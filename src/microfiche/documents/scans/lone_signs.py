@@ -1,5 +1,5 @@
 """Signs that stand alone in their row, as "3", "x" or "–" in cells of tables do, and that a detector of text often
-passes over: where they are, and what they say.
+passes over, and hooks beside text: where they are, and what they say.
 
 A sign is looked for only where other text stands at its height, and believed only where it is surely read.
 """
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from microfiche.documents.scans.ink import REDUCED, Ink
 from microfiche.documents.scans.recognition import Found, Pixels, Recognised
+from microfiche.documents.scans.screen_ticks import is_hook, largest
 from microfiche.page import Box
 
 MOST = 3  #: characters of such a sign
@@ -55,13 +56,14 @@ def lone_signs(pixels: Pixels, ink: Ink, boxes: Sequence[Found], rules: Sequence
     for k in free.tolist():
         near = other & (x < x[k] + w[k] + CLEAR[0] * size) & (x + w > x[k] - CLEAR[0] * size)
         near &= (y < y[k] + h[k] + CLEAR[1] * size) & (y + h > y[k] - CLEAR[1] * size)
+        hook = is_hook(ink.mask[y[k] : y[k] + h[k], x[k] : x[k] + w[k]])
         rows = [box for box in level if abs(box.y - cy[k]) < LEVEL * box.height and box.height < 6 * size]
-        apart = [abs(box.x - cx[k]) > box.width / 2 + CLEAR[0] * size for box in rows]
+        apart = [hook or abs(box.x - cx[k]) > box.width / 2 + CLEAR[0] * size for box in rows]
         rows = [box for box, far in zip(rows, apart, strict=True) if far or _walled(rules, box, cx[k])]
         beside = len(rows) + int((abs(cy[free] - cy[k]) < 0.3 * size).sum()) - 1
-        if near.sum() <= 1 and rows and beside >= (2 if dash[k] else 1):
+        if (hook or near.sum() <= 1) and rows and beside >= (2 if dash[k] else 1):
             row = min(rows, key=lambda box: abs(box.x - cx[k]) - box.width / 2)
-            out.append(Found(float(cx[k]), row.y, float(w[k] + 1.2 * size), row.height, 0.0, 0.0))
+            out.append(Found(float(cx[k]), row.y, float(w[k] + (0.4 if hook else 1.2) * size), row.height, 0.0, 0.0))
     return out
 
 
@@ -84,6 +86,8 @@ def _strengths(pixels: Pixels, ink: Ink, pieces: NDArray[np.int32]) -> NDArray[n
 def said(line: Recognised, mask: NDArray[np.uint8]) -> Recognised | None:
     """What a lone sign says, from what was recognised in its box and from the ink of that; None where that is
     unsure."""
+    if is_hook(largest(mask)):
+        return replace(line, text="✓", sure=np.array([SURE], np.float32), places=np.array([0.5], np.float32))
     if is_dash(mask):
         return replace(line, text="–", sure=np.array([SURE], np.float32), places=np.array([0.5], np.float32))
     return line if line.confidence >= SURE and 0 < len(line.text) <= MOST else None

@@ -1,5 +1,5 @@
-"""Digits and letters that look alike, as 1, l and I do: where a recogniser is not sure which it sees, what stands
-beside one decides.
+"""Digits and letters that look alike, as 1, l and I do, and hooks and roots: where a recogniser is not sure which it
+sees, what stands beside one decides.
 
 Knows one line's text, and how probable each sign is.
 """
@@ -13,12 +13,14 @@ from functools import partial
 ALIKE = {sign: group for group in ("1lI", "0Oo", "5Ss", "8B", "2Zz") for sign in group}
 LIKELY = 1 / 6  #: of the probability of what was read, that a sign has at least which its neighbours speak for
 WORD = re.compile(r"[^\W_]{2,}")
+ROOTS = re.compile(r"(?<!\S)[√✔]+(?!\S)")  #: hooks, read as roots of nothing
 
 
 def settled(text: str, likely: Callable[[int, str], float]) -> str:
     """The text of a line with each digit as a letter that stands beside letters and beside no digit, and each letter as
     a digit that stands in a number, where they look alike and the recogniser thinks it likely: `likely` says how
-    probable a sign is at a place."""
+    probable a sign is at a place. The signs of roots that stand alone are hooks."""
+    text = ROOTS.sub(lambda found: "✓" * len(found[0]), text)
     for word in WORD.finditer(text):
         if word[0].isalpha() or word[0].isdigit():
             continue

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from microfiche.documents.scans.ink import empty_runs
 from microfiche.documents.scans.recognition import Recognised
 
 LOW, HIGH = frozenset("acemnorsuvwxz"), frozenset("bdfhkl")
@@ -29,8 +30,14 @@ FIGURES = {sign: str(k % 10) for k, sign in enumerate(RAISED + LOWERED)}
 CLEAR = 8  #: px that letters like x are high where raised signs can be told
 TALLER = 1.35  #: heights of an x that capitals and figures are high, at least
 SMALLER = 0.57, 0.85  #: of its usual height, that a raised or lowered sign is high
+FAR_OFF = 0.4  #: heights of an x, from which on a raised sign may be as large as others, and
+BROKEN = (0.35, 1.0), (0.57, 1.0)  #: … a figure broken, and a letter not
+CLEARLY = 0.65  #: of its height, that a letter that ends a word is wide, as quotes are not
+ALIKE = 1.15  #: heights of an x, below which letters that should be higher were taken for others
 OFF, LOW_BY = 0.3, 0.2  #: heights of an x by which the foot of a sign is raised or lowered, at least
+MARKS = ",.;*"  #: that stand between the marks of two notes
 OPENS = frozenset(" ([{«»-–—“\"'‘")  #: what may stand before a word
+NOTE = re.compile(r"(?<=[^\W\d_]{2})ª")  #: the mark of a note, which is no ordinal after a word
 SINGLE = re.compile(r"(?<![^\s(\[]),(?=\w[^,]*\w[‘’'])")
 
 
@@ -50,7 +57,7 @@ class _Ink:
 def with_signs(line: Recognised, mask: NDArray[np.uint8]) -> Recognised:
     """The line with the signs „ ‚ and ¡ before those words where ink stands that was not read; `mask` (H, W) is the ink
     of its box."""
-    line = replace(line, text=SINGLE.sub("‚", line.text))
+    line = replace(line, text=NOTE.sub("a", SINGLE.sub("‚", line.text)))
     ink = _ink_of(line, mask)
     if ink is None:
         return line
@@ -91,28 +98,53 @@ def levels(line: Recognised, mask: NDArray[np.uint8]) -> list[int]:
         return [0] * len(out)
     own = _own_pieces(line, mask.shape[1], ink)
     tall = [piece[3] for sign, piece in zip(line.text, own, strict=True) if piece and (sign in HIGH or sign.isupper())]
-    usual = float(np.median(tall)) if len(tall) >= FEW else TALLER * ink.high
+    usual = float(np.median(tall)) if len(tall) >= FEW else 0.0
+    usual = usual if usual > ALIKE * ink.high else TALLER * ink.high
+    clearly: set[int] = set()  # those that no letter with a broken foot could be
     for k, (sign, piece) in enumerate(zip(line.text, own, strict=True)):
-        if piece is None or not (sign.isdigit() or sign in LOW | HIGH | {"t"} or sign.isupper()) or sign in "QJ":
+        known = sign.isdigit() or sign in LOW | HIGH | {"t"} or sign.isupper()
+        if piece is None or not known or sign in FIGURES or sign in "QJ":
             continue
         left, top, wide, high, _ = piece
         rise = (ink.foot - top - high) / ink.high  # of its foot
         full = ink.high if sign in LOW else usual
-        if SMALLER[0] * full < high < SMALLER[1] * full:
+        least, most = SMALLER if rise < FAR_OFF else BROKEN[sign.isalpha()]
+        if least * full < high < most * full:
             if rise > OFF and top < ink.foot - 1.1 * ink.high:
                 out[k] = int(not _inked(mask, left, wide, top + high + 1, ink.foot))
+                if out[k] and sign in LOW and wide > CLEARLY * high and top < ink.top - OFF * ink.high:
+                    clearly.add(k)
             elif rise < -LOW_BY and top > ink.top - 0.35 * ink.high:
                 out[k] = -int(not _inked(mask, left, wide, ink.foot - TALLER * ink.high, top - 1))
+    for first, after in _unknown(line.text, own):  # those whose own ink is not known go with what stands there
+        left, right = ((piece or [edge])[0] for piece, edge in (
+            (own[first - 1] if first else None, -1), (own[after] if after < len(own) else None, mask.shape[1])))
+        here = [p for p in ink.pieces.tolist() if left < p[0] < right and p not in own and p[3] > OFF * ink.high]
+        digits = any(map(str.isdigit, line.text[first:after]))
+        if digits and here and all(top + high < ink.foot - OFF * ink.high for _, top, _, high, _ in here):
+            out[first:after] = [int(sign.isdigit() or sign in MARKS) for sign in line.text[first:after]]
+    for k in range(1, len(out) - 1):  # between two marks of notes
+        piece = own[k]
+        if line.text[k] in MARKS and line.text[k + 1].isdigit() and out[k - 1] > 0:
+            out[k] = int(piece is None or piece[1] + piece[3] < ink.foot - OFF * ink.high)
     for k in range(len(out)):  # those that touch go together
         if own[k] is None and line.text[k].isdigit():
-            out[k] = out[k] or (out[k - 1] if k else 0) or (out[k + 1] if k + 1 < len(out) else 0)
+            level = k > 0 and line.text[k - 1].isdigit() and own[k - 1] is not None and not out[k - 1]
+            out[k] = out[k] or (out[k - 1] if k else 0) or (out[k + 1] if k + 1 < len(out) and not level else 0)
     for k, sign in enumerate(line.text):  # a letter after others, or a capital, is rather one whose foot is broken off
         before = line.text[k - 1] if k else " "
         index = before.isalpha() and not line.text[max(0, k - 2) : k - 1].isalpha()
-        if sign.isalpha() and not (sign.islower() and (before.isdigit() or (k and out[k - 1]) or index)):
+        ends = k in clearly and not line.text[k + 1 : k + 2].isalpha()
+        if sign.isalpha() and not (sign.islower() and (before.isdigit() or (k and out[k - 1]) or index or ends)):
             out[k] = 0
     marked = sum(map(abs, out))
     return out if 2 * marked < len(line.text.replace(" ", "")) else [0] * len(out)
+
+
+def _unknown(text: str, own: Sequence[list[int] | None]) -> list[tuple[int, int]]:
+    """The beginning and end of each run of characters, but for spaces, whose own ink is not known."""
+    known = [sign.isspace() or piece is not None for sign, piece in zip(text, own, strict=True)]
+    return [(int(a), int(b)) for a, b in empty_runs(np.array(known, bool))]
 
 
 def _inked(mask: NDArray[np.uint8], left: int, wide: int, top: float, foot: float) -> bool:

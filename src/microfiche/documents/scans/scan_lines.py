@@ -25,7 +25,9 @@ from microfiche.documents.scans.lone_signs import said as said_alone
 from microfiche.documents.scans.lost_signs import text_of, with_carons, with_signs
 from microfiche.documents.scans.orientation import TALL, Seen
 from microfiche.documents.scans.recognition import Found, Pixels, Recognised, Recogniser, cut, recognise
+from microfiche.documents.scans.screen_ticks import is_hook, largest
 from microfiche.documents.scans.ticks import Tick, boxes_to_tick, without
+from microfiche.documents.scans.underscores import with_underscores
 from microfiche.documents.text_lines import TICKS, TextLine, labelled
 from microfiche.page import Box
 
@@ -43,7 +45,7 @@ BESIDE = ("cs", "sk")  #: languages with carons that stand beside their letters
 def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
     """The lines of a page that was set upright and straight, as `recogniser` reads them, from top to bottom; those that
     it was unsure of as well."""
-    ticks = boxes_to_tick(seen.ink)
+    ticks = boxes_to_tick(np.asarray(seen.picture), seen.ink)
     if ticks:
         seen = _unticked(seen, ticks)
     best = _read(seen, recogniser)
@@ -56,7 +58,8 @@ def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
     clear = seen.ink.without(seen.rules)
     for box in [box for box in best if not box.score or box.width < NARROW_BOX * box.height]:
         mask = cut(clear.mask, box)
-        line = said_alone(best[box][0], mask) if not box.score or is_dash(mask) else best[box][0]
+        alone = not box.score or is_dash(mask) or is_hook(largest(mask))
+        line = said_alone(best[box][0], mask) if alone else best[box][0]
         if line is None:
             del best[box]
         elif line is not best[box][0]:
@@ -68,6 +71,9 @@ def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
                 for box, x in said.items()}
     if language_of(text_of(list(said.values()))) in BESIDE:
         said = {box: with_carons(line, masks[box]) for box, line in said.items()}
+    for box, line in list(said.items()):
+        faint = np.rot90(cut(seen.ink.faint, box), best[box][1])
+        said[box], masks[box] = with_underscores(line, masks[box], faint)
     out: list[TextLine] = []
     strokes: list[float] = []
     for box in sorted(best, key=lambda one: (one.y, one.x)):

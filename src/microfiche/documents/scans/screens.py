@@ -18,7 +18,6 @@ from microfiche.documents.boxes import rounded, union
 from microfiche.documents.document import Block
 from microfiche.documents.inline import unmarked
 from microfiche.documents.layout.listings import MOST_BLANK, SYNTAX
-from microfiche.documents.scans.lone_signs import DASHES
 from microfiche.documents.scans.orientation import Seen
 from microfiche.documents.scans.recognition import Found, cut, recognise
 from microfiche.documents.text_lines import TextLine
@@ -29,6 +28,7 @@ ALIKE, OFF = 0.8, 0.08  #: of the characters of all lines, that have one pitch, 
 SIGNS = 0.03  #: of the characters of code on light ground are its own signs, at least
 DARK = 110  #: grey level of the paper, below which a picture is one of a screen
 ROWS = 3  #: of a listing, at least
+NUMBER = re.compile(r"(\d+)(?:\s+|$)")
 SURE = 0.5  #: mean probability of the characters of what was passed over at first
 
 
@@ -83,7 +83,7 @@ def _passed_over(lines: Sequence[TextLine], seen: Seen, pitch: float) -> tuple[l
     for x, y, w, h, _ in sorted(seen.ink.pieces.tolist()):
         middle, centre = y + h / 2, x + w / 2
         near = left - 3 * pitch < x and x + w < right + 6 * pitch and top - size < middle < bottom + size
-        if not near or max(w, h) < 0.3 * pitch or h > 1.5 * size or w > 20 * pitch:
+        if not near or max(w, h) < 0.2 * pitch or h > 1.5 * size or w > 20 * pitch:
             continue
         if any(x0 - 0.3 * pitch < centre < x1 + 0.3 * pitch and y0 < middle < y1 for x0, y0, x1, y1 in
                (line.box for line in lines)):
@@ -97,23 +97,31 @@ def _passed_over(lines: Sequence[TextLine], seen: Seen, pitch: float) -> tuple[l
     if not groups:
         return [], 0
     high = median(line.box[3] - line.box[1] for line in lines)
-    found, flat = [], []
+    found, strokes = [], []
     for group in groups:
         x0, y0, x1, y1 = union([(float(a), float(b), float(c), float(d)) for a, b, c, d in group])
+        for left, top, right, bottom in (line.box for line in lines):  # a stroke of which a line holds some
+            if top < (y0 + y1) / 2 < bottom and left < x1 and x0 < right:
+                x0, x1 = (x0, left) if left > x0 else (right, x1)
+        if x1 - x0 < 0.3 * pitch:
+            continue
         level = [x.middle for x in lines if abs(x.middle - (y0 + y1) / 2) < 0.5 * size]
         y = min(level, key=lambda v: abs(v - (y0 + y1) / 2)) if level else (y0 + y1) / 2
-        flat.append("_" if (y0 + y1) / 2 > y + 0.2 * size else "-")
+        rows = {round((b[1] + b[3]) / 2 / max(1, 0.2 * pitch)) for b in group}
+        sign = "=" if len(rows) == 2 else "_" if (y0 + y1) / 2 > y + 0.2 * size else "-"
+        level_ones = len(rows) < 3 and all(b[3] - b[1] <= max(2, 0.36 * pitch) < b[2] - b[0] for b in group)
+        strokes.append(sign * max(1, round((x1 - x0) / pitch)) if level_ones else "")
         found.append(Found((x0 + x1) / 2, y, x1 - x0 + pitch, high, 0.0, 1.0))
     pixels = np.asarray(seen.picture)
     out, unread = [], 0
-    for box, stroke, said in zip(found, flat, recognise([cut(pixels, box) for box in found]), strict=True):
-        text = stroke if said.text.strip() in DASHES else said.text.strip()
-        if not text or said.confidence < SURE:
+    for box, stroke, said in zip(found, strokes, recognise([cut(pixels, box) for box in found]), strict=True):
+        text = stroke or said.text.strip()
+        if not text or (not stroke and said.confidence < SURE):
             unread += 1
             continue
         wide = (box.width - pitch) / 2
         place = box.x - wide, box.y - high / 2, box.x + wide, box.y + high / 2
-        out.append(TextLine(text, place, size, confidence=said.confidence, fixed=True))
+        out.append(TextLine(text, place, size, confidence=1.0 if stroke else said.confidence, fixed=True))
     return out, unread
 
 
@@ -130,22 +138,24 @@ def _rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
 
 def _without_numbers(rows: list[list[TextLine]], pitch: float) -> list[list[TextLine]]:
     """The rows without the numbers of their lines, which are no part of the code."""
-    numbers = [row[0] for row in rows if row[0].text.isdigit()]
-    values = [int(x.text) for x in numbers]
+    found = {k: its for k, row in enumerate(rows) if (its := NUMBER.match(row[0].text))}
+    values = [int(its[1]) for its in found.values()]
     rising = sum(a < b for a, b in pairwise(values))
-    if len(numbers) < max(ROWS, 0.4 * len(rows)) or rising < 0.9 * (len(values) - 1):
+    if len(found) < max(ROWS, 0.4 * len(rows)) or rising < 0.9 * (len(values) - 1):
         return rows
-    edge = max(x.box[2] for x in numbers) + 0.5 * pitch
+    edge = max(rows[k][0].box[0] + pitch * len(its[1]) for k, its in found.items()) + 0.5 * pitch
+    between = [row for k, row in enumerate(rows) if min(found) < k < max(found)]
+    if any(x.box[2] > edge and x.box[0] < edge - pitch and not NUMBER.match(x.text) for row in between for x in row):
+        return rows
     out = []
-    for row in rows:
-        rest = [x for x in row if x.box[2] > edge]
-        for k, line in enumerate(rest):
-            if line.box[0] < edge - pitch and (found := re.match(r"\d+\s+", line.text)):
-                left = line.box[0] + pitch * len(found[0])
-                rest[k] = replace(line, text=line.text[found.end() :], box=(left, *line.box[1:]))
-        out.append(rest)
-    placed = [x.box[0] for row in out for x in row]
-    return out if placed and min(placed) > edge - pitch else rows
+    for k, row in enumerate(rows):
+        if k not in found:  # such as a title above the code
+            out.append([replace(x, box=(max(x.box[0], edge), *x.box[1:])) for x in row])
+            continue
+        line, said = row[0], row[0].text[found[k].end() :]
+        left = max(edge, line.box[2] - pitch * len(unmarked(said)))
+        out.append([*([replace(line, text=said, box=(left, *line.box[1:]))] if said else []), *row[1:]])
+    return out
 
 
 def _text(rows: Sequence[Sequence[TextLine]], pitch: float) -> str:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from microfiche.documents.boxes import union
 from microfiche.documents.scans.ink import Ink
+from microfiche.documents.scans.screen_ticks import drawn_boxes
 from microfiche.page import Box
 
 SIZE = 1.0, 4.5  #: heights of letters like x that a box has
@@ -47,9 +48,11 @@ class Tick:
     ticked: bool
 
 
-def boxes_to_tick(ink: Ink) -> list[Tick]:
-    """The boxes to tick on a picture with this ink; those that may be ticked or not are left out."""
-    return [*_squares(ink), *_rings(ink)] if ink.type else []
+def boxes_to_tick(pixels: NDArray[np.uint8], ink: Ink) -> list[Tick]:
+    """The boxes to tick on a picture (H, W, 3) with this ink; those that may be ticked or not are left out."""
+    found = [*_squares(ink), *_rings(ink)] if ink.type else []
+    drawn = drawn_boxes(pixels, ink, [tick.box for tick in found])
+    return [*found, *(Tick(one.box, one.box, one.ticked) for one in drawn)]
 
 
 def _squares(ink: Ink) -> list[Tick]:

@@ -38,6 +38,7 @@ OTHER = 1.3  #: times the type of a row: what is larger is no row of the same ta
 NUMBERED = re.compile(r"^\(\s*[\w.]{1,6}\s*\)$")
 SYMBOL = re.compile(r"[=∑∫∂√≤≥≈∈∀∃∞±→←⇒]")
 ENTRY = re.compile(r"(?:[.·…]\s?){3,}\s*(?:\d|$)")  #: an entry of an index or of a table of contents
+PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}")  #: its page number
 HEADED = 2.0  #: times the width of a head, that of the rule below it, at least
 ITEMS_APART = 8.0  #: ems from one item of a list to the next, at most
 SAME = 0.012  #: of a rule's length, by which the ends of rules of one table differ at most
@@ -90,7 +91,8 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
         ended = [run for run in open_runs if bottom - run.last[0].middle > 2 * APART * run.last[0].size]
         done += ended
         open_runs = [run for run in open_runs if run not in ended]
-    found = [run for run in [*done, *open_runs] if _tabular(run, rules)]
+    edges = [x.box[2] for x in lines if ENTRY.search(x.text)]
+    found = [run for run in [*done, *open_runs] if _tabular(run, rules) and not _of_contents(run, edges)]
     return [_with_head(_with_tail(run), lines, prose) for run in found]
 
 
@@ -228,6 +230,16 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     headed = all(x.bold for x in rows[0]) and sum(x.bold for x in lines) < 0.5 * len(lines)
     words = sum(len(x.text.split()) for x in lines) / len(lines)
     return count >= 3 and len(rows) >= 3 and headed and words < 6
+
+
+def _of_contents(run: _Run, edges: Sequence[float]) -> bool:
+    """Whether the rows of a run are entries of a table of contents in which others, whose page numbers end at the
+    `edges`, have dots."""
+    rows = [row for row in run.rows if len(row) > 1]
+    ends = [row[-1] for row in rows]
+    return len(edges) > 0 and all(
+        PAGE.fullmatch(x.text.strip()) and any(abs(x.box[2] - edge) < ALIGNED * x.size for edge in edges) for x in ends
+    )
 
 
 def _wraps(rows: Sequence[Sequence[TextLine]], borders: Sequence[float]) -> int:

@@ -36,6 +36,7 @@ from microfiche.documents.tables.grid import (
     spread,
     table_text,
 )
+from microfiche.documents.tables.outer_rows import parted, with_outer_rows
 from microfiche.documents.tables.slanet import doubtful, filled, seen_cells
 from microfiche.documents.tables.text_cells import form_cells, mended, text_cells
 from microfiche.documents.tables.text_grid import (
@@ -102,7 +103,8 @@ def _tables(
 ) -> list[Box]:
     """The boxes of a page's tables: grids, then what stands between level rules, then what is in line, then regions."""
     rules = _without_letters(merged(rules), lines) if len(rules) <= 4 * MOST else []
-    found = [box for box in ruled(rules) if _holds_a_table(_within(lines, box), box, rules)]
+    grids = [box for box in ruled(rules) if _holds_a_table(_within(lines, box), box, rules)]
+    found = [with_outer_rows(box, lines, rules) for box in grids]
     if len(lines) > CROWDED:
         return found
     free = [x for x in lines if not any(share(x.box, box) > 0.5 for box in [*found, *figures])]
@@ -308,7 +310,7 @@ def _cells(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> tuple[l
         uprights = [r for r in inside if r[0] == r[2]]
         parts = [part for line in lines for part in divided(line, _over(line, uprights), always=True)]
         parts, columns, rows, inside = mended(parts, inside, columns, rows)
-        drawn = drawn_cells(parts, inside, columns, rows)
+        drawn = parted(drawn_cells(parts, inside, columns, rows), inside, columns)
         if form := form_cells(drawn):
             return form, 2
         if _closed(drawn):

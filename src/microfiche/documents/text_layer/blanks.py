@@ -28,6 +28,7 @@ TIGHT = 0.2  #: ems from a blank to the comma behind it, at most
 OVER = 1.2  #: ems above a rule in which no words stand that it underlines
 UNDER = 1.5  #: ems from a rule down to what is to be written there, at most
 APART = 2.2  #: ems from there to other words
+CELL, NEAR = 0.4, 0.6  #: ems between two cells of a grid, and from a label to the frame below it, at most
 FRAME = 0.8, 2.6  #: ems that an empty frame is high
 ORNAMENT = 0.5  #: of the width of the text: a rule that is longer, over words or after a heading, is an ornament
 SIGNED = 9.0  #: ems of a rule to sign on, at least
@@ -50,11 +51,13 @@ def with_blanks(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[TextLin
     free = [rule for rule in free if not _underlines(rule, out) and not _of_table(rule, free, out)]
     free = [rule for rule in free if not any(_of_formula(rule, line) for line in lines if line.displayed)]
     frames = [frame for frame in _frames(level, upright) if FRAME[0] * em < frame[3] - frame[1] < FRAME[1] * em]
+    frames = [frame for frame in frames if not any(_touch(frame, other, em) for other in frames if other != frame)]
+    out, frames = _labelled_above(out, frames)
     frames = [frame for frame in frames if not any(_inside(line, frame) for line in out)]
     bounds = union([*(line.box for line in out), *level])
     alone: list[Box] = []
     for rule in sorted(free, key=lambda rule: rule[0]):
-        found = None if _parts(rule, lines, em) else _in_line(out, rule, bounds)
+        found = None if _parts(rule, lines, em) or _edges(rule, free, out) else _in_line(out, rule, bounds)
         if found is None:
             alone.append(rule)
         else:
@@ -126,6 +129,53 @@ def _frames(level: Sequence[Box], upright: Sequence[Box]) -> list[Box]:
             if len(sides) == 2 and closed and ends and not others:
                 out.append((left, y, right, low[1]))
     return out
+
+
+def _touch(frame: Box, other: Box, em: float) -> bool:
+    """Whether two frames are cells of one grid: close beside each other, of one height, or one below the other."""
+    near = CELL * em
+    if abs(frame[1] - other[1]) < TOUCH and abs(frame[3] - other[3]) < TOUCH:
+        return min(abs(frame[0] - other[2]), abs(other[0] - frame[2])) < near
+    same = abs(frame[0] - other[0]) < TOUCH and abs(frame[2] - other[2]) < TOUCH
+    return same and min(abs(frame[1] - other[3]), abs(other[1] - frame[3])) < near
+
+
+def _labelled_above(lines: Sequence[TextLine], frames: Sequence[Box]) -> tuple[list[TextLine], list[Box]]:
+    """The lines, with the label that stands close above the left end of a frame joined with what is written in that,
+    or a blank; and the other frames. There are two such frames in a row at least, one of them empty."""
+    out, rest, found = list(lines), list[Box](), list[tuple[Box, TextLine, list[TextLine]]]()
+    for frame in frames:
+        inside = [x for x in out if _inside(x, frame)]
+        labels = [
+            x for x in out
+            if -0.3 < (frame[1] - x.box[3]) / x.size < NEAR and -NEAR < (x.box[0] - frame[0]) / x.size < 1
+            and x.box[2] < frame[2]
+        ]
+        if len(labels) == 1 and len(inside) < 2:
+            found.append((frame, labels[0], inside))
+        else:
+            rest.append(frame)
+    for frame, label, inside in found:
+        row = [its for its in found if abs(its[0][1] - frame[1]) < TOUCH]
+        if len(row) < 2 or all(held for _, _, held in row):
+            rest.append(frame)
+            continue
+        value = inside[0].text if inside else BLANK
+        whole = replace(label, text=f"{label.text} {value}", box=union([label.box, frame]), gaps=())
+        out = [whole if x is label else x for x in out if not any(x is held for held in inside)]
+    return out, rest
+
+
+def _edges(rule: Box, rules: Sequence[Box], lines: Sequence[TextLine]) -> bool:
+    """Whether a rule is the upper or the lower edge of a frame: another one has its ends, and words stand right behind
+    only one of the two."""
+    def followed(one: Box) -> bool:
+        return any(
+            -0.3 < (x.box[0] - one[2]) / x.size < AFTER and x.box[1] < one[1] < x.box[3] + LOW * x.size for x in lines
+        )
+
+    others = [x for x in rules if x is not rule and abs(x[0] - rule[0]) < TOUCH and abs(x[2] - rule[2]) < TOUCH]
+    return bool(others) and followed(rule) and not any(map(followed, others))
 
 
 def _inside(line: TextLine, frame: Box) -> bool:

@@ -20,6 +20,7 @@ from microfiche.documents.sheet import Link, Sheet, TextLayer
 from microfiche.documents.text_layer.blanks import with_blanks
 from microfiche.documents.text_layer.glyphs import FIXED_PITCH, MONOSPACED, REPLACEMENT, Glyphs, glyphs_of, median
 from microfiche.documents.text_layer.margin_notes import notes_in
+from microfiche.documents.text_layer.numbered import numbers_apart
 from microfiche.documents.text_layer.pieces import Piece, low_lines, pieces_of, spaces_after
 from microfiche.documents.text_layer.tick_boxes import tick_boxes
 from microfiche.documents.text_layer.turning import Turn
@@ -185,6 +186,7 @@ def _lines(
     bars = [bar for bar in (*sheet.bars, *rules) if bar[1] == bar[3]]
     links = _linked(glyphs, sheet.links, CARD * (area((0, 0, *sheet.picture.size)) if sheet.picture else 1))
     pieces = pieces_of(glyphs, fixed[glyphs.font], _dividers(rules, median(glyphs.size)), _opens(sheet, glyphs))
+    pieces = numbers_apart(glyphs, pieces, fixed[glyphs.font])
     pieces, notes = notes_in(glyphs, pieces, fixed[glyphs.font]) if upright else (pieces, {})
     if angle:
         pieces = sorted(pieces, key=lambda piece: (float(glyphs.y[piece].min()), float(glyphs.x[piece].min())))

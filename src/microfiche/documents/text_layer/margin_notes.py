@@ -149,11 +149,17 @@ class _Side:
         few = FEW * len(notes) <= len(self.prose)
         sure = [note for note in notes if few or not self._labels(note, kept, edge)]
         long = [x for x in kept if len(x.piece) >= LONG]
+        own = {id(x) for note in notes for x in note}
         if not any(self._beside(note, long, edge) for note in sure) or self._dense(notes):
             return [], []
-        own = {id(x) for note in notes for x in note}
+        others = [x for x in beyond if id(x) not in own and not MARK.fullmatch(self._text([x]))]
+        if sum(len(x.piece) for x in others) > sum(len(x.piece) for note in notes for x in note):
+            return [], []  # they are parts of a column of its own
         rest = [x.piece for x in (*kept, *across, *beyond) if id(x) not in own]
         return sorted(rest, key=min), [self._rows(part) for note in notes for part in self._split(note, kept, edge)]
+
+    def _text(self, lines: Sequence[_Line]) -> str:
+        return "".join(self.glyphs.text[i] for x in lines for i in x.piece)
 
     def _grouped(self, lines: Sequence[_Line]) -> list[list[_Line]]:
         """Lines in groups, one below the other."""
@@ -178,8 +184,7 @@ class _Side:
 
     def _beside(self, note: Sequence[_Line], kept: Sequence[_Line], edge: float) -> bool:
         """Whether lines are words in no large type beside one of the `kept` lines that goes to the edge."""
-        text = "".join(self.glyphs.text[i] for x in note for i in x.piece)
-        if MARK.fullmatch(text) or any(x.size > LARGE * self.em for x in note):
+        if MARK.fullmatch(self._text(note)) or any(x.size > LARGE * self.em for x in note):
             return False
         full = [x for x in kept if edge - x.end < FULL * self.em]
         return any(x.level(y, BESIDE) for x in note for y in full)
@@ -187,7 +192,7 @@ class _Side:
     def _labels(self, note: Sequence[_Line], kept: Sequence[_Line], edge: float) -> bool:
         """Whether lines are one row that belongs to the line beside it: one with which a paragraph begins, seen from
         the left, or ends, seen from the right; or an amount."""
-        if VALUE.fullmatch("".join(self.glyphs.text[i] for x in note for i in x.piece)):
+        if VALUE.fullmatch(self._text(note)):
             return True
         return all(self._heads(x, kept, edge) for x in note if not any(y.level(x, ROW) and y.end < x.end for y in note))
 

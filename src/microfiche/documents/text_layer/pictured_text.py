@@ -21,6 +21,7 @@ APART = 0.9  #: of their height, that letters of one line stand apart, at most
 MOST = 300  #: drawings on a page that are taken for letters
 LEADING = 16.0  #: px between lines that are read together, at most
 LINE = 2.5  #: times its height, that a picture of a line is wide, at least
+BROADEST = 2.0  #: times its height that a letter is wide, at most
 SIGNS = 5  #: in a row, at least
 ROWS = 3  #: of an area of text, at least
 LARGE = 4  #: type of signs that are higher is looked for on a picture reduced so much
@@ -58,7 +59,8 @@ def text_in(sheet: Sheet, known: NDArray[np.float32]) -> tuple[list[Box], list[B
 def _words(sheet: Sheet) -> list[Box]:
     """Where drawings, and grounds as letters without curves are ("HILT"), stand side by side as letters of words do."""
     assert sheet.picture is not None
-    signs = [box for box in [*sheet.drawings, *sheet.grounds] if HEIGHTS[0] <= box[3] - box[1] <= LARGE * HEIGHTS[1]]
+    letters = [box for box in sheet.grounds if box[2] - box[0] <= BROADEST * (box[3] - box[1])]
+    signs = [box for box in [*sheet.drawings, *letters] if HEIGHTS[0] <= box[3] - box[1] <= LARGE * HEIGHTS[1]]
     if len(signs) > MOST:
         return []
     high = [APART * (box[3] - box[1]) for box in signs]

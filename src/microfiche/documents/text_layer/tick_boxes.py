@@ -1,4 +1,4 @@
-"""Boxes to tick that a page draws, as small squares or as signs, and whether they are ticked.
+"""Boxes to tick that a page draws, as small squares, circles or signs, and whether they are ticked.
 
 What lies in a square is looked at in the picture: a cross, a check mark or a smaller square, drawn or set as a letter.
 A square that holds another letter is the place of that letter; one that touches others is part of a grid.
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.documents.boxes import share_of_smaller
+from microfiche.documents.boxes import area, share, share_of_smaller
 from microfiche.documents.sheet import Field, Sheet, TextLayer
 from microfiche.documents.tables.grid import merged
 from microfiche.documents.text_layer.glyphs import median
@@ -23,7 +23,7 @@ OFF = 2.0  #: px by which the sides of a square are off, at most
 MOST = 3000  #: short rules of a page that has boxes to tick
 SAME = 0.12  #: of their side, by which boxes of one page differ, at most
 LABEL = 3.0  #: ems to the label on the right of a box, at most
-MARGIN = 0.2  #: of a box at each edge that is not looked at
+MARGIN, ROUND = 0.2, 0.28  #: of a square, or of a circle, at each edge that is not looked at
 MARKED, FULL = 0.05, 0.9  #: the share of ink in a box that is ticked, at least, and in one that is filled up
 MARKS = frozenset("xX×✓✔✗✘✕✖☓√•●■▪◼✚+*")
 EMPTY, TICKED = frozenset("□❏❐❑❒◻▢"), frozenset("☑☒")  #: signs of boxes; those that are empty mark items, too
@@ -31,7 +31,8 @@ TICKS = {True: "[x]", False: "[ ]"}
 
 
 def tick_boxes(sheet: Sheet) -> list[Field]:
-    """The boxes to tick that are drawn on a sheet, each with `[x]` or `[ ]`."""
+    """The boxes to tick that are drawn on a sheet, each with `[x]` or `[ ]`. Circles are such only where one is ticked
+    and another is not: others mark the items of a list."""
     layer = sheet.text
     if layer is None or sheet.picture is None or not len(layer.sizes):
         return []
@@ -46,17 +47,11 @@ def tick_boxes(sheet: Sheet) -> list[Field]:
 def _drawn(sheet: Sheet, layer: TextLayer, shown: NDArray[np.bool_], em: float) -> list[Field]:
     assert sheet.picture is not None
     squares = _squares(sheet.rules, em)
-    if not squares:
+    circles = _circles(sheet.rounds, em)
+    if not squares and not circles:
         return []
     grey = np.asarray(sheet.picture.convert("L"))
-    groups: list[list[Box]] = []
-    for box in squares:
-        side = box[2] - box[0]
-        same = next((g for g in groups if abs(g[0][2] - g[0][0] - side) < SAME * side), None)
-        if same is None:
-            groups.append([box])
-        else:
-            same.append(box)
+    groups = [*_alike(squares), *_alike(circles)]
     out: list[Field] = []
     middle = (layer.ink[shown, :2] + layer.ink[shown, 2:]) / 2
     texts = [c for c, mine in zip(layer.text, shown, strict=True) if mine]
@@ -64,12 +59,15 @@ def _drawn(sheet: Sheet, layer: TextLayer, shown: NDArray[np.bool_], em: float) 
         held = [[texts[i] for i in np.flatnonzero(_inside(middle, box)).tolist()] for box in group]
         if any(set(signs) - MARKS for signs in held):
             continue
-        ink = [_ink(grey, box) for box in group]
+        ink = [_ink(grey, box, ROUND if box in circles else MARGIN) for box in group]
         if all(share >= FULL for share in ink):
             continue  # a key to colours
+        if group[0] in circles and all(share >= MARKED for share in ink):
+            continue  # bullets
         ticked = [share >= MARKED or bool(signs) for share, signs in zip(ink, held, strict=True)]
         right = [bool((_beside(layer.ink[shown], box, em)).any()) for box in group]
-        if any(ticked) or any(right):  # others, as those at the end of a proof, are to be ticked by nobody
+        # Others, as those at the end of a proof, are to be ticked by nobody.
+        if any(ticked) or (any(right) and group[0] not in circles):
             out += [Field(box, TICKS[on]) for box, on in zip(group, ticked, strict=True)]
     return out
 
@@ -101,6 +99,28 @@ def _squares(rules: Sequence[Box], em: float) -> list[Box]:
     return out
 
 
+def _circles(rounds: Sequence[Box], em: float) -> list[Box]:
+    """The outermost of the circles that are as large as boxes to tick, each once."""
+    out: list[Box] = []
+    for box in sorted(rounds, key=area, reverse=True)[:MOST]:
+        if SIDE[0] * em <= box[2] - box[0] <= SIDE[1] * em and not any(share(box, other) > 0.5 for other in out):
+            out.append(box)
+    return out
+
+
+def _alike(boxes: Sequence[Box]) -> list[list[Box]]:
+    """The boxes in groups of those of one size."""
+    groups: list[list[Box]] = []
+    for box in boxes:
+        side = box[2] - box[0]
+        same = next((g for g in groups if abs(g[0][2] - g[0][0] - side) < SAME * side), None)
+        if same is None:
+            groups.append([box])
+        else:
+            same.append(box)
+    return groups
+
+
 def _near(rules: dict[int, list[Box]], x: float) -> list[Box]:
     at = round(x / OFF)
     return [r for k in (at - 1, at, at + 1) for r in rules.get(k, ()) if abs(r[0] - x) <= OFF]
@@ -117,9 +137,9 @@ def _beside(ink: NDArray[np.floating], box: Box, em: float) -> NDArray[np.bool_]
     return np.asarray((gap > -1) & (gap < LABEL * em) & (ink[:, 1] < box[3]) & (box[1] < ink[:, 3]))
 
 
-def _ink(grey: NDArray[np.uint8], box: Box) -> float:
-    """The share of a box, but for its margin, that is darker than its lightest part."""
-    inset = MARGIN * (box[2] - box[0])
+def _ink(grey: NDArray[np.uint8], box: Box, margin: float) -> float:
+    """The share of a box, but for its `margin`, that is darker than its lightest part."""
+    inset = margin * (box[2] - box[0])
     left, top, right, bottom = (round(v) for v in (box[0] + inset, box[1] + inset, box[2] - inset, box[3] - inset))
     part = grey[max(0, top) : bottom + 1, max(0, left) : right + 1]
     if not part.size:

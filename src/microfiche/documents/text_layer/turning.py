@@ -58,6 +58,7 @@ def upright(sheet: Sheet, turn: Turn) -> Sheet:
         image_boxes=boxes(sheet.image_boxes),
         rules=boxes(sheet.rules),
         bars=boxes(sheet.bars),
+        rounds=boxes(sheet.rounds),
         drawings=boxes(sheet.drawings),
         grounds=boxes(sheet.grounds),
         struck=boxes(sheet.struck),
