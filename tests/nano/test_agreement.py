@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microfiche.nano.agreement import agreed, likeness
+from microfiche.nano.agreement import agreed
 from microfiche.nano.tracing import PrintedLine, TracedLine
 
 LETTERS = "abcdefgh "
@@ -28,18 +28,16 @@ def test_readings_that_say_the_same_agree_on_it(text: str, count: int) -> None:
     assert line.confidence == pytest.approx(np.full(len(text), 0.5 + (count - 1) / 20), abs=1e-5)
 
 
-@given(st.text(LETTERS, min_size=6, max_size=30), st.data())
+@given(st.permutations("abcdefghijkl"), st.data())
 @settings(deadline=None)
-def test_an_error_that_only_one_makes_does_not_count(text: str, data: st.DataObject) -> None:
-    third = len(text) // 3
+def test_an_error_that_only_one_makes_does_not_count(letters: list[str], data: st.DataObject) -> None:
+    text = "".join(letters)
     said = []
     for i in range(3):  # each has an error in another third
-        at = data.draw(st.integers(i * third, (i + 1) * third - 1))
-        wrong = data.draw(st.sampled_from(["X", text[at] + "X"]))
+        at = data.draw(st.integers(4 * i, 4 * i + 3))
+        wrong = data.draw(st.sampled_from(["", "X", text[at] + "X"]))
         said.append(text[:at] + wrong + text[at + 1 :])
-    line = agreed([reading(one) for one in said])
-    assert likeness(line.text, text) >= max(likeness(one, text) for one in said)
-    assert len(line.text) == len(line.confidence) == len(line.boxes)
+    assert agreed([reading(one) for one in said]).text == text
 
 
 def test_substitutions_insertions_and_losses_are_outvoted() -> None:

@@ -129,7 +129,7 @@ def test_galleys_stand_one_below_another_from_squares_edges() -> None:
     rng = np.random.default_rng(0)
     first, second = galley({4: words([30, 40], 10, rng)}), galley({4: words([300], 14, rng), 7: words([20], 8, rng)})
     picture, pieces = stacked([first, second])
-    assert pieces.lines.tolist() == [4, 4, 7]
+    assert pieces.lines.tolist() == [4, 4, 4, 7]
     assert (picture[: len(first[0]), : first[0].shape[1]] == first[0]).all()
     assert (picture[TOKEN_SIDE:, : second[0].shape[1]] == second[0]).all()
     assert pieces.boxes[: len(first[1])].tolist() == first[1].boxes.tolist()

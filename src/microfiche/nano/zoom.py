@@ -135,7 +135,7 @@ def _looked_at(model: PrintModel, picture: Picture) -> list[_Line]:
     def read(some: Iterable[int], sizes: Iterable[float]) -> None:
         for size in sizes:
             tried = {i: one for i in some if (one := strip(picture, traced[i], size)) is not None}
-            found = read_strips(model, tried)
+            found = read_strips(model, tried) if tried else {}
             for i, one in tried.items():
                 lines[i].strips[size] = one
                 if i in found:
