@@ -8,8 +8,8 @@
 PDFS is the folder that tools/fetch_pages.py fills. PDFium draws a page with its longer side at so many px, and the
 picture is padded with white to whole squares of 64 px. The reader `nano-pages` cuts margins and makes tokens only of
 squares with ink; `nano-pages-unaided` is the same without its language pass, and `zoom-0.98` glances at the page and
-keeps its lines alone, each as small as the reader is 0.98 sure of it (nano/zoom.py; with --sides 2048). A page has two
-twins: `scanned`, with the noise of training/noise.py, and `random`, in which random strings replace its lines
+keeps its lines alone, each as small as 0.98 of it is read as at all sizes (nano/zoom.py; with --sides 2048). A page has
+two twins: `scanned`, with the noise of training/noise.py, and `random`, in which random strings replace its lines
 (evaluation/twins.py). OUT is a file of JSON lines, one for each reading. What is in it is not read again, so a long run
 can be stopped and goes on.
 
@@ -54,7 +54,7 @@ from microfiche.weights.stored import load
 PAGES = Path(__file__).with_suffix(".json")
 SIDES = (512, 640, 768, 1024, 1280)
 KEY = ("file", "page", "side", "twin", "reader", "checkpoint", "doubt")  #: of a reading
-SURE = (0.9, 0.93, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
+SURE = (0.9, 0.95, 0.97, 0.98, 0.99, 1.0)
 Picture = NDArray[np.uint8]
 #: (H, W) uint8 grey, both multiples of 64 → lines of text, how many vision tokens it keeps, if it keeps any, and the
 #: lines without the words that it doubts.
@@ -70,7 +70,7 @@ def nano_pages(checkpoint: str | None, doubt: float, language: bool = True) -> R
 
 
 def zoom(checkpoint: str | None, doubt: float, sure: float) -> Reader:
-    """nano-pages on the lines of a page, each as small as it is this sure of it."""
+    """nano-pages on the lines of a page, each as small as this share of it is read as at all sizes."""
     model = load(PRINT, checkpoint or "nano-pages")
     model.language = load(LANGUAGE, "nano-language")
     return by_model(Zoom(model, sure), doubt)
@@ -105,7 +105,7 @@ def rival(read: Callable[[Image.Image], list[str]], scale: int) -> Reader:
 READERS: dict[str, Callable[[str | None, float], Reader]] = {
     "nano-pages": nano_pages,
     "nano-pages-unaided": partial(nano_pages, language=False),
-    **{f"zoom-{sure}": partial(zoom, sure=sure) for sure in SURE},
+    **{f"zoom-{sure:g}": partial(zoom, sure=sure) for sure in SURE},
     "tesseract": lambda *_: rival(partial(tesseract, language="eng+Latin"), 1),
     "tesseract-2x": lambda *_: rival(partial(tesseract, language="eng+Latin"), 2),
     "rapidocr": lambda *_: rival(rapidocr(1), 1),

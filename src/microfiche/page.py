@@ -146,8 +146,9 @@ class Pieces:
     `boxes` (P, 4) int32 are the pieces in that picture, in px; `sources` (P, 4) float32, for each piece, are the left
     and the top of its corner on the page in px, how many px of the page one of its px is, and by how many px it falls
     on the page for each px to the right; `lines` (P,) int32 says to which line of the page each belongs, from 0 in
-    their order. Raises UsageError for arrays of other types or shapes, for boxes that are empty or lie off a picture of
-    4096×4096 px, and for sources that no page has.
+    their order; a line can be there more than once, each time with type of another size. Raises UsageError for arrays
+    of other types or shapes, for boxes that are empty or lie off a picture of 4096×4096 px, and for sources that no
+    page has.
     """
 
     boxes: NDArray[np.int32]

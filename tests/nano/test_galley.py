@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from written import written
 
 from microfiche.errors import UsageError
-from microfiche.nano.galley import DOWN, UP, Strip, galley, on_page, strip
+from microfiche.nano.galley import DOWN, UP, Strip, galley, on_page, stacked, strip
 from microfiche.nano.tracing import PrintedLine, TracedLine
 from microfiche.page import TOKEN_SIDE, Pieces
 
@@ -42,7 +42,7 @@ def words(widths: list[int], size: int, rng: np.random.Generator) -> Strip:
 def test_every_word_is_on_the_galley_once_and_knows_its_place(lines: list[tuple[list[int], int]], seed: int) -> None:
     rng = np.random.default_rng(seed)
     strips = [words(widths, size, rng) for widths, size in lines]
-    picture, pieces = galley(strips)
+    picture, pieces = galley(dict(enumerate(strips)))
     covered = np.zeros(picture.shape, int)
     found: list[list[Picture]] = [[] for _ in strips]
     for (left, top, right, bottom), source, number in zip(pieces.boxes, pieces.sources, pieces.lines, strict=True):
@@ -59,21 +59,21 @@ def test_every_word_is_on_the_galley_once_and_knows_its_place(lines: list[tuple[
 def test_a_galley_wastes_little() -> None:
     rng = np.random.default_rng(0)
     strips = [words([40] * 11, 10, rng) for _ in range(60)]
-    picture, _ = galley(strips)
+    picture, _ = galley(dict(enumerate(strips)))
     area = sum(one.picture.size for one in strips)
     squares = -(-picture.shape[0] // TOKEN_SIDE) * -(-picture.shape[1] // TOKEN_SIDE)
     assert squares * TOKEN_SIDE**2 < 1.15 * area
 
 
 def test_no_strips_make_an_empty_galley() -> None:
-    picture, pieces = galley([])
+    picture, pieces = galley({})
     assert picture.shape == (1, 1) and len(pieces) == 0
 
 
 def test_what_does_not_fit_is_refused() -> None:
     one = words([4000], 100, np.random.default_rng(0))
     with pytest.raises(UsageError, match="60 lines of type do not fit on a picture of 4096×4096 px"):
-        galley([one] * 60)
+        galley(dict.fromkeys(range(60), one))
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.02, -0.02])
@@ -123,6 +123,32 @@ def test_what_was_read_goes_back_to_the_page() -> None:
     assert second.boxes[0].tolist() == [100, 80, 110, 104]
     assert second.boxes[-7].tolist()[:2] == [180, 80]  # "goes on" begins where its piece comes from
     assert len(second.text) == len(second.boxes) == len(second.confidence)
+
+
+def test_galleys_stand_one_below_another_from_squares_edges() -> None:
+    rng = np.random.default_rng(0)
+    first, second = galley({4: words([30, 40], 10, rng)}), galley({4: words([300], 14, rng), 7: words([20], 8, rng)})
+    picture, pieces = stacked([first, second])
+    assert pieces.lines.tolist() == [4, 4, 4, 7]
+    assert (picture[: len(first[0]), : first[0].shape[1]] == first[0]).all()
+    assert (picture[TOKEN_SIDE:, : second[0].shape[1]] == second[0]).all()
+    assert pieces.boxes[: len(first[1])].tolist() == first[1].boxes.tolist()
+    assert (pieces.boxes[len(first[1]) :, 1] >= TOKEN_SIDE).all()
+    with pytest.raises(UsageError, match="do not fit on a picture"):
+        stacked([galley({0: words([900], 100, rng)})] * 40)
+
+
+def test_a_line_that_stands_there_twice_is_read_as_both_agree() -> None:
+    pieces = Pieces(
+        np.array([[0, 0, 60, 12], [0, 12, 60, 24], [0, 24, 60, 36], [0, 36, 60, 48]], np.int32),
+        np.array([[100, 40, 2, 0], [100, 40, 1.5, 0], [100, 40, 1, 0], [100, 80, 1, 0]], np.float32),
+        np.array([0, 0, 0, 1], np.int32),
+    )
+    lines = [read("first Iine", 0, 6), read("fist line", 0, 18), read("first lines", 0, 30), read("second", 0, 42)]
+    found = on_page(lines, pieces)
+    assert [line.text for line in found.values()] == ["first line", "second"]
+    assert len(found[0].boxes) == len(found[0].confidence) == len("first line")
+    assert found[0].boxes[0, 0] == 100
 
 
 def test_rules_go_and_letters_stay() -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from written import WORDS, written
 
 from microfiche.errors import CheckpointError, UsageError
+from microfiche.nano.agreement import likeness
 from microfiche.nano.print import PrintModel
 from microfiche.nano.zoom import Zoom
 from microfiche.page import Page, VisionTokens
@@ -49,6 +50,21 @@ def test_less_sure_costs_no_more(model: PrintModel) -> None:
     picture = written([12, 16, 24, 32])
     costs = [len(tokens_of(model, picture, sure)) for sure in (0.0, 0.9, 0.98, 1.0)]
     assert costs == sorted(costs)
+
+
+def test_worn_type_is_read_better_where_lines_are_kept_more_than_once(model: PrintModel) -> None:
+    picture = written([10, 11, 12, 13])
+    noise = np.random.default_rng(0).normal(0, 60, picture.shape)
+    worn = (picture + noise).clip(0, 255).astype(np.uint8)
+    read, kept = {}, {}
+    for sure in (0.5, 1.0):
+        tokens = tokens_of(model, worn, sure)
+        assert tokens.pieces is not None
+        lines = tokens.pieces.lines.tolist()
+        kept[sure] = len(set(zip(lines, tokens.pieces.sources[:, 2].tolist(), strict=True))) / len(set(lines))
+        read[sure] = likeness(model.read([tokens])[0].text, 4 * f"{WORDS}\n")
+    assert read[1.0] > read[0.5]
+    assert kept[0.5] == 1 < kept[1.0] <= 3
 
 
 def test_light_type_on_dark_is_read_as_well(model: PrintModel) -> None:

@@ -8,15 +8,16 @@ puts what was read on a galley back there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.errors import UsageError
+from microfiche.nano.agreement import agreed
 from microfiche.nano.encoder import MAX_SIDE
 from microfiche.nano.tracing import PrintedLine, TracedLine
 from microfiche.page import PAPER, TOKEN_SIDE, Pieces
@@ -121,9 +122,11 @@ class _Placed:
     y: int
 
 
-def galley(strips: Sequence[Strip]) -> tuple[Picture, Pieces]:
-    """Sets strips on the galley that takes the fewest squares. Those of one size stand together, in their order. Raises
-    UsageError if they do not fit on the largest picture that a model takes."""
+def galley(lines: Mapping[int, Strip]) -> tuple[Picture, Pieces]:
+    """Sets the strips of lines, by their numbers on the page, on the galley that takes the fewest squares. Those of one
+    size stand together, in their order. Raises UsageError if they do not fit on the largest picture that a model
+    takes."""
+    numbers, strips = np.array([*lines], np.int32), [*lines.values()]
     order = sorted(range(len(strips)), key=lambda i: -strips[i].picture.shape[0])
     best: list[_Placed] = []
     fewest = None
@@ -136,8 +139,29 @@ def galley(strips: Sequence[Strip]) -> tuple[Picture, Pieces]:
         if bottom <= MAX_SIDE and (fewest is None or taken < fewest):
             best, fewest = placed, taken
     if fewest is None and strips:
-        raise UsageError(f"{len(strips):,} lines of type do not fit on a picture of {MAX_SIDE}×{MAX_SIDE} px")
-    return _drawn(strips, best)
+        raise _too_many(len(strips))
+    picture, pieces = _drawn(strips, best)
+    return picture, replace(pieces, lines=numbers[pieces.lines])
+
+
+def stacked(galleys: Sequence[tuple[Picture, Pieces]]) -> tuple[Picture, Pieces]:
+    """Sets galleys, of which there is at least one, one below another, each from a square's upper edge. Raises
+    UsageError if they do not fit on the largest picture that a model takes."""
+    tops = [0, *accumulate(-(-len(picture) // TOKEN_SIDE) * TOKEN_SIDE for picture, _ in galleys)]
+    height = max(top + len(picture) for top, (picture, _) in zip(tops, galleys, strict=False))
+    if height > MAX_SIDE:
+        raise _too_many(sum(len(set(pieces.lines.tolist())) for _, pieces in galleys))
+    whole = np.full((height, max(picture.shape[1] for picture, _ in galleys)), PAPER, np.uint8)
+    for top, (picture, _) in zip(tops, galleys, strict=False):
+        whole[top : top + len(picture), : picture.shape[1]] = picture
+    boxes = [its.boxes + np.array([0, top, 0, top], np.int32) for top, (_, its) in zip(tops, galleys, strict=False)]
+    sources, lines = [its.sources for _, its in galleys], [its.lines for _, its in galleys]
+    return whole, Pieces(np.concatenate(boxes), np.concatenate(sources), np.concatenate(lines))
+
+
+def _too_many(lines: int) -> UsageError:
+    """That so many lines do not fit on the largest picture."""
+    return UsageError(f"{lines:,} lines of type do not fit on a picture of {MAX_SIDE}×{MAX_SIDE} px")
 
 
 def _flow(strips: Sequence[Strip], order: Sequence[int], width: int) -> Iterator[_Placed]:
@@ -198,7 +222,8 @@ def _drawn(strips: Sequence[Strip], placed: Sequence[_Placed]) -> tuple[Picture,
 
 
 def on_page(read: Sequence[PrintedLine], pieces: Pieces) -> dict[int, PrintedLine]:
-    """What was read on a galley, by the number of the line on the page that it comes from, in their order."""
+    """What was read on a galley, by the number of the line on the page that it comes from, in their order. Of a line
+    that stands there with type of several sizes it is what these agree on."""
     parts: dict[int, list[PrintedLine]] = {}
     for one in read:
         middle = (one.boxes[:, :2] + one.boxes[:, 2:]) / 2
@@ -214,11 +239,15 @@ def on_page(read: Sequence[PrintedLine], pieces: Pieces) -> dict[int, PrintedLin
                     one, text=one.text[first:last], confidence=one.confidence[first:last], boxes=one.boxes[first:last]
                 )
                 parts.setdefault(piece, []).append(_moved(part, pieces, piece))
-    lines: dict[int, list[PrintedLine]] = {}
+    copies: dict[tuple[int, float], list[PrintedLine]] = {}
     for piece in sorted(parts):
-        lines.setdefault(int(pieces.lines[piece]), []).extend(parts[piece])
-    joined = {number: _joined(lines[number]) for number in sorted(lines)}
-    return {number: line for number, line in joined.items() if line.text}
+        key = int(pieces.lines[piece]), float(pieces.sources[piece, 2])
+        copies.setdefault(key, []).extend(parts[piece])
+    lines: dict[int, list[PrintedLine]] = {}
+    for (number, _), own in copies.items():
+        if (copy := _joined(own)).text:
+            lines.setdefault(number, []).append(copy)
+    return {number: agreed(lines[number]) for number in sorted(lines)}
 
 
 def _stretches(values: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

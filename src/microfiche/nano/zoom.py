@@ -1,39 +1,42 @@
 """Glance, then zoom: a page is looked at as a whole, and then its lines alone are encoded, each as small as it can be
-read surely.
+read rightly.
 
-Reading small costs few tokens and is often right. So the lines that the glance found (glance.py) are set on a galley
-(galley.py) with small type and read; those of which the reader is not sure enough are set again with larger type, and
-so on. What is kept are the tokens of one galley on which each line has the size that it needs. How sure is enough is
-the one dial: less sure costs fewer tokens. It knows nothing of files.
+The lines that the glance found (glance.py) are set on galleys (galley.py) with type of several sizes and read. What
+these readings agree on (agreement.py) is the best that the reader can say of a line. A small size costs few tokens, and
+often says the same by itself. So what is kept are the tokens of one galley on which each line has the size, or the two
+sizes, that cost the fewest tokens of those that say so. How much of it they have to say is the one dial: less costs
+fewer tokens. It knows nothing of files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
-from rapidfuzz.fuzz import ratio
 
 from microfiche.errors import UsageError
-from microfiche.nano.galley import Picture, Strip, galley, on_page, strip
+from microfiche.nano.agreement import agreed, likeness
+from microfiche.nano.galley import Picture, Strip, galley, on_page, stacked, strip
 from microfiche.nano.glance import lines_of, on_white
 from microfiche.nano.print import PrintModel
-from microfiche.nano.tracing import PrintedLine, TracedLine
+from microfiche.nano.tracing import PrintedLine
 from microfiche.page import TOKEN_SIDE, Checkpoint, Page, Pieces, Reading, VisionTokens
 
-SIZES = (8.0, 9.0, 10.0, 11.0, 12.0, 14.0)  #: px an em at which lines are tried, in this order
-_NOISE = 0.8  #: how sure a line is on average, at least: of what is read in others, hardly a tenth is right
-_FEW = 40  #: characters of a page with next to no text, which is read again until no noise is left
-_ALIKE = 70  #: of 100, how alike two readings of a text are, at least
+FIRST = (10.0, 12.0, 14.0)  #: px an em at which each line is read
+MORE = (11.0, 11.5, 12.5, 13.0, 13.5, 15.0)  #: px an em at which a line is read, too, that does not read alike at these
+SMALL = (8.0, 9.0)  #: px an em that do for many lines, but are not asked what a line says
+_NOISE = 0.65  #: what the readings of a line give their characters on average, at least; ink that is no text has less
+_ROUNDS = 4  #: galleys that are set, at most, because some lines are read worse on them than by themselves
+_ALONE = 0.98  #: up to here each line is kept once; who wants to be surer has some kept several times
+_COPIES = 3  #: times that a line is kept, at most
 
 
 class Zoom:
-    """A Reader: `model` reads, and each line is kept with the smallest type at which `model` is as sure of it as
-    `sure`, between 0 and 1, on average over its characters; or with the type at which it is surest. What reads as
-    noise at every size is left out."""
+    """A Reader: `model` reads, and each line is kept with type of the sizes that cost the fewest tokens of those that
+    read at least the share `sure`, between 0 and 1, of what its readings at all sizes agree on. What reads as something
+    else at each size is noise and left out."""
 
     def __init__(self, model: PrintModel, sure: float) -> None:
         if not 0 <= sure <= 1:
@@ -60,69 +63,95 @@ class Zoom:
 
     def _encoded(self, page: Page) -> VisionTokens:
         picture = page.image if page.image.ndim == 2 else page.image.mean(axis=-1).astype(np.uint8)
-        picture = on_white(picture)
-        lines = lines_of(self.model, picture)
-        best: dict[int, tuple[float, Strip]] = {}
-        known: dict[int, list[PrintedLine]] = {}  # what was read of each line, at each size
-        unsure = list(range(len(lines)))
-        for size in SIZES:
-            tried = {i: one for i in unsure if (one := strip(picture, lines[i], size)) is not None}
-            if not tried:
-                break
-            found = read_strips(self.model, list(tried.values()))
-            for k, i in enumerate(tried):
-                value = float(found[k].confidence.mean()) if k in found else 0.0
-                known.setdefault(i, []).extend([found[k]] if k in found else [])
-                if i not in best or value > best[i][0]:
-                    best[i] = value, tried[i]
-            unsure = [i for i in tried if best[i][0] < self.sure]
-        kept = _text_in(known, unsure)
-        if sum(max(len(one.text) for one in known[i]) for i in kept) < _FEW:
-            kept = self._read_alike(picture, {i: best[i][1].line for i in kept})
-        while 0 < sum(max(len(one.text) for one in known[i]) for i in kept) < _FEW:
-            found = read_strips(self.model, [best[i][1] for i in kept])
-            still = [i for k, i in enumerate(kept) if k in found and _sure_alone(found[k]) >= _NOISE]
-            if still == kept:
-                break
-            kept = still
+        lines = _looked_at(self.model, on_white(picture))
         height, width = (-(-side // TOKEN_SIDE) for side in page.image.shape[:2])
-        if not kept:
+        if not lines:
             nothing = torch.zeros(0, self.model.config.token_width)
             return VisionTokens(
                 nothing, height, width, page.setting, self.checkpoint, np.zeros((0, 3), np.int32), pieces=_NOTHING
             )
-        tokens, pieces = set_anew(self.model, [best[i][1] for i in kept])
+        tokens, pieces = self._set(lines)
         return replace(tokens, height=height, width=width, setting=page.setting, pieces=pieces)
 
+    def _set(self, lines: Sequence[_Line]) -> tuple[VisionTokens, Pieces]:
+        """The galley on which the lines are read as it is wanted. Where less of a line is read there than the share
+        `sure`, the galley is set anew with type of another size for it, a few times. To be surer than _ALONE, lines
+        that are read worse still stand once more below, with other sizes, so that what these agree on is read."""
+        sizes = [one.sizes(self.sure) for one in lines]
+        chosen = {i: next(its) for i, its in enumerate(sizes)}
+        blocks: list[tuple[Picture, Pieces]] = []
+        for turn in range(_ROUNDS + (_COPIES - 1 if self.sure > _ALONE else 0)):
+            anew = turn < _ROUNDS
+            block = galley({i: lines[i].strips[size] for i, size in chosen.items()})
+            try:
+                tokens, pieces = encoded(self.model, [block] if anew else [*blocks, block])
+            except UsageError:  # which does not fit on the largest picture
+                if not blocks:
+                    raise
+                break
+            blocks = [block] if anew else [*blocks, block]
+            found = on_page(self.model.lines(tokens), pieces)
+            said = {i: likeness(found[i].text if i in found else "", one.wanted) for i, one in enumerate(lines)}
+            others = {i: size for i, share in said.items() if share < self.sure and (size := next(sizes[i], None))}
+            if not others:
+                break
+            chosen = {**chosen, **others} if turn + 1 < _ROUNDS else others
+        return tokens, pieces
 
-    def _read_alike(self, picture: Picture, lines: dict[int, TracedLine]) -> list[int]:
-        """The numbers of the lines that say nearly the same at two sizes that follow each other: noise says something
-        else each time."""
-        said: list[dict[int, str]] = []
-        for size in SIZES[2:]:
-            tried = {i: one for i, line in lines.items() if (one := strip(picture, line, size)) is not None}
-            found = read_strips(self.model, list(tried.values()))
-            said.append({i: found[k].text for k, i in enumerate(tried) if k in found})
-        pairs = list(pairwise(said))
-        return [i for i in lines if any(ratio(one.get(i, ""), other.get(i, "?")) >= _ALIKE for one, other in pairs)]
+
+@dataclass
+class _Line:
+    """A line of a page: its strips, and what was read of those in which something was, by the size of their type in px
+    an em; and what is `wanted`, which is what the readings agree on."""
+
+    strips: dict[float, Strip] = field(default_factory=dict)
+    read: dict[float, PrintedLine] = field(default_factory=dict)
+    wanted: str = ""
+
+    def agree(self) -> float:
+        """Decides what is wanted. Returns what chance all strips give to its characters on average, one in which
+        nothing was read none."""
+        if not self.read:
+            return 0.0
+        together = agreed(list(self.read.values()))
+        self.wanted = together.text
+        return float(together.confidence.sum()) / max(1, len(together.text)) * len(self.read) / len(self.strips)
+
+    def sizes(self, sure: float) -> Iterator[float]:
+        """The sizes at which something was read, in px an em: the smallest first at which, and at the next larger one,
+        the share `sure` of what is wanted is read on average, since among other lines it may be read otherwise; then
+        the others, the one that says most first."""
+        share = {size: likeness(self.read[size].text, self.wanted) for size in sorted(self.read)}
+        larger = [*share.values()][1:] + [*share.values()][-1:]
+        promise = {size: (own + next_) / 2 for (size, own), next_ in zip(share.items(), larger, strict=True)}
+        return iter(sorted(promise, key=lambda size: (-min(promise[size], sure), size)))
 
 
-def _text_in(known: dict[int, list[PrintedLine]], unsure: Sequence[int]) -> list[int]:
-    """The numbers of the lines that are text and no noise, by what was read of each at several sizes. Noise may be read
-    surely at one size by chance, so a line that stays `unsure` must be at two."""
-    sure = {i: sorted(float(one.confidence.mean()) for one in read) for i, read in known.items() if read}
-    return [i for i in sorted(sure) if i not in unsure or sure[i][-2:][0] >= _NOISE]
+def _looked_at(model: PrintModel, picture: Picture) -> list[_Line]:
+    """The lines of type on a page, (H, W) uint8 with dark type, from the top down, read at several sizes."""
+    traced = lines_of(model, picture)
+    lines = [_Line() for _ in traced]
+
+    def read(some: Iterable[int], sizes: Iterable[float]) -> None:
+        for size in sizes:
+            tried = {i: one for i in some if (one := strip(picture, traced[i], size)) is not None}
+            found = read_strips(model, tried) if tried else {}
+            for i, one in tried.items():
+                lines[i].strips[size] = one
+                if i in found:
+                    lines[i].read[size] = found[i]
+
+    every = range(len(lines))
+    read(every, FIRST)
+    read([i for i in every if len({found.text for found in lines[i].read.values()}) > 1], MORE)
+    kept = [i for i in every if lines[i].agree() >= _NOISE]
+    read(kept, SMALL)
+    return [lines[i] for i in kept]
 
 
-def _sure_alone(line: PrintedLine) -> float:
-    """How sure a line is that hardly any other text supports: the mean of its characters and of half a one at 0.5, so
-    that the fewer it has, the surer they must be."""
-    return (float(line.confidence.sum()) + 0.25) / (len(line.confidence) + 0.5)
-
-
-def set_anew(model: PrintModel, strips: Sequence[Strip]) -> tuple[VisionTokens, Pieces]:
-    """The tokens that `model` makes of the galley of some strips, as view 1, and the galley's pieces."""
-    picture, pieces = galley(strips)
+def encoded(model: PrintModel, galleys: Sequence[tuple[Picture, Pieces]]) -> tuple[VisionTokens, Pieces]:
+    """The tokens that `model` makes of some galleys, one below another, as view 1, and their pieces."""
+    picture, pieces = stacked(galleys)
     (tokens,) = model.encode([Page(picture)])
     top, left = tokens.origin
     moved = pieces.boxes - np.array([left, top, left, top], np.int32)
@@ -134,10 +163,10 @@ def set_anew(model: PrintModel, strips: Sequence[Strip]) -> tuple[VisionTokens, 
     return replace(tokens, places=places, origin=(0, 0)), replace(pieces, boxes=boxes, sources=sources)
 
 
-def read_strips(model: PrintModel, strips: Sequence[Strip]) -> dict[int, PrintedLine]:
-    """What `model` reads on one galley of some strips, by the number of the strip; strips in which it reads nothing are
-    left out."""
-    tokens, pieces = set_anew(model, strips)
+def read_strips(model: PrintModel, strips: Mapping[int, Strip]) -> dict[int, PrintedLine]:
+    """What `model` reads on one galley of the strips of some lines, by the numbers of the lines; those of which it
+    reads nothing are left out."""
+    tokens, pieces = encoded(model, [galley(strips)])
     return on_page(model.lines(tokens), pieces)
 
 

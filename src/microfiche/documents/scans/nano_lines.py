@@ -48,12 +48,12 @@ def recogniser_of(model: PrintModel) -> Recogniser:
         found = [Recognised("", np.empty(0, np.float32), np.empty(0, np.float32), "nano") for _ in parts]
         strips = {i: one for i, part in enumerate(parts) if (one := _strip(part)) is not None}
         for some in _galleys(strips):
-            for number, line in read_strips(model, [strips[i] for i in some]).items():
-                width = parts[some[number]].shape[1]
+            for i, line in read_strips(model, {i: strips[i] for i in some}).items():
+                width = parts[i].shape[1]
                 places = (line.boxes[:, 0] + line.boxes[:, 2]) / 2 / width
                 right = float(np.interp(line.least_sure, *CALIBRATED))
                 sure = line.confidence * (right / max(float(line.confidence.mean()), 1e-6))
-                found[some[number]] = Recognised(
+                found[i] = Recognised(
                     line.text, sure.clip(0, 1).astype(np.float32), places.clip(0, 1).astype(np.float32), "nano"
                 )
         return found
