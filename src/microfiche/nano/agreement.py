@@ -41,8 +41,8 @@ def agreed(readings: Sequence[PrintedLine]) -> PrintedLine:
     surest of its character, and the `line` that of the surest reading."""
     first, *others = sorted(readings, key=lambda one: -float(one.confidence.mean()) if one.text else 0.0)
     if not others or all(one.text == first.text for one in others):
-        sure = np.mean([one.confidence for one in readings], axis=0, dtype=np.float32)
-        return replace(first, confidence=sure)
+        sure = np.mean([one.confidence for one in readings], axis=0)
+        return replace(first, confidence=np.asarray(sure, np.float32))
     length = len(first.text)
     at, between = [_Place() for _ in range(length)], [_Place() for _ in range(length + 1)]
     for i, character in enumerate(first.text):
