@@ -99,8 +99,9 @@ def _tokens_of_words(text: str) -> int:
     if len(_RUNS) + len(_ONCE) > MOST_WORDS:
         _RUNS.clear()
         _ONCE.clear()
-    new = [run for run in runs if run not in _RUNS]
-    total = _length_of(words.findall(first)) + sum(map(_RUNS.get, runs, repeat(0)))
+    lengths = list(map(_RUNS.get, runs, repeat(-1)))  # looked up once, since another thread may clear it
+    new = [run for run, length in zip(runs, lengths, strict=True) if length < 0]
+    total = _length_of(words.findall(first)) + sum(lengths) + len(new)
     if new:
         total += _length_of(words.findall(f" {' '.join(new)}"))
         _RUNS.update((run, _length_of(words.findall(f" {run}"))) for run in _ONCE.intersection(new))
