@@ -151,7 +151,7 @@ def test_documents_are_read_to_a_folder_and_failures_gathered(tmp_path: Path) ->
     assert failures == [a, b]
     assert a.document is not None and c.document is not None and c.failure == ""
     assert [page.status for page in a.document.pages] == ["ok", "ok", "failed"] and a.failure == f"{a.name} (page 3)"
-    assert b.document is None and b.failure == b.name and "not a PDF, PNG" in str(b.error)
+    assert b.document is None and b.failure == b.name and "not a PDF, picture" in str(b.error)
     assert shown == [(0, 1, 9), (0, 2, 9), (0, 3, 9), (1, 3, 9), (2, 3, 4), (2, 4, 5), (2, 5, 5), (3, 5, 5)]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.json", "a.txt", "c.json", "c.txt"]
     assert a.document.settings == {

@@ -69,7 +69,9 @@ MESSAGES = st.fixed_dictionaries(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(MESSAGES, max_size=12), st.integers(0, 12))
 def test_any_chat_is_synced_piece_by_piece(opened: Opened, chat: list[dict[str, Any]], cut: int) -> None:
     with opened(f"{os.urandom(8).hex()}.memory") as memory:

@@ -98,7 +98,9 @@ def test_a_damaged_text_is_refused() -> None:
                 unpacked(data, 4)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.text(st.characters(exclude_categories=()), max_size=900), min_size=1, max_size=8))
 def test_chats_come_back_whatever_was_said(opened: Opened, texts: list[str]) -> None:
     with opened(f"{os.urandom(8).hex()}.memory") as memory:
