@@ -177,7 +177,7 @@ def test_letters_are_read_as_if_all_of_the_page_were_read_by_their_readout(
         may = np.concatenate([atlas(own).drawn[: len(HALF)], [False] * 2, drawn_at(own, letters.config.letters)])
         may[END] = False
         logits[:, np.flatnonzero(~may)] = -torch.inf
-        sure, found = logits.softmax(-1).max(-1)
+        sure, found = logits.float().softmax(-1).max(-1)
     known = [*(chr(CODE_POINT_OF_GLYPH[n]) for n in range(len(HALF))), "", "", *letters.config.letters]
     assert rows
     for row, line in lines_of(reading, setting).items():
@@ -185,4 +185,4 @@ def test_letters_are_read_as_if_all_of_the_page_were_read_by_their_readout(
             cells = slice(row * width, row * width + len(line))
             assert line.rstrip() == "".join(known[n] for n in found[cells].tolist()).rstrip()
             of = reading.confidence[reading.boxes[:, 1] // own.height == row]
-            assert np.allclose(of, sure[cells].numpy(), atol=1e-4)
+            assert np.allclose(of, sure[cells].numpy(), atol=1e-4 if table.dtype == torch.float32 else 0.02)
