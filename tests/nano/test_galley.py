@@ -102,6 +102,42 @@ def test_a_strip_without_ink_is_none() -> None:
     assert strip(np.full((60, 400), 0, np.uint8), TracedLine(500.0, 501.0, 30.0, 0.0, 20.0), 10.0) is None
 
 
+def bars(*xs: int, low: bool = False) -> NDArray[np.uint8]:
+    """A page of 60×600 px with the middle of a line at 30, and on it bars, or dots at its foot, at some x."""
+    picture = np.full((60, 600), 255, np.uint8)
+    for x in xs:
+        picture[(33 if low else 22) : 36, x : x + (2 if low else 8)] = 0
+    return picture
+
+
+LINE = TracedLine(10.0, 590.0, 30.0, 0.0, 20.0)
+
+
+def test_of_a_leader_three_dots_stay_and_its_page_number_does() -> None:
+    words, dots = [10, 20, 30], range(60, 500, 8)
+    led = np.minimum(bars(*words, 520, 530), bars(*dots, low=True))
+    one = strip(led, LINE, 20.0)
+    assert one is not None and len(one.wide) == 1
+    picture, pieces = galley({0: one})
+    inked = (picture < 128).any(0)
+    assert np.diff(np.pad(inked, 1).astype(np.int8)).clip(0).sum() == len(words) + 3 + 2
+    first, last = pieces.sources[:, 0].tolist()
+    assert abs(first - 10) < 3 and abs(last - 520) < 3  # each part knows where on the page it stood
+
+
+def test_an_ellipsis_is_no_leader() -> None:
+    one = strip(np.minimum(bars(10, 20, 30, 70, 80), bars(42, 48, 54, low=True)), LINE, 20.0)
+    assert one is not None and not len(one.wide)
+    assert np.diff(np.pad((one.picture < 128).any(0), 1).astype(np.int8)).clip(0).sum() == 8
+
+
+def test_white_parts_words_only_where_a_space_was_read() -> None:
+    picture = bars(10, 30, 50, 70, 300)
+    every, some = strip(picture, LINE, 20.0), strip(picture, LINE, 20.0, np.array([24.0, 64.0]))
+    assert every is not None and some is not None
+    assert len(every.gaps) == 4 and some.gaps[:, 0].tolist() == every.gaps[[0, 2, 3], 0].tolist()
+
+
 def read(text: str, x: int, y: int, size: float = 10.0) -> PrintedLine:
     """A line of a galley as it was read, with characters 5 px wide."""
     left = x + 5 * np.arange(len(text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_lines_of_all_sizes_are_found_once(model: PrintModel) -> None:
     sizes = [9, 14, 22, 40]
     found = lines_of(model, written(sizes))
     assert len(found) == len(sizes)
-    for line, size in zip(found, sizes, strict=True):
+    for line, size in zip([one.line for one in found], sizes, strict=True):
         assert 0.7 * size < line.size < 1.4 * size
         assert abs(line.left - 20) < size and abs(line.slope) < 0.02
 
@@ -63,3 +64,12 @@ def test_type_on_a_dark_ground_is_found(model: PrintModel) -> None:
 def test_where_there_is_no_type_there_are_no_lines(model: PrintModel, tmp_path: Path) -> None:
     for shade in (0, 128, 255):
         assert lines_of(model, np.full((640, 480), shade, np.uint8)) == []
+
+
+def test_spaces_lie_between_the_words(model: PrintModel) -> None:
+    picture = written([20])
+    (one,) = lines_of(model, picture)
+    columns = np.flatnonzero((picture < 128).any(0))
+    white = [(a, b) for a, b in pairwise(columns) if b - a > 0.3 * 20]
+    assert len(one.spaces) == len(white)
+    assert all(a < x < b for (a, b), x in zip(white, one.spaces, strict=True))

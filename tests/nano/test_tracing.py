@@ -44,6 +44,29 @@ def test_lines_of_two_columns_stay_apart() -> None:
     assert len(trace(seen(lines), np.ones((SIDE // SQUARE, SIDE // SQUARE)))) == 4
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.floats(-0.02, 0.02), st.integers(5, 40))
+def test_a_title_with_a_leader_has_the_size_and_the_height_of_its_type(slope: float, wide: int) -> None:
+    line = TracedLine(16.0, 480.0, 200.0, slope, 14.0)
+    columns = np.arange(2, 60)
+    y = line.at((columns + 0.5) * SQUARE) + np.clip(columns - 1 - wide, 0, 2)
+    chance = np.zeros((SIDE // SQUARE, SIDE // SQUARE, SQUARE))
+    chance[np.floor(y).astype(int) // SQUARE, columns, np.floor(y).astype(int) % SQUARE] = 1
+    sizes = np.full(chance.shape[:2], 14.0)
+    sizes[:, 2 + wide :] = 8.0
+    (found,) = trace(chance, sizes)
+    x = np.array([line.left, line.right])
+    assert found.size == 14 and abs(found.at(x) - line.at(x)).max() < 2
+
+
+def test_a_large_initial_does_not_say_how_large_a_line_is() -> None:
+    line = TracedLine(16.0, 480.0, 200.0, 0.0, 10.0)
+    sizes = np.full((SIDE // SQUARE, SIDE // SQUARE), 10.0)
+    sizes[:, 2:5] = 20.0
+    (found,) = trace(seen([line]), sizes)
+    assert found.size == 10
+
+
 def test_a_line_begins_only_where_it_is_likely_and_goes_on_where_it_may_be() -> None:
     chance = 0.3 * seen([TracedLine(64.0, 256.0, 100.0, 0.0, 10.0)])
     sizes = np.ones(chance.shape[:2])

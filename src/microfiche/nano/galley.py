@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ _BESIDE = 0.5  #: em around a line's ends in which its ink is looked for
 _BEYOND = 0.3  #: em by which an upright rule goes on above or below a strip
 _LONGEST, _THICKEST = 4.0, 0.15  #: em; a level rule is longer and thinner
 _SPACE = 0.2  #: em of white between two words, at least
+_WIDE = 1.5  #: em of white, at least, that is left out
+_LEADER, _DOTS, _KEPT = 1.6, 5, 3  #: em and dots of a leader, at least, and how many of its dots stay
+_NEAR = 0.1  #: em from white in which a space is read to the middle of the space
 _APART = 1.2  #: em of white between two lines on one row
 _NARROWEST, _WIDEST = 4 * TOKEN_SIDE, 16 * TOKEN_SIDE  #: px of a galley's width; wider if its text needs it
 _INKED = 40  #: how much darker than paper ink is
@@ -47,10 +51,19 @@ class Strip:
     left: float
     gaps: NDArray[np.int64]
 
+    @property
+    def wide(self) -> NDArray[np.int64]:
+        """The gaps that are left out."""
+        return self.gaps[_widths(self.gaps) >= _WIDE * self.size]
 
-def strip(picture: Picture, line: TracedLine, size: float) -> Strip | None:
+
+def strip(
+    picture: Picture, line: TracedLine, size: float, spaces: NDArray[np.floating[Any]] | None = None
+) -> Strip | None:
     """Cuts a line out of its page, (H, W) uint8 with dark type, and scales it so that its type has `size` px an em. The
-    ground of each row of pixels becomes white, the darkest ink black, and rules go. Returns None if there is no ink."""
+    ground of each row of pixels becomes white, the darkest ink black, rules go, and three dots stay of leaders. Where
+    the x of its `spaces` on the page are known, in px, other white that is not wide parts no words. Returns None if
+    there is no ink."""
     scale = size / line.size
     first = int(max(0, line.left - _BESIDE * line.size))
     last = int(min(picture.shape[1], np.ceil(line.right + _BESIDE * line.size)))
@@ -71,8 +84,9 @@ def strip(picture: Picture, line: TracedLine, size: float) -> Strip | None:
     if not len(dark):
         return None
     begin, end = max(0, int(dark[0]) - 1), min(width, int(dark[-1]) + 2)
-    clean = (PAPER - ink[:, begin:end].clip(0, PAPER)).astype(np.uint8)
-    return Strip(clean, line, size, first + begin / scale, _gaps(clean, size))
+    clean = _without_leaders((PAPER - ink[:, begin:end].clip(0, PAPER)).astype(np.uint8), size)
+    left = first + begin / scale
+    return Strip(clean, line, size, left, _gaps(clean, size, None if spaces is None else (spaces - left) * scale))
 
 
 def _without_rules(around: Picture, more: int, size: float) -> Picture:
@@ -103,12 +117,35 @@ def _runs(dark: NDArray[np.bool_], length: int) -> NDArray[np.bool_]:
     return found
 
 
-def _gaps(picture: Picture, size: float) -> NDArray[np.int64]:
-    """The (n, 2) columns of the white between words."""
+def _without_leaders(picture: Picture, size: float) -> Picture:
+    """A strip without leaders, which go on from words to what belongs to them; their first dots stay."""
+    dark = picture < PAPER - _INKED
+    low = ~dark[: round(UP * size)].any(0)
+    edges = np.flatnonzero(np.diff(np.pad(low, 1).astype(np.int8))).reshape(-1, 2)
+    clean = picture
+    for first, last in edges[_widths(edges) >= _LEADER * size].tolist():
+        dots = first + np.flatnonzero(np.diff(np.pad(dark[:, first:last].any(0), 1).astype(np.int8))).reshape(-1, 2)
+        if len(dots) >= _DOTS:
+            clean = clean.copy() if clean is picture else clean
+            clean[:, dots[_KEPT, 0] : dots[-1, 1]] = PAPER
+    return clean
+
+
+def _gaps(picture: Picture, size: float, spaces: NDArray[np.floating[Any]] | None) -> NDArray[np.int64]:
+    """The (n, 2) columns of the white between words; if the columns of `spaces` are known, of that in which one lies,
+    or which is wide."""
     blank = np.pad((picture > PAPER - _INKED).all(0), 1)
     edges = np.flatnonzero(np.diff(blank.astype(np.int8))).reshape(-1, 2)
-    inner = (edges[:, 0] > 0) & (edges[:, 1] < picture.shape[1]) & (np.diff(edges, axis=1)[:, 0] >= _SPACE * size)
-    return edges[inner]
+    gaps = edges[(edges[:, 0] > 0) & (edges[:, 1] < picture.shape[1]) & (_widths(edges) >= _SPACE * size)]
+    if spaces is None:
+        return gaps
+    near = np.abs(gaps.mean(1)[:, None] - spaces) <= _widths(gaps)[:, None] / 2 + _NEAR * size
+    return gaps[near.any(1) | (_widths(gaps) >= _WIDE * size)]
+
+
+def _widths(gaps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n, 2) first columns and those after the last → (n,) how many they are."""
+    return gaps[:, 1] - gaps[:, 0]
 
 
 @dataclass(frozen=True)
@@ -173,23 +210,24 @@ def _flow(strips: Sequence[Strip], order: Sequence[int], width: int) -> Iterator
         if x and high != height:
             x, y = 0, y + height
         height = high
-        first = 0
-        while first < wide:
-            space = width - x
-            if wide - first <= space:
-                yield _Placed(i, first, wide, x, y)
-                x += wide - first + round(_APART * one.size)
-                break
-            cuts = one.gaps[(one.gaps[:, 0] - first <= space) & (one.gaps[:, 0] > first)]
-            if len(cuts):
-                yield _Placed(i, first, int(cuts[-1, 0]), x, y)
-                first = int(cuts[-1, 1])
-            elif not x:  # a word that is longer than a row
-                yield _Placed(i, first, first + space, x, y)
-                first += space
-            x, y = 0, y + height
-        if x >= width:
-            x, y = 0, y + height
+        edges = [0, *one.wide.ravel().tolist(), wide]
+        for first, last in zip(edges[::2], edges[1::2], strict=True):
+            while first < last:
+                space = width - x
+                if last - first <= space:
+                    yield _Placed(i, first, last, x, y)
+                    x += last - first + round(_APART * one.size)
+                    break
+                cuts = one.gaps[(one.gaps[:, 0] - first <= space) & (first < one.gaps[:, 0]) & (one.gaps[:, 1] < last)]
+                if len(cuts):
+                    yield _Placed(i, first, int(cuts[-1, 0]), x, y)
+                    first = int(cuts[-1, 1])
+                elif not x:  # a word that is longer than a row
+                    yield _Placed(i, first, first + space, x, y)
+                    first += space
+                x, y = 0, y + height
+            if x >= width:
+                x, y = 0, y + height
 
 
 def _squares(strips: Sequence[Strip], placed: Sequence[_Placed]) -> int:

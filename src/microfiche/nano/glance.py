@@ -8,6 +8,8 @@ dark paper becomes white and what is light on it dark (`on_white`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +46,20 @@ def on_white(picture: Picture) -> Picture:
     return np.where(whole < _DARK, light, picture).astype(np.uint8)
 
 
-def lines_of(model: PrintModel, picture: Picture) -> list[TracedLine]:
+@dataclass(frozen=True)
+class Glanced:
+    """A line of type as it is seen at a glance: where it is on the page, and the x of the `spaces` (n,) between its
+    words there, in px."""
+
+    line: TracedLine
+    spaces: NDArray[np.floating[Any]]
+
+
+def lines_of(model: PrintModel, picture: Picture) -> list[Glanced]:
     """The lines of type on a page, (H, W) uint8 with dark type, from the top down."""
     height, width = picture.shape
     scale = min(1.0, (NEAREST / (height * width)) ** 0.5)
-    found: list[tuple[float, TracedLine]] = []
+    found: list[tuple[float, Glanced]] = []
     if scale < 1 and (first := _seen_at(model, picture, scale)) and _is_small(first, scale):
         scale = min(1.0, 2 * scale)
         found += first
@@ -57,10 +68,10 @@ def lines_of(model: PrintModel, picture: Picture) -> list[TracedLine]:
             break
         found += _seen_at(model, picture, scale)
         scale /= 2
-    return sorted(_apart(found), key=lambda line: (line.y, line.left))
+    return sorted(_apart(found), key=lambda one: (one.line.y, one.line.left))
 
 
-def _seen_at(model: PrintModel, picture: Picture, scale: float) -> list[tuple[float, TracedLine]]:
+def _seen_at(model: PrintModel, picture: Picture, scale: float) -> list[tuple[float, Glanced]]:
     """The lines that are seen at one scale, each with what speaks for it."""
     height, width = (max(1, round(side * scale)) for side in picture.shape)
     small = picture if scale == 1 else shrink_picture(picture, height, width)
@@ -72,28 +83,30 @@ def _seen_at(model: PrintModel, picture: Picture, scale: float) -> list[tuple[fl
             left, right = float(one.boxes[0, 0]), float(one.boxes[-1, 2])
             y = one.line.y + one.line.slope * (left - one.line.left)
             size = one.line.size / scale
-            found.append((worth, TracedLine(left / scale, right / scale, y / scale, one.line.slope, size)))
+            line = TracedLine(left / scale, right / scale, y / scale, one.line.slope, size)
+            at = [i for i, character in enumerate(one.text) if character == " "]
+            found.append((worth, Glanced(line, one.boxes[at, 0::2].mean(1) / scale)))
     return found
 
 
-def _is_small(found: Sequence[tuple[float, TracedLine]], scale: float) -> bool:
+def _is_small(found: Sequence[tuple[float, Glanced]], scale: float) -> bool:
     """Whether so much of the type is smaller than can be read well."""
-    widths = np.array([line.right - line.left for _, line in found])
-    small = np.array([line.size * scale < _SMALL for _, line in found])
+    widths = np.array([one.line.right - one.line.left for _, one in found])
+    small = np.array([one.line.size * scale < _SMALL for _, one in found])
     return bool(widths[small].sum() > 0.3 * widths.sum())
 
 
-def _apart(found: Sequence[tuple[float, TracedLine]]) -> list[TracedLine]:
+def _apart(found: Sequence[tuple[float, Glanced]]) -> list[Glanced]:
     """Of lines that are the same type on the page, or one of them a part of another, the one for which most speaks."""
-    kept: list[TracedLine] = []
+    kept: list[Glanced] = []
     left, right, y, slope, size = np.empty((5, len(found)))
-    for _, one in sorted(found, key=lambda pair: -pair[0]):
-        n = len(kept)
+    for _, glanced in sorted(found, key=lambda pair: -pair[0]):
+        one, n = glanced.line, len(kept)
         shared = np.minimum(right[:n], one.right) - np.maximum(left[:n], one.left)
         beside = shared <= 0.2 * np.minimum(right[:n] - left[:n], one.right - one.left)
         x = (np.maximum(left[:n], one.left) + np.minimum(right[:n], one.right)) / 2
         apart = np.abs(y[:n] + slope[:n] * (x - left[:n]) - one.at(x))
         if (beside | (apart >= 0.6 * np.maximum(size[:n], one.size))).all():
             left[n], right[n], y[n], slope[n], size[n] = one.left, one.right, one.y, one.slope, one.size
-            kept.append(one)
+            kept.append(glanced)
     return kept

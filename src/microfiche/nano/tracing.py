@@ -23,6 +23,7 @@ MIDDLE = 0.3  #: em from a line's baseline up to its middle
 _DRIFT = 2.5  #: the most px that a line rises or falls from one column of squares to the next
 _PEAK = (0.98, 0.99, 1.0, 0.99, 0.98)  #: weights of the rows around a peak; the middle counts a little more
 _LEAST_SURE = 0.2  #: of the characters of a line
+_LEADING, _LIKE = 2.5, 0.85  #: em of a line's largest type that say its size, and how much smaller type is of that size
 _SEEN, _FAINT = 0.5, 0.2  #: the least probability of a line's middle where a line begins, and where it continues
 
 
@@ -99,11 +100,20 @@ def trace(chance: NDArray[np.floating[Any]], sizes: NDArray[np.floating[Any]]) -
 
 
 def _fitted(column: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[np.float64]) -> TracedLine:
-    """Fits a straight line to a chain of columns, heights and sizes."""
+    """Fits a straight line to a chain of columns, heights and sizes. A line has the size and the height of its largest
+    type, if that is more than an initial: leaders, from a title to its page, look like smaller type that lies lower."""
+    largest = np.sort(size)
+    large = largest[-min(len(size), max(1, round(_LEADING * largest[-1] / SQUARE)))]
+    own = size >= _LIKE * large
     x = (column + 0.5) * SQUARE
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / ((x - x.mean()) ** 2).sum()) if len(x) > 6 else 0.0
+    across, down = x.copy(), y.copy()
+    for kind in (own, ~own):
+        across[kind] -= x[kind].mean() if kind.any() else 0
+        down[kind] -= y[kind].mean() if kind.any() else 0
+    slope = float((across * down).sum() / (across**2).sum()) if len(x) > 6 else 0.0
     left, right = column[0] * SQUARE, (column[-1] + 1) * SQUARE
-    return TracedLine(left, right, float(y.mean() + slope * (left - x.mean())), slope, float(np.median(size)))
+    start = float(y[own].mean() + slope * (left - x[own].mean()))
+    return TracedLine(left, right, start, slope, float(np.median(size[own])))
 
 
 def with_boxes(

@@ -3,9 +3,9 @@ read rightly.
 
 The lines that the glance found (glance.py) are set on galleys (galley.py) with type of several sizes and read. What
 these readings agree on (agreement.py) is the best that the reader can say of a line. A small size costs few tokens, and
-often says the same by itself. So what is kept are the tokens of one galley on which each line has the size, or the two
-sizes, that cost the fewest tokens of those that say so. How much of it they have to say is the one dial: less costs
-fewer tokens. It knows nothing of files.
+often says the same by itself. So what is kept are the tokens of one galley on which each line has the smallest size
+that says so. How much of it that has to say is the one dial; near its end, lines of which no size says enough are kept
+several times, with other sizes, and what these agree on is read. It knows nothing of files.
 """
 
 from __future__ import annotations
@@ -25,23 +25,26 @@ from microfiche.nano.tracing import PrintedLine
 from microfiche.page import TOKEN_SIDE, Checkpoint, Page, Pieces, Reading, VisionTokens
 
 FIRST = (10.0, 12.0, 14.0)  #: px an em at which each line is read
-MORE = (11.0, 11.5, 12.5, 13.0, 13.5, 15.0)  #: px an em at which a line is read, too, that does not read alike at these
+MORE = (11.0, 13.0, 15.0)  #: px an em at which a line is read, too, that does not read alike at these
+MOST = (11.5, 12.5, 13.5)  #: px an em at which a line is read, too, that still fewer than three sizes agree on
 SMALL = (8.0, 9.0)  #: px an em that do for many lines, but are not asked what a line says
+_ALIKE = 3  #: sizes that say the same are enough
 _NOISE = 0.65  #: what the readings of a line give their characters on average, at least; ink that is no text has less
 _ROUNDS = 4  #: galleys that are set, at most, because some lines are read worse on them than by themselves
 _ALONE = 0.98  #: up to here each line is kept once; who wants to be surer has some kept several times
-_COPIES = 3  #: times that a line is kept, at most
+_COPIES = 5  #: times that a line is kept, at most, by one who wants to be quite sure
 
 
 class Zoom:
-    """A Reader: `model` reads, and each line is kept with type of the sizes that cost the fewest tokens of those that
-    read at least the share `sure`, between 0 and 1, of what its readings at all sizes agree on. What reads as something
-    else at each size is noise and left out."""
+    """A Reader: `model` reads, and each line is kept with type of the smallest size at which the share `sure`, between
+    0 and 1, is read of what its readings at all sizes agree on; above 0.98, also several times, with other sizes that
+    together read so much. What reads as something else at each size is noise and left out."""
 
     def __init__(self, model: PrintModel, sure: float) -> None:
         if not 0 <= sure <= 1:
             raise UsageError(f"sure is {sure}; it must be between 0 and 1")
         self.model, self.sure = model, sure
+        self.copies = 1 + round((_COPIES - 1) * max(0.0, sure - _ALONE) / (1 - _ALONE))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.checkpoint}, sure {self.sure:g})"
@@ -75,12 +78,12 @@ class Zoom:
 
     def _set(self, lines: Sequence[_Line]) -> tuple[VisionTokens, Pieces]:
         """The galley on which the lines are read as it is wanted. Where less of a line is read there than the share
-        `sure`, the galley is set anew with type of another size for it, a few times. To be surer than _ALONE, lines
-        that are read worse still stand once more below, with other sizes, so that what these agree on is read."""
+        `sure`, the galley is set anew with type of another size for it, a few times. Lines that are read worse still
+        stand again below, up to `copies` times in all, with other sizes, so that what these agree on is read."""
         sizes = [one.sizes(self.sure) for one in lines]
         chosen = {i: next(its) for i, its in enumerate(sizes)}
         blocks: list[tuple[Picture, Pieces]] = []
-        for turn in range(_ROUNDS + (_COPIES - 1 if self.sure > _ALONE else 0)):
+        for turn in range(_ROUNDS + self.copies - 1):
             anew = turn < _ROUNDS
             block = galley({i: lines[i].strips[size] for i, size in chosen.items()})
             try:
@@ -108,6 +111,11 @@ class _Line:
     read: dict[float, PrintedLine] = field(default_factory=dict)
     wanted: str = ""
 
+    def alike(self) -> int:
+        """How many of its readings say just the same, at most."""
+        texts = [found.text for found in self.read.values()]
+        return max(map(texts.count, texts), default=0)
+
     def agree(self) -> float:
         """Decides what is wanted. Returns what chance all strips give to its characters on average, one in which
         nothing was read none."""
@@ -129,12 +137,13 @@ class _Line:
 
 def _looked_at(model: PrintModel, picture: Picture) -> list[_Line]:
     """The lines of type on a page, (H, W) uint8 with dark type, from the top down, read at several sizes."""
-    traced = lines_of(model, picture)
-    lines = [_Line() for _ in traced]
+    seen = lines_of(model, picture)
+    lines = [_Line() for _ in seen]
 
     def read(some: Iterable[int], sizes: Iterable[float]) -> None:
         for size in sizes:
-            tried = {i: one for i in some if (one := strip(picture, traced[i], size)) is not None}
+            cut = ((i, strip(picture, seen[i].line, size, seen[i].spaces)) for i in some)
+            tried = {i: one for i, one in cut if one is not None}
             found = read_strips(model, tried) if tried else {}
             for i, one in tried.items():
                 lines[i].strips[size] = one
@@ -144,6 +153,7 @@ def _looked_at(model: PrintModel, picture: Picture) -> list[_Line]:
     every = range(len(lines))
     read(every, FIRST)
     read([i for i in every if len({found.text for found in lines[i].read.values()}) > 1], MORE)
+    read([i for i in every if len(lines[i].read) > 1 and lines[i].alike() < _ALIKE], MOST)
     kept = [i for i in every if lines[i].agree() >= _NOISE]
     read(kept, SMALL)
     return [lines[i] for i in kept]
