@@ -25,7 +25,7 @@ from microfiche.typesetting.typesetter import Typesetter, unlearned
 
 #: DeepSeek-OCR on Fox's English pages (arXiv 2510.18234, table 2): ratio, precision in per cent.
 FOX_64 = ((10.5, 96.5), (11.8, 93.8), (13.2, 83.8), (15.1, 85.9), (16.5, 79.3), (17.7, 76.4), (19.7, 59.1))
-SURE = (0.9, 0.95, 0.98, 1.0)
+SURE = (0.9, 0.95, 0.98, 0.99, 1.0)
 FOX_100 = ((6.7, 98.5), (7.5, 97.3), (8.5, 96.8), (9.7, 96.8), (10.6, 91.5), (11.3, 89.8), (12.6, 87.1))
 
 
