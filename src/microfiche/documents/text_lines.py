@@ -20,6 +20,7 @@ from microfiche.page import Box, Reading
 
 LEADING = 1.2  #: the height of a line's box over that of its type, where a model reads characters with their boxes
 WIDE = 0.6  #: ems of a space that is wider than between words, from which on it may lie between two cells
+BLANK = "____"  #: what a blank to fill in says
 TICKS = ("[x]", "[ ]")  #: what a box to tick says
 CELLS = 5.0  #: ems between the cells of a row, at most
 LABEL = 3.0  #: ems between a field and its label, at most

@@ -222,6 +222,13 @@ def test_a_figure_region_that_holds_text_alone_is_no_figure() -> None:
     assert [b.kind for b in blocks(lines, [region], picture)] == ["figure"]
 
 
+def test_a_figure_region_around_lines_one_below_the_other_is_no_table() -> None:
+    items = [TextLine(f"• item {k} of the plan", (100, 300 + 40 * k, 400, 322 + 40 * k), SIZE) for k in range(6)]
+    foot = [TextLine("May", (100, 560, 140, 580), SIZE), TextLine("2 of 9", (700, 560, 760, 580), SIZE)]
+    found = blocks([*items, *foot], [Region("figure", (90, 290, 800, 600), 0.9)], PAGE)
+    assert "table" not in {block.kind for block in found}
+
+
 def test_small_words_between_a_figure_and_its_caption_are_the_figures() -> None:
     region = Region("figure", (100, 100, 500, 300), 0.9)
     label = TextLine("generation", (250, 305, 350, 320), 14.0)

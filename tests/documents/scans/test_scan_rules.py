@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from microfiche.documents.scans.scan_rules import rules_in
+from microfiche.documents.scans.scan_rules import beside_words, rules_in
+from microfiche.documents.text_lines import TextLine
 
 WORDS = "minimum illumination killed the little hill billet"
 
@@ -96,3 +97,11 @@ def test_rules_of_a_large_scan_are_in_its_own_pixels() -> None:
     large = page().resize((2480, 3508))
     up, level = found(large)
     assert up == [200, 800, 1800] and level == [800, 900, 1000, 1100]
+
+
+def test_words_on_a_rule_part_it_and_words_above_it_do_not() -> None:
+    line = TextLine("between", (200, 80, 300, 110), 24.0, confidence=0.9)
+    assert beside_words([(100, 104, 400, 104)], [line]) == [(100, 104, 200, 104), (300, 104, 400, 104)]
+    assert beside_words([(200, 104, 300, 104)], [line]) == []
+    for rule in ((100, 112, 400, 112), (100, 60, 400, 60), (150, 20, 150, 200)):
+        assert beside_words([rule], [line]) == [rule]

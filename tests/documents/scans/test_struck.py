@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scenes import FACES, worn
 
 from microfiche.documents.inline import markdown
 from microfiche.documents.scans.rapid import RapidEngine
+from microfiche.documents.scans.struck import struck as struck_out
 
 
 def struck(said: str, gone: str, face: str, size: int, at: float = 0.3) -> Image.Image:
@@ -38,3 +40,10 @@ def test_struck_words(face: str, size: int, scanned: bool, said: str, gone: str)
 def test_rules_below_and_above_words_strike_nothing(at: float) -> None:
     image = struck("Terms — see the appendix — apply from A–B.", "see the appendix", "DejaVuSans", 26, at)
     assert "~~" not in " ".join(markdown(line.text) for line in RapidEngine().lines(image))
+
+
+def test_ground_taken_for_ink_strikes_nothing() -> None:
+    mask = np.ones((30, 200), np.uint8)
+    mask[22:, :] = 0
+    mask[8:15, ::7] = 0
+    assert not struck_out(np.array([50.0, 100.0]), mask, 20.0).any()

@@ -10,6 +10,7 @@ from scenes import FACES, LINES, TABLES, page, table, worn
 from microfiche.documents.scans.ink import ink_of
 from microfiche.documents.scans.rapid import RapidEngine
 from microfiche.documents.scans.ticks import boxes_to_tick
+from microfiche.documents.sheet import Sheet
 
 LABELS = ("Yes, I want the newsletter", "No, thank you", "I have read the terms", "Call me back on Monday")
 TICKED = (True, False, True, False)
@@ -93,3 +94,47 @@ def test_grids_letters_and_boxes_for_single_letters_are_none() -> None:
     for image in (comb, letters, table(TABLES["crosses"], "DejaVuSans"), worn(table(TABLES["grades"], "DejaVuSerif"))):
         found = boxes_to_tick(np.asarray(image), ink_of(image))
         assert len(found) == (1 if image is letters else 0)  # the sign □ is one
+
+
+def test_an_empty_box_with_a_ragged_edge_is_one() -> None:
+    image = form("cross")
+    draw = ImageDraw.Draw(image)
+    for y in range(200, 220, 4):  # beside the edges of the box of the second label
+        draw.point([(59, y), (58, y + 1)], "black")
+    found = boxes_to_tick(np.asarray(image), ink_of(image))
+    assert [tick.ticked for tick in sorted(found, key=lambda one: one.box[1])] == list(TICKED)
+
+
+def blanks() -> Image.Image:
+    """A form with blanks behind and between words, and rows of questions that nobody numbered."""
+    font = ImageFont.truetype(str(FACES / "DejaVuSerif.ttf"), 26)
+    image = Image.new("RGB", (1200, 520), "white")
+    draw = ImageDraw.Draw(image)
+    for k, (first, second) in enumerate((("Flat no.:", "Seen on:"), ("Keys:", "Signed by:"))):
+        y = 60 + 70 * k
+        for x, text in ((60, first), (520, second)):
+            draw.text((x, y), text, "black", font)
+            start = x + draw.textlength(text, font) + 12
+            draw.line((start, y + 25, start + 270, y + 25), "black", 2)
+    for k, question in enumerate(("Are all windows closed?", "Is the heating turned down?", "Was the cellar seen?")):
+        y = 240 + 60 * k
+        draw.text((60, y), question, "black", font)
+        for x, answer, ticked in ((800, "yes", k != 1), (960, "no", k == 1)):
+            draw.rectangle((x, y + 4, x + 22, y + 26), outline="black", width=2)
+            if ticked:
+                draw.line((x + 4, y + 8, x + 18, y + 22), "black", 3)
+                draw.line((x + 4, y + 22, x + 18, y + 8), "black", 3)
+            draw.text((x + 40, y), answer, "black", font)
+    return image
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+def test_blanks_and_answers_stay_with_their_labels(scanned: bool) -> None:
+    image = blanks()
+    (read,) = RapidEngine().read([Sheet(number=1, picture=worn(image) if scanned else image)])
+    text = " ".join(block.text for block in read.blocks).replace("\\_", "_").replace("  \n", " ").replace("\n", " ")
+    for row in (
+        "Flat no.: ____", "Seen on: ____", "Keys: ____", "Signed by: ____", "Are all windows closed? [x] yes [ ] no",
+        "Is the heating turned down? [ ] yes [x] no", "Was the cellar seen? [x] yes [ ] no",
+    ):
+        assert row in text

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise, zip_longest
+from math import inf
 from statistics import median
 
 from PIL import Image
@@ -18,6 +19,7 @@ from microfiche.documents.boxes import rounded, share, union
 from microfiche.documents.boxes import within as around
 from microfiche.documents.document import Block, Kind
 from microfiche.documents.layout.bullets import with_bullets
+from microfiche.documents.layout.chats import bubbles
 from microfiche.documents.layout.crowds import CROWD, crowd
 from microfiche.documents.layout.gutters import divided
 from microfiche.documents.layout.initials import with_capitals
@@ -32,7 +34,7 @@ from microfiche.documents.layout.stacks import stack_rows
 from microfiche.documents.layout.titles import NUMBERED, Surroundings, is_capital, is_title
 from microfiche.documents.tables.aligned import underlined
 from microfiche.documents.tables.solids import solids
-from microfiche.documents.text_lines import Region, TextLine, letters, read_by
+from microfiche.documents.text_lines import BLANK, Region, TextLine, letters, read_by
 from microfiche.page import Box
 
 AMOUNT = re.compile(r"\d[.,]\d\d(?:\s*[^\W\d]{1,3}|\s*[€$£¥₹])?$")  #: at the end of a total, not of a caption
@@ -170,6 +172,8 @@ def _with_panels(page: _Page) -> list[Block]:
     """The blocks of a page, or of its sidebar, or of what is beside that: those of a panel together, in its place."""
     lines, regions, picture, rules, images = page
     body = body_size(lines)
+    if messages := bubbles(picture, lines):
+        return _chat(page, messages, body)
     held = panels(picture, lines, rules)
     regions = [*regions, *(title for box in held for title in headed(box, lines, picture))]
     page = lines, regions, picture, rules, images
@@ -178,6 +182,26 @@ def _with_panels(page: _Page) -> list[Block]:
     return [
         block for whole in around
         for block in (inside.get(whole.where, [whole]) if whole.kind == "figure" else [whole])
+    ]
+
+
+def _chat(page: _Page, messages: Sequence[Box], body: float) -> list[Block]:
+    """The blocks of a chat: those of each of its messages, and of what stands between them, from the top."""
+    lines, _, picture, _, _ = page
+    inside = [[line for line in lines if within(line.box, box)] for box in messages]
+    free = [line for line in lines if not any(within(line.box, box) for box in messages)]
+    between = [
+        [line for line in free if above < line.middle <= below]
+        for above, below in pairwise([-inf, *((box[1] + box[3]) / 2 for box in messages), inf])
+    ]
+    out = list[Block]()
+    for k, (apart, own) in enumerate(zip_longest(between, inside, fillvalue=list[TextLine]())):
+        for part in [*([[line] for line in apart] if k else [apart]), own]:
+            out += _laid((part, [], picture, [], []), body) if part else []
+    head = messages[0][1]
+    return [
+        block.model_copy(update={"kind": "text", "size": None})
+        if block.kind == "title" and block.where[1] > head else block for block in out
     ]
 
 
@@ -216,14 +240,15 @@ def _over_rules(lines: Sequence[TextLine], rules: Sequence[Box], body: float) ->
 def _measured(lines: Sequence[TextLine]) -> list[TextLine]:
     """The lines, those that were recognised with their boxes as wide as their ink, about, and with type no larger than
     the width of their letters allows: a detector draws boxes that are wider, and now and then much too high."""
-    wide = [(line, (line.box[2] - line.box[0]) / letters(line)) for line in lines if letters(line) >= LONG]
+    long = [line for line in lines if letters(line) >= LONG and BLANK not in line.text]
+    wide = [(line, (line.box[2] - line.box[0]) / letters(line)) for line in long]
     usual = median(width / line.size for line, width in wide) if wide else 0.0
     out = []
     for line in lines:
         left, top, right, bottom = line.box
         if line.confidence < 1 and right - left > line.size:
             around, size = AROUND * line.size, line.size
-            if letters(line) >= LONG:
+            if letters(line) >= LONG and BLANK not in line.text:
                 size = min(size, 1.2 * (right - left) / letters(line) / usual)
             box = left + around, top + 0.6 * around, right - around, bottom - 0.6 * around
             line = replace(line, box=box, size=size)

@@ -35,7 +35,7 @@ def panels(picture: Image.Image, lines: Sequence[TextLine], rules: Sequence[Box]
     if not ROWS * 2 <= len(lines) <= CROWDED:
         return []
     em = float(np.median([line.size for line in lines]))
-    found = [*_grounds(picture, em), *_frames(rules)]
+    found = [*grounds(picture, em), *_frames(rules)]
     found = [box for box in found if WIDTH[0] * picture.width < box[2] - box[0] < WIDTH[1] * picture.width]
     found = [box for box in found if _holds_rows(box, lines, em)]
     outer = [box for k, box in enumerate(found)
@@ -51,15 +51,16 @@ def headed(box: Box, lines: Sequence[TextLine], picture: Image.Image) -> list[Re
     first, *rest = inside
     if any(line.middle < first.box[3] for line in rest):
         return []
-    grounds = [
+    colours = [
         np.median(np.asarray(picture.crop(rounded(line.box)).convert("RGB")).reshape(-1, 3), axis=0)
         for line in (first, rest[0])
     ]
-    return [Region("title", first.box, 1.0)] if np.abs(grounds[0] - grounds[1]).max() >= APART else []
+    return [Region("title", first.box, 1.0)] if np.abs(colours[0] - colours[1]).max() >= APART else []
 
 
-def _grounds(picture: Image.Image, em: float) -> list[Box]:
-    """The boxes of areas of another colour than the paper, which is the commonest on the page."""
+def grounds(picture: Image.Image, em: float, least: float = WIDTH[0]) -> list[Box]:
+    """The boxes of areas of another colour than the paper, which is the commonest on the page; each is wider than
+    `least` of that, and higher than an em."""
     colours = sampled(picture, STEP)
     coarse = colours >> 3
     packed = (coarse[..., 0] << 10) | (coarse[..., 1] << 5) | coarse[..., 2]
@@ -68,7 +69,7 @@ def _grounds(picture: Image.Image, em: float) -> list[Box]:
     mask = (np.abs(colours - paper).max(2) >= APART).astype(np.uint8)
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
     x, y, wide, high, filled = np.asarray(stats[1:], np.int32).T
-    fits = (wide > WIDTH[0] * mask.shape[1]) & (high * STEP > em) & (filled > FILLED * wide * high)
+    fits = (wide > least * mask.shape[1]) & (high * STEP > em) & (filled > FILLED * wide * high)
     return _with_heads([
         (float(STEP * a), float(STEP * b), float(STEP * (a + w)), float(STEP * (b + h)))
         for a, b, w, h in zip(x[fits].tolist(), y[fits].tolist(), wide[fits].tolist(), high[fits].tolist(), strict=True)

@@ -137,6 +137,10 @@ def levels(line: Recognised, mask: NDArray[np.uint8]) -> list[int]:
         ends = k in clearly and not line.text[k + 1 : k + 2].isalpha()
         if sign.isalpha() and not (sign.islower() and (before.isdigit() or (k and out[k - 1]) or index or ends)):
             out[k] = 0
+    for k in range(len(out)):  # small type on the line's foot, after a space, is lowered below nothing
+        if out[k] < 0 and (k == 0 or line.text[k - 1] == " "):
+            stop = next((n for n in range(k, len(out)) if line.text[n] == " "), len(out))
+            out[k:stop] = [0] * (stop - k)
     marked = sum(map(abs, out))
     return out if 2 * marked < len(line.text.replace(" ", "")) else [0] * len(out)
 

@@ -23,11 +23,12 @@ from microfiche.documents.scans.recognition import Recogniser, recognise
 from microfiche.documents.scans.regions import regions
 from microfiche.documents.scans.scan_formulas import formulas_in
 from microfiche.documents.scans.scan_lines import lines_of
-from microfiche.documents.scans.scan_rules import rules_in
+from microfiche.documents.scans.scan_rules import beside_words, rules_in
 from microfiche.documents.scans.screens import listing_on
 from microfiche.documents.scans.unread import foreign, lacking, wrong_in
 from microfiche.documents.sheet import Sheet
 from microfiche.documents.tables.grid import ruled
+from microfiche.documents.text_layer.blanks import with_blanks
 from microfiche.documents.text_layer.turning import BACK, Turn, box_on_page, box_upright
 from microfiche.documents.text_lines import Region, TextLine, with_markers
 from microfiche.page import Box
@@ -60,7 +61,9 @@ def page_of_lines(
     hints = [hint for hint in hints if not any(share_of_smaller(hint.box, box) > 0.3 for box in formulas)]
     hints += [Region("formula", box, 1.0) for box in formulas]
     beside = _turned(lines, rules)
-    laid = blocks(with_markers([line for line in lines if line not in beside]), hints, picture, rules) if lines else []
+    upright = [line for line in lines if line not in beside]
+    upright = with_blanks(with_markers(upright), beside_words(rules, upright))
+    laid = blocks(upright, hints, picture, rules) if lines else []
     for turn in TURNS:
         laid += _laid_turned([line for line in beside if line.turn == turn], turn, picture)
     page = PageRead(number=number, width=picture.width, height=picture.height, engine=engine, blocks=laid)

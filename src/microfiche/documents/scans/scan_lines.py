@@ -38,6 +38,7 @@ DOUBTFUL, CERTAIN = 0.6, 0.85  #: confidence below which a line is tried upside 
 NARROW_BOX = 1.5  #: times its height, that the box of a single sign is wide, at most
 IDEOGRAPHIC = str.maketrans("一－", "——")  #: as which dashes are read that no letter joins
 DASH, EM_DASH = 0.36, 0.66  #: ems from which on a dash is no hyphen, and is "—"
+SEEN_BOXES = frozenset("□☐☑☒■")  #: as which the ground of a box that was painted over is read
 ALIKE_CAPITALS = tuple("COSUVWXZ")  #: that differ from their small letters by size alone
 BESIDE = ("cs", "sk")  #: languages with carons that stand beside their letters
 
@@ -117,7 +118,17 @@ def _with_ticks(lines: Sequence[TextLine], ticks: Sequence[Tick]) -> list[TextLi
     sure = min((line.confidence for line in lines), default=CERTAIN)
     marks = [TextLine(TICKS[not x.ticked], x.box, x.box[3] - x.box[1], confidence=sure) for x in ticks]
     free = [x for x in lines if len(x.text) > 1 or not any(share(x.box, mark.box) > 0.3 for mark in marks)]
+    free = [
+        replace(x, text=x.text[1:].lstrip())
+        if x.text[0] in SEEN_BOXES and any(_precedes(mark, x) for mark in marks) else x for x in free
+    ]
     return labelled([*free, *marks]) if marks else list(lines)
+
+
+def _precedes(mark: TextLine, line: TextLine) -> bool:
+    """Whether a box to tick stands level with a line, close before it or at its beginning."""
+    level = line.box[1] < mark.middle < line.box[3]
+    return level and mark.box[0] - mark.size < line.box[0] < mark.box[2] + mark.size
 
 
 def _unticked(seen: Seen, ticks: Sequence[Tick]) -> Seen:

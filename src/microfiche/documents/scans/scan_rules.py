@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.documents.boxes import scaled
+from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
 DPI = 150.0  #: of the picture that lengths below are for, if a page is 8.27 inches wide
@@ -27,6 +28,7 @@ EVEN = 0.6  #: of its median strength, that a rule has almost everywhere
 RUN = 14.0  #: px: the mean length of what is inked without a break, at least; letters are narrower
 LONG = 200  #: px: a shorter rule is one only where paper lies on both sides of it
 CLEAR = 0.6  #: of a shorter rule's length on either side where paper lies, at least
+FOOT = 0.1  #: ems from a rule on which words stand to the lower edge of their box, at least
 INK = 50  #: grey levels from paper to ink
 ALONE = {True: 150, False: 64}  #: px: a shorter rule, upright or not, is one only where it ends at others
 REACH = 9.0  #: px from the end of a rule to another that it meets
@@ -157,3 +159,21 @@ def _runs(marks: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """The stretches (first, after) of marks that are set."""
     steps = np.flatnonzero(np.diff(np.concatenate([[False], marks, [False]]).astype(np.int8)))
     return list(zip(steps[::2].tolist(), steps[1::2].tolist(), strict=True))
+
+
+def beside_words(rules: Sequence[Box], lines: Sequence[TextLine]) -> list[Box]:
+    """The rules, without those parts of level ones where words stand on them, as between two blanks of one line."""
+    out = []
+    for left, y, right, low in rules:
+        on = sorted(
+            (line.box[0], line.box[2]) for line in lines
+            if y == low and line.middle < y < line.box[3] - FOOT * line.size and line.box[0] < right
+            and left < line.box[2]
+        )
+        for start, stop in on:
+            if start > left:
+                out.append((left, y, min(start, right), low))
+            left = max(left, stop)
+        if left < right or not on:
+            out.append((left, y, right, low))
+    return out

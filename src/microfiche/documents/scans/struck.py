@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from microfiche.documents.scans.ink import empty_runs
 
+SOLID = 0.5  #: of a line's box, that is inked where its ground was taken for ink
 LONG = 1.3  #: ems that such a stroke is long, at least
 AT = 0.1, 0.45  #: ems above the foot of the line, where it lies
 FOOT = 0.4  #: of the ink of the fullest row, that the lowest row of letters has, at least
@@ -22,7 +23,7 @@ def struck(places: NDArray[np.float32], mask: NDArray[np.uint8], em: float) -> N
     """Which of the characters of a line, whose middles are at `places` (px), are struck out; `mask` (H, W) is the ink
     of its box, and its type is about `em` px high."""
     out = np.zeros(len(places), bool)
-    if len(mask) < 8:
+    if len(mask) < 8 or mask.mean() > SOLID:
         return out
     band = np.maximum(mask[1:], mask[:-1])  # a stroke that rises or falls by a px goes on
     runs = [(y, start, stop) for y in range(len(mask) // 8, len(mask) - len(mask) // 8)

@@ -22,12 +22,14 @@ SIZE = 1.0, 4.5  #: heights of letters like x that a box has
 SQUARE = 0.8  #: of its longer side, that the shorter has, at least
 STROKE = 0.9  #: heights of letters like x that an edge is long, at least
 EDGE, SIDE = 0.16, 0.85  #: of a box: how deep its edges are looked for, and the share of each that is inked, at least
-STRAIGHT, LEAST = 0.8, 14  #: of an edge, that is inked in one row of pixels, at least; px of a side, at least
+STRAIGHT, LEAST = 0.8, 14  #: of an edge, that is inked in two rows of pixels, at least; px of a side, at least
 CORNER = 0.1  #: of a side, that a corner is large, most of which is inked
+WORN = 1  #: corners that may not be inked
 THICK = 0.19  #: of its side, that an edge is thick, at most
 MARK = 0.07  #: of what is within the edges, that is inked in a box that is ticked, at least
 EMPTY = 0.02  #: the same of one that is not, at most
 APART = 0.2  #: of its side, without ink to the left and the right of a box
+FRINGE = 2  #: px to either side that a worn edge may reach
 SPECK = 0.3  #: of its side, that a piece of ink within the edges of a box is long, at least
 ROUND, RAGGED = 0.86, 0.08  #: of a ring's longer side that the shorter has, and by how much of it its radius varies
 SMALLEST, LEAST_RING = 1.15, 11  #: heights of letters like x, and px, that a ring has at least
@@ -73,14 +75,16 @@ def _squares(ink: Ink) -> list[Tick]:
             continue
         left, top = x + int(columns[0]), y + int(rows[0])
         wide, high = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
+        if min(wide, high) < max(LEAST, SQUARE * max(wide, high)):
+            continue
         edge = _edge(edges[top : top + high, left : left + wide])
-        if not edge or min(wide, high) < max(LEAST, SQUARE * max(wide, high)):
+        if not edge:
             continue
         inner = ink.mask[top + edge : top + high - edge, left + edge : left + wide - edge]
         filled = float(_without_specks(inner, SPECK * max(wide, high)).mean()) if inner.size else 1.0
         margin = round(APART * max(wide, high))
         beside = ink.mask[top : top + high, max(0, left - margin) : left + wide + margin].sum()
-        beside -= ink.mask[top : top + high, left : left + wide].sum()
+        beside -= ink.mask[top : top + high, max(0, left - FRINGE) : left + wide + FRINGE].sum()
         if beside > (0.7 * filled * wide * high if filled > MARK else 0) or EMPTY <= filled <= MARK:
             continue
         box = float(left), float(top), float(left + wide), float(top + high)
@@ -103,10 +107,12 @@ def _edge(square: NDArray[np.uint8]) -> int:
     deep = max(2, round(EDGE * side))
     corner = max(2, round(CORNER * side))
     for turned in (square, square[::-1], square.T, square.T[::-1]):
-        if turned[:deep].max(0).mean() < SIDE or turned[:deep].mean(1).max() < STRAIGHT:
+        straight = np.maximum(turned[: deep - 1], turned[1:deep]).mean(1).max()  # an edge may rise or fall by a px
+        if turned[:deep].max(0).mean() < SIDE or straight < STRAIGHT:
             return 0
-        if turned[:corner, :corner].mean() < 0.5 or turned[:corner, -corner:].mean() < 0.5:  # of a letter, round
-            return 0
+    ends = slice(None, corner), slice(-corner, None)
+    if sum(square[y, x].mean() < 0.5 for y in ends for x in ends) > WORN:  # those of a letter are round
+        return 0
     middle = square[side // 3 : -(side // 3)]
     runs = [int(np.argmin(row)) for row in middle if row[: deep + 1].any() and not row.all()]
     thick = float(np.median(runs)) if runs else side

@@ -48,7 +48,7 @@ from microfiche.documents.tables.text_grid import (
     running_text,
     text_rows,
 )
-from microfiche.documents.text_lines import Region, TextLine
+from microfiche.documents.text_lines import BLANK, TICKS, Region, TextLine
 from microfiche.page import Box
 
 CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
@@ -60,6 +60,8 @@ THICK = 6  #: px: what is thicker is no rule
 BANDS, CELL = 3, 6  #: rows of two cells or more of a grid that is a table, at least, and lines of such a cell, at most
 SURER = 0.2  #: by which a detector is surer of columns of running text than of a table that lies over them
 CROWDED = 1500  #: lines of a page on which only grids are tables: no page that is read has as many
+ROWS = 0.7  #: of the rows of a table that is taken for a figure, that have two pieces, at least
+FORM = 0.5  #: of the rows of a form, that hold blanks or answers
 PAGE = 5  #: lines of a page that a detector takes for a figure, at least
 LABEL = 12  #: characters of a label beside a figure, at most
 SMALL = 0.9  #: of the type of running text: the labels in a figure are not larger
@@ -123,6 +125,8 @@ def _tables(
         known = sum(any(share(x.box, box) > 0.5 for box in inside) for x in held)
         if not held or known > 0.6 * len(held) or any(share(region.box, box) > 0.5 for box in found):
             continue
+        if _is_form(held) or (region.kind == "figure" and not _in_rows(held)):
+            continue
         heads = sum(underlined(row[0], level) for row in text_rows(held) if len(row) == 1)
         if heads > 1 or _surely_text(region, regions, held):
             continue
@@ -137,6 +141,20 @@ def _surely_text(region: Region, regions: Sequence[Region], held: Sequence[TextL
     surer = [r.box for r in regions if r.kind == "text" and r.score > region.score + SURER]
     its = [x for x in held if any(share(x.box, box) > 0.5 for box in surer)]
     return sum(len(x.text) for x in its) > 0.6 * sum(len(x.text) for x in held)
+
+
+def _in_rows(lines: Sequence[TextLine]) -> bool:
+    """Whether most rows of lines have several pieces, as those of a table have that a detector takes for a figure."""
+    rows = text_rows(lines)
+    return sum(len(row) > 1 for row in rows) >= ROWS * len(rows)
+
+
+def _is_form(lines: Sequence[TextLine]) -> bool:
+    """Whether most rows of lines hold blanks to fill in or answers to tick, each behind its label."""
+    rows = text_rows(lines)
+    asked = sum(any(BLANK in x.text or x.text.startswith(tuple(f"{tick} " for tick in TICKS)) for x in row)
+                for row in rows)
+    return asked > FORM * len(rows)
 
 
 def _all_prose(lines: Sequence[TextLine], box: Box) -> bool:

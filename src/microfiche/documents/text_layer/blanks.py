@@ -16,13 +16,13 @@ from statistics import median
 from microfiche.documents.boxes import union
 from microfiche.documents.inline import RAISED, unmarked
 from microfiche.documents.tables.grid import merged
-from microfiche.documents.text_lines import TextLine
+from microfiche.documents.text_lines import BLANK, TextLine
 from microfiche.page import Box
 
-BLANK = "____"
 MOST = 400  #: rules of a page that is looked at
 SHORT = 1.5  #: ems of a blank, at least
 LOW, HIGH = 0.25, 0.35  #: ems from the foot of a line down and up to the rule of a blank in it, at most
+SEEN = 0.6  #: ems for HIGH, where lines were recognised, in whose boxes there is room below them
 LABEL, AFTER = 14.0, 1.2  #: ems from words to the blank after them, and from a blank to words, at most
 TIGHT = 0.2  #: ems from a blank to the comma behind it, at most
 OVER = 1.2  #: ems above a rule in which no words stand that it underlines
@@ -187,7 +187,10 @@ def _in_line(lines: Sequence[TextLine], rule: Box, bounds: Box) -> list[TextLine
     """The lines, with the blank that a rule leaves joined with the words before and behind it; None if there are
     none."""
     left, y, right, _ = rule
-    row = [x for x in lines if x.box[3] - HIGH * x.size < y < x.box[3] + LOW * x.size and not x.note]
+    row = [
+        x for x in lines if not x.note
+        and x.box[3] - (HIGH if x.confidence == 1 else SEEN) * x.size < y < x.box[3] + LOW * x.size
+    ]
     before = max((x for x in row if x.box[2] < left + 0.3 * x.size), key=lambda x: x.box[2], default=None)
     after = min((x for x in row if x.box[0] > right - 0.3 * x.size), key=lambda x: x.box[0], default=None)
     if before is not None and (left - before.box[2] > LABEL * before.size or _ornament(before, rule, bounds)):
