@@ -200,3 +200,10 @@ def test_random_strings_of_any_alphabet_are_kept_off() -> None:
             assert span == (4, 44) or not re.search(r"\d", word), word
     names = "src/microfiche/training/real_pages.py microfiche.memory.calibration getElementsByClassName2 MAX_TOKENS_1"
     assert secrets_in(names) == []
+
+
+def test_what_calls_a_value_secret_may_stand_in_any_letters() -> None:
+    lines = ("DB_PASSWORD = 'Sunshine'", "paſſword: 'Sunshine'", "LOGİN('bob', 'Sunshine')", "İ Passphrase IS Sunshine")
+    for line in lines:
+        ((start, stop),) = secrets_in(f"İ\n{line}\n")
+        assert "Sunshine" in f"İ\n{line}\n"[start:stop]
