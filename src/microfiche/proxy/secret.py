@@ -44,6 +44,10 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
         yield from _called(text, lowered, first, last)
     yield from _in_columns(lowered, starts, set(lines))
     yield from _in_manifests(text)
+    for cookies in shapes.COOKIES.finditer(text):
+        end = text.find("]", cookies.end())
+        for match in shapes.VALUE.finditer(text, cookies.end(), len(text) if end < 0 else end):
+            yield match.span(1)
     for match in shapes.CARD.finditer(text):
         if _is_card(match[0]):
             yield match.span()

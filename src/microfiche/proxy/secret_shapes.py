@@ -13,7 +13,8 @@ PRIVATE = 20_000  #: characters of a private key
 #: What stands in a text that may call something secret, in small letters.
 HINTS = ("pass", "pw", "secret", "token", "cred", "key", "cookie", "sess", "auth", "dsn", "connection", "pin",
           "psk", "cvv", "cvc", "ssn", "otp", "mnemonic", "phrase", "code", "mdp", "login", "recovery", "verification",
-          "securestring", "bearer", "basic", "identified", "net user", " -u", "--user", "contrase", "senha", "kennwort",
+          "securestring", "bearer", "basic", "identified", "net user", " -u", "-user", "assword", "salt",
+          "contrase", "senha", "kennwort",
           "wachtwoord", "hasło", "heslo", "lösenord", "adgangskode", "salasana", "parola", "şifre", "parol", "пароль",
           "密码", "密碼", "口令", "パスワード", "비밀번호", "סיסמה", "كلمة المرور")  # fmt: skip
 _KEYS = (
@@ -25,7 +26,7 @@ _CORE = (
     r"|token(?!s|i[sz]|_?(?:count|type|id|limit|usage))|credential|(?<![a-z])creds?(?![a-z])|" + _KEYS
     + r"|cookie|session[_-]?id|sessid"
     r"|authorization|connection[_-]?string|dsn|pin[_-]?code|key_material"
-    r"|pass(?!ed|es|ing|en|iv|age|port|ion)|(?<![a-z])(?:pw|psk|otp|cvv|cvc|ssn|mdp|mnemonic)(?![a-z])"
+    r"|(?<=[a-z]_)salt(?![a-z])|pass(?!ed|es|ing|en|iv|age|port|ion)|(?<![a-z])(?:pw|psk|otp|cvv|cvc|ssn|mdp|mnemonic)(?![a-z])"
     r"|(?:seed|recovery|backup|one[_ -]time|verification|security|login|access)[_ -]?(?:phrase|code)s?"
     r"|contraseñ?a|senha|kennwort|wachtwoord|hasło|heslo|lösenord|adgangskode"
     r"|salasana|parola|şifre|пароль|密码|密碼|口令|パスワード|비밀번호|סיסמה|كلمة المرور|mot de passe)"
@@ -57,7 +58,7 @@ KNOWN = tuple((start, re.compile(pattern)) for starts, pattern in (
     (("hooks.slack.com", "/api/webhooks/"),
      r"https://hooks\.slack\.com/[\w/-]+|https://discord(?:app)?\.com/api/webhooks/[\w/-]+"),
     (("://",), r"://[^\s/:@'\"]*:([^\s/@'\"]+)@|://([0-9a-f]{16,})@"),
-    (("sig=", "signature="), r"[?&](?:sig|signature)=([^&\s\"'<>]{8,})"),
+    (("sig=", "signature=", "key="), r"[?&](?:sig|signature|key)=([^&\s\"'<>]{8,})"),
     ((":AA",), r"\b\d{6,12}:AA[\w-]{30,}"),
     (("$",), r"\$(?:apr1|argon2\w*|2[abxy]|[156y]|scrypt|krb5\w+|pbkdf2\S{0,20}|sha1)\$[^\s\"'`,;]{8,}"),
     (("@",), r"(?<![\w/.:@-])[\w.$\\/-]{1,60}:([^\s:/@\"'<>]{4,80})@[\w.-]"),
@@ -65,8 +66,13 @@ KNOWN = tuple((start, re.compile(pattern)) for starts, pattern in (
      r"(?:\b(?:sqlplus|sqlldr|expdp|impdp)\b[^\n]{0,60}?\s|oracle:thin:)[\w.$]+/([^\s@\"']{3,})"),
     (("smb", "rpcclient", "mount", "net "),
      r"\b(?:smb\w+|rpcclient|mount\S*|net)\b[^\n]{0,200}?[-=]U?\s?[\w.\\/-]+%([^\s\"'%]{3,})"),
-    ((" -u", " -U"),
-     r"\s-[uU][ =]?[\"']?[\w.@\\-]{1,40}[\"']?\s[^\n|;&]{0,60}?-[pP][ =]?[\"']?([^\s\"'-][^\s\"']{2,})"),
+    ((" -u", " -U", " --user"),
+     r"\s(?:-[uU]|--user(?:name)?)[ =]?[\"']?[\w.@\\-]{1,40}[\"']?"
+     r"\s[^\n|;&]{0,60}?-[pP][ =]?[\"']?([^\s\"'-][^\s\"']{2,})"),
+    (("lftp",), r"\blftp\b[^\n]{0,100}?\s-u\s?[^\s,]{1,60},([^\s\"']{3,})"),
+    (("redis-cli",), r"\bredis-cli\b[^\n]{0,100}?\s-a\s+[\"']?([^\s\"']{3,})"),
+    ((" LOGIN ",), r"(?m)^\S{1,9} LOGIN \S{1,80} (\S{3,})$"),
+    (("random_password",), r"\"random_password\"[^\0]{0,2000}?\"result\"\s{0,4}:\s{0,4}\"([^\"\n]{2,})\""),
     (("chpasswd",), r"\bchpasswd\b[^\n]{0,40}?[\"'][\w.-]+:([^\"'\n]{2,})"),
     (("useradd", "usermod"), r"\buser(?:add|mod)\b[^\n]{0,80}?\s-p[ =]?[\"']?([^\s\"']{3,})"),
     (("snmp",), r"\bsnmp\w+\b[^\n]{0,80}?\s-c[ =]?[\"']?([^\s\"']{3,})"),
@@ -111,8 +117,9 @@ OTHERS = tuple((parts, re.compile(pattern)) for parts, pattern in (
     (("-",),
      r"(?<!\w)--?(?:[a-z0-9]{1,20}[-_.]){0,3}(?:passwo?r?d|passphrase|passcode|pass|pwd|token|secret|api-?key|auth"
      r"|credentials?)[ =]+[\"']?([^\s\"'-][^\s\"']{2,})"),
-    (("-u", "mysql"),
-     r"(?:^|\s)-(?:u|-user)[ =]?[\"']?[^\s:\"']+:([^\s\"']+)|\bmysql\w{0,9}\b[^\n]{0,200}?\s-p([^\s\"']+)"),
+    (("-u", "user", "mysql"),
+     r"(?:^|\s)-(?:u|-(?:[a-z]{1,9}-)?user)[ =]?[\"']?[^\s:\"']+:([^\s\"']+)"
+     r"|\bmysql\w{0,9}\b[^\n]{0,200}?\s-p([^\s\"']+)"),
     (("sshpass", "user", "requirepass"),
      r"\bsshpass\s+-p\s*[\"']?([^\s\"']+)|\bnet\s+user\s+\S+\s+([^\s/*]\S+)|\brequirepass\s+(\S+)"),
     (("env", "arg", "set"),
@@ -120,9 +127,9 @@ OTHERS = tuple((parts, re.compile(pattern)) for parts, pattern in (
     (("identified", "password"),
      r"\b(?:identified\s+(?:with\s+\S+\s+)?by|password)\s+[\"']([^\"'\n]+)[\"']"),
     (("bearer", "basic", "auth"),
-     r"\b(?:bearer|basic)\s+([\w.~+/=-]{8,})|[\"']_?auth[\"']\s*:\s*[\"']([\w+/=-]{8,})"),
+     r"\b(?:bearer|basic|auth\s+(?:plain|login))\s+([\w.~+/=-]{8,})|[\"']_?auth[\"']\s*:\s*[\"']([\w+/=-]{8,})"),
     (("password",),
-     r"(?:^|\s)(?:machine\s+\S+\s+(?:login\s+\S+\s+)?)?password\s+([^\s\"',;:.]{6,})(?=\s|$)"),
+     r"\blogin\s+\S{1,80}\s+password\s+(\S{2,})|(?:^|\s)(?:machine\s+\S+\s+(?:login\s+\S+\s+)?)?password\s+([^\s\"',;:.]{6,})(?=\s|$)"),
     (("pass", "pin", "secret", "token", "kennwort", "contraseña", "senha", "wachtwoord", "hasło", "heslo", "lösenord",
       "пароль"),
      r"\b(?:password|passphrase|passcode|pin|secret|token|passwort|kennwort|mot de passe|contraseña|senha|wachtwoord"
@@ -152,7 +159,7 @@ OTHERS = tuple((parts, re.compile(pattern)) for parts, pattern in (
     (("secret",),
      r"\bsecrets?\s+(?:set|put|create|add)\b[^\n]{0,80}?\s(?:--?\w+[ =])[\"']?([^\s\"']{2,})"),
     (("send",),
-     r"(?:password|passphrase|passcode|пароль)[^\n]{0,40}\n\s*send\w*\s+(?:--\s+)?[\"']([^\"'\n\\]{2,})"),
+     r"(?:assword|passphrase|passcode|пароль)[^\n]{0,40}\n\s*send\w*\s+(?:--\s+)?[\"']([^\"'\n\\]{2,})"),
 ))  # fmt: skip
 #: What may be a value without what stands before it being looked at, and what then has to stand there: a block of YAML
 #: after its key, and the second of two strings in a call.
@@ -163,6 +170,9 @@ BEHIND = tuple((re.compile(value), re.compile(f"{_NAME}{end}\\Z")) for value, en
 LONGEST_NAME = 90  #: characters of what calls something secret
 MANIFEST = re.compile(r"[\"']?\bkind[\"']?:[ \t]*[\"']?Secret\b(?!\w)")
 DATA = re.compile(r"(?m)^(?P<indent>[ +-]*)(?:data|stringData):[ \t]*$|\"(?:data|stringData)\"\s*:\s*\{")
+#: Cookies as a browser records them, and the value of each.
+COOKIES = re.compile(r"\"cookies\"\s{0,4}:\s{0,4}\[")
+VALUE = re.compile(r"\"value\"\s{0,4}:\s{0,4}\"((?:[^\"\\\n]|\\.)+)\"")
 STRING = re.compile(r":\s*\"((?:[^\"\\\n]|\\.)+)\"")
 BEGUN = re.compile(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 CARD = re.compile(r"\d(?<![\w.-]\d)(?:[ -]?\d){12,18}(?![\w.-]?\d)")
