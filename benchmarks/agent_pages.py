@@ -4,9 +4,11 @@
     python benchmarks/agent_pages.py --model gemini-3.7-flash
     ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 python benchmarks/agent_pages.py
 
-The texts are of this repository, as its own tools give them, and so change with it. The text's tokens are four bytes
-each, those of what stands beside a page 2.5 bytes, as the proxy decides by them. Times are by the clock, the shortest
-of several: to draw a text without and with reading its pages back, and for a whole request that holds it once more.
+The texts are of this repository, as its own tools give them, and so change with it; the diffs are those of the last
+twelve commits to Python files, whatever these hold. A text has a token for four bytes, what stands beside a
+page for 2.5, as the proxy decides by them; "too many" are more than the text's, as is known before all of it is read
+back. Times are by the clock, the shortest of several: to draw a text, or to find that it stays text, without and with
+reading its pages back, and for a whole request that holds it once more.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,11 +32,12 @@ from microfiche.proxy.drawer import LedgerDrawer
 from microfiche.proxy.ledger import Ledger
 from microfiche.proxy.pages import Proofreader, Read, Undrawable, draft, text_tokens
 from microfiche.proxy.protocols import Route, asked
-from microfiche.proxy.sight import sight_of
+from microfiche.proxy.sight import Sight, sight_of
 from microfiche.proxy.splice import Body
 from microfiche.proxy.verdict import Draw
 
 ROOT, CHARACTERS = Path(__file__).parent.parent, 30_000
+BESIDE = re.compile(r"^\d+: ", re.M)  #: a line that stands beside a page
 
 
 def said(*command: str) -> str:
@@ -55,7 +58,7 @@ def texts() -> dict[str, str]:
         "a file as an agent reads it, with numbers": numbered[:CHARACTERS].rpartition("\n")[0],
         "Python": code[:CHARACTERS],
         "`grep -rn`": said("grep", "-rn", "return", "src/microfiche"),
-        "diffs": said("git", "log", "-p", "--no-merges", "--format=%s", "-n", "12", "--", "*.py", ":!*secret*"),
+        "diffs": said("git", "log", "-p", "--no-merges", "--format=%s", "-n", "12", "--", "*.py"),
         "`ls -lR`": said("ls", "-lR", "src"),
         "`git log --stat`, full of hashes": said("git", "log", "--stat"),
         "a tree and a log, with signs": tree,
@@ -94,6 +97,12 @@ def shortest(work: Callable[[], object], times: int) -> float:
     return 1000 * min(found)
 
 
+def drafted(text: str, sight: Sight, read: Read) -> None:
+    """Draws a text, or finds that it stays text."""
+    with suppress(Undrawable):
+        draft("result", text, sight, read)
+
+
 def drawn_before(model: str, text: str, read: Read, folder: Path) -> float:
     """The milliseconds in which a request is drawn anew whose result is in the ledger, at best."""
     call, result = {"type": "tool_use", "id": "t", "name": "Read", "input": {}}, {"tool_use_id": "t", "content": text}
@@ -121,17 +130,19 @@ def main() -> None:
     read.load()
     print("| | text, tokens | pages, tokens | lines beside | set, ms | and read back, ms | again, ms |\n|" + "---|" * 7)
     for name, text in texts().items():
-        try:
-            made = draft("result", text, sight, read)
-        except Undrawable as error:
-            print(f"| {name} ({len(text):,} characters) | {text_tokens(text):,} | stays text: {error} | | | | |")
-            continue
-        lines = sum(len(re.findall(r"^\d+: ", page.caption, re.M)) for page in made.block.pages)
-        stays = "" if made.pays else ": stays text"
-        times = [shortest(partial(draft, "result", text, sight, reader), n) for reader, n in ((as_set, 7), (read, 3))]
+        made, times = None, []
+        for reader, n in ((as_set, 7), (read, 3)):
+            try:
+                made = draft("result", text, sight, reader)
+                beside = sum(len(BESIDE.findall(page.caption)) for page in made.block.pages)
+                pages, lines = f"{made.tokens:,}", f"{beside}"
+            except Undrawable:
+                made, pages, lines = None, "too many", ""
+            times.append(shortest(lambda reader=reader: drafted(text, sight, reader), n))  # noqa: B023
         with TemporaryDirectory() as folder:
             times.append(drawn_before(model, text, read, Path(folder)))
-        print(f"| {name} ({len(text):,} characters) | {made.text_tokens:,} | {made.tokens:,}{stays} | {lines} | "
+        stays = "" if made and made.pays else ": stays text"
+        print(f"| {name} ({len(text):,} characters) | {text_tokens(text):,} | {pages}{stays} | {lines} | "
               f"{' | '.join(f'{one:.0f}' for one in times)} |", flush=True)  # fmt: skip
 
 

@@ -35,6 +35,15 @@ def written(path: Path) -> Iterator[str]:
                 yield pattern
 
 
+def held(values: tuple[Any, ...]) -> Iterator[re.Pattern[str]]:
+    """The regular expressions among values and within tables of them."""
+    for value in values:
+        if isinstance(value, re.Pattern):
+            yield value
+        elif isinstance(value, tuple):
+            yield from held(value)
+
+
 def patterns(path: Path) -> set[tuple[str, int]]:
     """The regular expressions of a module with their flags."""
     found = {(pattern, 0) for pattern in written(path)}
@@ -43,7 +52,7 @@ def patterns(path: Path) -> set[tuple[str, int]]:
             module = importlib.import_module(".".join(path.relative_to(SOURCE).with_suffix("").parts))
         except (ImportError, UsageError):  # of an extra
             return found
-        found |= {(p.pattern, p.flags) for p in vars(module).values() if isinstance(p, re.Pattern) and p.flags & re.U}
+        found |= {(p.pattern, p.flags) for p in held(tuple(vars(module).values())) if p.flags & re.U}
     return found
 
 

@@ -199,7 +199,7 @@ def test_a_secret_whose_name_stands_before_a_text_or_whose_end_after_it_is_on_no
 def test_the_same_text_gives_the_same_bytes(sight: Sight) -> None:
     text = "\n".join(prose(200))
     one, two = draft("result", text, sight, perfect), draft("result", text, sight, perfect)
-    assert one == two and not draft("result", "short and cheap " * 9, sight, perfect).pays
+    assert one == two and draft("result", "short and cheap " * 200, sight, perfect).pays
     third = draft("result", text, sight, perfect, taken=lambda name: len(name) < 10)
     assert len(third.block.name) == 10 and third.block.name.startswith(one.block.name)
 
@@ -225,6 +225,29 @@ def test_a_text_of_blanks_or_rules_is_few_tokens_and_stays_text(sight: Sight, si
     with pytest.raises(Undrawable, match="would cost more than the text"):
         draft("result", padded, sight, perfect)
     assert draft("result", "\n".join(f"name {sign * 4} value and more of it" for _ in range(900)), sight, perfect).pays
+
+
+def test_a_text_of_exact_strings_is_known_to_stay_text_before_it_is_read_back(sight: Sight) -> None:
+    rng = random.Random(3)
+    hashes = "\n".join(f"pick {rng.getrandbits(80):020x} of {rng.getrandbits(60):015x}" for _ in range(400))
+    with pytest.raises(Undrawable, match="would cost more than the text"):
+        draft("result", hashes, sight, lambda pages: pytest.fail("nothing is read"))
+
+
+@pytest.mark.parametrize("words", ["rodzą się równi względem", "όλοι οι άνθρωποι και"])
+def test_a_text_that_nano_hardly_reads_is_known_by_a_sample(sight: Sight, words: str) -> None:
+    text, rng, characters = "", random.Random(4), list[int]()
+    while len(text) < 20_000:
+        text += " ".join(rng.choices(words.split(), k=12)) + "\n"
+
+    def blind(pages: Sequence[TypesetPage]) -> list[Reading]:
+        characters.append(sum(len(page.text) for page in pages))
+        return [dataclasses.replace(one, confidence=np.zeros_like(one.confidence)) for one in perfect(pages)]
+
+    with pytest.raises(Undrawable, match="would cost more than the text"):
+        draft("result", text, sight, blind)
+    assert sum(characters) < len(text) / 4
+    assert draft("result", text, sight, perfect).pays, "which is read in full where the sample is read well"
 
 
 def test_one_long_line_is_drawn_and_its_secrets_are_not(sight: Sight) -> None:

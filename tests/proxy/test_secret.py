@@ -178,6 +178,24 @@ def test_secrets_of_every_shape_are_found(around: str) -> None:
     assert not missed, missed
 
 
+def test_what_other_tools_record_or_take_as_a_secret_is_found() -> None:
+    missed = []
+    for shape, secret in (
+        ("machine h\n  login bob\n  password @", "pw4u"), ("curl --proxy-user bob:@ https://x", "mypwd1"),
+        ('"type": "random_password",\n"instances": [{"attributes": {"length": 9, "result": "@"}}]', "q!7Zp#x2L"),
+        ('"cookies": [{"name": "a", "value": "b1"},\n{"name": "sid", "value": "@"}]', "s%3Aqwerty"),
+        ("lftp -u bob,@ h", "secr3t"), ("AUTH PLAIN @", "AGJvYgBwdw=="), ("a1 LOGIN bob @", "pw4mail"),
+        ("redis-cli -h x -a @ ping", "redispw"), ("mongosh --username bob -p @", "mongopw"),
+        ('expect "assword:"\nsend "@\\r"', "letmein"), ("GET /v1?key=@&x=1", "abcd1234"),
+        ("define('NONCE_SALT', '@');", "put your unique phrase ;x#9"),
+    ):  # fmt: skip
+        text = f"before\n{shape.replace('@', secret)}\nafter"
+        at = text.index(secret)
+        found = {place for start, stop in secrets_in(text) for place in range(start, stop)}
+        missed += [] if found.issuperset(range(at, at + len(secret))) else [shape]
+    assert not missed, missed
+
+
 def test_ordinary_code_holds_no_secret() -> None:
     assert [CODE[start:stop] for start, stop in secrets_in(CODE)] == []
 
@@ -200,3 +218,10 @@ def test_random_strings_of_any_alphabet_are_kept_off() -> None:
             assert span == (4, 44) or not re.search(r"\d", word), word
     names = "src/microfiche/training/real_pages.py microfiche.memory.calibration getElementsByClassName2 MAX_TOKENS_1"
     assert secrets_in(names) == []
+
+
+def test_what_calls_a_value_secret_may_stand_in_any_letters() -> None:
+    lines = ("DB_PASSWORD = 'Sunshine'", "paſſword: 'Sunshine'", "LOGİN('bob', 'Sunshine')", "İ Passphrase IS Sunshine")
+    for line in lines:
+        ((start, stop),) = secrets_in(f"İ\n{line}\n")
+        assert "Sunshine" in f"İ\n{line}\n"[start:stop]

@@ -24,10 +24,12 @@ from microfiche.memory.captioned import LEGEND
 from microfiche.memory.exact import BETWEEN, Kind, exact_strings
 from microfiche.memory.paper import SetPage, png, set_pages, to_bytes
 from microfiche.page import Reading, TypesetPage
+from microfiche.proxy.numbered import Bare
 from microfiche.proxy.protocols import runs
 from microfiche.proxy.secret import secrets_in
 from microfiche.proxy.sight import Sight
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage
+from microfiche.typesetting import Typesetter
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.repertoire import repertoire
 
@@ -37,7 +39,7 @@ TOGETHER = "results"  #: the kind of place whose text has several results, each 
 UNSURE = 0.5  #: the probability of a character below which nano is not sure of it
 ODD = 0.1  #: the share of a text's characters that may be undrawable
 NEAR = 400  #: characters around a text in which there may be the rest of a secret
-AROUND, LONG = 40, 160  #: characters around a place in a line that is longer than LONG
+SAMPLE = 8  #: lines of each stretch by which a text is sampled
 MARGIN = 1.3  #: how many times dearer the text must be than its pages
 CHARACTERS = 4  #: bytes of text that are at least a token
 EXACT_CHARACTERS = 2.5  #: bytes of exact strings that are at most a token
@@ -59,10 +61,10 @@ _WHOLE = re.compile(
     r"|(?<![\w.-])(?:(?:[0-9a-fA-F]{2}|[0-9a-fA-F]{4}) {1,2}){3,}(?:[0-9a-fA-F]{2}){1,2}(?![\w.-])"
     r"|(?<![\w-])[A-Z][A-Z0-9]{1,9}-\d{2,}(?![\w-])"
 )
+_MAY_TELL = re.compile(r"[\d/\\@]|[^\x00-\x7f]")  #: what stands in every word with a digit or a slash
 _SLASHED = re.compile(r"\w/\w|@\w|\w\\\w")
+_BEYOND = re.compile(r"[^\x00-\x7f]")
 _LONE = re.compile("[\ud800-\udfff]")
-_NUMBERED = re.compile(r"([ ]*)(\d{1,7})(\t|→|: ?|\| ?)")
-_HEADING = re.compile(r"## \d+ of \d+")
 
 Read = Callable[[Sequence[TypesetPage]], Sequence[Reading]]
 
@@ -124,12 +126,13 @@ def draft(
     around: tuple[str, str] = ("", ""),
 ) -> Draft:  # fmt: skip
     """Draws a text, which stands between the two texts `around` it, for a model and has every page read back.
-    Undrawable, with the reason, where the pages would not pay or would not be true. A block is called by the beginning
-    of its digest that is not `taken` yet."""
+    Undrawable, with the reason, where the pages would not be true or cost more than the text, which is known before
+    they are read back where what stands beside them anyway is that much, or what a sample says will. A block is called
+    by the beginning of its digest that is not `taken` yet."""
     digest = block_digest(place, text, sight)
     size = next(n for n in range(8, 65) if not taken(digest.hex()[:n]))
     name, weight = digest.hex()[:size], text_tokens(text)
-    bare = _Bare(text, place == TOGETHER)
+    bare = Bare(text, place == TOGETHER)
     setter = sight.typesetter
     full = setter.columns * setter.rows
     if "\0" in text:
@@ -150,22 +153,50 @@ def draft(
     pictures = [_cropped(page.page, sight) for page in pages]
     if len(pages) > 1 and len(to_bytes(pages[-1].text)) < EXACT_CHARACTERS * sight.tokens(len(pictures[-1])):
         pages.pop()  # the little that is on it costs less as text, beside the one before
-    drawn, at, listed = list[DrawnPage](), 0, set[str]()
-    for number, (page, reading) in enumerate(zip(pages, read([page.page for page in pages]), strict=True), 1):
-        end = at + len(page.text)
-        stop = end if number < len(pages) else len(bare.text)
-        doubted = [at + place for place in unread(page, reading, set(swapped))]
-        beside = bare.shown([*doubted, *_within(spans, at, end), *range(end, stop)])
-        exact = _exact(bare.text[at:end], beside, sight.trusted, listed)
-        first, last = bare.number(at), bare.number(max(at, end - 1))
-        notes = bare.note + legend if number == 1 else ""
-        caption = f"[page {name}-{number}, lines {first} to {last} of {len(bare)}{notes}]{beside}{exact}"
-        picture, last = pictures[number - 1], bare.number(max(at, stop - 1))
+        pictures.pop()
+    ends = np.cumsum([len(page.text) for page in pages]).tolist()
+    cuts = list(zip([0, *ends[:-1]], ends, [*ends[:-1], len(bare.text)], strict=True))
+    cost = sum(sight.tokens(len(picture)) for picture in pictures)
+
+    def captions(doubted: Sequence[int]) -> list[str]:
+        made, listed = [], set[str]()
+        for number, (at, end, stop) in enumerate(cuts, 1):
+            own = [place for place in doubted if at <= place < end]
+            beside = bare.shown([*own, *_within(spans, at, end), *range(end, stop)])
+            exact = _exact(bare.text[at:end], beside, sight.trusted, listed)
+            first, last = bare.number(at), bare.number(max(at, end - 1))
+            notes = bare.note + legend if number == 1 else ""
+            made.append(f"[page {name}-{number}, lines {first} to {last} of {len(bare)}{notes}]{beside}{exact}")
+        return made
+
+    def is_dearer(doubted: Sequence[int]) -> bool:
+        return cost + sum(map(caption_tokens, captions(doubted))) > weight
+
+    odd = [] if swapped.isascii() else [match.start() for match in _BEYOND.finditer(swapped)]
+    if is_dearer([]) or (is_dearer(odd) and cost + _sampled(swapped, setter, read) > weight):
+        raise Undrawable("its pages would cost more than the text")
+    doubted = list[int]()
+    for (at, *_), page, reading in zip(cuts, pages, read([page.page for page in pages]), strict=True):
+        doubted += [at + place for place in unread(page, reading, set(swapped))]
+    drawn = list[DrawnPage]()
+    for (at, _, stop), picture, caption in zip(cuts, pictures, captions(doubted), strict=True):
         height, width = picture.shape
-        drawn.append(DrawnPage(number, first, last, bare.place(at), bare.place(stop), width, height,
+        first, last = bare.number(at), bare.number(max(at, stop - 1))
+        drawn.append(DrawnPage(len(drawn) + 1, first, last, bare.place(at), bare.place(stop), width, height,
                                sight.tokens(height), caption, png(picture)))  # fmt: skip
-        at = stop
     return weighed(DrawnBlock(name, digest, place, text, tuple(drawn)))
+
+
+def _sampled(text: str, setter: Typesetter, read: Read) -> float:
+    """The tokens of all lines of a text of which nano does not read some letter, by an eighth of them."""
+    size = SAMPLE * setter.columns
+    sample = "".join(text[at : at + size] for at in range(0, len(text), 8 * size))
+    pages = list(set_pages(sample, setter))
+    bare, at, doubted = Bare(sample), 0, list[int]()
+    for page, reading in zip(pages, read([page.page for page in pages]), strict=True):
+        doubted += [at + place for place in unread(page, reading, set(text))]
+        at += len(page.text)
+    return caption_tokens(bare.shown(doubted)) * len(text) / max(1, len(sample))
 
 
 def weighed(block: DrawnBlock) -> Draft:
@@ -228,13 +259,14 @@ def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[i
     height = densities.density(setting.density).height
     doubted = np.zeros(len(wanted.text), bool)
     rows = wanted.boxes[:, 1].astype(np.int64) // height
-    inside = reading.boxes[:, 2] <= wanted.image.shape[1]
-    seen = reading.boxes[:, 1].astype(np.int64) // height
-    read = np.flatnonzero(inside)
-    for row in np.unique(rows).tolist():
-        own = np.flatnonzero(rows == row)
-        at = read[seen[read] == row]
-        said = "".join(reading.text[i] for i in at.tolist())
+    read = np.flatnonzero(reading.boxes[:, 2] <= wanted.image.shape[1])
+    seen = reading.boxes[read, 1].astype(np.int64) // height
+    read, seen = (one[np.argsort(seen, kind="stable")] for one in (read, seen))
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    firsts, lasts = (np.searchsorted(seen, rows[starts], side).tolist() for side in ("left", "right"))
+    for own, first, last in zip(np.split(np.arange(len(rows)), starts)[1:], firsts, lasts, strict=True):
+        at = read[first:last]
+        said = "".join([reading.text[i] for i in at.tolist()])
         should = wanted.text[own[0] : own[-1] + 1]
         if len(said) != len(should):
             doubted[own] = said.rstrip() != should.rstrip()
@@ -260,86 +292,6 @@ def _within(spans: Iterable[tuple[int, int]], start: int, stop: int) -> Iterable
         yield from range(max(a, start), min(b, stop))
 
 
-def heading(number: int, of: int) -> str:
-    """The line before one of several results that share pages."""
-    return f"## {number} of {of}"
-
-
-class _Bare:
-    """A text by its lines, without the numbers that a tool has put before all of them, or before all of one of several
-    results that stand `together`."""
-
-    def __init__(self, text: str, together: bool = False) -> None:
-        lines = text.split("\n")
-        heads = [n for n, line in enumerate(lines) if _HEADING.fullmatch(line)] if together else []
-        prefixes, self.note = [0] * len(lines), ""
-        for start, stop in zip([0, *(n + 1 for n in heads)], [*heads, len(lines)], strict=True):
-            first = _NUMBERED.match(lines[start]) if stop - start > 2 else None
-            found = _prefixes(lines[start:stop], int(first[2])) if first else None
-            if first and found is not None:
-                prefixes[start:stop] = found
-                which = f" lines {start + 1} to {stop}" if together else ""
-                self.note += f",{which} numbered from {first[2]} on by {first[3]!r}"
-        bare = [line[cut:] for line, cut in zip(lines, prefixes, strict=True)]
-        self.text = "\n".join(bare)
-        self.starts = np.cumsum([0, *(len(line) + 1 for line in bare[:-1])])
-        self._cut = np.cumsum(prefixes)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def place(self, at: int) -> int:
-        """Where a character stands in the text as it came; that before the number of a line, at its beginning."""
-        number = self.number(at)
-        begins = number > 1 and at == int(self.starts[number - 1])
-        return at + int(self._cut[number - 1 - begins]) if at else 0
-
-    def number(self, at: int) -> int:
-        """The number of the line in which a character stands, from 1."""
-        return int(np.searchsorted(self.starts, at, "right"))
-
-    def shown(self, places: Sequence[int]) -> str:
-        """The lines in which some characters stand, each after its number; of a long line, what is around them."""
-        if not places:
-            return ""
-        found = np.unique(np.asarray(places, np.int64))
-        numbers = np.searchsorted(self.starts, found, "right")
-        parts = []
-        for number in np.unique(numbers).tolist():
-            start = int(self.starts[number - 1])
-            stop = int(self.starts[number]) - 1 if number < len(self) else len(self.text)
-            parts.append(f"\n{number}: {self._excerpts(start, stop, found[numbers == number])}")
-        return "".join(parts)
-
-    def _excerpts(self, start: int, stop: int, places: NDArray[np.int64]) -> str:
-        if stop - start <= LONG:
-            return self.text[start:stop]
-        cuts: list[list[int]] = []
-        for place in places.tolist():
-            a, b = max(start, place - AROUND), min(stop, place + AROUND + 1)
-            if cuts and a <= cuts[-1][1]:
-                cuts[-1][1] = b
-            else:
-                cuts.append([a, b])
-        before, after = "…" * (cuts[0][0] > start), "…" * (cuts[-1][1] < stop)
-        return before + " … ".join(self.text[a:b] for a, b in cuts) + after
-
-
-def _prefixes(lines: Sequence[str], number: int) -> list[int] | None:
-    """How long the number before each line is, if every line has its own, one more than that before it; those at the
-    end may be empty."""
-    found: list[int] = []
-    for line in lines:
-        match = _NUMBERED.match(line)
-        if match is None or int(match[2]) != number:
-            if any(lines[len(found) :]):
-                return None
-            return found + [0] * (len(lines) - len(found))
-        found.append(match.end())
-        number += 1
-    return found
-
-
 def _exact(text: str, beside: str, trusted: frozenset[Kind], listed: set[str]) -> str:
     """The strings of a page that must be exact and do not stand beside it yet, each once for the whole block: what has
     digits, paths, addresses. Names of letters alone are read as surely as words, and numbers of lines as others are."""
@@ -349,7 +301,8 @@ def _exact(text: str, beside: str, trusted: frozenset[Kind], listed: set[str]) -
         found = [string for string in whole if string not in listed and string not in beside]
         listed.update(found)
         text = _WHOLE.sub(" ", text) if whole else text
-    for string in exact_strings(" ".join(dict.fromkeys(text.split())), trusted | {"code"}):
+    words = (word for word in dict.fromkeys(text.split()) if _MAY_TELL.search(word))
+    for string in exact_strings(" ".join(words), trusted | {"code"}):
         for piece in [string] if "://" in string else _CUTS.split(string):
             piece = piece.strip(".-")
             telling = any(map(str.isdigit, piece)) or (_SLASHED.search(piece) and len(piece) > 5)

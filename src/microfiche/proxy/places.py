@@ -17,7 +17,7 @@ from typing import Literal
 
 from microfiche.memory.billing import Shape
 from microfiche.memory.shapes import picture_part, text_part
-from microfiche.proxy.pages import heading
+from microfiche.proxy.numbered import heading
 from microfiche.proxy.protocols import Dialect, runs
 from microfiche.proxy.splice import Body, Replacement, Value, quoted
 

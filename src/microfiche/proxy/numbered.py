@@ -1,0 +1,93 @@
+"""A text by its lines, as an agent's tools give it: without the numbers that they have put before each line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+AROUND, LONG = 40, 160  #: characters around a place in a line that is longer than LONG
+_NUMBERED = re.compile(r"([ ]*)(\d{1,7})(\t|→|: ?|\| ?)")
+_HEADING = re.compile(r"## \d+ of \d+")
+
+
+def heading(number: int, of: int) -> str:
+    """The line before one of several results that share pages."""
+    return f"## {number} of {of}"
+
+
+class Bare:
+    """A text by its lines, without the numbers that a tool has put before all of them, or before all of one of several
+    results that stand `together`."""
+
+    def __init__(self, text: str, together: bool = False) -> None:
+        lines = text.split("\n")
+        heads = [n for n, line in enumerate(lines) if _HEADING.fullmatch(line)] if together else []
+        prefixes, self.note = [0] * len(lines), ""
+        for start, stop in zip([0, *(n + 1 for n in heads)], [*heads, len(lines)], strict=True):
+            first = _NUMBERED.match(lines[start]) if stop - start > 2 else None
+            found = _prefixes(lines[start:stop], int(first[2])) if first else None
+            if first and found is not None:
+                prefixes[start:stop] = found
+                which = f" lines {start + 1} to {stop}" if together else ""
+                self.note += f",{which} numbered from {first[2]} on by {first[3]!r}"
+        bare = [line[cut:] for line, cut in zip(lines, prefixes, strict=True)]
+        self.text = "\n".join(bare)
+        self.starts = np.cumsum([0, *(len(line) + 1 for line in bare[:-1])])
+        self._cut = np.cumsum(prefixes)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def place(self, at: int) -> int:
+        """Where a character stands in the text as it came; that before the number of a line, at its beginning."""
+        number = self.number(at)
+        begins = number > 1 and at == int(self.starts[number - 1])
+        return at + int(self._cut[number - 1 - begins]) if at else 0
+
+    def number(self, at: int) -> int:
+        """The number of the line in which a character stands, from 1."""
+        return int(np.searchsorted(self.starts, at, "right"))
+
+    def shown(self, places: Sequence[int]) -> str:
+        """The lines in which some characters stand, each after its number; of a long line, what is around them."""
+        if not places:
+            return ""
+        found = np.unique(np.asarray(places, np.int64))
+        numbers = np.searchsorted(self.starts, found, "right")
+        parts = []
+        for number in np.unique(numbers).tolist():
+            start = int(self.starts[number - 1])
+            stop = int(self.starts[number]) - 1 if number < len(self) else len(self.text)
+            parts.append(f"\n{number}: {self._excerpts(start, stop, found[numbers == number])}")
+        return "".join(parts)
+
+    def _excerpts(self, start: int, stop: int, places: NDArray[np.int64]) -> str:
+        if stop - start <= LONG:
+            return self.text[start:stop]
+        cuts: list[list[int]] = []
+        for place in places.tolist():
+            a, b = max(start, place - AROUND), min(stop, place + AROUND + 1)
+            if cuts and a <= cuts[-1][1]:
+                cuts[-1][1] = b
+            else:
+                cuts.append([a, b])
+        before, after = "…" * (cuts[0][0] > start), "…" * (cuts[-1][1] < stop)
+        return before + " … ".join(self.text[a:b] for a, b in cuts) + after
+
+
+def _prefixes(lines: Sequence[str], number: int) -> list[int] | None:
+    """How long the number before each line is, if every line has its own, one more than that before it; those at the
+    end may be empty."""
+    found: list[int] = []
+    for line in lines:
+        match = _NUMBERED.match(line)
+        if match is None or int(match[2]) != number:
+            if any(lines[len(found) :]):
+                return None
+            return found + [0] * (len(lines) - len(found))
+        found.append(match.end())
+        number += 1
+    return found
