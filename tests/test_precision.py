@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microfiche.precision import _tokenizer, text_tokens
+from microfiche.precision import _bytes_as_characters, _tokenizer, text_tokens
 
 CODE = "def f(x_1):\n\treturn  x_1 ** 2  # ≤ 100%\n\n\nif 12345 != 0x1F: print('ok')\r\n" * 3
 SIGNS = st.characters(max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc", "Cn"]) | st.sampled_from("\n\r\t  12.,'_aZ")
@@ -39,6 +39,13 @@ def test_runs_of_chinese_and_kana() -> None:
     for _ in range(200):
         text = "".join(chance.choice(signs if chance.random() < 0.3 else common) for _ in range(100))
         assert text_tokens(text) == counted(text)
+
+
+def test_every_token_is_one_as_a_word() -> None:
+    model = _tokenizer().model
+    letters = set(_bytes_as_characters())
+    words = [token for token in _tokenizer().get_vocab(with_added_tokens=False) if letters.issuperset(token)]
+    assert len(words) > 100_000 and all(len(model.tokenize(word)) == 1 for word in words)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
+from tokenizers.models import Model
 
 from microfiche.errors import MissingExtra, require
 
@@ -107,12 +108,14 @@ def _begins(points: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> NDArray[np.
     """(T,) whether a word of the tokenizer begins with each of (T,) characters, after the expressions in its own file:
     numbers are split off first, then runs of Chinese and kana, then the rest. These runs are split further where no
     token reaches."""
-    before = np.append(np.uint8(_ODD), kinds[:-1])
-    how = _rules()[before, kinds]
+    between = kinds.copy()
+    between[1:] += 10 * kinds[:-1]
+    how = _rules().take(between, mode="clip")
     begins = how == 1
-    ends = np.append(kinds[1:], np.uint8(_ODD))
-    # A blank between two begins a word with what follows it, if anything does but a number or Chinese.
-    begins |= (how == 2) & (ends >= _LATIN) & (ends <= _SIGN)
+    blanks = np.flatnonzero(how == 2)
+    if len(blanks):  # one behind another begins a word with what follows it, if anything does but a number or Chinese
+        behind = kinds.take(blanks + 1, mode="clip")
+        begins[blanks] = (behind >= _LATIN) & (behind <= _SIGN)
     if len(numbers := np.flatnonzero(kinds == _NUMBER)):  # three together
         first = np.maximum.accumulate(np.where(begins[numbers], numbers, 0))
         begins[numbers] = (numbers - first) % 3 == 0
@@ -141,7 +144,7 @@ def _begins(points: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> NDArray[np.
 
 @cache
 def _rules() -> NDArray[np.uint8]:
-    """(10, 10) whether a word begins between a character of one kind and one of another: 0 for no, 1 for yes, and more
+    """(100,) whether a word begins between a character of one kind and one of another: 0 for no, 1 for yes, and more
     where that depends on what else stands there."""
     rules = np.ones((10, 10), np.uint8)
     letters, signs, blanks = [_LATIN, _LETTER], [_ASCII_SIGN, _SIGN], [_SPACE, _BLANK]
@@ -150,7 +153,7 @@ def _rules() -> NDArray[np.uint8]:
         rules[np.ix_(before, after)] = 0
     rules[np.ix_(blanks, blanks)] = 2
     rules[_EAST, _EAST], rules[_ASCII_SIGN, _LATIN], rules[_LINE_END, blanks] = 3, 4, 5
-    return rules
+    return rules.ravel()
 
 
 @cache
@@ -198,8 +201,8 @@ def _within_tokens() -> NDArray[np.bool_]:
                 found.update(product(first, behind))
     within = np.zeros(1 << _PAIRS, bool)
     if found:
-        first, second = (np.array([ord(pair[at]) for pair in found], np.uint32) for at in (0, 1))
-        within[_pairs(first, second)] = True
+        letters = np.array([[ord(letter) for letter in pair] for pair in found], np.uint32)
+        within[_pairs(letters[:, 0], letters[:, 1])] = True
     return within
 
 
@@ -244,7 +247,14 @@ def _hashing() -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint6
 
 def _encoded(word: str) -> int:
     """Returns the tokens of one word, of which the tokenizer's model knows each byte as a character."""
-    return len(_tokenizer().model.tokenize(word.encode().decode("latin-1").translate(_bytes_as_characters())))
+    model, letters = _model(), word.encode().decode("latin-1").translate(_bytes_as_characters())
+    return 1 if model.token_to_id(letters) is not None else len(model.tokenize(letters))
+
+
+@cache
+def _model() -> Model:
+    """The tokenizer's model, each of whose tokens is one as a word, too."""
+    return _tokenizer().model
 
 
 @cache

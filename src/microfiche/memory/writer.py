@@ -152,6 +152,7 @@ class Writer:
         self.added = Added()
         self._meter = meter or Meter(lambda progress: None, {})
         self._meter.added = self.added
+        self._again = False  # whether pages that stood in the log are used again
         self._begin()
 
     def text(self, name: str, kind: str, digest: str, read: Callable[[], tuple[str, str]]) -> None:
@@ -172,6 +173,7 @@ class Writer:
         for stretch in cut:
             if stretch.kept is not None:
                 self.added.pages_kept += 1
+                self._again = True
                 self._meter.gained("characters", stretch.end - stretch.start)
                 pages.append((stretch.kept, stretch.start))
                 continue
@@ -253,6 +255,7 @@ class Writer:
             if row:
                 known[page.digest] = row[0]
                 self.added.pages_kept += 1
+                self._again = True
             else:
                 fresh.setdefault(page.digest, page)
         for page in fresh.values():
@@ -336,6 +339,9 @@ class Writer:
 
     def revive(self, version: int) -> None:
         """Makes the retired pages that a new version uses again current and as fresh as new ones."""
+        if not self._again:  # all of them are new, and this reads each
+            return
+        self._again = False
         self.connection.execute(
             "UPDATE page SET retired = NULL, level = side, since_page = ?, since_turn = ?, since_time = ?"
             " WHERE retired IS NOT NULL"

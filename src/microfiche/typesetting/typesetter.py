@@ -130,8 +130,7 @@ class Typesetter:
         row = rows[-1]
         ended = self.layout == "lines" and items.points[row.end - 1] == _LINE_BREAK
         if closes(items, row, self.columns) and not ended:
-            edges = items.edges(0)
-            return row.top, int(edges[row.end] - edges[row.start])
+            return row.top, items.cells(row.start, row.end)
         return row.top + row.rows, 0
 
     def _page(self, items: Items, rows: Sequence[Row], text: str, finished: bool) -> TypesetPage:
