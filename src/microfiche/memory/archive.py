@@ -35,6 +35,7 @@ from microfiche.memory.database import (
 )
 from microfiche.memory.paper import (
     Manner,
+    Room,
     SetPage,
     encoded,
     faded,
@@ -99,7 +100,7 @@ class Archive:
         timeout: float = 30.0,
     ) -> None:
         self.path, self.timeout, self._model = Path(path), timeout, model
-        self._pictures = Pictures()
+        self._pictures, self._room = Pictures(), Room()
         self._noted: dict[tuple[str, str], Notes] = {}
         given = {"density": density, "mode": mode, "layout": layout}
         wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "words"}

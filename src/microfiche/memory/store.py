@@ -192,7 +192,7 @@ class Memory(Archive):
         try:
             with self.writing() as connection:
                 meter = Meter(say, total)
-                writer = Writer(connection, self.manner, model, meter)
+                writer = Writer(connection, self.manner, model, meter, self._room)
                 yield writer, meter
                 meter.end()
                 adding(connection, False)

@@ -18,7 +18,7 @@ from microfiche.errors import UsageError
 from microfiche.files import plain
 from microfiche.memory.database import adding
 from microfiche.memory.messages import as_read
-from microfiche.memory.paper import CutPage, Manner, cut_pages, packed, set_pages, unread
+from microfiche.memory.paper import CutPage, Manner, Room, cut_pages, packed, set_pages, unread
 from microfiche.memory.records import page_records, store_tokens, text_of, tokens_on
 from microfiche.memory.versions import changes, stretches
 from microfiche.memory.words import index_words
@@ -137,7 +137,7 @@ class Meter:
 class Writer:
     """Does one `add`. `model` encodes the new pages; without one their tokens are made when they are asked for.
 
-    The `meter` says how far it is whenever pages were written.
+    The `meter` says how far it is whenever pages were written. `room` is that of the chats' open pages.
     """
 
     def __init__(
@@ -146,7 +146,10 @@ class Writer:
         manner: Manner,
         model: Nano | None = None,
         meter: Meter | None = None,
+        room: Room | None = None,
     ) -> None:
+        self.room = room or Room()
+        self.last: CutPage | None = None  #: the last page of the text that was cut last
         self.connection, self.manner, self._model = connection, manner, model
         self.now = time.time()
         self.added = Added()
@@ -243,6 +246,7 @@ class Writer:
             if len(gathered) == AT_ONCE:
                 yield from self._log(gathered, typesetter, within)
                 gathered = []
+        self.last = held
         if held and not all_but_last:
             gathered.append(held)
         yield from self._log(gathered, typesetter, within)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -58,7 +59,10 @@ class Typesetter:
         self._tallest = mode.height or mode.side
         self.rows = self._tallest // density.height
         self._columns = tuple(mode.side // d.width for d in ladder(density))
-        self._pictures = np.where(self.atlas.cells == 1, np.uint8(INK), np.uint8(PAPER))
+
+    @cached_property
+    def _pictures(self) -> NDArray[np.uint8]:
+        return np.where(self.atlas.cells == 1, np.uint8(INK), np.uint8(PAPER))
 
     def pages(self, chunks: Iterable[str]) -> Iterator[TypesetPage]:
         """Yields the pages of the text that `chunks` make up together, each as soon as it is full. Letters and the
