@@ -293,15 +293,6 @@ def test_a_page_that_stands_nowhere_in_a_damaged_file_is_told(memory: Memory, al
     assert memory.search("thimble") == [] and memory.search("Alice") and "alice" in memory._repr_html_()
 
 
-def test_names_that_are_not_utf_8_are_kept_and_found_and_forgotten(memory: Memory) -> None:
-    for number, name in enumerate(("caf\udce9", "a\ud800b", "line\nbreak", "nul\0", "\u202egnp.exe", "x" * 4000)):
-        memory.sync_chat(name, [{"role": "user", "name": name, "content": f"of number{number}"}])
-        assert memory.messages(name)[0]["name"] == name and memory.search(f"number{number}")[0].source in {
-            name for name, _ in memory.names()}
-        assert memory.context(9000, "", "claude-opus-5-5").messages
-        assert memory.forget(name).wiped and memory.names() == []
-
-
 def test_a_fork_opens_the_file_anew(memory: Memory) -> None:
     memory.add("before", name="before")
     child = os.fork()
