@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -247,40 +246,6 @@ def test_a_second_writing_process_waits_and_then_says_who_holds_it(opened: Opene
     assert patient.add("words", name="text").new == 1
     other.communicate()
     assert not list(tmp_path.glob("*-writer"))
-
-
-def test_a_copy_of_an_open_memory_is_whole_with_its_log(memory: Memory, opened: Opened, alice: str) -> None:
-    memory.add(alice, name="alice")
-    for file in memory.path.parent.glob("m.memory*"):
-        if not file.name.endswith("-shm"):
-            shutil.copy(file, file.with_name(file.name.replace("m.memory", "copy.memory")))
-    memory.add("more", name="more")
-    copy = opened("copy.memory")
-    assert copy.version_text("alice") == alice and copy.names() == [("alice", "text")]
-
-
-def test_a_copy_without_the_log_is_an_earlier_state_and_whole(memory: Memory, opened: Opened, alice: str) -> None:
-    shutil.copy(memory.path, memory.path.with_name("new.memory"))
-    assert opened("new.memory", read_only=True).names() == [], "it had just been made"
-    memory.add(alice, name="alice")
-    memory.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    memory.add(f"{alice} And more.", name="alice")
-    shutil.copy(memory.path, memory.path.with_name("old.memory"))
-    copy = opened("old.memory")
-    assert copy.version_text("alice") == alice and [one.number for one in copy.history("alice")] == [1]
-    assert copy.add(f"{alice} And more.", name="alice").changed == 1 and copy.forget("alice").wiped
-
-
-def test_a_copy_by_vacuum_into_is_whole_while_somebody_writes(memory: Memory, opened: Opened, alice: str) -> None:
-    memory.add(alice, name="alice")
-    with opened(memory.path.name) as other, other.writing() as connection:
-        connection.execute("UPDATE source SET name = 'in the middle'")
-        memory.connection.execute("VACUUM INTO ?", (str(memory.path.with_name("copy.memory")),))
-    copy = opened("copy.memory")
-    assert copy.version_text("alice") == alice
-    with copy.reading():
-        copy.names()
-        assert opened("copy.memory", timeout=0).add("more", name="more").new == 1, "it is written to while it is read"
 
 
 def test_a_page_that_stands_nowhere_in_a_damaged_file_is_told(memory: Memory, alice: str) -> None:

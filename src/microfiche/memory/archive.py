@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
     from microfiche.page import Reading
 
-
 AT_ONCE = 32  #: pages of a commit
 
 

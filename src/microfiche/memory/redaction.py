@@ -46,7 +46,8 @@ class Forgotten:
     many pages are gone or changed.
 
     `shared` names texts that have a forgotten text's pages as well, and keep them. `wiped` says whether nothing of it
-    is left in the files; where it is not, somebody still reads an older state, and `wipe` finishes it afterwards.
+    is left in the files; where it is not, somebody still reads an older state or writes, and `wipe` finishes it
+    afterwards.
     """
 
     names: list[str] = field(default_factory=list)
