@@ -99,7 +99,7 @@ def test_what_says_a_query_is_forgotten_once_it_is_confirmed(memory: Memory, ali
 
     assert memory.forget(query=f"is  {SECRET}".upper(), confirm=refuse).characters == 0 and there(memory)
     assert {(one.source, one.version) for one in shown} == {("notes", 1), ("notes", 2), ("chat", 1)}
-    assert all(SECRET in one.text for one in shown)
+    assert all(SECRET in one.text for one in shown) and f"[user] again: {NOTE}\n" in [one.text for one in shown]
     done = memory.forget(query=SECRET, confirm=agreed)
     assert done.messages == 1 and done.wiped and not there(memory)
     assert memory.version_text("notes", 1) == before + after, "the line alone"

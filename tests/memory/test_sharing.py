@@ -343,7 +343,10 @@ def test_a_notebook_shows_pages_and_things_print_in_a_line(memory: Memory, alice
     assert repr(added) == "Added(messages=1)"
     later = memory._repr_html_()
     assert "chat, page 1, still open" in later and later.count("<img") == min(6, shown.count("<img") + 1)
-    assert all(len(repr(one)) < 300 for one in (memory, *memory.history("<alice>"), *memory.search("rabbit")))
+    sent = memory.context(20_000, "rabbit", "claude-opus-5-5")
+    assert sent.pages and "tokens=" in repr(sent)
+    things = (memory, *memory.history("<alice>"), *memory.search("rabbit"), sent, *sent.pages)
+    assert all(len(repr(one)) < 300 for one in things)
 
 
 def test_progress_has_a_total_and_the_time_left(memory: Memory, tmp_path: Path) -> None:

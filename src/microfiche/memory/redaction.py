@@ -22,7 +22,7 @@ from microfiche.memory.archive import Archive
 from microfiche.memory.chats import close_open, index_all, put_open
 from microfiche.memory.database import meta
 from microfiche.memory.letters import compared_with_places
-from microfiche.memory.messages import as_read
+from microfiche.memory.messages import as_read, legible
 from microfiche.memory.paper import cut_pages, digest, from_bytes, packed, typesetter_of
 from microfiche.memory.records import PageRecord, page_records, text_of
 from microfiche.memory.versions import Span, VersionPart, line_around, without
@@ -147,7 +147,7 @@ class Redaction:
     def passages(self, found: dict[VersionPart, list[Span]]) -> list[Passage]:
         """What would be forgotten."""
         return [
-            Passage(version.name, version.number, start, text[start:end])
+            Passage(version.name, version.number, start, (legible if version.kind == "chat" else str)(text[start:end]))
             for version, spans in found.items() for text in [self._text(version)] for start, end in spans
         ]
 
