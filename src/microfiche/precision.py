@@ -227,12 +227,11 @@ def _tokens_of_words(text: str, points: NDArray[np.uint32], starts: NDArray[np.i
     if len(_LENGTHS) > MOST_WORDS:
         _LENGTHS.clear()
     lengths = {word: _LENGTHS.get(word) or _encoded(word) for word in set(words)}
-    short = {word: length for word, length in lengths.items() if len(word) <= LONGEST}
-    _LENGTHS.update(short)
-    counts = [lengths[word] for word in words]
-    few = np.array([word in short for word in words])
-    _SEEN[places[new][few]] = hashes[new][few] & ~np.uint64(255) | np.array(counts, np.uint64)[few]
-    return total + sum(counts)
+    _LENGTHS.update((word, length) for word, length in lengths.items() if len(word) <= LONGEST)
+    counts = np.fromiter(map(lengths.__getitem__, words), np.uint64, len(words))
+    short = (ends - starts)[new] <= LONGEST
+    _SEEN[places[new][short]] = hashes[new][short] & ~np.uint64(255) | counts[short]
+    return total + int(counts.sum())
 
 
 @cache
@@ -247,7 +246,11 @@ def _hashing() -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint6
 
 def _encoded(word: str) -> int:
     """Returns the tokens of one word, of which the tokenizer's model knows each byte as a character."""
-    model, letters = _model(), word.encode().decode("latin-1").translate(_bytes_as_characters())
+    if word.isascii() and word.isprintable():  # of whose bytes the space alone has another character
+        letters = word.replace(" ", _bytes_as_characters()[32])
+    else:
+        letters = word.encode().decode("latin-1").translate(_bytes_as_characters())
+    model = _model()
     return 1 if model.token_to_id(letters) is not None else len(model.tokenize(letters))
 
 

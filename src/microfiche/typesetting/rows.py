@@ -209,9 +209,12 @@ def _runs(drawn: NDArray[np.bool_], barrier: NDArray[np.bool_]) -> Iterator[tupl
         yield start, found.end()
 
 
-def rows_of(items: Items, columns: tuple[int, ...], most: int, layout: Layout, last: bool) -> list[Row]:
+def rows_of(
+    items: Items, columns: tuple[int, ...], most: int, layout: Layout, last: bool, drawn: bool = True
+) -> list[Row]:
     """The lines of a page of at most `most` lines, `columns` being the cells of a line at each density of the ladder.
-    `last` says whether the text ends with the items."""
+    `last` says whether the text ends with the items. Where the page is not `drawn`, only of its last line it is found
+    out whether it is plain."""
     found: list[Row] = []
     height, start, used = items.ladder[0].height, 0, 0
     while start < len(items.points) and used < most:
@@ -219,8 +222,12 @@ def rows_of(items: Items, columns: tuple[int, ...], most: int, layout: Layout, l
         rows = -(-items.ladder[level].height // height)
         if used + rows > most:
             break
-        found.append(Row(start, end, level, used, rows, *_plain(items, start, end, level, columns[0], layout)))
+        plain = _plain(items, start, end, level, columns[0], layout) if drawn else (False, False)
+        found.append(Row(start, end, level, used, rows, *plain))
         used, start = used + rows, end
+    if found and not drawn:
+        row = found[-1]
+        found[-1] = Row(*row[:5], *_plain(items, row.start, row.end, row.level, columns[0], layout))
     if found and (layout in ("words", "turns") or (last and start == len(items.points))):
         row = found[-1]
         found[-1] = row._replace(plain=_closed(items, row, columns[0], layout), gap=False)

@@ -70,16 +70,17 @@ class Typesetter:
 
         Raises UnreadableCharacters, with the place in the composed text, for a character that cannot be drawn.
         """
-        return (self._page(*cut) for cut in self._cut(composed_pieces(chunks)))
+        return (self._page(*cut) for cut in self._cut(composed_pieces(chunks), True))
 
     def cuts(self, text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
         """Yields the number of characters of each page that `pages` yields of a composed text, its height in px, and
         what stands beside it, without drawing it."""
-        for items, rows, own, finished in self._cut(iter((text,))):
+        for items, rows, own, finished in self._cut(iter((text,)), False):
             yield len(own), self._height(self._lines(items, rows, finished)), _beside(items, own)
 
-    def _cut(self, pieces: Iterator[str]) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
-        """Yields of each page of a composed text its items and lines, its text, and whether it ends the whole text."""
+    def _cut(self, pieces: Iterator[str], drawn: bool) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
+        """Yields of each page of a composed text its items and lines, its text, and whether it ends the whole text;
+        `drawn` says whether all is wanted that drawing it takes."""
         rest, at, ended = "", 0, False
         room = self.rows * self.columns + AHEAD
         while True:
@@ -95,13 +96,13 @@ class Typesetter:
                 items = Items(window, self.density, self.layout == "turns", self.rows * self.columns)
                 self._check(items, window, at + first)
                 last = whole and items.length == len(window)
-                rows = rows_of(items, self._columns, self.rows, self.layout, last)
+                rows = rows_of(items, self._columns, self.rows, self.layout, last, drawn)
                 done = int(items.starts[rows[-1].end]) if rows else 0
                 if not whole and done + AHEAD > len(window):
                     break
                 if (end := items.whole(done)) < done:
                     items = Items(window[:end], self.density, True, self.rows * self.columns)
-                    rows, last = rows_of(items, self._columns, self.rows, self.layout, False), False
+                    rows, last = rows_of(items, self._columns, self.rows, self.layout, False, drawn), False
                     done = int(items.starts[rows[-1].end])
                 finished = last and done == len(window)
                 yield items, rows, window[:done], finished
