@@ -2,11 +2,12 @@
 
     python benchmarks/memory_store.py --out FOLDER                   2,000 pages, 100 queries, 500 messages
     python benchmarks/memory_store.py --out FOLDER --pages 100 --tokens
+    python benchmarks/memory_store.py --out FOLDER --text FILE...    at most 2,000 pages of these files' text
 
 Each figure, in seconds of the processor, stands beside what an FTS5 table takes for the same text in the same run;
 texts are written to both in turn, so that the ratios hold on a busy machine too. The text is *Alice* with its sentences
-in another order and with numbers put in, so that no two pages are alike.
-`--tokens` also makes and stores vision tokens.
+in another order and with numbers put in, so that no two pages are alike, or with `--text` that of files, one after
+another. `--tokens` also makes and stores vision tokens.
 """
 
 from __future__ import annotations
@@ -47,16 +48,23 @@ def texts(pages: int) -> list[str]:
     return made
 
 
+def texts_of(files: list[Path], pages: int) -> list[str]:
+    """The text of files, at most so many pages of it, in texts of TEXT pages each."""
+    whole = "\n".join(file.read_text() for file in files)[: pages * PAGE]
+    return [whole[at : at + TEXT * PAGE] for at in range(0, len(whole), TEXT * PAGE)]
+
+
 def queries(made: list[str], count: int) -> list[str]:
-    """Queries of three words that stand close together, one of them rare."""
+    """Queries of three words that stand close together, in the text of *Alice* one of them rare."""
     chance = random.Random(1)
     found = []
-    for _ in range(count):
+    while len(found) < count:
         text = chance.choice(made)
-        number = re.compile(r"n\d+").search(text, chance.randrange(len(text) // 2))
-        assert number
-        near = re.findall(r"[a-z]{5,}", text[number.end() : number.end() + 200])
-        found.append(" ".join([number.group(), *near[:2]]))
+        at = chance.randrange(len(text) // 2)
+        number = re.compile(r"\bn\d+").search(text, at)
+        near = re.findall(r"\w{5,}", text[(at := number.end() if number else at) : at + 200])
+        if words := [*([number.group()] if number else near[2:3]), *near[:2]]:
+            found.append(" ".join(words))
     return found
 
 
@@ -126,13 +134,14 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=2000)
     parser.add_argument("--queries", type=int, default=100)
     parser.add_argument("--messages", type=int, default=500)
+    parser.add_argument("--text", type=Path, nargs="+", default=[], help="files of text in the place of Alice")
     parser.add_argument("--tokens", action="store_true", help="make and store vision tokens as well")
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     for old in given.out.glob("*.memory*"), given.out.glob("*.fts*"):
         for file in old:
             file.unlink()
-    made = texts(given.pages)
+    made = texts_of(given.text, given.pages) if given.text else texts(given.pages)
     asked, chat = queries(made, given.queries), said(given.messages)
     characters = sum(map(len, made))
     with_tokens = {"tokens": True} if given.tokens and "tokens" in inspect.signature(Memory.add).parameters else {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from microfiche.precision import _tokenizer, text_tokens
+from microfiche.precision import _bytes_as_characters, _tokenizer, text_tokens
 
 CODE = "def f(x_1):\n\treturn  x_1 ** 2  # ≤ 100%\n\n\nif 12345 != 0x1F: print('ok')\r\n" * 3
 SIGNS = st.characters(max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc", "Cn"]) | st.sampled_from("\n\r\t  12.,'_aZ")
@@ -23,6 +24,28 @@ def counted(text: str) -> int:
 def test_any_text(text: str) -> None:
     text = text.encode("utf-8", "ignore").decode()
     assert text_tokens(text) == counted(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("aZé\u0301ж12٣(){}._-“≤ \t\f\n\r\u00a0\u3000中文字的，。あアー한", max_size=200))
+def test_signs_blanks_and_letters_in_any_order(text: str) -> None:
+    assert text_tokens(text) == counted(text)
+
+
+def test_runs_of_chinese_and_kana() -> None:
+    chance = random.Random(0)
+    signs = [chr(code) for code in [*range(0x4E00, 0x9FA6), *range(0x3040, 0x3100)]]
+    common = "的一是不了人我在有他这为之大来以个中上们到说国和地也子时道出而要于就下得可你年生自会那后"
+    for _ in range(200):
+        text = "".join(chance.choice(signs if chance.random() < 0.3 else common) for _ in range(100))
+        assert text_tokens(text) == counted(text)
+
+
+def test_every_token_is_one_as_a_word() -> None:
+    model = _tokenizer().model
+    letters = set(_bytes_as_characters())
+    words = [token for token in _tokenizer().get_vocab(with_added_tokens=False) if letters.issuperset(token)]
+    assert len(words) > 100_000 and all(len(model.tokenize(word)) == 1 for word in words)
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
-from itertools import repeat
+from itertools import product
 from pathlib import Path
 from unicodedata import category
 
 import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 from tokenizers import Tokenizer
 from tokenizers.models import Model
@@ -19,15 +19,19 @@ from tokenizers.models import Model
 from microfiche.errors import MissingExtra, require
 
 HAN = re.compile("[\u4e00-\u9fff]")
-LONGEST = 64  #: characters of these
-EASTERN = "\u4e00-\u9fa5\u3040-\u30ff"  #: what the tokenizer splits off in runs
-MOST_WORDS = 1 << 18  #: words and runs of words whose tokens are kept at hand
+LONGEST = 64  #: characters of words whose tokens are kept at hand
+EASTERN = (range(0x4E00, 0x9FA6), range(0x3040, 0x3100))  #: what the tokenizer splits off in runs
+MOST_WORDS = 1 << 18  #: words whose tokens are kept at hand
+PIECE = 20_000  #: characters that are counted at a time
 _LENGTHS: dict[str, int] = {}
-_RUNS: dict[str, int] = {}  #: the tokens of runs of words, each with a space before it
-_ONCE: set[str] = set()  #: runs that came once
-_BETWEEN = re.compile(r" (?<=\S )(?=\S)")  # a single space
+#: (2¹⁸,) words whose tokens are known, each in a place of its own: but for the last byte the hash of a word, and there
+#: its number of tokens.
+_SEEN = np.zeros(1 << 18, np.uint64)
 _LINES = re.compile(r"(?<=\n)(?=\S)")
 _MARKUP = re.compile(r"<\||<\uff5c|</?think>|</?dsml:")  # what is one token to the tokenizer, wherever it stands
+#: Kinds of characters to the tokenizer: letters of A to Z, letters and marks, signs of ASCII and others, what is blank.
+_ODD, _NUMBER, _EAST, _LATIN, _LETTER, _ASCII_SIGN, _SIGN, _SPACE, _BLANK, _LINE_END = range(10)
+_PAIRS = 22  #: bits of a hash of two characters
 _LINE_END_SPACE = re.compile(r"(?<![ \t])[ \t]++(?=\r?\n|$)")
 
 
@@ -81,77 +85,187 @@ def _tokenizer() -> Tokenizer:
 
 def text_tokens(text: str) -> int:
     """Returns how many tokens of DeepSeek's vocabulary (128,000 entries) `text` takes."""
-    pieces = [text[i : i + 20_000] for i in range(0, len(text), 20_000)]
-    return sum(_tokens_of_words(piece) for piece in pieces)
+    return sum(_tokens_of(text[at : at + PIECE]) for at in range(0, len(text), PIECE))
 
 
-def _tokens_of_words(text: str) -> int:
-    """Returns the tokens of a text run by run, each looked up once: a run is what stands between two single spaces,
-    and no word of the tokenizer reaches beyond it. It takes a twentieth of the tokenizer's time."""
-    known, words = _word_patterns()
-    if not known.fullmatch(text) or _MARKUP.search(text):
-        lines = _LINES.split(text)  # of which no word reaches beyond one either
-        odd = [line for line in lines if not known.fullmatch(line) or _MARKUP.search(line)]
-        encoded, others = _tokenizer().encode_batch_fast(odd, add_special_tokens=False), set(odd)
-        rest = "".join(line for line in lines if line not in others)
-        return sum(len(one.ids) for one in encoded) + (_tokens_of_words(rest) if rest else 0)
-    first, *runs = _BETWEEN.split(text)
-    if len(_RUNS) + len(_ONCE) > MOST_WORDS:
-        _RUNS.clear()
-        _ONCE.clear()
-    lengths = list(map(_RUNS.get, runs, repeat(-1)))  # looked up once, since another thread may clear it
-    new = [run for run, length in zip(runs, lengths, strict=True) if length < 0]
-    total = _length_of(words.findall(first)) + sum(lengths) + len(new)
-    if new:
-        total += _length_of(words.findall(f" {' '.join(new)}"))
-        _RUNS.update((run, _length_of(words.findall(f" {run}"))) for run in _ONCE.intersection(new))
-        _ONCE.update(run for run in new if len(run) <= LONGEST)
-        _ONCE.difference_update(_RUNS.keys() & new)
-    return total
+def _tokens_of(text: str) -> int:
+    """Returns the tokens of a text of at most PIECE characters word by word, each looked up once. It takes a fiftieth
+    of the tokenizer's time. Lines with what cannot be split into words here go through the tokenizer."""
+    points = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    kinds = _kinds().take(points, mode="clip")
+    odd = np.flatnonzero(kinds == _ODD).tolist() + [found.start() for found in _MARKUP.finditer(text)]
+    if not odd:
+        return _tokens_of_words(text, points, np.flatnonzero(_begins(points, kinds)))
+    lines = _LINES.split(text)  # of which no word reaches beyond one
+    ends = np.cumsum([len(line) for line in lines])
+    others = set(np.searchsorted(ends, odd, "right").tolist())
+    encoded = _tokenizer().encode_batch_fast([lines[i] for i in others], add_special_tokens=False)
+    rest = "".join(line for i, line in enumerate(lines) if i not in others)
+    return sum(len(one.ids) for one in encoded) + (_tokens_of(rest) if rest else 0)
 
 
-def _length_of(words: Sequence[str]) -> int:
-    """Returns the tokens of words, each of which is encoded without regard to its neighbours."""
-    try:
-        return sum(map(_LENGTHS.__getitem__, words))
-    except KeyError:
-        if len(_LENGTHS) > MOST_WORDS:
-            _LENGTHS.clear()
-        lengths = {word: _LENGTHS.get(word) or _encoded(word) for word in set(words)}
-        _LENGTHS.update((word, length) for word, length in lengths.items() if len(word) <= LONGEST)
-        return sum(map(lengths.__getitem__, words))
+def _begins(points: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(T,) whether a word of the tokenizer begins with each of (T,) characters, after the expressions in its own file:
+    numbers are split off first, then runs of Chinese and kana, then the rest. These runs are split further where no
+    token reaches."""
+    between = kinds.copy()
+    between[1:] += 10 * kinds[:-1]
+    how = _rules().take(between, mode="clip")
+    begins = how == 1
+    blanks = np.flatnonzero(how == 2)
+    if len(blanks):  # one behind another begins a word with what follows it, if anything does but a number or Chinese
+        behind = kinds.take(blanks + 1, mode="clip")
+        begins[blanks] = (behind >= _LATIN) & (behind <= _SIGN)
+    if len(numbers := np.flatnonzero(kinds == _NUMBER)):  # three together
+        first = np.maximum.accumulate(np.where(begins[numbers], numbers, 0))
+        begins[numbers] = (numbers - first) % 3 == 0
+    if len(east := np.flatnonzero(how == 3)):
+        begins[east] = ~_within_tokens()[_pairs(points[east - 1], points[east])]
+    # A sign of ASCII belongs to the letters behind it, unless it belongs to what stands before it.
+    joins = np.flatnonzero(how == 4)
+    two_before = np.where(joins > 1, kinds[joins - 2], np.uint8(_ODD))
+    joined = (two_before < _ASCII_SIGN) | (two_before > _SPACE)
+    begins[joins[~joined]] = True
+    if (kinds == _LETTER).any():  # and these end with those of ASCII
+        others = np.append(np.flatnonzero(kinds != _LATIN), len(kinds))
+        behind = others[np.searchsorted(others, joins[joined])]
+        behind = behind[behind < len(kinds)]
+        begins[behind[kinds[behind] == _LETTER]] = True
+    if len(lines := np.flatnonzero(how == 5)):  # blanks that begin a line are a word with the line ends around them,
+        blank = (kinds == _SPACE) | (kinds == _BLANK)
+        others = np.append(np.flatnonzero(~blank), len(kinds))
+        behind = np.append(kinds, np.uint8(_ODD))[others[np.searchsorted(others, lines)]]
+        others = np.append(-1, np.flatnonzero(kinds != _LINE_END))
+        above = np.append(kinds, np.uint8(_ODD))[others[np.searchsorted(others, lines) - 1]]
+        # unless none follows, or those before them belong to a sign.
+        begins[lines] = (behind != _LINE_END) | (above == _ASCII_SIGN) | (above == _SIGN)
+    return begins
+
+
+@cache
+def _rules() -> NDArray[np.uint8]:
+    """(100,) whether a word begins between a character of one kind and one of another: 0 for no, 1 for yes, and more
+    where that depends on what else stands there."""
+    rules = np.ones((10, 10), np.uint8)
+    letters, signs, blanks = [_LATIN, _LETTER], [_ASCII_SIGN, _SIGN], [_SPACE, _BLANK]
+    for before, after in ((letters, letters), (blanks, letters), (signs, signs), ([_SPACE], signs),
+                          ([*signs, *blanks, _LINE_END], [_LINE_END]), ([_NUMBER], [_NUMBER])):  # fmt: skip
+        rules[np.ix_(before, after)] = 0
+    rules[np.ix_(blanks, blanks)] = 2
+    rules[_EAST, _EAST], rules[_ASCII_SIGN, _LATIN], rules[_LINE_END, blanks] = 3, 4, 5
+    return rules.ravel()
+
+
+@cache
+def _kinds() -> NDArray[np.uint8]:
+    """(65536,) the kind of each character, below U+3000 and of East Asia; _ODD for others and for controls."""
+    kinds = np.full(0x10000, _ODD, np.uint8)
+    of = {"L": _LETTER, "M": _LETTER, "N": _NUMBER, "P": _SIGN, "S": _SIGN}
+    for code in [*range(0x21, 0x4E00), *range(0xAC00, 0xD7A4), *range(0xFE30, 0xFE70), *range(0xFF01, 0xFFEF)]:
+        kind = category(chr(code))
+        kinds[code] = _BLANK if kind == "Zs" else of.get(kind[0], _ODD)
+    kinds[0x21:0x7F][kinds[0x21:0x7F] == _SIGN] = _ASCII_SIGN
+    kinds[0x21:0x7F][kinds[0x21:0x7F] == _LETTER] = _LATIN
+    for some in EASTERN:
+        kinds[some.start : some.stop] = _EAST
+    kinds[ord(" ")], kinds[[*b"\t\v\f"]], kinds[[*b"\r\n"]] = _SPACE, _BLANK, _LINE_END
+    return kinds
+
+
+def _pairs(first: NDArray[np.uint32], second: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    return (first * np.uint32(0x9E3779B1) + second * np.uint32(0x85EBCA77)) >> np.uint32(32 - _PAIRS)
+
+
+@cache
+def _within_tokens() -> NDArray[np.bool_]:
+    """(2**_PAIRS,) whether a token may reach from a character of a run of Chinese or kana to the next, by the hash of
+    the two."""
+    east = [chr(code) for some in EASTERN for code in some]
+    begins: dict[bytes, list[str]] = {}
+    ends: dict[bytes, list[str]] = {}
+    for letter in east:
+        data = letter.encode()
+        for cut in range(1, len(data) + 1):
+            begins.setdefault(data[:cut], []).append(letter)
+            ends.setdefault(data[-cut:], []).append(letter)
+    found: set[tuple[str, str]] = set()
+    letters_of = {character: bytes([byte]) for byte, character in enumerate(_bytes_as_characters())}
+    leads = {character for character, byte in letters_of.items() if byte in begins}
+    for token in _tokenizer().get_vocab(with_added_tokens=False):
+        if token.isascii() or leads.isdisjoint(token[1:]) or not letters_of.keys() >= set(token):
+            continue  # what is no letter of a byte stands in mark-up alone
+        data = b"".join(map(letters_of.__getitem__, token))
+        starts = [0, *(i for i, byte in enumerate(data) if i and byte & 0xC0 != 0x80), len(data)]
+        for begin, start, end in zip(starts, starts[1:], starts[2:], strict=False):
+            if (first := ends.get(data[begin:start])) and (behind := begins.get(data[start:end])):
+                found.update(product(first, behind))
+    within = np.zeros(1 << _PAIRS, bool)
+    if found:
+        letters = np.array([[ord(letter) for letter in pair] for pair in found], np.uint32)
+        within[_pairs(letters[:, 0], letters[:, 1])] = True
+    return within
+
+
+def _tokens_of_words(text: str, points: NDArray[np.uint32], starts: NDArray[np.intp]) -> int:
+    """Returns the tokens of a text whose words begin at `starts`, each of which is encoded without regard to its
+    neighbours."""
+    values, powers, inverse = _hashing()
+    sums = np.zeros(len(points) + 1, np.uint64)
+    np.cumsum(values[points] * powers[: len(points)], out=sums[1:])
+    ends = np.append(starts[1:], len(points))
+    hashes = (sums[ends] - sums[starts]) * inverse[starts]
+    hashes ^= hashes >> np.uint64(32)
+    hashes *= np.uint64(0x9E3779B97F4A7C15)
+    places = hashes >> np.uint64(46)
+    held = _SEEN[places]
+    known = (held ^ hashes) < 256
+    total = int((held[known] & np.uint64(255)).sum())
+    if known.all():
+        return total
+    new = np.flatnonzero(~known)
+    words = [text[start:end] for start, end in zip(starts[new].tolist(), ends[new].tolist(), strict=True)]
+    if len(_LENGTHS) > MOST_WORDS:
+        _LENGTHS.clear()
+    lengths = {word: _LENGTHS.get(word) or _encoded(word) for word in set(words)}
+    _LENGTHS.update((word, length) for word, length in lengths.items() if len(word) <= LONGEST)
+    counts = np.fromiter(map(lengths.__getitem__, words), np.uint64, len(words))
+    short = (ends - starts)[new] <= LONGEST
+    _SEEN[places[new][short]] = hashes[new][short] & ~np.uint64(255) | counts[short]
+    return total + int(counts.sum())
+
+
+@cache
+def _hashing() -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
+    """(65536,) a number for each character, and (PIECE,) the powers of another, and what undoes them modulo 2⁶⁴."""
+    values = np.random.default_rng(0).integers(1 << 64, size=0x10000, dtype=np.uint64)
+    base = 0xD1342543DE82EF95
+    powers, inverse = (np.full(PIECE, number, np.uint64) for number in (base, pow(base, -1, 1 << 64)))
+    powers[0] = inverse[0] = 1
+    return values, np.cumprod(powers), np.cumprod(inverse)
 
 
 def _encoded(word: str) -> int:
     """Returns the tokens of one word, of which the tokenizer's model knows each byte as a character."""
-    model, bytes_ = _model()
-    return len(model.tokenize(word.encode().decode("latin-1").translate(bytes_)))
+    if word.isascii() and word.isprintable():  # of whose bytes the space alone has another character
+        letters = word.replace(" ", _bytes_as_characters()[32])
+    else:
+        letters = word.encode().decode("latin-1").translate(_bytes_as_characters())
+    model = _model()
+    return 1 if model.token_to_id(letters) is not None else len(model.tokenize(letters))
 
 
 @cache
-def _model() -> tuple[Model, dict[int, int]]:
-    """The tokenizer's model, and the characters that stand for bytes in its words."""
+def _model() -> Model:
+    """The tokenizer's model, each of whose tokens is one as a word, too."""
+    return _tokenizer().model
+
+
+@cache
+def _bytes_as_characters() -> str:
+    """The characters that stand for the bytes 0 to 255 in the tokenizer's words."""
     plain = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in plain]
-    return _tokenizer().model, {byte: 256 + at for at, byte in enumerate(others)}
-
-
-@cache
-def _word_patterns() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """What matches a text that can be split here (of scripts and signs below U+3000 and of East Asia, without
-    controls), and what matches a word in it, after the expressions in the tokenizer's own file: numbers are split off
-    first, then runs of Chinese and kana, then the rest."""
-    kinds = {kind: "" for kind in "LMNPS"}
-    for code in [*range(0x21, 0x4E00), *range(0xAC00, 0xD7A4), *range(0xFF01, 0xFF5C)]:
-        if (kind := category(chr(code))[0]) in kinds and not 0x3040 <= code < 0x3100:
-            kinds[kind] += re.escape(chr(code))
-    letter, mark, number, punctuation, symbol = kinds.values()
-    sign = punctuation + symbol
-    known = re.compile(rf"[\t\n\r \u3000{EASTERN}{letter}{mark}{number}{sign}]*")
-    return known, re.compile(
-        rf"[{number}]{{1,3}}|[{EASTERN}]+|[!-/:-@\[-`{{-~][A-Za-z]+|[{mark}\t \u3000]?[{letter}{mark}]+"
-        rf"| ?[{sign}]+[\r\n]*|\s*[\r\n]+|\s+(?![{letter}{mark}{sign}])|\s+"
-    )
+    return "".join(chr(byte) if byte in plain else chr(256 + others.index(byte)) for byte in range(256))
 
 
 def random_twin(text: str, seed: int = 0) -> str:

@@ -64,6 +64,15 @@ def test_schedules_are_data() -> None:
             schedule(data)
 
 
+def test_a_memory_fades_by_a_schedule_a_name_or_a_dict(memory: Memory, alice: str) -> None:
+    memory.add(alice, name="alice")
+    pinned = memory.fade("pinned")
+    assert pinned == memory.fade({"kind": "pinned"}) == memory.fade(SCHEDULES["pinned"])
+    for wrong in ("no-such", {"kind": "no-such"}, 4):
+        with pytest.raises(UsageError, match="not a schedule"):
+            memory.fade(wrong)  # type: ignore[arg-type]
+
+
 def test_a_group_fades_at_once_and_is_as_old_as_its_youngest() -> None:
     pages = [replace(PAGE, id=i, since_page=i) for i in range(1, 11)]
     sides = due(pages, Steps(steps=((0, "large"), (3, "tiny"))), Clock(10, 0, 0.0), group=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -98,7 +99,7 @@ def test_what_says_a_query_is_forgotten_once_it_is_confirmed(memory: Memory, ali
 
     assert memory.forget(query=f"is  {SECRET}".upper(), confirm=refuse).characters == 0 and there(memory)
     assert {(one.source, one.version) for one in shown} == {("notes", 1), ("notes", 2), ("chat", 1)}
-    assert all(SECRET in one.text for one in shown)
+    assert all(SECRET in one.text for one in shown) and f"[user] again: {NOTE}\n" in [one.text for one in shown]
     done = memory.forget(query=SECRET, confirm=agreed)
     assert done.messages == 1 and done.wiped and not there(memory)
     assert memory.version_text("notes", 1) == before + after, "the line alone"
@@ -226,6 +227,23 @@ def test_a_reader_of_the_old_state_is_told_of_and_wiping_finishes_it(opened: Cal
         assert reader.version_text("note")
         assert not memory.forget("note").wiped
         assert reader.version_text("note") == NOTE * 50 and there(memory)
+    assert memory.wipe() and not there(memory)
+
+
+def test_where_the_file_cannot_be_written_anew_it_says_that_it_is_forgotten_and_still_there(
+    opened: Callable[..., Memory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(connection: sqlite3.Connection) -> bool:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    memory, other = opened(), opened()
+    memory.add(NOTE * 50, name="note")
+    with monkeypatch.context() as patch, pytest.raises(StoreError, match="forgotten, but the file still holds it"):
+        patch.setattr("microfiche.memory.forgetting.wipe", full)
+        memory.forget("note")
+    assert memory.names() == [] and not memory.search("xylophone")
+    with other.writing():
+        assert not memory.wipe()
     assert memory.wipe() and not there(memory)
 
 

@@ -191,7 +191,7 @@ def forget(
             if done.shared:
                 say(f"these have pages of it as well and keep them: {', '.join(done.shared)}")
         if not done.wiped:
-            fail(f"{memory}: forgotten, but somebody still reads an older state of the file, which holds it; forget "
+            fail(f"{memory}: forgotten, but somebody still reads an older state of the file or writes to it; forget "
                  "again when they have ended, or use Memory.wipe", 1)
 
 

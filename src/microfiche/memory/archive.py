@@ -7,12 +7,11 @@ or budgets.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -35,6 +34,7 @@ from microfiche.memory.database import (
 )
 from microfiche.memory.paper import (
     Manner,
+    Room,
     SetPage,
     encoded,
     faded,
@@ -70,7 +70,6 @@ if TYPE_CHECKING:
     from microfiche.nano.cells import Nano
     from microfiche.page import Reading
 
-
 AT_ONCE = 32  #: pages of a commit
 
 
@@ -99,7 +98,7 @@ class Archive:
         timeout: float = 30.0,
     ) -> None:
         self.path, self.timeout, self._model = Path(path), timeout, model
-        self._pictures = Pictures()
+        self._pictures, self._room = Pictures(), Room()
         self._noted: dict[tuple[str, str], Notes] = {}
         given = {"density": density, "mode": mode, "layout": layout}
         wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "words"}
@@ -334,10 +333,12 @@ class Archive:
         self._pictures = Pictures()
 
     def known_as(self, name: str) -> str:
-        """The name under which a text is remembered: a file is by its whole path."""
-        name = plain(name)
-        row = self.connection.execute("SELECT count(*) FROM source WHERE name = ?", (name,)).fetchone()
-        return name if row[0] or not os.path.exists(name) else plain(str(Path(name).resolve()))
+        """The name under which a text is remembered: a file is by its whole path, also once it is gone."""
+        names = [plain(name)]
+        with suppress(OSError, ValueError, RuntimeError):  # for what can be no path
+            names.append(plain(str(Path(name).resolve())))
+        held = "SELECT count(*) FROM source WHERE name = ?"
+        return next((one for one in names if self.connection.execute(held, (one,)).fetchone()[0]), names[0])
 
     def close(self) -> None:
         """Closes the file, for all threads."""

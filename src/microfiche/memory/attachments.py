@@ -13,7 +13,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import Image
@@ -34,7 +34,7 @@ class Attachment:
     """A picture as it is sent: its caption, the bytes of its file, its media type and its size in px."""
 
     caption: str
-    data: bytes
+    data: bytes = field(repr=False)
     kind: str
     width: int
     height: int

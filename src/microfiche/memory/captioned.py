@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Lock
 
@@ -33,7 +33,7 @@ class CaptionedPage:
 
     page: int | None
     caption: str
-    png: bytes
+    png: bytes = field(repr=False)
     side: int
     height: int
     tokens: int

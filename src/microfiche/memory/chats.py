@@ -184,9 +184,11 @@ def _append(writer: Writer, source: int, version: int, messages: Sequence[Said])
     text = before + new
     done = 0
     pages = []
-    for page, characters in writer.pages_of(text, all_but_last=True, within=True):
-        pages.append((page, start + done))
-        done += characters
+    if not writer.room.takes(source, before, new, writer.manner):
+        for page, characters in writer.pages_of(text, all_but_last=True, within=True):
+            pages.append((page, start + done))
+            done += characters
+        writer.room.cut(source, writer.last, writer.manner)
     if pages:
         (number,) = writer.one("SELECT count(*) FROM place WHERE version = ? AND part = 'text'", version)
         writer.place(version, "text", number, pages)
@@ -205,7 +207,7 @@ def _open(writer: Writer, source: int) -> tuple[int, str]:
     pieces = writer.connection.execute(
         "SELECT start, text FROM open WHERE source = ? ORDER BY start", (source,)
     ).fetchall()
-    return (pieces[0][0] if pieces else 0), "".join(from_bytes(text) for _, text in pieces)
+    return (pieces[0][0] if pieces else 0), from_bytes(b"".join(text for _, text in pieces))
 
 
 def put_open(connection: sqlite3.Connection, source: int, start: int, text: str) -> None:

@@ -13,7 +13,7 @@ that costs no more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from microfiche.errors import StoreError, UsageError
@@ -44,10 +44,10 @@ class ContextPage(CaptionedPage):
     picture, or all of the page where it has no picture, and `png` is empty."""
 
     text_tokens: int
-    beside: str = ""
+    beside: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Context:
     """`messages` in the provider's shape, and the `tokens` of all: pictures as the provider counts them, text in
     DeepSeek's vocabulary; `text_tokens` is what the same pages would cost as text.
@@ -65,6 +65,11 @@ class Context:
     faster: int
     notes: list[str]
     attached: list[Attachment]
+
+    def __repr__(self) -> str:
+        counts = f"tokens={self.tokens}, text_tokens={self.text_tokens}, stable={self.stable}, faster={self.faster}"
+        sent = f"{len(self.messages)} messages, {len(self.pages)} pages, {len(self.attached)} pictures attached"
+        return f"Context({counts}, {sent}, {len(self.notes)} notes)"
 
     @property
     def layout(self) -> list[tuple[object, int]]:

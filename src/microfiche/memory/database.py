@@ -118,12 +118,14 @@ class Connections:
         self.read_only = self._hold().read_only
 
     def one(self) -> sqlite3.Connection:
-        """This thread's connection. Raises StoreError once the memory is closed."""
+        """This thread's connection. Raises StoreError once the memory is closed, or its file was moved away."""
         if self._closed:
             raise StoreError(f"{self.path}: this memory is closed; open it again")
         held: _Held | None = getattr(self._own, "held", None)
         if held is None or held.process != os.getpid():
             held = self._hold()
+        if held.file != _identity(self.path):
+            raise StoreError(f"{self.path}: the file was replaced, moved or deleted while it was open; open it again")
         return held.connection
 
     def close(self) -> None:
@@ -134,7 +136,7 @@ class Connections:
                 held.finish()
 
     def _hold(self) -> _Held:
-        held = _Held(*_connect(self.path, self.timeout, self.read_only))
+        held = _Held(*_connect(self.path, self.timeout, self.read_only), _identity(self.path))
         self._own.held = held
         with self._lock:
             self._open.add(held)
@@ -144,9 +146,16 @@ class Connections:
 class _Held:
     """A connection that is closed when nothing refers to it any more, by the process that opened it alone."""
 
-    def __init__(self, connection: sqlite3.Connection, read_only: bool) -> None:
-        self.connection, self.read_only, self.process = connection, read_only, os.getpid()
+    def __init__(self, connection: sqlite3.Connection, read_only: bool, file: tuple[int, int] | None) -> None:
+        self.connection, self.read_only, self.process, self.file = connection, read_only, os.getpid(), file
         self.finish = weakref.finalize(self, _close, connection, self.process)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from every other, whatever it is named; None where there is none."""
+    with suppress(OSError):
+        return (found := path.stat()).st_dev, found.st_ino
+    return None
 
 
 def _close(connection: sqlite3.Connection, process: int) -> None:
@@ -263,9 +272,15 @@ def migrate(connection: sqlite3.Connection) -> bool:
 def wipe(connection: sqlite3.Connection) -> bool:
     """Writes the file anew without what was deleted, and empties its write-ahead log.
 
-    Returns False if somebody still reads an older state, which then stands in the log until it is done again.
+    Returns False if somebody still reads an older state, which then stands in the log until it is done again, or
+    writes to the file.
     """
-    connection.execute("VACUUM")
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            return False
+        raise
     (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
 

@@ -118,7 +118,10 @@ SCHEDULES: dict[str, Schedule] = {
 
 
 def schedule(data: object) -> Schedule:
-    """The schedule that a dict, as it comes from TOML or JSON, describes; UsageError, in one line, if it is none."""
+    """The schedule that a dict, as it comes from TOML or JSON, describes or that a text names; UsageError, in one line,
+    if it is none."""
+    if isinstance(data, str):
+        return named_schedule(data)
     if where := flag_in(data):
         raise UsageError(f"not a schedule: {where}: nothing of it is true or false")
     try:

@@ -8,6 +8,7 @@ anew (VACUUM) and by emptying its write-ahead log. A disk may still hold what fi
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -68,13 +69,20 @@ def forget(
 
 
 def wiped(archive: Archive) -> bool:
-    """Wipes what is forgotten out of the files, if that is still to be done, and says whether nothing of it is left."""
+    """Wipes what is forgotten out of the files, if that is still to be done, and says whether nothing of it is left.
+
+    StoreError where the file cannot be written anew.
+    """
     with explained(archive.path, archive.timeout):
         if not meta(archive.connection, "wipe"):
             return True
         archive.forget_pictures()
-        if not wipe(archive.connection):
-            return False
+        try:
+            if not wipe(archive.connection):
+                return False
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{archive.path}: forgotten, but the file still holds it, for it could not be written anew"
+                             f" ({error}): make room and forget again, or use Memory.wipe") from error
         with transaction(archive.connection):
             archive.connection.execute("DELETE FROM meta WHERE key = 'wipe'")
     return True

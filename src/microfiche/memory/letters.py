@@ -95,7 +95,7 @@ def _points(text: str) -> NDArray[np.uint32]:
 def _changing(points: NDArray[np.uint32]) -> list[str]:
     """The characters among some that are compared as others."""
     found = points[_kinds().take(points, mode="clip") == _CHANGES]
-    return list(map(chr, np.unique(found).tolist()))
+    return list(map(chr, sorted(set(found.tolist()))))
 
 
 @cache

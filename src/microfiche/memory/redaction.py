@@ -22,7 +22,7 @@ from microfiche.memory.archive import Archive
 from microfiche.memory.chats import close_open, index_all, put_open
 from microfiche.memory.database import meta
 from microfiche.memory.letters import compared_with_places
-from microfiche.memory.messages import as_read
+from microfiche.memory.messages import as_read, legible
 from microfiche.memory.paper import cut_pages, digest, from_bytes, packed, typesetter_of
 from microfiche.memory.records import PageRecord, page_records, text_of
 from microfiche.memory.versions import Span, VersionPart, line_around, without
@@ -46,7 +46,8 @@ class Forgotten:
     many pages are gone or changed.
 
     `shared` names texts that have a forgotten text's pages as well, and keep them. `wiped` says whether nothing of it
-    is left in the files; where it is not, somebody still reads an older state, and `wipe` finishes it afterwards.
+    is left in the files; where it is not, somebody still reads an older state or writes, and `wipe` finishes it
+    afterwards.
     """
 
     names: list[str] = field(default_factory=list)
@@ -146,7 +147,7 @@ class Redaction:
     def passages(self, found: dict[VersionPart, list[Span]]) -> list[Passage]:
         """What would be forgotten."""
         return [
-            Passage(version.name, version.number, start, text[start:end])
+            Passage(version.name, version.number, start, (legible if version.kind == "chat" else str)(text[start:end]))
             for version, spans in found.items() for text in [self._text(version)] for start, end in spans
         ]
 

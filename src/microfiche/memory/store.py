@@ -31,7 +31,7 @@ from microfiche.memory.billing import Shape
 from microfiche.memory.chats import Given
 from microfiche.memory.context import Context, context
 from microfiche.memory.database import adding, format_of
-from microfiche.memory.fading import Faded, Schedule, fade, schedule_of
+from microfiche.memory.fading import Faded, Schedule, fade, schedule, schedule_of
 from microfiche.memory.finding import By, Hit, search
 from microfiche.memory.folders import files_in
 from microfiche.memory.forgetting import forget, wiped
@@ -192,7 +192,7 @@ class Memory(Archive):
         try:
             with self.writing() as connection:
                 meter = Meter(say, total)
-                writer = Writer(connection, self.manner, model, meter)
+                writer = Writer(connection, self.manner, model, meter, self._room)
                 yield writer, meter
                 meter.end()
                 adding(connection, False)
@@ -275,9 +275,9 @@ class Memory(Archive):
         """
         return context(self, budget, query, model, shape)
 
-    def fade(self, by: Schedule | None = None, now: Clock | None = None) -> Faded:
-        """Gives each page the size that is due to its age by a schedule, the memory's own if None; see fading.py."""
-        return fade(self, by or schedule_of(self), now)
+    def fade(self, by: Schedule | dict[str, Any] | str | None = None, now: Clock | None = None) -> Faded:
+        """Gives each page the size that is due by a schedule, a dict of one or its name, the memory's own if None."""
+        return fade(self, schedule_of(self) if by is None else schedule(by), now)
 
     def search(
         self, query: str, count: int = 10, by: By = "text", index: Path | None = None, *, read: bool = False

@@ -18,7 +18,7 @@ from microfiche.errors import UsageError
 from microfiche.files import plain
 from microfiche.memory.database import adding
 from microfiche.memory.messages import as_read
-from microfiche.memory.paper import CutPage, Manner, cut_pages, packed, set_pages, unread
+from microfiche.memory.paper import CutPage, Manner, Room, cut_pages, packed, set_pages, unread
 from microfiche.memory.records import page_records, store_tokens, text_of, tokens_on
 from microfiche.memory.versions import changes, stretches
 from microfiche.memory.words import index_words
@@ -137,7 +137,7 @@ class Meter:
 class Writer:
     """Does one `add`. `model` encodes the new pages; without one their tokens are made when they are asked for.
 
-    The `meter` says how far it is whenever pages were written.
+    The `meter` says how far it is whenever pages were written. `room` is that of the chats' open pages.
     """
 
     def __init__(
@@ -146,12 +146,16 @@ class Writer:
         manner: Manner,
         model: Nano | None = None,
         meter: Meter | None = None,
+        room: Room | None = None,
     ) -> None:
+        self.room = room or Room()
+        self.last: CutPage | None = None  #: the last page of the text that was cut last
         self.connection, self.manner, self._model = connection, manner, model
         self.now = time.time()
         self.added = Added()
         self._meter = meter or Meter(lambda progress: None, {})
         self._meter.added = self.added
+        self._again = False  # whether pages that stood in the log are used again
         self._begin()
 
     def text(self, name: str, kind: str, digest: str, read: Callable[[], tuple[str, str]]) -> None:
@@ -172,6 +176,7 @@ class Writer:
         for stretch in cut:
             if stretch.kept is not None:
                 self.added.pages_kept += 1
+                self._again = True
                 self._meter.gained("characters", stretch.end - stretch.start)
                 pages.append((stretch.kept, stretch.start))
                 continue
@@ -241,6 +246,7 @@ class Writer:
             if len(gathered) == AT_ONCE:
                 yield from self._log(gathered, typesetter, within)
                 gathered = []
+        self.last = held
         if held and not all_but_last:
             gathered.append(held)
         yield from self._log(gathered, typesetter, within)
@@ -253,6 +259,7 @@ class Writer:
             if row:
                 known[page.digest] = row[0]
                 self.added.pages_kept += 1
+                self._again = True
             else:
                 fresh.setdefault(page.digest, page)
         for page in fresh.values():
@@ -336,6 +343,9 @@ class Writer:
 
     def revive(self, version: int) -> None:
         """Makes the retired pages that a new version uses again current and as fresh as new ones."""
+        if not self._again:  # all of them are new, and this reads each
+            return
+        self._again = False
         self.connection.execute(
             "UPDATE page SET retired = NULL, level = side, since_page = ?, since_turn = ?, since_time = ?"
             " WHERE retired IS NOT NULL"

@@ -154,13 +154,15 @@ class Tables:
     `kinds` uint8 tells marks, which stand UPON_ANOTHER character, and what stands BESIDE the page, because no density
     of the ladder draws it. `levels` uint8 are the first density on the ladder that draws a character, and `widths`
     uint8 its cells at each density of it, where those of the last stand for what a density cannot draw; NONE where
-    none can. `known` bool says which characters models know at the density itself.
+    none can. `known` bool says which characters models know at the density itself, and `simple` bool which of these
+    take one cell there.
     """
 
     kinds: NDArray[np.uint8]
     levels: NDArray[np.uint8]
     widths: tuple[NDArray[np.uint8], ...]
     known: NDArray[np.bool_]
+    simple: NDArray[np.bool_]
 
 
 @cache
@@ -173,7 +175,7 @@ def tables(density: Density) -> Tables:
     kinds = np.where(every[-1].widths == 0, np.uint8(UPON_ANOTHER), np.uint8(0))
     kinds[levels == NONE] = kinds[APART : APART + _MARKS] = BESIDE
     widths = tuple(np.where(one.widths == NONE, every[-1].widths, one.widths) for one in every)
-    return Tables(kinds, levels, widths, every[0].known)
+    return Tables(kinds, levels, widths, every[0].known, every[0].known & (widths[0] == 1) & (levels == 0))
 
 
 @cache

@@ -8,8 +8,7 @@ the page. This module knows nothing of pictures.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 from unicodedata import category
@@ -29,6 +28,7 @@ AHEAD = 4096  #: characters behind the end of a page on which its lines may depe
 _RUN = re.compile(rb"u+(?:g{1,%d}u+)*" % GAP)
 _LABEL = re.compile(rf"{LABEL}[^\]\n{LABEL}]{{0,256}}(?:\]|\Z)")
 _SPACE, _LINE_END = 32, 10
+_ANY = bytes([0]) + bytes([1]) * 255
 
 
 class Row(NamedTuple):
@@ -88,7 +88,9 @@ class Items:
         if self.runs:
             points, inverse = self._numbered(points, inverse)
         self.points, self.inverse = points, inverse
-        self.breaks = np.flatnonzero(points == _LINE_END)
+        self.breaks = (points == _LINE_END).tobytes()
+        self._evens: dict[int, bool] = {}
+        self._edges: dict[int, NDArray[np.int64]] = {}
 
     def _numbered(self, points: NDArray[np.uint32], inverse: NDArray[np.bool_]) -> tuple[
         NDArray[np.uint32], NDArray[np.bool_]
@@ -109,15 +111,14 @@ class Items:
         return next((start for start, stop in self.labels if 0 < start < end < stop), end)
 
     @cached_property
-    def levels(self) -> NDArray[np.uint8]:
+    def levels(self) -> bytes:
         """(I,) the first density on the ladder that can draw each item."""
-        return self._tables.levels.take(self.points, mode="clip")
+        return self._tables.levels.take(self.points, mode="clip").tobytes()
 
     @cached_property
-    def raised(self) -> list[int]:
-        """The items that the page's own density cannot draw."""
-        found: list[int] = np.flatnonzero(self.levels).tolist()
-        return found
+    def raised(self) -> bytes:
+        """(I,) 1 for the items that the page's own density cannot draw."""
+        return self.levels.translate(_ANY)
 
     def edges(self, level: int) -> NDArray[np.int64]:
         """(I + 1,) the cells before each item at a density of the ladder, as if all stood in one line."""
@@ -127,15 +128,27 @@ class Items:
             self._edges[level] = edges
         return self._edges[level]
 
-    @cached_property
-    def _edges(self) -> dict[int, NDArray[np.int64]]:
-        return {}
+    def _even(self, level: int) -> bool:
+        """Whether each item takes one cell at a density of the ladder."""
+        if level not in self._evens:
+            self._evens[level] = bool((self._tables.widths[level].take(self.points, mode="clip") == 1).all())
+        return self._evens[level]
+
+    def reach(self, start: int, level: int, cells: int) -> int:
+        """The item behind the last of those from `start` on that have room in so many cells at a density."""
+        if self._even(level):
+            return min(start + cells, len(self.points))
+        edges = self.edges(level)
+        return int(edges.searchsorted(edges[start] + cells, "right")) - 1
+
+    def cells(self, start: int, end: int) -> int:
+        """The cells that items take at the page's own density."""
+        return end - start if self._even(0) else int(self.edges(0)[end] - self.edges(0)[start])
 
     @cached_property
-    def unknown(self) -> list[int]:
-        """The items that models which read cells do not know at the page's own density."""
-        found: list[int] = np.flatnonzero(~self._tables.known.take(self.points, mode="clip") | self.inverse).tolist()
-        return found
+    def unknown(self) -> bytes:
+        """(I,) 1 for the items that models which read cells do not know at the page's own density."""
+        return (~self._tables.known.take(self.points, mode="clip") | self.inverse).tobytes()
 
     @cached_property
     def wide(self) -> NDArray[np.bool_] | None:
@@ -144,21 +157,20 @@ class Items:
         return found if found.any() else None
 
     @cached_property
-    def blanks(self) -> list[int]:
-        """The items without ink, line ends among them."""
-        found: list[int] = np.flatnonzero((self.points <= _SPACE) & ~self.inverse).tolist()
-        return found
+    def blanks(self) -> bytes:
+        """(I,) 1 for the items without ink, line ends among them."""
+        return ((self.points <= _SPACE) & ~self.inverse).tobytes()
 
     @cached_property
-    def spaces(self) -> list[int]:
-        """The single spaces between words, after which a line may end: what follows it there stands for one."""
+    def spaces(self) -> bytes:
+        """(I,) 1 for the single spaces between words, after which a line may end: what follows it there stands for
+        one."""
         space = (self.points == _SPACE) & ~self.inverse
         word = (self.points > _SPACE) & ~self.inverse
         space[1:] &= word[:-1]
         space[:1] = False
         space[:-1] &= self.points[1:] != _SPACE
-        found: list[int] = np.flatnonzero(space).tolist()
-        return found
+        return space.tobytes()
 
 
 def _apart_marks(
@@ -197,9 +209,12 @@ def _runs(drawn: NDArray[np.bool_], barrier: NDArray[np.bool_]) -> Iterator[tupl
         yield start, found.end()
 
 
-def rows_of(items: Items, columns: tuple[int, ...], most: int, layout: Layout, last: bool) -> list[Row]:
+def rows_of(
+    items: Items, columns: tuple[int, ...], most: int, layout: Layout, last: bool, drawn: bool = True
+) -> list[Row]:
     """The lines of a page of at most `most` lines, `columns` being the cells of a line at each density of the ladder.
-    `last` says whether the text ends with the items."""
+    `last` says whether the text ends with the items. Where the page is not `drawn`, only of its last line it is found
+    out whether it is plain."""
     found: list[Row] = []
     height, start, used = items.ladder[0].height, 0, 0
     while start < len(items.points) and used < most:
@@ -207,8 +222,12 @@ def rows_of(items: Items, columns: tuple[int, ...], most: int, layout: Layout, l
         rows = -(-items.ladder[level].height // height)
         if used + rows > most:
             break
-        found.append(Row(start, end, level, used, rows, *_plain(items, start, end, level, columns[0], layout)))
+        plain = _plain(items, start, end, level, columns[0], layout) if drawn else (False, False)
+        found.append(Row(start, end, level, used, rows, *plain))
         used, start = used + rows, end
+    if found and not drawn:
+        row = found[-1]
+        found[-1] = Row(*row[:5], *_plain(items, row.start, row.end, row.level, columns[0], layout))
     if found and (layout in ("words", "turns") or (last and start == len(items.points))):
         row = found[-1]
         found[-1] = row._replace(plain=_closed(items, row, columns[0], layout), gap=False)
@@ -217,8 +236,7 @@ def rows_of(items: Items, columns: tuple[int, ...], most: int, layout: Layout, l
 
 def closes(items: Items, row: Row, columns: int) -> bool:
     """Whether the mark of the text's end has room behind a line that is `plain`."""
-    edges = items.edges(0)
-    return row.plain and int(edges[row.end] - edges[row.start]) < columns
+    return row.plain and items.cells(row.start, row.end) < columns
 
 
 def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) -> tuple[int, int]:
@@ -229,10 +247,10 @@ def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) ->
         if not _any(items.raised, start, end):
             return level, end
         needed = items.levels[start:end]
-        most = int(needed.max())
+        most = max(needed)
         if most <= level:
             return level, end
-        first = start + int((needed > level).argmax())
+        first = start + next(i for i, one in enumerate(needed) if one > level)
         reach = _reach(items, start, most, columns, layout)
         if reach <= first:  # the larger line would end before what needs it: end this one there
             return level, _between_words(items, start, first, layout)
@@ -241,15 +259,13 @@ def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) ->
 
 def _reach(items: Items, start: int, level: int, columns: tuple[int, ...], layout: Layout) -> int:
     """The item before which a line ends that begins with an item and is set at a level."""
-    edges = items.edges(level)
-    full = int(edges.searchsorted(edges[start] + columns[level], "right")) - 1
-    end = max(full, start + 1)
+    end = max(items.reach(start, level, columns[level]), start + 1)
     while items.runs and end < len(items.points) and items.starts[end] == items.starts[end + 1]:
         end -= 1  # no number is broken
     if layout == "lines":
-        at = int(np.searchsorted(items.breaks, start))
-        if at < len(items.breaks) and items.breaks[at] < end:
-            return int(items.breaks[at]) + 1
+        at = items.breaks.find(1, start, end)
+        if at >= 0:
+            return at + 1
     if end == len(items.points) or layout not in ("words", "turns"):
         return end
     return _whole_word(items, start, end, columns[level])
@@ -259,22 +275,20 @@ def _whole_word(items: Items, start: int, end: int, columns: int) -> int:
     """Where a line ends that is full before item `end`: before the word that would be broken there, if that has room
     in a line of its own."""
     cut = _after_space(items, start, end)
-    if cut in (None, end) or _any(items.blanks, end, end + 1) or _apart(items, end):
+    if cut in (None, end) or items.blanks[end] or _apart(items, end):
         return end
     fits = _any(items.blanks, cut, cut + columns + 1) or cut + columns >= len(items.points)
     return cut if fits else end
 
 
-def _any(places: Sequence[int], start: int, end: int) -> bool:
-    """Whether one of the items at `places`, which are in order, is among those from `start` to before `end`."""
-    at = bisect_left(places, start)
-    return at < len(places) and places[at] < end
+def _any(items: bytes, start: int, end: int) -> bool:
+    """Whether one of the items from `start` to before `end` is 1."""
+    return items.find(1, start, end) >= 0
 
 
 def _after_space(items: Items, start: int, end: int) -> int | None:
     """The item behind the last space between words from `start` to before `end`; None where there is none."""
-    at = bisect_left(items.spaces, end) - 1
-    return items.spaces[at] + 1 if at >= 0 and items.spaces[at] >= start else None
+    return items.spaces.rfind(1, start, end) + 1 or None
 
 
 def _apart(items: Items, end: int) -> bool:
@@ -300,9 +314,9 @@ def _plain(
     its end."""
     if level or _any(items.unknown, start, end):
         return False, False
-    edges, points = items.edges(0), items.points
-    room = columns - int(edges[end] - edges[start])
-    if room == 1 and end < len(points) and int(edges[end + 1] - edges[end]) == 2:
+    points = items.points
+    room = columns - items.cells(start, end)
+    if room == 1 and end < len(points) and items.cells(end, end + 1) == 2:
         return True, True
     if layout == "dense":
         return room == 0, False

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -58,7 +59,10 @@ class Typesetter:
         self._tallest = mode.height or mode.side
         self.rows = self._tallest // density.height
         self._columns = tuple(mode.side // d.width for d in ladder(density))
-        self._pictures = np.where(self.atlas.cells == 1, np.uint8(INK), np.uint8(PAPER))
+
+    @cached_property
+    def _pictures(self) -> NDArray[np.uint8]:
+        return np.where(self.atlas.cells == 1, np.uint8(INK), np.uint8(PAPER))
 
     def pages(self, chunks: Iterable[str]) -> Iterator[TypesetPage]:
         """Yields the pages of the text that `chunks` make up together, each as soon as it is full. Letters and the
@@ -66,16 +70,17 @@ class Typesetter:
 
         Raises UnreadableCharacters, with the place in the composed text, for a character that cannot be drawn.
         """
-        return (self._page(*cut) for cut in self._cut(composed_pieces(chunks)))
+        return (self._page(*cut) for cut in self._cut(composed_pieces(chunks), True))
 
     def cuts(self, text: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
         """Yields the number of characters of each page that `pages` yields of a composed text, its height in px, and
         what stands beside it, without drawing it."""
-        for items, rows, own, finished in self._cut(iter((text,))):
+        for items, rows, own, finished in self._cut(iter((text,)), False):
             yield len(own), self._height(self._lines(items, rows, finished)), _beside(items, own)
 
-    def _cut(self, pieces: Iterator[str]) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
-        """Yields of each page of a composed text its items and lines, its text, and whether it ends the whole text."""
+    def _cut(self, pieces: Iterator[str], drawn: bool) -> Iterator[tuple[Items, Sequence[Row], str, bool]]:
+        """Yields of each page of a composed text its items and lines, its text, and whether it ends the whole text;
+        `drawn` says whether all is wanted that drawing it takes."""
         rest, at, ended = "", 0, False
         room = self.rows * self.columns + AHEAD
         while True:
@@ -91,13 +96,13 @@ class Typesetter:
                 items = Items(window, self.density, self.layout == "turns", self.rows * self.columns)
                 self._check(items, window, at + first)
                 last = whole and items.length == len(window)
-                rows = rows_of(items, self._columns, self.rows, self.layout, last)
+                rows = rows_of(items, self._columns, self.rows, self.layout, last, drawn)
                 done = int(items.starts[rows[-1].end]) if rows else 0
                 if not whole and done + AHEAD > len(window):
                     break
                 if (end := items.whole(done)) < done:
                     items = Items(window[:end], self.density, True, self.rows * self.columns)
-                    rows, last = rows_of(items, self._columns, self.rows, self.layout, False), False
+                    rows, last = rows_of(items, self._columns, self.rows, self.layout, False, drawn), False
                     done = int(items.starts[rows[-1].end])
                 finished = last and done == len(window)
                 yield items, rows, window[:done], finished
@@ -130,8 +135,7 @@ class Typesetter:
         row = rows[-1]
         ended = self.layout == "lines" and items.points[row.end - 1] == _LINE_BREAK
         if closes(items, row, self.columns) and not ended:
-            edges = items.edges(0)
-            return row.top, int(edges[row.end] - edges[row.start])
+            return row.top, items.cells(row.start, row.end)
         return row.top + row.rows, 0
 
     def _page(self, items: Items, rows: Sequence[Row], text: str, finished: bool) -> TypesetPage:
