@@ -5,6 +5,8 @@ Rules may be broken, grey, or up to a degree off the level. Letters are none. It
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
