@@ -78,6 +78,13 @@ def wait_for(what: Callable[[], object], process: subprocess.Popen[bytes]) -> bo
     return True
 
 
+def wait_for_end_of_readers(pids: list[int]) -> None:
+    end = time.monotonic() + MOST
+    while any(named(pid, words) for pid in pids for words in ("microfiche.documents.crew", "MapWorker")):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
+
+
 def started(shelf: Path, out: Path, *more: str) -> subprocess.Popen[bytes]:
     command = [*COMMAND, "read", str(shelf / "in"), "-o", str(out), "--engine", "text", "--workers", "2", *more]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -99,7 +106,9 @@ def test_workers_and_drivers_are_killed_and_the_output_is_that_of_one_machine(sh
             words = {"reader": "microfiche.documents.crew", "actor": "MapWorker", "driver": ""}[kill]
             victims = [pid for pid in children(process.pid) if words and named(pid, words)]
             for pid in victims[:1] or [process.pid] * (kill == "driver"):
+                below = children(pid)
                 os.kill(pid, signal.SIGKILL)
+                wait_for_end_of_readers(below)  # who may note pages as long as they live
                 killed += 1
         process.communicate(timeout=MOST)
     if process.returncode != 1:
