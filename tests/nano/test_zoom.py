@@ -64,7 +64,7 @@ def test_worn_type_is_read_better_where_lines_are_kept_more_than_once(model: Pri
         kept[sure] = len(set(zip(lines, tokens.pieces.sources[:, 2].tolist(), strict=True))) / len(set(lines))
         read[sure] = likeness(model.read([tokens])[0].text, 4 * f"{WORDS}\n")
     assert read[1.0] > read[0.5]
-    assert kept[0.5] == kept[0.98] == 1 < kept[0.99] <= 3 < kept[1.0] <= 5
+    assert kept[0.5] == kept[0.98] == 1 < kept[0.99] <= min(3, kept[1.0]) and kept[1.0] <= 5
 
 
 def test_light_type_on_dark_is_read_as_well(model: PrintModel) -> None:
