@@ -367,9 +367,73 @@ def test_bodies_of_every_dialect_are_known(tmp_path: Path) -> None:
             assert [one.body for one in recorded_in(tmp_path / "whole")] == [one.body for one in of]
 
 
+def entry(url: str, body: str, minute: int, answer: Any = None, status: int = 200, **more: Any) -> dict[str, Any]:
+    content = {"mimeType": "application/json", "text": json.dumps(answer)} | more
+    return {"startedDateTime": f"2026-11-20T10:{minute:02d}:00.000Z",
+            "request": {"method": "POST", "url": url, "headers": [{"name": "X-Session-ID", "value": "s"}],
+                        "postData": {"mimeType": "application/json", "text": body}},
+            "response": {"status": status, "content": content}}  # fmt: skip
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+def test_an_archive_of_a_watched_session_is_told_again(vendor: Provider, tmp_path: Path, indent: int | None) -> None:
+    vendor.script = tool_script(4)
+    with ClaudeCode(vendor.url) as agent:
+        agent.play("Read it all.")
+    bodies = [body.decode() for body in agent.bodies]
+    events = 'event: message_delta\ndata: {"type":"message_delta","usage":{"output_tokens":41}}\n\n'
+    packed = base64.b64encode(events.encode()).decode()
+    to = "https://api.anthropic.com/v1/messages?beta=true"
+    entries: list[Any] = [
+        *(entry(to, body, n, mimeType="text/event-stream", text=packed, encoding="base64")
+          for n, body in enumerate(bodies)),
+        entry(to, bodies[0], 50, status=529),
+        entry(to.replace("messages?", "messages/count_tokens?"), bodies[0], 51),
+        {"request": {"method": "GET", "url": "https://example.org/"}}, {}, 5]  # fmt: skip
+    entries.reverse()
+    path = tmp_path / "watched.har"
+    path.write_text(json.dumps({"log": {"version": "1.2", "entries": entries}}, indent=indent))
+    found = [one for one in recorded_in(path) if (of := opened(one)) is not None and of.asked.blocks]
+    assert [one.body.decode() for one in found] == bodies and {one.output for one in found} == {41}
+    assert found[1].at - found[0].at == 60 and found[0].headers == {"x-session-id": "s"}
+    (bill,) = replay(found, {})
+    assert bill.sessions == 1 and bill.bills["text"].usage.output == 41 * len(bodies)
+
+
+def test_an_archive_s_gateways_are_seen_through(tmp_path: Path) -> None:
+    ask = [{"role": "user", "content": "hi"}]
+    chat = json.dumps({"model": "gpt-6-luna", "messages": ask})
+    native = json.dumps({"contents": [{"parts": [{"text": "hi"}]}]})
+    used = {"usage": {"prompt_tokens": 9, "completion_tokens": 5}}
+    entries = [entry("https://gate.example/api/v1/chat/completions", chat, 0, used),
+               entry("http://localhost:4000/openai/deployments/x/chat/completions?api-version=1", chat, 1),
+               entry("https://vertex.example/v1/projects/p/publishers/google/models/gemini-4-neon:generateContent",
+                     native, 2),
+               entry("https://[broken/v1/messages", chat, 3),
+               entry("https://example.org/metrics", chat, 4)]  # fmt: skip
+    path = tmp_path / "g.har"
+    path.write_text("\ufeff" + json.dumps({"log": {"entries": entries}}), "utf-8")
+    found = recorded_in(path)
+    assert [one.path.decode() for one in found] == [
+        "/v1/chat/completions", "/chat/completions", "/v1beta/models/gemini-4-neon:generateContent",
+    ]  # fmt: skip
+    assert [one.output for one in found] == [5, 0, 0]
+    assert [of.asked.model for one in found if (of := opened(one))] == ["gpt-6-luna", "gpt-6-luna", "gemini-4-neon"]
+
+
+def test_a_file_that_is_longer_than_is_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microfiche.proxy.recorded.LINE", 100)
+    body = json.dumps({"model": "gpt-6-sol", "input": "hi"})
+    for data in (body + "\n" + "x" * 200, '{"log":\n{"entries": [' + "1," * 100, body[:-1] + " " * 100 + "}"):
+        (tmp_path / "f").write_text(data)
+        with pytest.raises(InputError, match="more than 100 bytes"):
+            recorded_in(tmp_path / "f")
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"", "holds no request"), (b"[]\n3\n", "holds no request"), (b'{"a": 1}\n', "holds no request"),
+    [(b'{"log": {"entries": 3}}', "holds no request"),
+     (b"", "holds no request"), (b"[]\n3\n", "holds no request"), (b'{"a": 1}\n', "holds no request"),
      (b'{"sessionId": "s",\n "messages": [{"type": "user", "content": "hi"}]}', "holds no request"),
      (b'{"model": "x"\n', "line 1 is no JSON"), (b'{\n"model": "x"\n', "line 1 is no JSON.*--record"),
      (b"\x89PNG\r\n\x1a\n\x00", "is no JSON"),

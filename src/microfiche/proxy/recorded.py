@@ -1,14 +1,16 @@
 """Requests as they were recorded: by the proxy, as bodies in a file, or told again by the transcript of an agent.
 
-A file is JSON lines, or one value or list in JSON. Four kinds are known by what stands in them: lines of this proxy's
-recorder (`body`, with `at` and `path`), bare bodies of requests, transcripts of Claude Code
-(~/.claude/projects/*/*.jsonl) and rollouts of Codex (~/.codex/sessions/*/*/*/rollout-*.jsonl). The last two hold no
-system prompt or no documents of tools; what was charged for these is taken from the usage that they note, and stands in
-front of every prompt as text.
+A file is JSON lines, or one value or list in JSON. Five kinds are known by what stands in them: lines of this proxy's
+recorder (`body`, with `at` and `path`), bare bodies of requests, HTTP archives (HAR 1.2, as mitmproxy, browsers and
+other tools that watch traffic save them), transcripts of Claude Code (~/.claude/projects/*/*.jsonl) and rollouts of
+Codex (~/.codex/sessions/*/*/*/rollout-*.jsonl). The last two hold no system prompt or no documents of tools; what was
+charged for these is taken from the usage that they note, and stands in front of every prompt as text.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 import os
 import time
@@ -17,19 +19,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import urlsplit
 
 from microfiche.errors import InputError
-from microfiche.proxy.protocols import Asked, Dialect, Route
+from microfiche.proxy.protocols import Asked, Dialect, Route, route
 from microfiche.proxy.splice import Body
 from microfiche.proxy.twin import CHARACTERS
+from microfiche.proxy.usage import Listener
 
-LINE = 64 << 20  #: bytes of a line
+LINE = 256 << 20  #: bytes of a line, and of a value in several lines
 _PATHS: dict[Dialect, str] = {
     "messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions",
 }  # fmt: skip
 _WANTED = (
-    "give request bodies as JSON lines, a transcript of Claude Code, a rollout of Codex, or what `microfiche proxy"
-    " --record FILE` wrote of any other client"
+    "give request bodies as JSON lines, an HTTP archive (HAR), a transcript of Claude Code, a rollout of Codex, or what"
+    " `microfiche proxy --record FILE` wrote of any other client"
 )
 _SAID = ("reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call")  # by the model
 Json = dict[str, Any]
@@ -84,6 +88,8 @@ def recorded_in(path: Path) -> list[Recorded]:
         found = list(_of_codex(lines))
     elif any(isinstance(line.get("message"), dict) and "uuid" in line for line in lines):
         found = _of_claude_code(lines)
+    elif any(isinstance(line.get("log"), dict) for line in lines):
+        found = _of_archive(lines)
     else:
         found = [made for number, line in enumerate(lines) if (made := _of_body(line, number)) is not None]
     if not found:
@@ -93,13 +99,15 @@ def recorded_in(path: Path) -> list[Recorded]:
 
 def _objects(file: BinaryIO, path: Path) -> Iterator[Json]:
     """The objects of JSON lines, or of one value in several lines; those in a list are one after another."""
-    for number, line in enumerate(file, 1):
-        if len(line) > LINE:
-            raise InputError(f"{path}: line {number} has {len(line):,} bytes; at most {LINE:,} are read")
+    number = 0
+    while line := file.readline(LINE + 1):
+        number += 1
         if not line.strip():
             continue
         try:
             found = _json(line) if number > 1 else _json(line, file)
+        except _TooLong as error:
+            raise InputError(f"{path}: line {number} and what belongs to it have more than {LINE:,} bytes") from error
         except (ValueError, RecursionError) as error:
             unended = number > 1 and not line.endswith(b"\n")  # the last line of a session that still runs
             if unended and isinstance(error, json.JSONDecodeError):
@@ -108,14 +116,23 @@ def _objects(file: BinaryIO, path: Path) -> Iterator[Json]:
         yield from (one for one in (found if isinstance(found, list) else [found]) if isinstance(one, dict))
 
 
+class _TooLong(Exception):
+    """A value is longer than is read."""
+
+
 def _json(line: bytes, rest: BinaryIO | None = None) -> object:
     """The value of a line, or of a line and the `rest` of its file."""
+    if len(line) > LINE:
+        raise _TooLong
     try:
         return json.loads(line)
     except json.JSONDecodeError:
         if rest is None:
             raise
-        return json.loads(line + rest.read(LINE))
+        line += rest.read(LINE + 1 - len(line))
+        if len(line) > LINE:
+            raise _TooLong from None
+        return json.loads(line)
 
 
 def _of_body(line: Json, number: int) -> Recorded | None:
@@ -156,6 +173,65 @@ def _second(when: object) -> float | None:
 
 def _bytes(body: Json) -> bytes:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+# --- HTTP archives ---
+
+
+def _of_archive(lines: list[Json]) -> list[Recorded]:
+    """The requests of HTTP archives that were answered, by their time."""
+    logs = (line["log"] for line in lines if isinstance(line.get("log"), dict))
+    entries = (one for log in logs if isinstance(log.get("entries"), list) for one in log["entries"])
+    found = [made for one in entries if isinstance(one, dict) and (made := _of_entry(one)) is not None]
+    return sorted(found, key=lambda one: one.at)
+
+
+def _of_entry(entry: Json) -> Recorded | None:
+    """The request of an entry; None where it asks no model, or was refused, which costs nothing."""
+    request, response = entry.get("request"), entry.get("response")
+    if not isinstance(request, dict) or not isinstance(request.get("postData"), dict):
+        return None
+    path, body = _path_in(str(request.get("url", ""))), request["postData"].get("text")
+    status = response.get("status") if isinstance(response, dict) else None
+    if path is None or request.get("method") != "POST" or not isinstance(body, str):
+        return None
+    if isinstance(status, int) and status >= 400:
+        return None
+    headers = {str(one.get("name")).lower(): str(one.get("value"))
+               for one in request.get("headers") or () if isinstance(one, dict)}  # fmt: skip
+    said = body.encode("utf-8", "surrogatepass")
+    return Recorded(_second(entry.get("startedDateTime")) or 0.0, path, said, headers, _answered(response))
+
+
+def _path_in(url: str) -> bytes | None:
+    """The path at a provider that an address ends with, behind whatever a gateway put in front of it."""
+    try:
+        parts = urlsplit(url).path.encode("utf-8", "surrogatepass").split(b"/")
+    except ValueError:
+        return None
+    for first in range(1, len(parts)):
+        rest = b"/" + b"/".join(parts[first:])
+        for path in (rest, b"/v1beta" + rest):
+            if route("POST", path) is not None:
+                return path
+    return None
+
+
+def _answered(response: object) -> int:
+    """The tokens of an answer in an archive; 0 where it does not say."""
+    content = response.get("content") if isinstance(response, dict) else None
+    if not isinstance(content, dict) or not isinstance(content.get("text"), str):
+        return 0
+    data = content["text"].encode("utf-8", "surrogatepass")
+    if content.get("encoding") == "base64":
+        try:
+            data = base64.b64decode(data)
+        except binascii.Error:
+            return 0
+    listener = Listener({"content-type": str(content.get("mimeType", ""))})
+    listener.hear(data)
+    usage = listener.close().usage
+    return usage.output if usage else 0
 
 
 # --- Claude Code ---
