@@ -43,10 +43,12 @@ class Link(NamedTuple):
 
 
 class Field(NamedTuple):
-    """A field of a form: `text` is its value where the page does not show one, or `[x]` or `[ ]` for a box to tick."""
+    """A field of a form: `text` is its value where the page does not show one, or `[x]` or `[ ]` for a box to tick; or
+    a note that is `typed` on the page, of which the file has no drawing, so that each viewer makes its own."""
 
     box: Box
     text: str
+    typed: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +182,7 @@ def sheet_from(head: dict[str, Any], arrays: list[NDArray[Any]]) -> Sheet:
         grounds=boxes["grounds"],
         struck=boxes["struck"],
         links=[Link(tuple(box), address) for box, address in head["links"]],
-        fields=[Field(tuple(box), text) for box, text in head["fields"]],
+        fields=[Field(tuple(box), text, typed) for box, text, typed in head["fields"]],
         dpi=head["dpi"],
         error=head["error"],
     )

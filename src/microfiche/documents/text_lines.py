@@ -137,15 +137,18 @@ def with_markers(lines: Sequence[TextLine]) -> list[TextLine]:
 
 def with_fields(lines: Sequence[TextLine], fields: Sequence[Field]) -> list[TextLine]:
     """The lines, with the value of each field beside its label, also where the page itself does not show it, and each
-    box to tick, `[x]` or `[ ]`, before its label."""
+    box to tick, `[x]` or `[ ]`, before its label. A typed note stands for itself."""
     out = list(lines)
     usual = sorted(x.size for x in lines)[len(lines) // 2] if lines else 20.0
-    for box, text in fields:
+    for box, text, typed in fields:
         if text in TICKS:
             out.append(TextLine(text, box, min(usual, box[3] - box[1])))
             continue
         own = [x for x in out if box[0] < (x.box[0] + x.box[2]) / 2 < box[2] and box[1] < x.middle < box[3]]
         parts = [" ".join(part.split()) for part in text.splitlines() if part.strip()]
+        if typed:
+            out.append(TextLine(BREAK.join(parts), box, min(usual, 0.8 * (box[3] - box[1]))))
+            continue
         size = own[0].size if own else min(usual, 0.8 * (box[3] - box[1]))
         if own and len(parts) < 2:
             value = own[0] if len(own) == 1 else None

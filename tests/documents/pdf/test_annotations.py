@@ -133,6 +133,29 @@ def test_typed_text_laid_over_a_page_is_text_of_it() -> None:
     assert form(lambda canvas, fields: canvas.drawString(20, 170, "A page"), change) == ["A page", "typed over it"]
 
 
+@pytest.mark.parametrize(
+    ("look", "flags", "read"),
+    [("/Helv 12 Tf 0 g", 4, True), ("1 0 0 rg /Helv 12 Tf", 4, True), ("/Helv 12 Tf 1 g", 4, False),
+     ("/Helv 12 Tf", 4 | 2, False)],
+    ids=["black", "red", "white on white", "hidden"],
+)  # fmt: skip
+def test_a_typed_note_is_read_though_the_file_does_not_draw_it(look: str, flags: int, read: bool) -> None:
+    """As pypdf and pdfcomment write them; viewers draw such a note themselves."""
+
+    def change(pdf: pikepdf.Pdf) -> None:
+        pdf.pages[0].Annots = pikepdf.Array([pdf.make_indirect(pikepdf.Dictionary(
+            Type=pikepdf.Name.Annot, Subtype=pikepdf.Name.FreeText, Rect=[20, 60, 300, 90], DA=look, F=flags,
+            Contents="Zażółć, in red\nand twice",
+        ))])  # fmt: skip
+
+    def draw(canvas: Canvas, fields: Any) -> None:
+        canvas.drawString(20, 170, "A page")
+        canvas.drawString(20, 70, "with a line below the note")
+
+    note = [f"Zażółć, in red{BREAK}and twice"] if read else []
+    assert sorted(form(draw, change)) == sorted(["A page", "with a line below the note", *note])
+
+
 def test_a_form_that_is_damaged_costs_nothing_but_itself() -> None:
     catalog = b"<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[1 /X <</Kids 3>>]>>>>"
     widget = b"<</Type/Annot/Subtype/Widget/Rect[1 2]/FT/Tx/V 7>>"

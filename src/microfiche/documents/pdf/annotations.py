@@ -1,4 +1,4 @@
-"""What a PDF page has on top of its content: links, text marked as struck out, the fields of a form.
+"""What a PDF page has on top of its content: links, text marked as struck out, the fields of a form, typed notes.
 
 Reads annotations alone; runs no action and no JavaScript. All boxes are in pixels of the page's picture.
 """
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from ctypes import byref, c_uint, c_ushort, create_string_buffer
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pypdfium2.raw as pdfium
@@ -64,6 +65,12 @@ def annotations_of(document: Any, forms: Any, page: Any, to_picture: Affine) -> 
                 found = [Field(box, value) for box in _boxes(annotation, to_picture)[:1] if value]
                 out.fields += found
                 if value not in (TICKED, EMPTY) and _is_white(forms, annotation):
+                    out.white += found
+            elif kind == pdfium.FPDF_ANNOT_FREETEXT and not _is_drawn(annotation):
+                value = _text(partial(pdfium.FPDFAnnot_GetStringValue, annotation, b"Contents"))
+                found = [Field(box, value, typed=True) for box in _boxes(annotation, to_picture)[:1] if value]
+                out.fields += found
+                if _is_white(None, annotation):
                     out.white += found
         finally:
             pdfium.FPDFPage_CloseAnnot(annotation)
@@ -122,10 +129,15 @@ def _labels(forms: Any, annotation: Any) -> Iterator[str]:
             yield _text(lambda room, n, i=i: pdfium.FPDFAnnot_GetOptionLabel(forms, annotation, i, room, n))  # type: ignore[misc]
 
 
+def _is_drawn(annotation: Any) -> bool:
+    """Whether the file says how an annotation looks (PDF 32000-1, 12.5.5)."""
+    return bool(pdfium.FPDFAnnot_GetAP(annotation, pdfium.FPDF_ANNOT_APPEARANCEMODE_NORMAL, None, 0) > 2)
+
+
 def _is_white(forms: Any, annotation: Any) -> bool:
     """Whether the type of a field is white, by its default appearance (PDF 32000-1, 12.7.3.3)."""
     red, green, blue = c_uint(), c_uint(), c_uint()
-    if pdfium.FPDFAnnot_GetFontColor(forms, annotation, byref(red), byref(green), byref(blue)):
+    if forms and pdfium.FPDFAnnot_GetFontColor(forms, annotation, byref(red), byref(green), byref(blue)):
         return min(red.value, green.value, blue.value) > WHITE
     said = COLOUR.findall(_text(lambda room, n: pdfium.FPDFAnnot_GetStringValue(annotation, b"DA", room, n)))
     if not said:

@@ -178,7 +178,8 @@ def _visible(notes: Annotations, text: TextLayer, pixels: NDArray[np.uint8]) -> 
             continue
         ground = pixels[max(0, int(top)) : math.ceil(bottom), max(0, int(left)) : math.ceil(right)]
         on_white = one in notes.white and ground.size and np.median(ground.reshape(-1, 3), axis=0).min() > WHITE
-        if (on_white or inside.any()) and not (inside & text.seen).any():
+        drawn, seen = (False, False) if one.typed else (inside.any(), (inside & text.seen).any())
+        if (on_white or drawn) and not seen:
             hidden.append(one)
     return [one for one in notes.fields if one not in hidden]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from microfiche.documents.sheet import Field, Link, Sheet, TextLayer
+from microfiche.documents.sheet import Link, Sheet, TextLayer
 from microfiche.page import Box
 
 Turn = Literal[0, 90, 180, 270]
@@ -63,7 +63,7 @@ def upright(sheet: Sheet, turn: Turn) -> Sheet:
         grounds=boxes(sheet.grounds),
         struck=boxes(sheet.struck),
         links=[Link(box_upright(box, turn, size), address) for box, address in sheet.links],
-        fields=[Field(box_upright(box, turn, size), text) for box, text in sheet.fields],
+        fields=[one._replace(box=box_upright(one.box, turn, size)) for one in sheet.fields],
     )
 
 
