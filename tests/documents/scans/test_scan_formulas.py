@@ -70,3 +70,18 @@ def test_strokes_of_chinese_signs_are_no_bars() -> None:
     ink = Ink(mask, np.full((50, 125), 255, np.uint8), mask)
     said = [TextLine(text, (95, 95, 340, 135), 30, confidence=0.99) for text in ("言言言言言言", "a/b + c/d - e/f")]
     assert [formulas_in(ink, [line], [])[1] for line in said] == [0, 1]
+
+
+@pytest.mark.parametrize("wall", [True, False])
+def test_a_formula_does_not_go_over_to_another_column(wall: bool) -> None:
+    """Neither over a rule between columns, nor over a gutter where there is none."""
+    mask = np.zeros((400, 1000), np.uint8)
+    for y, high in ((182, 14), (200, 2), (206, 14)):
+        mask[y : y + high, 200:226] = 1
+    ink = Ink(mask, np.full((100, 250), 255, np.uint8), mask)
+    own, far = TextLine("x =", (150, 190, 190, 212), 20.0), TextLine("A. 0 B. 1 C. 2", (640, 190, 900, 212), 20.0)
+    near = TextLine("if y > 0, z = 1", (260, 190, 460, 212), 20.0)
+    lines = [own, near if wall else far, *(TextLine("a line of prose is here", (100, 40 + 30 * k, 450, 62 + 30 * k), 20.0)
+                                           for k in range(3))]  # fmt: skip
+    ((left, _, right, _),), count = formulas_in(ink, lines, [], [(240, 20, 240, 380)] if wall else [])
+    assert count == 1 and left == 150 and right < 250

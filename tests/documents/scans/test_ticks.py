@@ -138,3 +138,32 @@ def test_blanks_and_answers_stay_with_their_labels(scanned: bool) -> None:
         "Is the heating turned down? [ ] yes [x] no", "Was the cellar seen? [x] yes [ ] no",
     ):
         assert row in text
+
+
+#: Strokes of signs of Chinese that are square, in 32nds of a sign: 且, 曲, 直 and 田 as they are printed.
+SQUARE = {
+    "qie": [(7, 3, 7, 29), (25, 3, 25, 29), (7, 3, 25, 3), (7, 11, 25, 11), (7, 19, 25, 19), (2, 29, 30, 29)],
+    "qu": [(4, 9, 4, 30), (28, 9, 28, 30), (4, 9, 28, 9), (4, 30, 28, 30), (4, 19, 28, 19), (12, 2, 12, 30),
+           (20, 2, 20, 30)],
+    "zhi": [(9, 9, 9, 29), (23, 9, 23, 29), (9, 9, 23, 9), (9, 14, 23, 14), (9, 19, 23, 19), (9, 24, 23, 24),
+            (2, 29, 30, 29), (3, 5, 29, 5), (16, 1, 16, 9)],
+    "tian": [(4, 4, 4, 28), (28, 4, 28, 28), (4, 4, 28, 4), (4, 28, 28, 28), (4, 16, 28, 16), (16, 4, 16, 28)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", SQUARE)
+@pytest.mark.parametrize("em", [40, 64])
+def test_signs_of_chinese_and_letters_are_no_boxes_that_are_ticked(sign: str, em: int) -> None:
+    font = ImageFont.truetype(str(FACES / "DejaVuSerif.ttf"), em // 2)
+    image = Image.new("RGB", (26 * em, 14 * em), "white")
+    draw = ImageDraw.Draw(image)
+    for row in range(10):
+        x, y = em, em + round(1.2 * em * row)
+        draw.text((x, y), "B. where and how", fill="black", font=font)
+        for k in range(6):
+            for stroke in SQUARE[sign]:
+                x0, y0, x1, y1 = (round(v * em / 32) for v in stroke)
+                left = 12 * em + round(1.1 * em * k)
+                draw.line((left + x0, y + y0, left + x1, y + y1), fill="black", width=max(2, em // 20))
+    pixels = np.asarray(image)
+    assert [tick for tick in boxes_to_tick(pixels, ink_of(image)) if tick.ticked] == []

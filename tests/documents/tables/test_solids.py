@@ -395,3 +395,15 @@ def test_the_head_of_a_table_whose_cells_stand_close_is_its_first_row() -> None:
     found = [b.text for b in blocks(lines, [], PAGE, rules) if b.kind == "table"]
     assert found == [markdown((("Common name", "Seen", "Young"), ("Gull", "124", "8"), ("Tern", "5", "103"),
                                ("Plover", "72", "9")))]
+
+
+def test_rules_that_lead_from_text_to_notes_in_frames_are_no_table() -> None:
+    """As changes that are tracked are printed: lines under words, on to boxes in the margin."""
+    lines = [*prose(60, 100, 80), *prose(60, 300, 80)]
+    rules: list[Box] = []
+    for k, y in enumerate((130, 210, 330, 410)):
+        lines += [line("yes, sick", 960, y), line("of it", 960, y + 26)]
+        rules += [(950, y - 4, 1110, y - 4), (950, y + 56, 1110, y + 56), (950, y - 4, 950, y + 56),
+                  (1110, y - 4, 1110, y + 56), (300 + 60 * k, y + 20, 950, y + 20)]  # fmt: skip
+    rules += [(930, 120, 930, 500), (930, 500, 950, 500), (930, 466, 950, 466)]
+    assert boxes(lines, rules) == []

@@ -18,6 +18,7 @@ from microfiche.documents.document import Kind
 from microfiche.documents.layout.columns import USUAL, columns
 from microfiche.documents.layout.rows import Row, rows
 from microfiche.documents.layout.stacks import StackRow
+from microfiche.documents.layout.walls import sides, walls
 from microfiche.documents.tables.grid import MOST, merged
 from microfiche.documents.tables.solids import table, with_fractions
 from microfiche.documents.text_lines import TextLine, read_by
@@ -65,20 +66,24 @@ def ordered_items(
 ) -> list[Column]:
     """The columns of a page in reading order that looks like `picture` and whose running text has the size `body` (px):
     the free lines in rows, the rows that are `stacked`, and the `solid` boxes with the lines in them."""
-    items = _items(lines, solid, rules, picture)
+    between = walls(lines, rules)
+    items = _items(lines, solid, rules, picture, between)
     items += [Item(row.box, "text", row.wholes) for row in stacked]
     boxes = np.array([item.box for item in items], float).reshape(-1, 4)
     return [
         Column(_in_rows(chosen), *_edges(chosen, boxes))
         for part in _head_text_foot(items, picture.height, body)
-        for chosen in _columns(part, rules, body)
+        for side in _walled(part, between)
+        for chosen in _columns(side, rules, body)
     ]
 
 
 def _items(
-    lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box], picture: Image.Image
+    lines: Sequence[TextLine], solid: Sequence[tuple[Kind, Box]], rules: Sequence[Box], picture: Image.Image,
+    between: Sequence[Box],
 ) -> list[Item]:
-    """What is put in order: rows of free lines, and solids with the lines in them."""
+    """What is put in order: rows of free lines on either side of the walls `between` columns, and solids with the lines
+    in them."""
     held: list[list[TextLine]] = [[] for _ in solid]
     free: list[TextLine] = []
     for line in lines:
@@ -92,7 +97,7 @@ def _items(
         else:
             free.append(line)
     uprights = [rule for rule in merged(rules) if rule[0] == rule[2]] if len(rules) <= 4 * MOST else []
-    found = rows(free, [box for _, box in solid], uprights[:MOST])
+    found = [row for side in sides(free, between) for row in rows(side, [box for _, box in solid], uprights[:MOST])]
     items = [Item(row.line.box, "text", (row.line,), row) for row in found]
     for (kind, box), inside in zip(solid, held, strict=True):
         whole = union([box, *(line.box for line in inside)])
@@ -153,6 +158,20 @@ def _heads_column(item: Item, rest: Sequence[Item]) -> bool:
         nearest is not None and any(map(str.isalpha, line.text))
         and abs(nearest.box[0] - item.box[0]) < 0.3 * line.size and nearest.box[1] - item.box[3] < FIRST * line.size
     )
+
+
+def _walled(items: Sequence[Item], between: Sequence[Box]) -> list[Sequence[Item]]:
+    """The items in parts as the rules `between` columns divide them: what is above one, to the left of it, to the
+    right, below. One that goes through an item divides nothing."""
+    for k, (x, low, _, high) in enumerate(between):
+        above = [i for i in items if i.box[1] + i.box[3] < 2 * low]
+        below = [i for i in items if i.box[1] + i.box[3] > 2 * high]
+        level = [i for i in items if 2 * low <= i.box[1] + i.box[3] <= 2 * high]
+        left, right = [i for i in level if i.box[2] <= x], [i for i in level if i.box[0] >= x]
+        if left and right and len(left) + len(right) == len(level):
+            others = between[k + 1 :]
+            return [part for side in (above, left, right, below) if side for part in _walled(side, others)]
+    return [items]
 
 
 def _columns(items: Sequence[Item], rules: Sequence[Box], body: float) -> list[list[Item]]:

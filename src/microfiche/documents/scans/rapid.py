@@ -57,7 +57,7 @@ def page_of_lines(
     if ink is not None:
         hints = [hint for hint in hints if hint.kind not in ("figure", "formula") or not _is_text(hint, lines, ink)]
     taken = [*ruled(rules), *(hint.box for hint in hints if hint.kind in ("figure", "table"))]
-    formulas, count = formulas_in(ink, lines, taken) if ink is not None else ([], 0)
+    formulas, count = formulas_in(ink, lines, taken, rules) if ink is not None else ([], 0)
     hints = [hint for hint in hints if not any(share_of_smaller(hint.box, box) > 0.3 for box in formulas)]
     hints += [Region("formula", box, 1.0) for box in formulas]
     beside = _turned(lines, rules)

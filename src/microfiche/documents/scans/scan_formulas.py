@@ -21,6 +21,7 @@ NEAR = 0.5  #: ems between a bar and what is over and under it, at most
 ASIDE = 0.45  #: ems by which their middles are aside of the bar's, at most
 LARGE = (1.25, 9.0)  #: ems that a large sign is high
 SLIM = 3.0  #: ems that it is wide, at most
+BORDER, FAR = 6.0, 4.0  #: ems that a rule between columns is high, at least; between parts of a formula, at most
 SHORT, LIMIT = 10, 0.4  #: characters of a limit above or below a sign, at most, and ems that it stands away
 AROUND = 0.2  #: of the height of a line's box, that is empty at its top and its foot
 WORDS = re.compile(r"[^\W\d_]{3,}")
@@ -28,9 +29,12 @@ PROSE = 4  #: words of a line of running text
 SIGNS = re.compile(r"[=≠<>≤≥≈∼≡+±×÷∑∏∫√∂∇∞∈→Α-Ωα-ω−]|\b(?:sin|cos|tan|log|ln|exp|lim|max|min|det)\b")
 
 
-def formulas_in(ink: Ink, lines: Sequence[TextLine], taken: Sequence[Box]) -> tuple[list[Box], int]:
+def formulas_in(
+    ink: Ink, lines: Sequence[TextLine], taken: Sequence[Box], rules: Sequence[Box] = ()
+) -> tuple[list[Box], int]:
     """The boxes of formulas on rows of their own, on a picture with this ink, that `lines` do not say, and how many
-    there are with those in running text; those in boxes that are `taken`, such as figures and tables, are left out."""
+    there are with those in running text; those in boxes that are `taken`, such as figures and tables, are left out, and
+    none goes over an upright one of the `rules`, or a gutter."""
     if not lines or not len(ink.pieces):
         return [], 0
     em = float(np.median([line.size for line in lines]))
@@ -41,7 +45,8 @@ def formulas_in(ink: Ink, lines: Sequence[TextLine], taken: Sequence[Box]) -> tu
         if not any(share(box, other) > 0.4 for other in taken)
     ]
     parts = joined(seeds, 0.3 * em)
-    found = joined([zone for seed in parts if (zone := _whole(seed, lines, em))], 0.0)
+    borders = [rule for rule in rules if rule[0] == rule[2] and rule[3] - rule[1] > BORDER * em]
+    found = joined([zone for seed in parts if (zone := _whole(seed, lines, em, borders))], 0.0)
     return found, len(found) + sum(not any(share(seed, box) > 0.5 for box in found) for seed in parts)
 
 
@@ -88,15 +93,21 @@ def _large(pieces: NDArray[np.int32], lines: Sequence[TextLine], em: float) -> l
     return out
 
 
-def _whole(seed: Box, lines: Sequence[TextLine], em: float) -> Box | None:
-    """A formula from a part of it, with the lines that stand beside that, on its own rows; None where it stands in
-    running text."""
-    margin = min(line.box[0] for line in lines) + em
+def _whole(seed: Box, lines: Sequence[TextLine], em: float, borders: Sequence[Box]) -> Box | None:
+    """A formula from a part of it, with the lines that stand beside that, on its own rows and on its side of `borders`;
+    None where it stands in running text."""
+    middle = (seed[0] + seed[2]) / 2
+    across = [rule[0] for rule in borders if rule[1] < seed[3] and seed[1] < rule[3]]
+    low = max((x for x in across if x < middle), default=-np.inf)
+    high = min((x for x in across if x > middle), default=np.inf)
+    lines = [line for line in lines if low < (line.box[0] + line.box[2]) / 2 < high]
+    margin = min((line.box[0] for line in lines), default=0.0) + em
     zone = seed
     while True:
         beside = [
             line for line in lines
-            if zone[1] < line.middle < zone[3] or (_is_limit(line) and touch(line.box, zone, LIMIT * em))
+            if (zone[1] < line.middle < zone[3] and (_is_limit(line) or _gap(line.box, zone) < FAR * em))
+            or (_is_limit(line) and touch(line.box, zone, LIMIT * em))
         ]
         prose = [line for line in beside if _is_prose(line, margin)]
         if any(seed[1] < line.middle < seed[3] for line in prose):
@@ -107,9 +118,15 @@ def _whole(seed: Box, lines: Sequence[TextLine], em: float) -> Box | None:
         zone = grown
 
 
+def _gap(a: Box, b: Box) -> float:
+    """How far apart two boxes stand from left to right."""
+    return max(a[0] - b[2], b[0] - a[2])
+
+
 def _is_prose(line: TextLine, margin: float) -> bool:
     """Whether a line is running text rather than a part of a formula: it has many words, or begins at the `margin`."""
-    words = len(WORDS.findall(text := unmarked(line.text)))
+    text = unmarked(line.text)
+    words = len(WORDS.findall(text)) + len(BROAD.findall(text)) // 2
     return words >= PROSE or (words > 0 and line.box[0] < margin and not SIGNS.search(text))
 
 

@@ -38,6 +38,10 @@ DOT = 0.12  #: of what is within a ring, that the dot of a chosen one fills, at 
 SAME = 0.16  #: by which the sides of rings of one kind differ, at most
 TALLER = 1.15  #: heights of its label's tallest letter, from which a ring is too large for a letter O …
 FAR = 0.65  #: … or away from its label
+WALL, BLACKENED = 0.22, 0.7  #: of a box: its edge and what is blurred; the share of ink from which it is filled out
+FINE = 6  #: px within the edges, from which bars are told from other marks
+BESIDES = 0.3  #: of what is in a letter or a sign of Chinese, that is no bar from edge to edge, at most
+CLOSE, HIGHER = 0.5, 1.15  #: of the side of a box, away from which signs of its line begin, and that they are high
 LABEL = 4.0  #: sides of a ring from it to its label, at most
 
 
@@ -52,9 +56,37 @@ class Tick:
 
 def boxes_to_tick(pixels: NDArray[np.uint8], ink: Ink) -> list[Tick]:
     """The boxes to tick on a picture (H, W, 3) with this ink; those that may be ticked or not are left out."""
-    found = [*_squares(ink), *_rings(ink)] if ink.type else []
-    drawn = drawn_boxes(pixels, ink, [tick.box for tick in found])
-    return [*found, *(Tick(one.box, one.box, one.ticked) for one in drawn)]
+    squares, rings = (_squares(ink), _rings(ink)) if ink.type else ([], [])
+    for one in drawn_boxes(pixels, ink, [tick.box for tick in (*squares, *rings)]):
+        (rings if one.round or one.sure else squares).append(Tick(one.box, one.box, one.ticked))
+    return [*rings, *(one for one in squares if not (one.ticked and _is_sign(one, ink)))]
+
+
+def _is_sign(one: Tick, ink: Ink) -> bool:
+    """Whether a box with something in it is a letter such as B, or a sign of Chinese: what is in it are bars from edge
+    to edge, or it stands close between others that are higher."""
+    left, top, right, bottom = map(round, one.box)
+    side = min(right - left, bottom - top)
+    margin = round(WALL * side)
+    inner = ink.mask[top + margin : bottom - margin, left + margin : right - margin]
+    if min(inner.shape) >= FINE and 0 < inner.mean() < BLACKENED:
+        high, wide = (round(0.9 * n) for n in inner.shape)
+        level, upright = (
+            cv2.morphologyEx(inner, cv2.MORPH_OPEN, np.ones(kernel, np.uint8)) for kernel in ((1, wide), (high, 1))
+        )
+        bars = cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8))
+        if inner[np.asarray(bars) == 0].sum() < BESIDES * inner.sum():
+            return True
+    left, _, right, _ = map(round, one.whole)
+    rows = slice(max(0, top - side // 2), bottom + side // 2)
+    beside = ink.mask[rows, max(0, left - side) : max(0, left - FRINGE)], ink.mask[rows, right + FRINGE : right + side]
+    return all(_is_higher(one, side) for one in (beside[0][:, ::-1], beside[1]))
+
+
+def _is_higher(beside: NDArray[np.uint8], side: int) -> bool:
+    """Whether the ink beside a box begins close to it, which is at the left, and is higher than its side."""
+    columns, rows = np.flatnonzero(beside.any(0)), np.flatnonzero(beside.any(1))
+    return bool(len(columns) and columns[0] < CLOSE * side and np.ptp(rows) + 1 > HIGHER * side)
 
 
 def _squares(ink: Ink) -> list[Tick]:

@@ -38,6 +38,7 @@ OTHER = 1.3  #: times the type of a row: what is larger is no row of the same ta
 NUMBERED = re.compile(r"^\(\s*[\w.]{1,6}\s*\)$")
 SYMBOL = re.compile(r"[=∑∫∂√≤≥≈∈∀∃∞±→←⇒]")
 ENTRY = re.compile(r"(?:[.·…]\s?){3,}\s*(?:\d|$)")  #: an entry of an index or of a table of contents
+OPTION = re.compile(r"^[(（]?([A-Fa-f])\s*[.．、:：)）]")  #: an answer to choose, of a row of them
 PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}")  #: its page number
 HEADED = 2.0  #: times the width of a head, that of the rule below it, at least
 ITEMS_APART = 8.0  #: ems from one item of a list to the next, at most
@@ -190,6 +191,9 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     rows = [row for row in run.rows if len(row) > 1]
     lines = [line for row in run.rows for line in row]
     if len(rows) < 2 or sum(line.fixed for line in lines) > 0.6 * len(lines):
+        return False
+    options = [[found and found[1].upper() for found in (OPTION.match(x.text) for x in row)] for row in rows]
+    if sum(letters == list("ABCDEF"[: len(letters)]) for letters in options) > 0.5 * len(rows):
         return False
     borders = column_borders(lines, run.box)
     count = len(borders) - 1

@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter
 
 from microfiche.documents.boxes import area, share, share_of_smaller, union, within
 from microfiche.documents.document import Kind
+from microfiche.documents.layout.walls import sides, walls
 from microfiche.documents.tables.aligned import aligned, barred, underlined
 from microfiche.documents.tables.grid import (
     JOIN,
@@ -60,6 +61,7 @@ THICK = 6  #: px: what is thicker is no rule
 BANDS, CELL = 3, 6  #: rows of two cells or more of a grid that is a table, at least, and lines of such a cell, at most
 SURER = 0.2  #: by which a detector is surer of columns of running text than of a table that lies over them
 CROWDED = 1500  #: lines of a page on which only grids are tables: no page that is read has as many
+OUT = 0.2  #: of the lines in a grid, that go on beyond it, at most
 ROWS = 0.7  #: of the rows of a table that is taken for a figure, that have two pieces, at least
 FORM = 0.5  #: of the rows of a form, that hold blanks or answers
 PAGE = 5  #: lines of a page that a detector takes for a figure, at least
@@ -105,15 +107,20 @@ def _tables(
 ) -> list[Box]:
     """The boxes of a page's tables: grids, then what stands between level rules, then what is in line, then regions."""
     rules = _without_letters(merged(rules), lines) if len(rules) <= 4 * MOST else []
-    grids = [box for box in ruled(rules) if _holds_a_table(_within(lines, box), box, rules)]
+    grids = [
+        box for box in ruled(rules)
+        if _holds_a_table(_within(lines, box), box, rules) and not _sticks_out(_within(lines, box), box)
+    ]
     found = [with_outer_rows(box, lines, rules) for box in grids]
     if len(lines) > CROWDED:
         return found
     free = [x for x in lines if not any(share(x.box, box) > 0.5 for box in [*found, *figures])]
+    between = walls(free, rules)
     for box in barred(free, rules):
-        _add(found, box)
+        if not any(box[0] < x < box[2] and low < box[3] and box[1] < high for x, low, _, high in between):
+            _add(found, box)
     level = [rule for rule in rules if rule[1] == rule[3]]
-    for box in aligned(free, rules):
+    for box in (box for side in sides(free, between) for box in aligned(side, rules)):
         over = [x for x in found if share_of_smaller(box, x) > 0.3]
         if not _side_by_side(over) and not _drawn(picture, box, _within(lines, box), rules, solid=True):
             _add(found, box)
@@ -205,6 +212,12 @@ def _holds_a_table(lines: Sequence[TextLine], box: Box, rules: Sequence[Box]) ->
     else:
         across, down = set(range(len(column_borders(lines, box)) - 1)), set(range(len(text_rows(lines))))
     return len(across) > 1 and len(down) > 1 and not reads_down(lines, box)
+
+
+def _sticks_out(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether many of the lines in a box go on beyond a side of it, as those do between rules that lead to notes."""
+    out = [x for x in lines if x.box[0] < box[0] - x.size or box[2] + x.size < x.box[2]]
+    return len(out) > OUT * len(lines)
 
 
 def _labels(box: Box, held: Sequence[TextLine], free: Sequence[TextLine]) -> list[TextLine]:
