@@ -81,7 +81,7 @@ def test_a_formula_does_not_go_over_to_another_column(wall: bool) -> None:
     ink = Ink(mask, np.full((100, 250), 255, np.uint8), mask)
     own, far = TextLine("x =", (150, 190, 190, 212), 20.0), TextLine("A. 0 B. 1 C. 2", (640, 190, 900, 212), 20.0)
     near = TextLine("if y > 0, z = 1", (260, 190, 460, 212), 20.0)
-    lines = [own, near if wall else far, *(TextLine("a line of prose is here", (100, 40 + 30 * k, 450, 62 + 30 * k), 20.0)
-                                           for k in range(3))]  # fmt: skip
+    lines = [own, near if wall else far, *(TextLine("a line of prose is here", (100, y, 450, y + 22), 20.0)
+                                           for y in (40, 70, 100))]  # fmt: skip
     ((left, _, right, _),), count = formulas_in(ink, lines, [], [(240, 20, 240, 380)] if wall else [])
     assert count == 1 and left == 150 and right < 250
