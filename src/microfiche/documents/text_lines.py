@@ -27,6 +27,7 @@ LABEL = 3.0  #: ems between a field and its label, at most
 NUMBERED = 0.7  #: ems from the number of an item to its text, at most, where it may be that of a formula
 SOFT = "\u00ad"
 #: Signs that are as wide as they are high.
+AROUND = 0.2  #: ems: the empty space at either end of the box that a detector draws around a line
 BROAD = re.compile(r"[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]")
 BULLETS = "•◦▪‣●○■□–—*·∙"
 MARKER = re.compile(rf"^([{re.escape(BULLETS)}-]|\(?(\d{{1,3}}|[a-z])[.)])(\s+|$)")

@@ -20,6 +20,7 @@ from microfiche.documents.boxes import within as around
 from microfiche.documents.document import Block, Kind
 from microfiche.documents.layout.bullets import with_bullets
 from microfiche.documents.layout.chats import bubbles
+from microfiche.documents.layout.code_rows import with_code_rows
 from microfiche.documents.layout.crowds import CROWD, crowd
 from microfiche.documents.layout.gutters import divided
 from microfiche.documents.layout.initials import with_capitals
@@ -34,7 +35,7 @@ from microfiche.documents.layout.stacks import stack_rows
 from microfiche.documents.layout.titles import NUMBERED, Surroundings, is_capital, is_title
 from microfiche.documents.tables.aligned import underlined
 from microfiche.documents.tables.solids import solids
-from microfiche.documents.text_lines import BLANK, Region, TextLine, letters, read_by
+from microfiche.documents.text_lines import AROUND, BLANK, Region, TextLine, letters, read_by
 from microfiche.page import Box
 
 AMOUNT = re.compile(r"\d[.,]\d\d(?:\s*[^\W\d]{1,3}|\s*[€$£¥₹])?$")  #: at the end of a total, not of a caption
@@ -49,7 +50,6 @@ WORDS = re.compile(r"[^\W\d_]{3,}")
 FUNCTIONS = {"sin", "cos", "tan", "log", "exp", "lim", "max", "min", "det", "mod", "arg", "sup", "inf", "dim", "deg"}
 MATHEMATICS = re.compile(r"[=≠<>≤≥≈∼≡±×÷∑∏∫√∂∇∞∈∉⊂⊆∪∩∀∃→⇒⇔↦Α-Ωα-ω\U0001d400-\U0001d7ff]")
 DISPLAY = 1.5  #: ems that a formula is indented, at least
-AROUND = 0.2  #: ems: the empty space at either end of the box that a detector draws around a line
 LONG = 12  #: letters of a line whose width tells the size of its type
 FRAME = 1.2  #: ems from a picture to the rules that frame it, at most
 PROSE, FEW = 45, 2  #: letters of a line of running text, and lines of it on a page with code, at least
@@ -87,7 +87,7 @@ def blocks(
     """
     if len(lines) > CROWD:
         return crowd(lines)
-    lines, numbers = without_numbers(with_bullets(lines, picture))
+    lines, numbers = without_numbers(with_bullets(with_code_rows(lines), picture))
     counts = [_counting(column) for column in numbers]
     notes = [line for line in lines if line.note]
     lines = _headed([line for line in lines if not line.note], notes)

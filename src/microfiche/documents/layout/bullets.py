@@ -63,6 +63,7 @@ def with_bullets(lines: Sequence[TextLine], picture: Image.Image) -> list[TextLi
     free = [
         k for k, line in enumerate(lines)
         if not (line.displayed or MARK.match(line.text) or line.text.startswith(TICKS))
+        and (line.confidence == 1 or not line.fixed)  # before recognised code stand numbers
     ]
     if not 1 < len(lines) <= MOST or len(free) < 2:
         return list(lines)

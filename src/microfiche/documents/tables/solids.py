@@ -63,6 +63,7 @@ SURER = 0.2  #: by which a detector is surer of columns of running text than of 
 CROWDED = 1500  #: lines of a page on which only grids are tables: no page that is read has as many
 OUT = 0.2  #: of the lines in a grid, that go on beyond it, at most
 ROWS = 0.7  #: of the rows of a table that is taken for a figure, that have two pieces, at least
+SURE, LIKELY = 0.75, 0.5  #: the score of a table from which its rows are not looked at; else, such a share of them
 FORM = 0.5  #: of the rows of a form, that hold blanks or answers
 PAGE = 5  #: lines of a page that a detector takes for a figure, at least
 LABEL = 12  #: characters of a label beside a figure, at most
@@ -132,7 +133,8 @@ def _tables(
         known = sum(any(share(x.box, box) > 0.5 for box in inside) for x in held)
         if not held or known > 0.6 * len(held) or any(share(region.box, box) > 0.5 for box in found):
             continue
-        if _is_form(held) or (region.kind == "figure" and not _in_rows(held)):
+        needed = ROWS if region.kind == "figure" else LIKELY if region.score < SURE else 0.0
+        if _is_form(held) or not _in_rows(held, needed):
             continue
         heads = sum(underlined(row[0], level) for row in text_rows(held) if len(row) == 1)
         if heads > 1 or _surely_text(region, regions, held):
@@ -150,10 +152,10 @@ def _surely_text(region: Region, regions: Sequence[Region], held: Sequence[TextL
     return sum(len(x.text) for x in its) > 0.6 * sum(len(x.text) for x in held)
 
 
-def _in_rows(lines: Sequence[TextLine]) -> bool:
-    """Whether most rows of lines have several pieces, as those of a table have that a detector takes for a figure."""
+def _in_rows(lines: Sequence[TextLine], least: float) -> bool:
+    """Whether at least such a share of the rows of lines have several pieces, as those of a table have."""
     rows = text_rows(lines)
-    return sum(len(row) > 1 for row in rows) >= ROWS * len(rows)
+    return sum(len(row) > 1 for row in rows) >= least * len(rows)
 
 
 def _is_form(lines: Sequence[TextLine]) -> bool:
