@@ -15,6 +15,7 @@ from microfiche.documents.finishing.languages import language_of
         "en": "The lamp that was in the window of the old house is not to be seen from the road.",
         "de": "Die Lampe, die im Fenster des alten Hauses stand, ist von der Straße aus nicht zu sehen.",
         "fr": "La lampe qui est dans la maison ne se voit pas depuis la route, et les gens sont là.",
+        "la": "Donec nonummy ante, non volutpat at, tincidunt vitae. Proin massa ac quam, a molestie nec, ac leo et a.",
         "es": "La lámpara que estaba en la ventana de la casa no se ve desde el camino, pero las otras sí.",
         "it": "La lampada che era alla finestra della casa non si vede più dalla strada e gli altri sono nel giardino.",
         "ru": "Лампа, которая стояла на окне старого дома, не видна с дороги, и это не то, что было так нужно.",

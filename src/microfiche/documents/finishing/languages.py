@@ -44,6 +44,7 @@ FREQUENT = {
     "sk": "a v na sa je že s z do o aj pre ako alebo podľa ktoré sú nie už ich pri",
     "cy": "yn y yr a i o ac ei ar am gan mae wedi bod eu fel hyn pawb oedd nid",
     "eo": "la kaj de en estas al por ne kiu ke pri kun ili sur aŭ devus unu plej ĉiuj tiu",
+    "la": "et in est non ut ad cum sed quod ac ex qui per nec vel enim quam atque sit quis",
     "fi": "ja on ei että se oli mutta joka ovat myös kun tai sen hän voi mukaan ole",
     "tr": "ve bir bu için ile olarak da de çok daha olan gibi ne kadar sonra en var",
     "hu": "a az és hogy nem is egy meg de ez volt el vagy csak mint még már kell",
