@@ -71,6 +71,20 @@ def test_what_is_found_is_forgotten_by_the_same_query(memory: Memory, said: str,
     assert not memory.search(query)
 
 
+@pytest.mark.parametrize("said", [
+    "qz" * 60_000, " ".join(f"{i}{'xy' * 5000}" for i in range(12)), " ".join(f"w{i:06x}" for i in range(15_000)),
+    "same " * 20_000, "a" + "\u0301" * 60_000, LIBRARY * 12_000, "\u200b" * 60_000,
+], ids=["one word", "long words", "other words", "the same word", "marks", "signs", "nothing to see"])  # fmt: skip
+def test_words_of_any_length_and_number_are_kept_whole_found_and_forgotten(memory: Memory, said: str) -> None:
+    text = f"the first needle\n{said}\nthe last haystack\n"
+    memory.add_text(text, "notes")
+    assert memory.version_text("notes") == text
+    for word in ("needle", "haystack"):
+        assert word in memory.search(word)[0].text
+    memory.forget(name="notes")
+    assert not memory.search("needle")
+
+
 def test_what_stands_together_is_found_before_its_parts() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(INDEX)
