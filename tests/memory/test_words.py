@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microfiche.memory import Memory
-from microfiche.memory.database import INDEX
+from microfiche.memory.database import FORMAT, INDEX, TABLES
 from microfiche.memory.letters import compared, compared_with_places
-from microfiche.memory.words import index_words, match_of, passage, places_of, words_of
+from microfiche.memory.words import find, index_words, match_of, passage, places_of, words_of
 
 AROUND = " ".join(f"party{i} starting 17 of 10 and 0" for i in range(200))
 ANDREI, LOGOS, LETTERS = "\u0410\u043d\u0434\u0440\u0435\u0439", "\u039b\u039f\u0393\u039f\u03a3", "\ubb38\uc7a5"
@@ -51,6 +51,7 @@ ALIKE = [
     ("\uff76\uff9e\uff72\uff84\uff9e", "\u30ac\u30a4\u30c9"),
     ("\u304b\u3099\u3044\u3053\u304f", "\u304c\u3044\u3053\u304f"),
     (normalize("NFD", LETTERS), LETTERS), ("\U0001d41b\U0001d428\U0001d425\U0001d41d", "bold"), ("na\u00efve", "NAIVE"),
+    ("\u13a0\u13a1", "\uab70\uab71"),
 ]  # fmt: skip
 BOTH_WAYS = [*ALIKE, *((other, one) for one, other in ALIKE)]
 
@@ -70,6 +71,20 @@ def test_what_is_found_is_forgotten_by_the_same_query(memory: Memory, said: str,
     assert not memory.search(query)
 
 
+@pytest.mark.parametrize("said", [
+    "qz" * 60_000, " ".join(f"{i}{'xy' * 5000}" for i in range(12)), " ".join(f"w{i:06x}" for i in range(15_000)),
+    "same " * 20_000, "a" + "\u0301" * 60_000, LIBRARY * 12_000, "\u200b" * 60_000,
+], ids=["one word", "long words", "other words", "the same word", "marks", "signs", "nothing to see"])  # fmt: skip
+def test_words_of_any_length_and_number_are_kept_whole_found_and_forgotten(memory: Memory, said: str) -> None:
+    text = f"the first needle\n{said}\nthe last haystack\n"
+    memory.add_text(text, "notes")
+    assert memory.version_text("notes") == text
+    for word in ("needle", "haystack"):
+        assert word in memory.search(word)[0].text
+    memory.forget(name="notes")
+    assert not memory.search("needle")
+
+
 def test_what_stands_together_is_found_before_its_parts() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute(INDEX)
@@ -84,10 +99,26 @@ def test_what_stands_together_is_found_before_its_parts() -> None:
             assert found == best
 
 
+def test_pages_with_a_sign_of_a_chinese_word_are_found_behind_those_with_more_of_it() -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in TABLES.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        page = "INSERT INTO page VALUES (?, ?, '', '', 0, 0, 0, 0, 0, x'', 0, 0, 0, 1, 0, 0, NULL)"
+        long, part = f"{LIBRARY} {AROUND}", f"x{LIBRARY[:2]}x {AROUND}"
+        texts = ["\u4e66 " * 9, long, "\u9986, \u4e66, \u56fe", "nothing of it", part]
+        for number, text in enumerate(texts, 1):
+            connection.execute(page, (number, str(number)))
+            connection.execute("INSERT INTO place VALUES (1, 'text', ?, ?, 0)", (number, number))
+            index_words(connection, number, text)
+        assert [number for number, _ in find(connection, LIBRARY, 2)] == [2, 5]
+        assert {number for number, _ in find(connection, LIBRARY, 9)} == {1, 2, 3, 5}
+
+
 @given(st.text())
 def test_what_is_compared_has_its_places_in_the_text(text: str) -> None:
     low, places = compared_with_places(text)
-    assert low == compared(text).lower() and compared(low) == low
+    assert low == compared(text) == compared(low)
     assert len(places) == len(low) + 1 and places[-1] == len(text)
     assert (np.diff(places) >= 0).all()
 

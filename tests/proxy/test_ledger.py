@@ -68,6 +68,8 @@ def test_what_was_drawn_is_found_by_its_words(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger")
     ledger.keep(HEAD, {b"d" * 32: Verdict("", block())})
     ledger.keep(OTHER, {b"e" * 32: Verdict("", block("b2", ["nothing"] * 30, b"e" * 32))})
+    ledger.keep(OTHER, {b"f" * 32: Verdict("", block("b4", ["\u9986, \u4e66"] * 30, b"f" * 32))})
+    assert "b4-1" in {hit.page for hit in ledger.search("\u56fe\u4e66\u9986")}  # by signs of the word, too
     (hit,) = ledger.search("where is the zebra 00017?", 5)
     assert (hit.page, hit.line) == ("b1-1", 17) and "zebra" in hit.text
     assert ledger.search("") == [] and ledger.search('"; DROP TABLE page') == []

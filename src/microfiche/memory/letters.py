@@ -8,7 +8,6 @@ knows nothing of words.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from unicodedata import category, combining, decomposition, digit, lookup, name, normalize
@@ -16,7 +15,7 @@ from unicodedata import category, combining, decomposition, digit, lookup, name,
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.sources import composed, composed_with_places
+from microfiche.sources import composed_with_places
 
 #: Letters of scripts that put no spaces between words, or, as Korean, particles at their ends: Chinese, Japanese,
 #: Korean; and those whose letters are an alphabet: Thai, Lao, Burmese, Khmer, Tai Lue.
@@ -32,31 +31,43 @@ _OWN = {
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'), "\u2212": "-", "\u2011": "-",
 }  # fmt: skip
 _LOOKED_AT = ((0x80, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000), (0xE0000, 0xE0200))  #: where letters may change
-_CHANGES, _MARK, _RUNS_ON, _MARK_THERE = 1, 2, 3, 4  #: kinds of characters; marks of scripts that run on are the last
-_JAMO = re.compile("[\u1100-\u11ff]")
+_RESIZED, _MARK, _JAMO, _RUNS_ON, _MARK_THERE = 1, 2, 3, 4, 5  #: kinds of characters; the last two run on
+_RUNNING_ON = re.compile(f"[{SYLLABLES}{ALPHABETS}]")
 
 
 def compared(text: str) -> str:
-    """A text as it is compared, but for the capitals of a to z."""
+    """A text as it is compared."""
+    return text.lower() if text.isascii() else _compared(text)[0]
+
+
+def compared_with_places(text: str) -> tuple[str, NDArray[np.int64]]:
+    """A text as it is compared, and (T + 1,) where in the text each of its characters begins."""
     if text.isascii():
-        return text
-    whole = composed(text) if _JAMO.search(text) else text
-    return _replaced(whole, _changing(_points(whole)))
-
-
-def compared_with_places(text: str) -> tuple[str, Sequence[int]]:
-    """A text as it is compared, in small letters, and (T + 1,) where in the text each of its characters begins."""
-    whole, places = composed_with_places(text) if _JAMO.search(text) else (text, None)
-    changing = _changing(_points(whole))
-    own: Sequence[int] = range(len(whole) + 1)
-    if resized := [letter for letter in changing if len(_plain_of(letter)) != 1]:
-        points, lengths = _points(whole), np.ones(len(whole), np.int64)
+        return text.lower(), np.arange(len(text) + 1)
+    low, points, places, resized = _compared(text)
+    places = np.arange(len(points) + 1) if places is None else places
+    if resized:
+        lengths = np.ones(len(points) + 1, np.int64)
         for letter in resized:
-            lengths[points == ord(letter)] = len(_plain_of(letter))
-        own = np.append(np.repeat(np.arange(len(points)), lengths), len(points)).tolist()
-    if places is not None:
-        own = places[np.asarray(own)].tolist()
-    return _replaced(whole, changing).lower(), own
+            lengths[:-1][points == ord(letter)] = len(_plain_of(letter))
+        places = np.repeat(places, lengths)
+    return low, places
+
+
+def _compared(text: str) -> tuple[str, NDArray[np.uint32], NDArray[np.int64] | None, list[str]]:
+    """A text as it is compared, the characters of what that was made from, its places where it is not the text, and
+    which of its letters are compared as none or several."""
+    points, places = _points(text), None
+    kinds = _kinds().take(points, mode="clip")
+    if (kinds == _JAMO).any():
+        whole, places = composed_with_places(text)
+        points = _points(whole)
+        kinds = _kinds().take(points, mode="clip")
+    low = _text(_plain().take(points, mode="clip"))
+    resized = list(map(chr, sorted(set(points[kinds == _RESIZED].tolist()))))
+    for letter in resized:
+        low = low.replace(letter, _plain_of(letter))
+    return low, points, places, resized
 
 
 def signs_apart(text: str) -> str:
@@ -74,28 +85,20 @@ def signs_apart(text: str) -> str:
     before = (running & ~marks) | (np.append(False, inside[:-1]) & ~inside)
     apart = np.full(len(points) + int(before.sum()), ord(" "), np.uint32)
     apart[np.arange(len(points)) + np.cumsum(before)] = points
-    return apart.tobytes().decode("utf-32-le", "surrogatepass")
+    return _text(apart)
 
 
 def runs_on(text: str) -> bool:
     """Whether a text holds letters of scripts without spaces between words."""
-    return not text.isascii() and bool((_kinds().take(_points(text), mode="clip") >= _RUNS_ON).any())
-
-
-def _replaced(text: str, letters: Sequence[str]) -> str:
-    for letter in letters:
-        text = text.replace(letter, _plain_of(letter))
-    return text
+    return bool(_RUNNING_ON.search(text))
 
 
 def _points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _changing(points: NDArray[np.uint32]) -> list[str]:
-    """The characters among some that are compared as others."""
-    found = points[_kinds().take(points, mode="clip") == _CHANGES]
-    return list(map(chr, sorted(set(found.tolist()))))
+def _text(points: NDArray[np.uint32]) -> str:
+    return points.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 @cache
@@ -104,13 +107,31 @@ def _kinds() -> NDArray[np.uint8]:
     kinds = np.zeros(0x110000, np.uint8)
     for first, last in re.findall("(.)-(.)", SYLLABLES + ALPHABETS):
         kinds[ord(first) : ord(last) + 1] = _RUNS_ON
-    for first, behind in _LOOKED_AT:
-        for letter in map(chr, range(first, behind)):
-            if _plain_of(letter) != letter:
-                kinds[ord(letter)] = _CHANGES
-            elif category(letter)[0] == "M":
-                kinds[ord(letter)] = _MARK_THERE if kinds[ord(letter)] else _MARK
+    for letter in _looked_at():
+        if len(_plain_of(letter)) != 1:
+            kinds[ord(letter)] = _RESIZED
+        elif category(letter)[0] == "M":
+            kinds[ord(letter)] = _MARK_THERE if kinds[ord(letter)] else _MARK
+    kinds[0x1100:0x1200] = _JAMO
     return kinds
+
+
+@cache
+def _plain() -> NDArray[np.uint32]:
+    """(1114112,) what each character is compared as, itself where that is none or several."""
+    plain = np.arange(0x110000, dtype=np.uint32)
+    plain[ord("A") : ord("Z") + 1] += 32
+    for letter in _looked_at():
+        if len(_plain_of(letter)) == 1:
+            plain[ord(letter)] = ord(_plain_of(letter))
+    return plain
+
+
+@cache
+def _looked_at() -> list[str]:
+    """The characters that may change or be marks."""
+    every = (letter for first, behind in _LOOKED_AT for letter in map(chr, range(first, behind)))
+    return [letter for letter in every if category(letter) != "Cn"]
 
 
 @cache
@@ -126,7 +147,7 @@ def _plain_of(letter: str) -> str:
     if kind in ("Pd", "Zs"):
         return "-" if kind == "Pd" else " "
     if kind[0] not in "LNM" or decomposition(letter).startswith("<fraction>"):
-        return letter
+        return letter.lower()
     plain = "".join(map(_bare, normalize("NFKD", letter.casefold())))
     return plain if plain == letter else "".join(map(_plain_of, plain))
 

@@ -406,7 +406,7 @@ def _merged(spans: Sequence[Span]) -> list[Span]:
 def _found(pattern: re.Pattern[str], text: str) -> list[Span]:
     """Where a text says a pattern, as texts are compared."""
     low, places = compared_with_places(text)
-    return [(places[start], places[end]) for start, end in (match.span() for match in pattern.finditer(low))]
+    return [(int(places[start]), int(places[end])) for start, end in (match.span() for match in pattern.finditer(low))]
 
 
 def _sayings(whole: str) -> Iterator[str]:

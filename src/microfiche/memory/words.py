@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from unicodedata import category, normalize
 
 from microfiche.memory.database import format_of
@@ -71,19 +71,25 @@ def words_of(query: str) -> list[str]:
 @dataclass
 class _Asked:
     """What a query asks for, as it is compared: `words`, which are found whole; stretches of `signs`, which are found
-    anywhere; and what stands together in it (`runs`), with the `phrases` that these are in the index."""
+    anywhere; and what stands together in it (`runs`), with the `phrases` that these are in the index.
+
+    The Chinese signs of longer stretches are looked for alone (`lone`) only where the rest does not find enough: they
+    stand on most pages.
+    """
 
     words: list[str] = field(default_factory=list)
     signs: list[tuple[str, ...]] = field(default_factory=list)
+    lone: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     phrases: list[str] = field(default_factory=list)
 
 
+@lru_cache(16)
 def _asked(query: str) -> _Asked:
     """A run of Chinese, Japanese or Korean is found by every two of its signs, one of Thai and the like by every three,
     and one that has no more as a whole."""
     asked = _Asked()
-    for run in compared(query).lower().split():
+    for run in compared(query).split():
         tokens: list[str] = []
         for piece in _pieces().findall(run):
             if not any(map(str.isalnum, piece)):
@@ -96,23 +102,25 @@ def _asked(query: str) -> _Asked:
             tokens += signs
             size = min(len(signs), 3 if _OF_ALPHABET.search(piece) else 2)
             asked.signs += [tuple(signs[at : at + size]) for at in range(len(signs) - size + 1)]
-            asked.signs += [(sign,) for sign in signs if _CHINESE.match(sign)]
+            asked.lone += [sign for sign in signs if size > 1 and _CHINESE.match(sign)]
         if 1 < len(tokens) <= LONGEST_PHRASE:
             asked.runs.append(run)
             asked.phrases.append(" ".join(tokens))
     rare = [word for word in asked.words if word not in COMMON]
     asked.words = list(dict.fromkeys(rare if rare or asked.signs else asked.words))[:MOST]
     asked.signs = list(dict.fromkeys(asked.signs))[:MOST]
+    asked.lone = list(dict.fromkeys(asked.lone))[: MOST - len(asked.signs)]
     return asked
 
 
-def match_of(query: str) -> str:
+def match_of(query: str, alone: bool = False) -> str:
     """What FTS5 is asked for to find what says any word of a query; empty where it has none.
 
-    What stands together in it, such as the parts of an address, counts once more as a phrase.
+    What stands together in it, such as the parts of an address, counts once more as a phrase. `alone`: Chinese signs
+    are looked for one by one, too.
     """
     asked = _asked(query)
-    terms = [*asked.words, *map(" ".join, asked.signs), *asked.phrases[:MOST]]
+    terms = [*asked.words, *map(" ".join, asked.signs), *(asked.lone if alone else ()), *asked.phrases[:MOST]]
     return " OR ".join(f'"{term}"' for term in dict.fromkeys(terms))
 
 
@@ -120,7 +128,7 @@ def _match_of_older(query: str) -> str:
     """What is asked for in the index of an older file, which holds texts as they are written: words by their
     beginnings."""
     words = [form for word in words_of(query) for form in (word, normalize("NFD", word))]
-    return " OR ".join([match_of(query), *(f'"{word}" *' for word in dict.fromkeys(words))])
+    return " OR ".join([match_of(query, True), *(f'"{word}" *' for word in dict.fromkeys(words))])
 
 
 def find(connection: sqlite3.Connection, query: str, count: int, pieces: bool = False) -> list[tuple[int, float]]:
@@ -130,7 +138,15 @@ def find(connection: sqlite3.Connection, query: str, count: int, pieces: bool = 
     """
     if not words_of(query) or count < 1:
         return []
-    match = match_of(query) if format_of(connection) >= FORMAT else _match_of_older(query)
+    if format_of(connection) < FORMAT:
+        return _found(connection, _match_of_older(query), count, pieces)
+    found = _found(connection, match := match_of(query), count, pieces)
+    if len(found) < count and (wider := match_of(query, True)) != match:
+        found = _found(connection, wider, count, pieces)
+    return found
+
+
+def _found(connection: sqlite3.Connection, match: str, count: int, pieces: bool) -> list[tuple[int, float]]:
     most = count
     while True:
         # The best rows first, and of these the current ones: asking FTS5 for no more than it sorts by itself is many
@@ -159,21 +175,22 @@ def passage(text: str, query: str, width: int = 240) -> tuple[int, int]:
     """
     low, places = compared_with_places(text)
     asked = _asked(query)
+    start, end = _passage(low, asked, width)
+    return int(places[start]), int(places[end])
+
+
+def _passage(text: str, asked: _Asked, width: int) -> tuple[int, int]:
     words = list(dict.fromkeys([*asked.words, *map("".join, asked.signs), *asked.runs]))
-    start, end = _passage(low, words, width)
-    return places[start], places[end]
-
-
-def _passage(text: str, words: list[str], width: int) -> tuple[int, int]:
-    places = {word: _places(text, word) for word in words}
-    if not any(places.values()):
-        places = {word: _places(text, word, within=True) for word in words}
+    for sought, within in ((words, False), (asked.lone, True), (words, True)):
+        places = {word: _places(text, word, within) for word in sought}
+        if any(places.values()):
+            break
     hits = sorted((at, word) for word, found in places.items() for at in found)
     if not hits:
         return 0, 0
     worth = {w: math.log1p(len(text) / len(at)) * len(w) ** 0.5 for w, at in places.items() if at}
     best, found, first, score = 0.0, (hits[0][0], hits[0][0] + len(hits[0][1])), 0, 0.0
-    held = dict.fromkeys(words, 0)  # how often each word stands between the first hit and this one
+    held = dict.fromkeys(places, 0)  # how often each word stands between the first hit and this one
     for last, (at, word) in enumerate(hits):
         end = at + len(word)
         score += 0.0 if held[word] else worth[word]
@@ -203,8 +220,10 @@ def places_of(text: str, query: str) -> list[tuple[int, int]]:
     """Where the words of a query stand in a text, in order, as `passage` compares them."""
     low, places = compared_with_places(text)
     asked = _asked(query)
-    found = [(at, at + len(word)) for word in (*asked.words, *map("".join, asked.signs)) for at in _places(low, word)]
-    return sorted((places[start], places[end]) for start, end in found)
+    for sought in ([*asked.words, *map("".join, asked.signs)], asked.lone):
+        if found := [(at, at + len(word)) for word in sought for at in _places(low, word)]:
+            break
+    return sorted((int(places[start]), int(places[end])) for start, end in found)
 
 
 def _places(text: str, word: str, within: bool = False) -> list[int]:
@@ -213,7 +232,7 @@ def _places(text: str, word: str, within: bool = False) -> list[int]:
     within = within or runs_on(word)
     while at >= 0:
         end = at + len(word)
-        begins = within or not (text[at - 1 : at].isalnum() and word[0].isalnum())
+        begins = within or not (at and text[at - 1].isalnum() and word[0].isalnum())
         if begins and (within or not (text[end : end + 1].isalnum() and word[-1].isalnum())):
             found.append(at)
         at = text.find(word, end)
@@ -223,7 +242,7 @@ def _places(text: str, word: str, within: bool = False) -> list[int]:
 def pattern_of(query: str) -> re.Pattern[str]:
     """What matches a query, as it is written but for line breaks, in a text as it is compared. A line may break
     anywhere between signs of scripts without spaces."""
-    return re.compile(r"\s+".join(map(_broken_anywhere, compared(query).lower().split())))
+    return re.compile(r"\s+".join(map(_broken_anywhere, compared(query).split())))
 
 
 def _broken_anywhere(word: str) -> str:

@@ -249,7 +249,7 @@ class Ledger:
 
     def search(self, query: str, most: int = 10) -> list[Hit]:
         """The pages, of all sessions, that say most of a query's words, best first."""
-        match = match_of(query)
+        match = match_of(query, alone=True)
         if not match or most < 1:
             return []
         with self._using() as connection:
