@@ -96,7 +96,8 @@ def blocks(
     if side is None:
         found = _with_panels(page)
     else:
-        inside, beside = (_with_panels(_taken(page, [side], wanted)) for wanted in (True, False))
+        inside = _with_panels(_taken(page, [side], True), side)
+        beside = _with_panels(_taken(page, [side], False))
         found = [*inside, *beside] if side[0] < picture.width - side[2] else [*beside, *inside]
     return (_with_notes(found, notes, page) if notes else found) + counts
 
@@ -168,8 +169,9 @@ def _taken(page: _Page, boxes: Sequence[Box], wanted: bool) -> _Page:
     )
 
 
-def _with_panels(page: _Page) -> list[Block]:
-    """The blocks of a page, or of its sidebar, or of what is beside that: those of a panel together, in its place."""
+def _with_panels(page: _Page, ground: Box | None = None) -> list[Block]:
+    """The blocks of a page, or of its sidebar, which fills its `ground`, or of what is beside that: those of a panel
+    together, in its place."""
     lines, regions, picture, rules, images = page
     body = body_size(lines)
     if messages := bubbles(picture, lines):
@@ -177,8 +179,8 @@ def _with_panels(page: _Page) -> list[Block]:
     held = panels(picture, lines, rules)
     regions = [*regions, *(title for box in held for title in headed(box, lines, picture))]
     page = lines, regions, picture, rules, images
-    inside = {rounded(box): _laid(_taken(page, [box], True), body) for box in held}
-    around = _laid(_taken(page, held, False), body, held)
+    inside = {rounded(box): _laid(_taken(page, [box], True), body, ground=box) for box in held}
+    around = _laid(_taken(page, held, False), body, held, ground)
     return [
         block for whole in around
         for block in (inside.get(whole.where, [whole]) if whole.kind == "figure" else [whole])
@@ -205,8 +207,9 @@ def _chat(page: _Page, messages: Sequence[Box], body: float) -> list[Block]:
     ]
 
 
-def _laid(page: _Page, body: float, held: Sequence[Box] = ()) -> list[Block]:
-    """The blocks of a page whose running text has the size `body`, or of a part of it. What is `held` is a figure."""
+def _laid(page: _Page, body: float, held: Sequence[Box] = (), ground: Box | None = None) -> list[Block]:
+    """The blocks of a page whose running text has the size `body`, or of a part of it, which may fill a `ground`. What
+    is `held` is a figure."""
     lines, regions, picture, rules, images = page
     rules = [rule for rule in rules if not any(around(rule, image, FRAME * body) for image in images)]
     shown = [line for line in lines if line.displayed]
@@ -222,8 +225,20 @@ def _laid(page: _Page, body: float, held: Sequence[Box] = ()) -> list[Block]:
     lines = [*lines, *shown]
     typed = typewritten(lines)
     found = ordered_items(lines, solid, rules, picture, body, stacked)
+    found = _over_ground(found, ground) if ground else found
     parts = [part for column in found for part in _parts(column, typed, regions)]
     return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
+
+
+def _over_ground(found: Sequence[Column], ground: Box) -> list[Column]:
+    """The columns, with those beside which nothing stands to their right reaching as close to the right edge of the
+    `ground` that they stand on as the first does to the left one."""
+    right = ground[2] - max(0.0, min((column.left for column in found), default=ground[0]) - ground[0])
+    return [
+        column if any(other.left >= column.right for other in found)
+        else replace(column, right=max(column.right, right), width=max(column.width, right - column.left))
+        for column in found
+    ]
 
 
 def _over_rules(lines: Sequence[TextLine], rules: Sequence[Box], body: float) -> list[Region]:
