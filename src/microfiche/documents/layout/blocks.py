@@ -21,6 +21,7 @@ from microfiche.documents.document import Block, Kind
 from microfiche.documents.layout.bullets import with_bullets
 from microfiche.documents.layout.chats import bubbles
 from microfiche.documents.layout.code_rows import with_code_rows
+from microfiche.documents.layout.contents import with_entries
 from microfiche.documents.layout.crowds import CROWD, crowd
 from microfiche.documents.layout.gutters import divided
 from microfiche.documents.layout.initials import with_capitals
@@ -215,6 +216,7 @@ def _laid(page: _Page, body: float, held: Sequence[Box] = (), ground: Box | None
     shown = [line for line in lines if line.displayed]
     regions = [r for r in regions if r.kind != "formula" or not any(share(line.box, r.box) > 0.5 for line in shown)]
     lines = divided(with_capitals(_measured([line for line in lines if not line.displayed])), regions)
+    lines = with_entries(lines, rules)
     stacked = stack_rows(lines, rules)
     standing = {id(line) for row in stacked for stack in row.stacks for line in stack}
     lines = [line for line in lines if id(line) not in standing]
