@@ -40,6 +40,13 @@ def test_numbered_parts_need_no_head() -> None:
     assert [x.text for x in found][-1] == "2.1 Samples … 12"
 
 
+def test_dots_that_lead_to_some_pages_stay_as_they_are() -> None:
+    titles, pages = ("1 Scope", "1.1 Terms . . . . . . .", "1.2 Symbols . . . . .", "2 Method"), ("3", "3", "4", "6")
+    assert [x.text for x in with_entries(table(titles, pages))] == [
+        "1 Scope … 3", "1.1 Terms . . . . . . . 3", "1.2 Symbols . . . . . 4", "2 Method … 6",
+    ]
+
+
 def test_other_rows_stay_rows() -> None:
     apples = ("Apples", "Pears", "Plums", "Quinces", "Walnuts")
     for lines in (

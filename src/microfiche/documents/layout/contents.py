@@ -13,7 +13,7 @@ from statistics import median
 
 from microfiche.documents.boxes import union
 from microfiche.documents.inline import unmarked
-from microfiche.documents.layout.gaps import ENTRY
+from microfiche.documents.layout.gaps import ENTRY, LEADER
 from microfiche.documents.tables.text_grid import text_rows
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
@@ -51,7 +51,8 @@ def with_entries(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[T
         if not parted and _counts(run) and (_told(head, run) or _numbered(run)):
             for row in run:
                 *title, page = row
-                text = f"{' '.join(line.text for line in title)} … {page.text}"
+                said = " ".join(line.text for line in title)
+                text = f"{said} {page.text}" if LEADER.search(unmarked(said)) else f"{said} … {page.text}"
                 joined[id(row[0])] = replace(row[0], text=text, box=union(line.box for line in row), gaps=())
                 gone |= {id(line) for line in row[1:]}
     return [joined.get(id(line), line) for line in lines if id(line) not in gone]
