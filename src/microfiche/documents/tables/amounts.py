@@ -11,7 +11,7 @@ from statistics import median
 
 from microfiche.documents.boxes import union
 from microfiche.documents.inline import unmarked
-from microfiche.documents.tables.text_grid import CLOSE, first_word, is_value, text_rows
+from microfiche.documents.tables.text_grid import CLOSE, by_column, first_word, is_value, text_rows
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
@@ -82,3 +82,12 @@ def _is_table(rows: Sequence[Sequence[TextLine]]) -> bool:
             if words is not None and not _is_priced(row):
                 count += row[-1].text[:1].islower() or words.box[2] + first_word(row[-1]) > right
     return count >= WRAPPED
+
+
+def of_values(rows: Sequence[Sequence[TextLine]], columns: Sequence[float]) -> bool:
+    """Whether two rows or more each have values of their own in the same two of the columns with these borders, so that
+    they are not one."""
+    held = [by_column(row, columns) for row in rows]
+    return len(rows) > 1 and sum(
+        all(k in row and all(is_value(x.text) for x in row[k]) for row in held) for k in range(len(columns) - 1)
+    ) >= 2
