@@ -81,3 +81,26 @@ def test_what_leads_across_its_edge_says_that_it_is_none() -> None:
 @pytest.mark.parametrize(("first", "last"), [(0, 40), (0, 700), (300, 500), (0, 0)])
 def test_strips_that_are_narrow_wide_or_in_the_middle_are_none(first: int, last: int) -> None:
     assert sidebar(page(first, last), [*lines(20, 200, 40), *lines(280, 700, 27)], []) is None
+
+
+@pytest.mark.parametrize("own", [
+    ["12 Rose Lane", "York YO1 7HB", "England"],
+    ["anna@example.org", "07700 900 123", "example.org/anna"],
+    ["Dutch – native", "English – fluent", "Latin – a little"],
+    ["Length: 23 miles", "Stations: 7"],
+])  # fmt: skip
+def test_short_lines_of_a_sidebar_stand_as_lines(tmp_path: Path, own: list[str]) -> None:
+    canvas = Canvas(str(tmp_path / "cv.pdf"), pagesize=(420, 600))
+    canvas.setFillGray(0.85)
+    canvas.rect(0, 0, 130, 600, stroke=0, fill=1)
+    canvas.setFillGray(0)
+    for size, x, texts in ((9, 12, own), (9, 150, ["He speaks Spanish and some English, and plays the lute,"] * 9)):
+        canvas.setFont("Helvetica", size)
+        for i, text in enumerate(texts):
+            canvas.drawString(x, 540 - 11 * i, text)
+    for i, text in enumerate(["I like to work with people", "who say what they think,", "and who laugh."]):
+        canvas.drawString(12, 440 - 11 * i, text)
+    canvas.save()
+    text = microfiche.read(str(tmp_path / "cv.pdf")).markdown()
+    assert "  \n".join(own) in text
+    assert "I like to work with people who say what they think, and who laugh." in text

@@ -407,3 +407,16 @@ def test_rules_that_lead_from_text_to_notes_in_frames_are_no_table() -> None:
                   (1110, y - 4, 1110, y + 56), (300 + 60 * k, y + 20, 950, y + 20)]  # fmt: skip
     rules += [(930, 120, 930, 500), (930, 500, 950, 500), (930, 466, 950, 466)]
     assert boxes(lines, rules) == []
+
+
+def test_rows_with_values_of_their_own_between_two_rules_stay_rows() -> None:
+    bands = [[("Town", "1990", "2000")], [("Hull", "12", "14")], [("York", "3", "5")], [("Leeds", "31", "30")],
+             [("Ripon", "1", "2"), ("Selby", "4", "4"), ("Thirsk", "2", "1")]]
+    lines, rules, y = [], [(90.0, 95.0, 800.0, 95.0)], 100.0
+    for band in bands:
+        for name, *values in band:
+            lines += [line(name, 100, y), line(values[0], 500, y), line(values[1], 700, y)]
+            y += 26
+        rules.append((90.0, y + 3, 800.0, y + 3))
+        y += 10
+    assert "| Selby | 4 | 4 |" in table(lines, rules, (90.0, 95.0, 800.0, y))

@@ -6,9 +6,9 @@ The same for a PDF's own text and for what OCR found. Regions are hints; without
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby, islice, pairwise, zip_longest
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby, pairwise, zip_longest
 from math import inf
 from statistics import median
 
@@ -17,35 +17,26 @@ from PIL import Image
 from microfiche.documents import inline
 from microfiche.documents.boxes import rounded, share, union
 from microfiche.documents.boxes import within as around
-from microfiche.documents.document import Block, Kind
+from microfiche.documents.document import Block
 from microfiche.documents.layout.bullets import with_bullets
 from microfiche.documents.layout.chats import bubbles
 from microfiche.documents.layout.code_rows import with_code_rows
+from microfiche.documents.layout.contents import with_entries
 from microfiche.documents.layout.crowds import CROWD, crowd
 from microfiche.documents.layout.gutters import divided
 from microfiche.documents.layout.initials import with_capitals
 from microfiche.documents.layout.items import Column, ordered_items
 from microfiche.documents.layout.line_numbers import without_numbers
-from microfiche.documents.layout.listings import listed_rows, listing, typewritten
-from microfiche.documents.layout.lists import Marker, list_text
+from microfiche.documents.layout.listings import typewritten
 from microfiche.documents.layout.panels import headed, panels
-from microfiche.documents.layout.paragraphs import Paragraph, joined, paragraphs, pitch_of
+from microfiche.documents.layout.parts import SMALL, blocks_of, parts_of, with_kinds
 from microfiche.documents.layout.sidebars import sidebar, within
 from microfiche.documents.layout.stacks import stack_rows
-from microfiche.documents.layout.titles import NUMBERED, Surroundings, is_capital, is_title
 from microfiche.documents.tables.aligned import underlined
 from microfiche.documents.tables.solids import solids
 from microfiche.documents.text_lines import AROUND, BLANK, Region, TextLine, letters, read_by
 from microfiche.page import Box
 
-AMOUNT = re.compile(r"\d[.,]\d\d(?:\s*[^\W\d]{1,3}|\s*[€$£¥₹])?$")  #: at the end of a total, not of a caption
-CAPTION = re.compile(
-    r"^(figures?|figs?\.|tables?|tab\.|plate|chart|scheme|photo|listing|algorithm|box|exhibit|abbildung|abb\.|tabelle"
-    r"|tableau|figura|fig\.|tabla|tabella|рис\.|рисунок|таблица|图|圖|表|図)\s*([A-Z]?\d+([.\-–]\d+)*[a-z]?|[IVX]+)\s*"
-    r"([.:：|—–]|\s|$)",
-    re.IGNORECASE,
-)
-NOTE = re.compile(rf"^({inline.RAISED[0]}|[*†‡§¶]|\d{{1,3}}\s|\[\d+\]\s)")
 WORDS = re.compile(r"[^\W\d_]{3,}")
 FUNCTIONS = {"sin", "cos", "tan", "log", "exp", "lim", "max", "min", "det", "mod", "arg", "sup", "inf", "dim", "deg"}
 MATHEMATICS = re.compile(r"[=≠<>≤≥≈∼≡±×÷∑∏∫√∂∇∞∈∉⊂⊆∪∩∀∃→⇒⇔↦Α-Ωα-ω\U0001d400-\U0001d7ff]")
@@ -53,24 +44,9 @@ DISPLAY = 1.5  #: ems that a formula is indented, at least
 LONG = 12  #: letters of a line whose width tells the size of its type
 FRAME = 1.2  #: ems from a picture to the rules that frame it, at most
 PROSE, FEW = 45, 2  #: letters of a line of running text, and lines of it on a page with code, at least
-SMALL = 0.93  #: of the size of running text: that of a footnote is not larger
-
 
 #: The lines, regions, picture, rules and images of a page, or of a part of it.
 _Page = tuple[Sequence[TextLine], Sequence[Region], Image.Image, Sequence[Box], Sequence[Box]]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What becomes a block, or an item of a list: a paragraph, a listing, or a table, figure or formula; and the edges
-    of its column."""
-
-    kind: Kind
-    box: Box
-    lines: tuple[TextLine, ...]
-    column: tuple[float, float, float]
-    paragraph: Paragraph | None = None
-    text: str = ""
 
 
 def blocks(
@@ -96,7 +72,8 @@ def blocks(
     if side is None:
         found = _with_panels(page)
     else:
-        inside, beside = (_with_panels(_taken(page, [side], wanted)) for wanted in (True, False))
+        inside = _with_panels(_taken(page, [side], True), side)
+        beside = _with_panels(_taken(page, [side], False))
         found = [*inside, *beside] if side[0] < picture.width - side[2] else [*beside, *inside]
     return (_with_notes(found, notes, page) if notes else found) + counts
 
@@ -168,8 +145,9 @@ def _taken(page: _Page, boxes: Sequence[Box], wanted: bool) -> _Page:
     )
 
 
-def _with_panels(page: _Page) -> list[Block]:
-    """The blocks of a page, or of its sidebar, or of what is beside that: those of a panel together, in its place."""
+def _with_panels(page: _Page, ground: Box | None = None) -> list[Block]:
+    """The blocks of a page, or of its sidebar, which fills its `ground`, or of what is beside that: those of a panel
+    together, in its place."""
     lines, regions, picture, rules, images = page
     body = body_size(lines)
     if messages := bubbles(picture, lines):
@@ -177,8 +155,8 @@ def _with_panels(page: _Page) -> list[Block]:
     held = panels(picture, lines, rules)
     regions = [*regions, *(title for box in held for title in headed(box, lines, picture))]
     page = lines, regions, picture, rules, images
-    inside = {rounded(box): _laid(_taken(page, [box], True), body) for box in held}
-    around = _laid(_taken(page, held, False), body, held)
+    inside = {rounded(box): _laid(_taken(page, [box], True), body, ground=box) for box in held}
+    around = _laid(_taken(page, held, False), body, held, ground)
     return [
         block for whole in around
         for block in (inside.get(whole.where, [whole]) if whole.kind == "figure" else [whole])
@@ -205,13 +183,15 @@ def _chat(page: _Page, messages: Sequence[Box], body: float) -> list[Block]:
     ]
 
 
-def _laid(page: _Page, body: float, held: Sequence[Box] = ()) -> list[Block]:
-    """The blocks of a page whose running text has the size `body`, or of a part of it. What is `held` is a figure."""
+def _laid(page: _Page, body: float, held: Sequence[Box] = (), ground: Box | None = None) -> list[Block]:
+    """The blocks of a page whose running text has the size `body`, or of a part of it, which may fill a `ground`. What
+    is `held` is a figure."""
     lines, regions, picture, rules, images = page
     rules = [rule for rule in rules if not any(around(rule, image, FRAME * body) for image in images)]
     shown = [line for line in lines if line.displayed]
     regions = [r for r in regions if r.kind != "formula" or not any(share(line.box, r.box) > 0.5 for line in shown)]
     lines = divided(with_capitals(_measured([line for line in lines if not line.displayed])), regions)
+    lines = with_entries(lines, rules)
     stacked = stack_rows(lines, rules)
     standing = {id(line) for row in stacked for stack in row.stacks for line in stack}
     lines = [line for line in lines if id(line) not in standing]
@@ -222,8 +202,20 @@ def _laid(page: _Page, body: float, held: Sequence[Box] = ()) -> list[Block]:
     lines = [*lines, *shown]
     typed = typewritten(lines)
     found = ordered_items(lines, solid, rules, picture, body, stacked)
-    parts = [part for column in found for part in _parts(column, typed, regions)]
-    return _blocks(_kinds(parts, lines, regions, picture.height, body), body)
+    found = _over_ground(found, ground) if ground else found
+    parts = [part for column in found for part in parts_of(column, typed, regions)]
+    return blocks_of(with_kinds(parts, lines, regions, picture.height, body), body)
+
+
+def _over_ground(found: Sequence[Column], ground: Box) -> list[Column]:
+    """The columns, with those beside which nothing stands to their right reaching as close to the right edge of the
+    `ground` that they stand on as the first does to the left one."""
+    right = ground[2] - max(0.0, min((column.left for column in found), default=ground[0]) - ground[0])
+    return [
+        column if any(other.left >= column.right for other in found)
+        else replace(column, right=max(column.right, right), width=max(column.width, right - column.left))
+        for column in found
+    ]
 
 
 def _over_rules(lines: Sequence[TextLine], rules: Sequence[Box], body: float) -> list[Region]:
@@ -295,186 +287,3 @@ def body_size(lines: Sequence[TextLine]) -> float:
         if count > most:
             best, most = (sizes[first][0] + size) / 2, count
     return best
-
-
-def _parts(column: Column, typed: bool, regions: Sequence[Region]) -> list[_Part]:
-    """The parts of one column, from the top; none goes on from within a region of a title to without."""
-    heads = [region.box for region in regions if region.kind == "title"]
-    edges = column.left, column.right, column.width
-    pitch = pitch_of([item.row.line for item in column.items if item.row])
-    out: list[_Part] = []
-    for alone, several in groupby(column.items, key=lambda item: item.row is None):
-        if alone:
-            for item in several:
-                if item.kind == "text":
-                    out += [_Part("text", line.box, (line,), edges) for line in item.lines]
-                else:
-                    out.append(_Part(item.kind, item.box, item.lines, edges))
-            continue
-        free = [item.row for item in several if item.row]
-        code = listed_rows(free, typed, edges[1])
-        within = [next((k for k, box in enumerate(heads) if share(row.line.box, box) > 0.6), -1) for row in free]
-        for (is_code, _), run in groupby(zip(free, code, within, strict=True), key=lambda row: row[1:]):
-            its = [row for row, _, _ in run]
-            if is_code:
-                found = tuple(row.line for row in its)
-                out.append(_Part("code", union([x.box for x in found]), found, edges, text=listing(its)))
-            else:
-                for paragraph in paragraphs(its, edges, pitch):
-                    box = union([x.box for x in paragraph.lines])
-                    out.append(_Part("text", box, tuple(paragraph.lines), edges, paragraph))
-    return out
-
-
-def _kinds(
-    parts: Sequence[_Part], lines: Sequence[TextLine], regions: Sequence[Region], height: int, body: float
-) -> list[_Part]:
-    """The parts, with each paragraph called what it is: caption, footnote, title, list or text."""
-    count = max(1, sum(len(line.text) for line in lines))
-    bold = sum(len(line.text) for line in lines if line.bold) > 0.5 * count
-    capital = sum(len(line.text) for line in lines if is_capital(line.text)) > 0.5 * count
-    floats = [part.box for part in parts if part.kind in ("figure", "table")]
-    out: list[_Part] = []
-    for k, part in enumerate(parts):
-        paragraph = part.paragraph
-        if paragraph is None:
-            out.append(part)
-            continue
-        before = next((x for x in reversed(out) if _over(x.box, part.box)), None)
-        after = parts[k + 1] if k + 1 < len(parts) and parts[k + 1].box[1] > part.box[1] else None
-        kind: Kind = "list" if paragraph.listed else "text"
-        around = _surroundings(part, before, after, body, bold, capital)
-        if _caption(part, floats, regions):
-            kind = "caption"
-        elif _footnote(part, height, body, islice(parts, k + 1, None)):
-            kind = "footnote"
-        elif is_title(paragraph, around, regions):
-            kind = "title"
-        out.append(replace(part, kind=kind))
-    return out
-
-
-def _over(a: Box, b: Box) -> bool:
-    """Whether box `a` stands above box `b`."""
-    return a[0] < b[2] and b[0] < a[2] and a[1] + a[3] < b[1] + b[3]
-
-
-def _surroundings(
-    part: _Part, before: _Part | None, after: _Part | None, body: float, bold: bool, capital: bool
-) -> Surroundings:
-    paragraph = part.paragraph
-    assert paragraph is not None
-
-    def same(other: _Part | None) -> bool:
-        its = other.paragraph if other else None
-        return (
-            its is not None and abs(its.size - paragraph.size) < 0.08 * paragraph.size and its.bold == paragraph.bold
-            and is_capital(its.text) == is_capital(paragraph.text)
-        )
-
-    size = paragraph.size
-    prose = (
-        after is not None and after.kind not in ("formula", "code")
-        and not (after.paragraph and after.paragraph.listed and paragraph.listed)
-        and sum(map(letters, after.lines)) > 1.5 * sum(map(letters, part.lines))
-        and (len(after.lines) > 1 or not same(after))
-    )
-    return Surroundings(
-        body, bold, capital, part.column[:2],
-        (part.box[1] - before.box[3]) / size if before else None,
-        (after.box[1] - part.box[3]) / size if after else None,
-        same(before), same(after), prose, before is not None and before.kind == "title" and before.lines[0].size > size,
-    )
-
-
-def _caption(part: _Part, floats: Sequence[Box], regions: Sequence[Region]) -> bool:
-    """Whether a paragraph is the caption of a figure or a table."""
-    first, size = part.lines[0], part.lines[0].size
-    text = inline.unmarked(first.text)
-    near = any(
-        box[0] < part.box[2] + 2 * size and part.box[0] - 2 * size < box[2]
-        and box[1] - 3 * size < part.box[3] and part.box[1] < box[3] + 3 * size
-        for box in floats
-    )
-    match = CAPTION.match(text)
-    if match:
-        rest = text[match.end() :].strip()
-        return match[4] not in ("", " ") or not rest or (near and not rest[:1].islower())
-    over = [r for r in regions if r.kind in ("caption", "text") and share(part.box, r.box) > 0.5]
-    said = bool(over) and max(over, key=lambda r: r.score).kind == "caption"
-    return said and near and len(part.lines) < 8 and not AMOUNT.search(inline.unmarked(part.lines[-1].text))
-
-
-def _footnote(part: _Part, height: int, body: float, below: Iterable[_Part]) -> bool:
-    """Whether a paragraph is a footnote: small type at the page's foot, and no running text below."""
-    paragraph = part.paragraph
-    assert paragraph is not None
-    if paragraph.size > SMALL * body or part.box[1] < 0.5 * height or not NOTE.match(paragraph.lines[0].text):
-        return False
-    lower = (x for x in below if x.box[1] > part.box[3] and x.box[0] < part.box[2] and part.box[0] < x.box[2])
-    return not any(x.paragraph is None or (x.paragraph.size > SMALL * body and x.box[3] < 0.9 * height) for x in lower)
-
-
-def _blocks(parts: Sequence[_Part], body: float) -> list[Block]:
-    """The blocks that parts become, with items of a list that follow each other joined."""
-    out: list[Block] = []
-    k = 0
-    while k < len(parts):
-        run = [parts[k]]
-        if run[0].kind in ("list", "title"):
-            while k + len(run) < len(parts) and _goes_on(run[-1], parts[k + len(run)]):
-                run.append(parts[k + len(run)])
-        k += len(run)
-        out.append(_block(run, body))
-    return out
-
-
-def _goes_on(part: _Part, after: _Part) -> bool:
-    """Whether two parts are items of one list, or lines of one title."""
-    if part.kind != after.kind:
-        return False
-    if part.kind == "list":  # in the next column, what begins further in is no item of an item
-        return after.box[0] < part.box[2] or after.box[1] >= part.box[1]
-    a, b = part.lines[-1], after.lines[0]
-    return (
-        _over(part.box, after.box) and after.box[1] - part.box[3] < 0.5 * a.size and a.bold == b.bold
-        and abs(a.size - b.size) < 0.07 * a.size and not NUMBERED.match(b.text)
-    )
-
-
-def _block(run: Sequence[_Part], body: float) -> Block:
-    part = run[0]
-    lines = [line for x in run for line in x.lines]
-    match part.kind:
-        case "list":
-            text = list_text([_entry(x) for x in run], body)
-        case "code":
-            text = part.text
-        case "table":
-            text = part.lines[0].text
-        case "title" if part.paragraph:
-            text = inline.markdown(joined([line.text for line in lines]))
-        case _ if part.paragraph:
-            text = inline.markdown(part.paragraph.text)
-        case _:
-            text = inline.markdown(joined([line.text for line in part.lines]))
-    count = sum(len(line.text) for line in lines)
-    sure = sum(line.confidence * len(line.text) for line in lines) / max(1, count)
-    left, top, right, bottom = union(x.box for x in run)
-    if part.paragraph and sure < 1:  # what `_measured` took off
-        around = AROUND * lines[0].size
-        left, top, right, bottom = left - around, top - 0.6 * around, right + around, bottom + 0.6 * around
-    return Block(
-        kind=part.kind,
-        box=rounded((max(0.0, left), max(0.0, top), right, bottom)),
-        text=text,
-        confidence=round(sure, 4) if lines else None,
-        size=round(part.paragraph.size / body, 3) if part.kind == "title" and part.paragraph else None,
-        engine=read_by(lines),
-    )
-
-
-def _entry(part: _Part) -> tuple[Marker, float, str]:
-    assert part.paragraph is not None and part.paragraph.listed is not None
-    mark = part.paragraph.listed
-    return mark, part.box[0], inline.markdown(part.paragraph.text[mark.length :])

@@ -25,7 +25,9 @@ WIDER = 1.28  #: times the step from line to line: a step that is wider parts tw
 INDENT = 0.8  #: ems by which the first line of a paragraph begins further in, at least
 HEAD = re.compile(r"^\d{1,2}(\.\d{1,2})+\.?\s+[^\W\d_]")  #: the number of a part of a document
 SHORT = 26  #: letters of a line that may be one of an address
-ENTRIES, UNEVEN = 4, 0.8  #: lines that are entries, at least; of the width of the widest, the width of some of them
+ENTRIES, UNEVEN = 3, 0.8  #: lines that are entries, at least; of the width of the widest, the width of some of them
+CONTACT = re.compile(r"\S+@\S+\.\w+|(?:https?://|www\.)\S+|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,4}(?:/\S*)?|\+?[\d\s()./-]{7,}")
+SAID = re.compile(r"\w[^:：—–.,;]{0,24}?(\s?[:：]|\s[—–])\s\S")  #: a label or a name, and what is said of it
 SPEAKER = re.compile(r"^(\w[\w. -]{0,20}?)\s?[:：]\s")
 ENDS = (".", "!", "?", ":", "。", "！", "？", "：", ";", "؟", "।", "…")
 CLOSING = "\"'”’»)]）」』“"
@@ -308,13 +310,22 @@ def _ranged(boxes: Sequence[Box], size: float) -> bool:
 
 
 def _entries(lines: Sequence[TextLine]) -> bool:
-    """Whether short lines are entries, one each: all begin as a sentence does, and they are of different lengths."""
-    texts = [unmarked(line.text) for line in lines]
+    """Whether short lines are entries, one each: all begin as a sentence does, and they are of different lengths; or
+    all are a label with what is said of it; or most are addresses of the net or numbers to call."""
+    texts = [unmarked(line.text).strip() for line in lines]
+    if len(lines) < 2 or median(map(letters, lines)) >= SHORT:
+        return False
+    if any(text.endswith((",", "\u00ad", "-")) for text in texts):
+        return False
+    said = [SAID.match(text) for text in texts]
+    if all(said) and len({found and found[1].strip() for found in said}) == 1:
+        return True
+    if sum(CONTACT.fullmatch(text) is not None for text in texts) >= max(2, 0.5 * len(texts)):
+        return True
     widths = [line.box[2] - line.box[0] for line in lines]
     return (
-        len(lines) >= ENTRIES and median(map(letters, lines)) < SHORT and min(widths) < UNEVEN * max(widths)
+        len(lines) >= ENTRIES and min(widths) < UNEVEN * max(widths)
         and all(text[:1].isupper() or text[:1].isdigit() for text in texts) and not any(map(str.isupper, texts))
-        and not any(text.endswith((",", "\u00ad", "-")) for text in texts)
     )
 
 

@@ -12,6 +12,7 @@ from itertools import pairwise
 from statistics import median
 
 from microfiche.documents.boxes import union
+from microfiche.documents.tables.amounts import of_values
 from microfiche.documents.tables.grid import JOIN, Cell, Drawn, cell_text, drawn_cells, place, positions, spread
 from microfiche.documents.tables.text_grid import (
     CLOSE,
@@ -205,7 +206,7 @@ def _columns(lines: Sequence[TextLine], drawn: Sequence[float], box: Box) -> lis
 
 def _rows(lines: Sequence[TextLine], columns: Sequence[float], cuts: Sequence[float]) -> list[list[TextLine]]:
     """The rows of a table: those between level rules where each pair of them holds one, but for lines that stand far
-    apart, otherwise those of the text."""
+    apart and rows with values of their own, otherwise those of the text."""
     apart = text_rows(lines)
     rows = continued_rows(apart, columns, cuts)
     edges = [float("-inf"), *cuts, float("inf")]
@@ -216,6 +217,10 @@ def _rows(lines: Sequence[TextLine], columns: Sequence[float], cuts: Sequence[fl
         return rows
     out: list[list[TextLine]] = []
     for band in bands:
+        own = [row for row in rows if any(x in band for x in row)]
+        if of_values(own, columns):
+            out += own
+            continue
         out.append([])
         for line in sorted(band, key=lambda x: x.middle):
             if out[-1] and line.middle - out[-1][-1].middle > FAR * line.size:

@@ -341,6 +341,9 @@ def _carries_on(
         return False
     if step < 0.68 and not set(above) & set(below):
         return True  # a cell that stands midway between the lines of another
+    missing = [k for k in above if k not in below]
+    if small is not None and step <= small * 1.03 and set(missing) & values and set(below) <= set(above) - values:
+        return True  # more words beside values that take one line
     score, flows = 0.0, 0
     for k in below:
         b = below[k][0]
@@ -368,7 +371,6 @@ def _carries_on(
         return False
     if small is not None:
         score += 1.5 if step <= small * 1.03 else -2.5
-    missing = [k for k in above if k not in below]
     score += 0.6 * bool(missing) + 0.6 * bool(set(missing) & values)
     score -= 0.0 if missing else 0.7 if len(below) >= 3 else 0.4 if small is None and len(below) == 2 else 0.0
     return score >= 1.2
