@@ -13,7 +13,8 @@ from reportlab.pdfgen.canvas import Canvas
 from microfiche.documents.boxes import union
 from microfiche.documents.layout.blocks import blocks
 from microfiche.documents.sheet import Sheet
-from microfiche.documents.tables.solids import solids, table
+from microfiche.documents.tables.cells import table
+from microfiche.documents.tables.solids import solids
 from microfiche.documents.text_layer.layer_lines import lines_of
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
