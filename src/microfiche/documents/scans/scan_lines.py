@@ -81,7 +81,17 @@ def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
         for piece in pieces(said[box], masks[box], [(a + b) / 2 for a, b in parted[box]]):
             out.append(replace(_placed(piece, box, best[box][1]), engine=said[box].engine))
             strokes.append(piece.stroke)
-    return _with_ticks(_settled(_weighed(out, strokes)), ticks)
+    return _with_ticks(_beginning(_settled(_weighed(out, strokes)), seen.ink.dark), ticks)
+
+
+def _beginning(lines: Sequence[TextLine], grounds: Sequence[Box]) -> list[TextLine]:
+    """The lines, those that stand in the first row on one of the `grounds` as lines with which something begins."""
+    first = set[int]()
+    for ground in grounds:
+        inside = [k for k, line in enumerate(lines) if share(line.box, ground) > 0.7]
+        top = min((lines[k].middle for k in inside), default=0.0)
+        first |= {k for k in inside if lines[k].middle < top + 0.5 * lines[k].size}
+    return [replace(line, begins=True) if k in first else line for k, line in enumerate(lines)]
 
 
 def _uprights(seen: Seen) -> NDArray[np.uint8]:

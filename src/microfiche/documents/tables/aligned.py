@@ -160,9 +160,12 @@ def _carries_on(run: _Run, above: Sequence[TextLine], line: TextLine) -> bool:
 
 
 def _ends(run: _Run, segment: Sequence[TextLine]) -> bool:
-    """Whether a part of a row is a line of running text below a table: alone, further out, farther down than the rows
-    of the table are apart, with a full stop or a colon."""
+    """Whether a part of a row is the head of another table, with which something begins as with no row of this one; or
+    a line of running text below it: alone, further out, farther down than the rows of the table are apart, with a full
+    stop or a colon."""
     line = segment[0]
+    if len(segment) > 1 and all(x.begins for x in segment) and not any(x.begins for row in run.rows for x in row):
+        return True
     steps = [b[0].middle - a[0].middle for a, b in pairwise(run.rows)]
     return (
         len(segment) == 1 and len(steps) > 0 and bool(END.search(line.text))
