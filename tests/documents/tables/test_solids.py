@@ -408,3 +408,18 @@ def test_rules_that_lead_from_text_to_notes_in_frames_are_no_table() -> None:
                   (1110, y - 4, 1110, y + 56), (300 + 60 * k, y + 20, 950, y + 20)]  # fmt: skip
     rules += [(930, 120, 930, 500), (930, 500, 950, 500), (930, 466, 950, 466)]
     assert boxes(lines, rules) == []
+
+
+@pytest.mark.parametrize("step", [27.0, 36.0])
+def test_marks_under_yes_and_no_are_a_table_though_each_row_has_but_one(step: float) -> None:
+    answers = [("Fire doors close", "✓", ""), ("Exit signs lit", "", "x"), ("Extinguishers in date", "✓", ""),
+               ("Floor dry", "✓", ""), ("First aid kit complete", "", "X")]
+    lines = [line("Item", 180, 300), line("Yes", 400, 300), line("No", 505, 300)]
+    for k, (label, yes, no) in enumerate(answers, start=1):
+        lines.append(line(label, 100, 300 + step * k))
+        for sign, x in ((yes, 410), (no, 510)):
+            if sign:
+                lines.append(replace(line(sign, x, 300 + step * k), size=0.7 * SIZE))  # the signs are low
+    (block,) = blocks(lines, [], PAGE)
+    assert block.kind == "table"
+    assert block.text == markdown([["Item", "Yes", "No"], *map(list, answers)])
