@@ -12,8 +12,8 @@ from microfiche.documents.document import Block, Document, PageRead
 from microfiche.documents.finishing.finish import finish
 from microfiche.documents.inline import FORMULA, marked
 from microfiche.documents.layout.blocks import blocks
+from microfiche.documents.tables.cells import table
 from microfiche.documents.tables.grid import Cell, merged, ruled, table_text
-from microfiche.documents.tables.solids import table
 from microfiche.documents.text_lines import Region, TextLine, with_markers
 
 PAGE = Image.new("RGB", (1000, 1400), "white")

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from microfiche.documents.layout.blocks import blocks
-from microfiche.documents.layout.chats import bubbles
+from microfiche.documents.layout.chats import bubbles, wordless
 from microfiche.documents.text_lines import Region, TextLine
 
 SAID = (
@@ -47,3 +47,15 @@ def test_bubbles_from_one_edge_and_cards_of_one_width_are_no_chat() -> None:
     assert len(bubbles(*chat(SAID, "white", "#e9e9eb"))) == len(SAID)
     assert bubbles(*chat(tuple(("left", text) for _, text in SAID), "white", "#e9e9eb")) == []
     assert bubbles(*chat(tuple((side, "Twelve words") for side, _ in SAID), "white", "#e9e9eb")) == []
+
+
+def test_bubbles_with_a_picture_alone_are_known() -> None:
+    said = (*SAID[:4], ("left", ""), *SAID[4:], ("right", ""))
+    picture, lines = chat(said, "white", "#e9e9eb")
+    draw = ImageDraw.Draw(picture)
+    for x, y in ((44, 40 + 80 * 4 + 20), (640, 40 + 80 * 7 + 20)):
+        draw.ellipse((x, y, x + 24, y + 24), "#ffb000", "#533000")
+    words = [line for line in lines if line.text and not line.text.startswith("9:")]
+    found = wordless(picture, words)
+    assert [round(box[1]) for box in found] == [40 + 80 * 4, 40 + 80 * 7]
+    assert wordless(*chat(SAID, "white", "#e9e9eb")) == []

@@ -13,7 +13,7 @@ from microfiche.documents.boxes import joined, touch
 from microfiche.documents.layout.blocks import blocks
 from microfiche.documents.layout.columns import columns
 from microfiche.documents.layout.crowds import CROWD
-from microfiche.documents.tables.solids import table
+from microfiche.documents.tables.cells import table
 from microfiche.documents.text_lines import TextLine, with_markers
 from microfiche.page import Box
 

@@ -30,3 +30,15 @@ def test_a_sign_that_may_be_another_is_what_its_word_says(
 def test_a_sign_that_is_surely_read_stays() -> None:
     text = "5S, 1l of milk, v1, M8, B12, 2nd"
     assert settled(text, lambda k, sign: 0.95 if text[k] == sign else 0.04) == text
+
+
+def test_litres_are_told_where_nothing_else_can_stand() -> None:
+    def settle(text: str) -> str:
+        return settled(text, lambda k, sign: float(text[k] == sign))
+
+    for sign in "I|":
+        assert settle(f"5.8 {sign}/100 km, 12 {sign}/m2, oil 4.5 {sign}, 0.7 {sign} jars") == (
+            "5.8 l/100 km, 12 l/m2, oil 4.5 l, 0.7 l jars")
+    assert settle("flow 3 1/s or 5,8 1/100 km") == "flow 3 l/s or 5,8 l/100 km"
+    for text in ("add 3 1/2 cups", "on May 3 I went", "§ 823 I, II BGB", "at 5.30 I left", "chapter 3 I", "1 1/8 in"):
+        assert settle(text) == text

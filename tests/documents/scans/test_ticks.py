@@ -167,3 +167,20 @@ def test_signs_of_chinese_and_letters_are_no_boxes_that_are_ticked(sign: str, em
                 draw.line((left + x0, y + y0, left + x1, y + y1), fill="black", width=max(2, em // 20))
     pixels = np.asarray(image)
     assert [tick for tick in boxes_to_tick(pixels, ink_of(image)) if tick.ticked] == []
+
+
+@pytest.mark.parametrize("shape", ["ring", "square"])
+def test_hollow_bullets_of_a_list_are_no_boxes_to_tick(shape: str) -> None:
+    size = 34
+    font = ImageFont.truetype(str(FACES / "DejaVuSans.ttf"), size)
+    image = Image.new("RGB", (700, 320), "white")
+    draw = ImageDraw.Draw(image)
+    for k, text in enumerate(("Budget for the next year", "Who leads the team", "Offices in the north")):
+        y = 40 + 80 * k
+        draw.text((90, y), text, "black", font)
+        place = (50, y + 14, 67, y + 31)
+        (draw.ellipse if shape == "ring" else draw.rectangle)(place, outline="black", width=2)
+    assert boxes_to_tick(np.asarray(image), ink_of(image)) == []
+    (page_,) = RapidEngine().read([Sheet(number=1, picture=image)])
+    assert [block.kind for block in page_.blocks] == ["list"]
+    assert page_.blocks[0].text.count("- ") == 3

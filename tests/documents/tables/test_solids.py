@@ -13,7 +13,8 @@ from reportlab.pdfgen.canvas import Canvas
 from microfiche.documents.boxes import union
 from microfiche.documents.layout.blocks import blocks
 from microfiche.documents.sheet import Sheet
-from microfiche.documents.tables.solids import solids, table
+from microfiche.documents.tables.cells import table
+from microfiche.documents.tables.solids import solids
 from microfiche.documents.text_layer.layer_lines import lines_of
 from microfiche.documents.text_lines import Region, TextLine
 from microfiche.page import Box
@@ -420,3 +421,18 @@ def test_rows_with_values_of_their_own_between_two_rules_stay_rows() -> None:
         rules.append((90.0, y + 3, 800.0, y + 3))
         y += 10
     assert "| Selby | 4 | 4 |" in table(lines, rules, (90.0, 95.0, 800.0, y))
+
+
+@pytest.mark.parametrize("step", [27.0, 36.0])
+def test_marks_under_yes_and_no_are_a_table_though_each_row_has_but_one(step: float) -> None:
+    answers = [("Fire doors close", "✓", ""), ("Exit signs lit", "", "x"), ("Extinguishers in date", "✓", ""),
+               ("Floor dry", "✓", ""), ("First aid kit complete", "", "X")]
+    lines = [line("Item", 180, 300), line("Yes", 400, 300), line("No", 505, 300)]
+    for k, (label, yes, no) in enumerate(answers, start=1):
+        lines.append(line(label, 100, 300 + step * k))
+        for sign, x in ((yes, 410), (no, 510)):
+            if sign:
+                lines.append(replace(line(sign, x, 300 + step * k), size=0.7 * SIZE))  # the signs are low
+    (block,) = blocks(lines, [], PAGE)
+    assert block.kind == "table"
+    assert block.text == markdown([["Item", "Yes", "No"], *map(list, answers)])

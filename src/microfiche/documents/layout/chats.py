@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-from microfiche.documents.boxes import share
+from microfiche.documents.boxes import rounded, share
 from microfiche.documents.layout.panels import CROWDED, grounds
 from microfiche.documents.layout.sidebars import within
 from microfiche.documents.text_lines import TextLine
@@ -20,6 +20,7 @@ WIDTH = 0.03, 0.92  #: of the page that a bubble is wide
 SIDE = 2  #: bubbles on either side, at least
 EDGE = 0.4  #: ems by which the outer edges of bubbles on one side differ, at most
 RAGGED = 1.0  #: ems by which their inner edges differ, at least
+INKED, DRAWN = 40, 0.02  #: of 255, by which ink differs from a bubble, and the share of it that is ink, at least
 OVER = 0.3  #: ems that one bubble may reach down beside the next
 
 
@@ -43,6 +44,31 @@ def bubbles(picture: Image.Image, lines: Sequence[TextLine]) -> list[Box]:
     inner = [box[2] for box in sides[0]], [box[0] for box in sides[1]]
     ragged = all(len(edges) >= SIDE and max(edges) - min(edges) > RAGGED * em for edges in inner)
     return found if ragged else []
+
+
+def wordless(picture: Image.Image, lines: Sequence[TextLine]) -> list[Box]:
+    """The bubbles of the chat that a page (RGB) shows, in which no line stands but something is drawn, such as an
+    emoji or a photograph."""
+    messages = bubbles(picture, lines)
+    if not messages:
+        return []
+    em = float(np.median([line.size for line in lines]))
+    left, right = min(box[0] for box in messages), max(box[2] for box in messages)
+    return [
+        box for box in grounds(picture, em, WIDTH[0])
+        if (abs(box[0] - left) <= EDGE * em or abs(box[2] - right) <= EDGE * em) and _drawn(picture, box)
+        and not any(share(line.box, box) > 0 for line in lines)
+        and messages[0][1] - em < box[1] < messages[-1][3] + 3 * em and box[2] - box[0] < WIDTH[1] * picture.width
+        and not any(box[1] < other[3] - OVER * em and other[1] < box[3] - OVER * em for other in messages)
+    ]
+
+
+def _drawn(picture: Image.Image, box: Box) -> bool:
+    """Whether something is drawn in a box, within its edge."""
+    pixels = np.asarray(picture.crop(rounded(box)).convert("RGB")).astype(np.int16)
+    edge = min(len(pixels), pixels.shape[1]) // 5
+    inner = pixels[edge : len(pixels) - edge, edge : pixels.shape[1] - edge].reshape(-1, 3)
+    return len(inner) > 0 and bool((np.abs(inner - np.median(inner, axis=0)).max(1) > INKED).mean() > DRAWN)
 
 
 def _held(box: Box, lines: Sequence[TextLine]) -> bool:

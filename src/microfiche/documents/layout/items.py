@@ -19,8 +19,9 @@ from microfiche.documents.layout.columns import USUAL, columns
 from microfiche.documents.layout.rows import Row, rows
 from microfiche.documents.layout.stacks import StackRow
 from microfiche.documents.layout.walls import sides, walls
+from microfiche.documents.tables.cells import table
 from microfiche.documents.tables.grid import MOST, merged
-from microfiche.documents.tables.solids import table, with_fractions
+from microfiche.documents.tables.solids import with_fractions
 from microfiche.documents.text_lines import TextLine, read_by
 from microfiche.page import Box
 

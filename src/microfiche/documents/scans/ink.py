@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.documents.boxes import rounded
+from microfiche.documents.scans.plain_grounds import plain_grounds
 from microfiche.page import Box
 
 FAINTEST = 18  #: grey levels between ink and paper, at least
@@ -37,11 +38,14 @@ WALL = 0.75  #: of the height of a line's box, that a rule through it is high, a
 @dataclass(frozen=True)
 class Ink:
     """The ink of a picture: `mask` is 1 where there is ink; `paper` is how light the paper is around it; `faint`
-    is 1 also where ink of any colour is blurred, or weak beside stronger ink."""
+    is 1 also where ink of any colour is blurred, or weak beside stronger ink; `grounds` are the boxes of plain grounds
+    of another colour than the page, such as buttons, with ink on them, and `dark` those darker than both."""
 
     mask: NDArray[np.uint8]  # (H, W)
     paper: NDArray[np.uint8]  # (H / REDUCED, W / REDUCED), grey
     faint: NDArray[np.uint8]  # (H, W)
+    grounds: tuple[Box, ...] = ()
+    dark: tuple[Box, ...] = ()
 
     @cached_property
     def pieces(self) -> NDArray[np.int32]:
@@ -94,24 +98,36 @@ class Ink:
 def ink_of(picture: Image.Image) -> Ink:
     """The ink of an RGB picture: what differs from the paper around it, darker or lighter."""
     colour, grey = np.asarray(picture.convert("RGB")), np.asarray(picture.convert("L"))
-    paper, apart = _apart(grey)
+    small, paper, apart = _apart(grey)
+    grounds = plain_grounds(grey, paper, REDUCED)
+    if grounds is not None:
+        paper, apart = grounds.judged(grey, paper, apart)
+        small = _reduced(paper)
     grain = 1.48 * float(np.median(apart[::3, ::3]))
     darkest = cv2.dilate(apart, np.ones((NEAR, NEAR), np.uint8))
     strongest = float(np.quantile(apart[::3, ::3], 0.995))
     faintest = max(FAINTEST, NOISE * grain, FAINT * strongest)
     mask = (apart > np.maximum(HALF * darkest.astype(np.float32), faintest)).astype(np.uint8)
     if (colour[..., 0] != colour[..., 2]).any():
-        apart = np.maximum.reduce([apart, *(_apart(np.ascontiguousarray(colour[..., k]))[1] for k in range(3))])
-    return Ink(mask, paper, (apart > faintest).astype(np.uint8))
+        for channel in (np.ascontiguousarray(colour[..., k]) for k in range(3)):
+            _, its, off = _apart(channel)
+            apart = np.maximum(apart, off if grounds is None else grounds.judged(channel, its, off)[1])
+    faint = (apart > faintest).astype(np.uint8)
+    return Ink(mask, small, faint, *((grounds.boxes, grounds.dark) if grounds is not None else ()))
 
 
-def _apart(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The paper of a picture (H, W), reduced, and by how much each pixel differs from it."""
+def _apart(grey: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+    """The paper of a picture (H, W), reduced and whole, and by how much each pixel differs from it."""
+    small = np.asarray(cv2.medianBlur(_reduced(grey), AROUND), np.uint8)
+    paper = np.asarray(cv2.resize(small, grey.shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
+    return small, paper, np.asarray(cv2.absdiff(grey, paper), np.uint8)
+
+
+def _reduced(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture (H, W), reduced."""
     height, width = grey.shape
-    small = cv2.resize(grey, (max(1, width // REDUCED), max(1, height // REDUCED)), interpolation=cv2.INTER_AREA)
-    paper = cv2.medianBlur(small, AROUND)
-    apart = cv2.absdiff(grey, cv2.resize(paper, (width, height), interpolation=cv2.INTER_LINEAR))
-    return np.asarray(paper, np.uint8), np.asarray(apart, np.uint8)
+    size = max(1, width // REDUCED), max(1, height // REDUCED)
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def empty_runs(filled: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -67,6 +67,24 @@ def lone_signs(pixels: Pixels, ink: Ink, boxes: Sequence[Found], rules: Sequence
     return out
 
 
+def words_on_grounds(ink: Ink, boxes: Sequence[Found]) -> list[Found]:
+    """The boxes, with a score of 0, of the one row of signs on each of the grounds of their own, such as buttons, that
+    none of the boxes is on."""
+    x, y, w, h, _ = ink.letters.T
+    out = []
+    for left, top, right, bottom in ink.grounds:
+        if any(left < box.x < right and top < box.y < bottom for box in boxes):
+            continue
+        its = ink.letters[(x >= left) & (x + w <= right) & (y >= top) & (y + h <= bottom)]
+        if not len(its) or its[:, 1].max() >= (its[:, 1] + its[:, 3]).min():
+            continue
+        start, stop = float(its[:, 0].min()), float((its[:, 0] + its[:, 2]).max())
+        first, last = float(its[:, 1].min()), float((its[:, 1] + its[:, 3]).max())
+        high = 1.6 * (last - first)
+        out.append(Found((start + stop) / 2, (first + last) / 2, stop - start + 0.5 * high, high, 0.0, 0.0))
+    return out
+
+
 def _walled(rules: Sequence[Box], box: Found, x: float) -> bool:
     """Whether an upright rule stands between a box and a sign at `x`."""
     first, last = sorted((x, box.x + math.copysign((box.width - box.height) / 2, x - box.x)))

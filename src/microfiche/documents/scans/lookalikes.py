@@ -14,13 +14,19 @@ ALIKE = {sign: group for group in ("1lI", "0Oo", "5Ss", "8B", "2Zz") for sign in
 LIKELY = 1 / 6  #: of the probability of what was read, that a sign has at least which its neighbours speak for
 WORD = re.compile(r"[^\W_]{2,}")
 ROOTS = re.compile(r"(?<!\S)[√✔]+(?!\S)")  #: hooks, read as roots of nothing
+#: Litres: before "/" and another unit, and after a decimal number that no word follows, or one below 1.
+LITRES = re.compile(
+    r"(?<=\d )(?:[1I|](?=/(?:100 ?km|s|h|min|m[23²³]?|d|kg)\b)|(?<=[.,]\d )[I|](?=[,;.)])|(?<=\b0[.,]\d )[I|](?=\s|$))"
+)
 
 
 def settled(text: str, likely: Callable[[int, str], float]) -> str:
     """The text of a line with each digit as a letter that stands beside letters and beside no digit, and each letter as
     a digit that stands in a number, where they look alike and the recogniser thinks it likely: `likely` says how
-    probable a sign is at a place. The signs of roots that stand alone are hooks."""
+    probable a sign is at a place. The signs of roots that stand alone are hooks, and what stands like the unit litre is
+    that."""
     text = ROOTS.sub(lambda found: "✓" * len(found[0]), text)
+    text = LITRES.sub("l", text)
     for word in WORD.finditer(text):
         if word[0].isalpha() or word[0].isdigit():
             continue

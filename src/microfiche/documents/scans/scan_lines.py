@@ -26,7 +26,7 @@ from microfiche.documents.scans.lost_signs import text_of, with_carons, with_sig
 from microfiche.documents.scans.orientation import TALL, Seen
 from microfiche.documents.scans.recognition import Found, Pixels, Recognised, Recogniser, cut, recognise
 from microfiche.documents.scans.screen_ticks import is_hook, largest
-from microfiche.documents.scans.ticks import Tick, boxes_to_tick, without
+from microfiche.documents.scans.ticks import Tick, boxes_and_bullets, without
 from microfiche.documents.scans.underscores import with_underscores
 from microfiche.documents.text_lines import TICKS, TextLine, labelled
 from microfiche.page import Box
@@ -46,9 +46,9 @@ BESIDE = ("cs", "sk")  #: languages with carons that stand beside their letters
 def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
     """The lines of a page that was set upright and straight, as `recogniser` reads them, from top to bottom; those that
     it was unsure of as well."""
-    ticks = boxes_to_tick(np.asarray(seen.picture), seen.ink)
-    if ticks:
-        seen = _unticked(seen, ticks)
+    ticks, bullets = boxes_and_bullets(np.asarray(seen.picture), seen.ink)
+    if ticks or bullets:
+        seen = _unticked(seen, [*ticks, *bullets])
     best = _read(seen, recogniser)
     uprights = _uprights(seen)
     parted = {box: walls(cut(uprights, box)) if not quarters else [] for box, (_, quarters) in best.items()}
@@ -81,7 +81,17 @@ def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
         for piece in pieces(said[box], masks[box], [(a + b) / 2 for a, b in parted[box]]):
             out.append(replace(_placed(piece, box, best[box][1]), engine=said[box].engine))
             strokes.append(piece.stroke)
-    return _with_ticks(_settled(_weighed(out, strokes)), ticks)
+    return _with_ticks(_beginning(_settled(_weighed(out, strokes)), seen.ink.dark), ticks)
+
+
+def _beginning(lines: Sequence[TextLine], grounds: Sequence[Box]) -> list[TextLine]:
+    """The lines, those that stand in the first row on one of the `grounds` as lines with which something begins."""
+    first = set[int]()
+    for ground in grounds:
+        inside = [k for k, line in enumerate(lines) if share(line.box, ground) > 0.7]
+        top = min((lines[k].middle for k in inside), default=0.0)
+        first |= {k for k in inside if lines[k].middle < top + 0.5 * lines[k].size}
+    return [replace(line, begins=True) if k in first else line for k, line in enumerate(lines)]
 
 
 def _uprights(seen: Seen) -> NDArray[np.uint8]:

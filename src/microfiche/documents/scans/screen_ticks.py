@@ -32,7 +32,7 @@ COARSE = 9  #: px, below which a hook is too low to show that it goes down first
 PLAIN = 0.6  #: of a full box, that has its colour, at least
 STANDS_OUT = 0.3, 24  #: of the strongest difference from that colour, and grey levels, of a mark on it, at least
 DOT = 0.25, 0.75  #: of its side, that the dot of a ring is wide
-CLEAR = 0.3  #: of its side, without ink to the left of a box; half of that to its right
+CLEAR = 0.3  #: of its side, without ink to the left of a box; half of that to the right of a square
 LABEL = 2.0  #: sides from a box to its label, at most
 TALLER, FAR = 1.15, 0.6  #: heights of its label's letters that a lone ring is high at least, or away from it
 LEVEL = 0.35  #: of their side, by which boxes of one row or column are off it, at most
@@ -196,7 +196,8 @@ def _clear(ink: Ink, one: Drawn) -> bool:
     """Whether there is paper to the left and the right of a box."""
     left, top, wide, high = one.place
     before = ink.faint[top : top + high, max(0, left - round(CLEAR * wide)) : left]
-    after = ink.faint[top : top + high, left + wide : left + wide + round(CLEAR / 2 * wide)]
+    room = CLEAR if one.round else CLEAR / 2  # letters o stand close together
+    after = ink.faint[top : top + high, left + wide : left + wide + round(room * wide)]
     return before.sum() <= 0.02 * before.size and after.sum() <= 0.02 * after.size
 
 

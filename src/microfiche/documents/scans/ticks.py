@@ -42,6 +42,7 @@ WALL, BLACKENED = 0.22, 0.7  #: of a box: its edge and what is blurred; the shar
 FINE = 6  #: px within the edges, from which bars are told from other marks
 BESIDES = 0.3  #: of what is in a letter or a sign of Chinese, that is no bar from edge to edge, at most
 CLOSE, HIGHER = 0.5, 1.15  #: of the side of a box, away from which signs of its line begin, and that they are high
+LOW = 0.85  #: heights of its label's tallest letter, below which an empty box is the bullet of a list
 LABEL = 4.0  #: sides of a ring from it to its label, at most
 
 
@@ -56,10 +57,30 @@ class Tick:
 
 def boxes_to_tick(pixels: NDArray[np.uint8], ink: Ink) -> list[Tick]:
     """The boxes to tick on a picture (H, W, 3) with this ink; those that may be ticked or not are left out."""
+    return boxes_and_bullets(pixels, ink)[0]
+
+
+def boxes_and_bullets(pixels: NDArray[np.uint8], ink: Ink) -> tuple[list[Tick], list[Tick]]:
+    """The boxes to tick, as `boxes_to_tick` gives them, and what is like them but a hollow bullet of a list."""
     squares, rings = (_squares(ink), _rings(ink)) if ink.type else ([], [])
     for one in drawn_boxes(pixels, ink, [tick.box for tick in (*squares, *rings)]):
         (rings if one.round or one.sure else squares).append(Tick(one.box, one.box, one.ticked))
-    return [*rings, *(one for one in squares if not (one.ticked and _is_sign(one, ink)))]
+    found = [*rings, *(one for one in squares if not (one.ticked and _is_sign(one, ink)))]
+    bullets = [tick for tick in found if _is_bullet(tick, found, ink)]
+    return [tick for tick in found if tick not in bullets], bullets
+
+
+def _is_bullet(tick: Tick, ticks: Sequence[Tick], ink: Ink) -> bool:
+    """Whether an empty box is rather the hollow bullet of a list: lower than the letters after it, where no box as
+    large is ticked."""
+    _, top, right, foot = tick.box
+    side = foot - top
+    if any(other.ticked and abs(other.box[3] - other.box[1] - side) < SAME * side + 1 for other in ticks):
+        return False
+    x, y, _, h, _ = ink.letters.T
+    middle = (top + foot) / 2
+    level = (x >= right) & (x < right + (LABEL + 4) * side) & (y < middle) & (y + h > middle) & (h < 2.5 * side)
+    return bool(level.any()) and side < LOW * float(h[level].max())
 
 
 def _is_sign(one: Tick, ink: Ink) -> bool:

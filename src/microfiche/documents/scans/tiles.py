@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from microfiche.documents.scans.first_letters import over_lines
 from microfiche.documents.scans.ink import Ink, empty_runs
-from microfiche.documents.scans.lone_signs import lone_signs
+from microfiche.documents.scans.lone_signs import lone_signs, words_on_grounds
 from microfiche.documents.scans.recognition import Found, Pixels, cut, detect
 from microfiche.page import Box
 
@@ -36,14 +36,27 @@ def found(pixels: Pixels, ink: Ink, rules: Sequence[Box] = ()) -> list[Found]:
     boxes = _tiled(pixels, ink, _scale(ink, max(pixels.shape[:2])))
     if not boxes and len(ink.letters) and max(pixels.shape[:2]) < WEE:
         boxes = detect(pixels, LARGEST)
-    for left, top, right, bottom in left_over(ink, boxes):
-        part = pixels[top:bottom, left:right]
+    over = left_over(ink, boxes)
+    rest = _without(pixels, boxes) if over else pixels
+    for left, top, right, bottom in over:
+        part = rest[top:bottom, left:right]
         inside = [(x, y, h) for x, y, w, h, _ in ink.letters.tolist() if left <= x < right and top <= y < bottom]
         type_ = float(np.median([h for _, _, h in inside])) if inside else SEEN
         scale = min(LARGEST, 1.3 * SEEN / type_, SIDE / max(part.shape[:2]))
         boxes += [replace(box, x=box.x + left, y=box.y + top) for box in detect(part, scale)]
     boxes = [row for box in _apart(boxes) for row in _rows(box, ink)]
+    boxes += words_on_grounds(ink, boxes)
     return [*boxes, *lone_signs(pixels, ink, boxes, rules), *over_lines(ink, boxes)]
+
+
+def _without(pixels: Pixels, boxes: Sequence[Found]) -> Pixels:
+    """A picture with these boxes painted over, each with the colour that is most of it."""
+    out = pixels.copy()
+    for box in boxes:
+        ground = np.median(cut(pixels, box).reshape(-1, 3)[::3], axis=0)
+        corners = cv2.boxPoints(((box.x, box.y), (box.width, box.height), box.angle))
+        cv2.fillPoly(out, [np.asarray(np.round(corners), np.int32)], ground.tolist())
+    return out
 
 
 def _rows(box: Found, ink: Ink) -> list[Found]:

@@ -22,8 +22,8 @@ from microfiche.documents.tables.text_grid import (
     by_column,
     column_borders,
     first_word,
+    holds_cells,
     is_value,
-    reads_down,
     running_text,
     text_rows,
 )
@@ -42,6 +42,7 @@ OPTION = re.compile(r"^[(（]?([A-Fa-f])\s*[.．、:：)）]")  #: an answer to 
 PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}")  #: its page number
 HEADED = 2.0  #: times the width of a head, that of the rule below it, at least
 ITEMS_APART = 8.0  #: ems from one item of a list to the next, at most
+MARKS = frozenset("✓✔✗✘xX×•●")  #: with which a row says in which of its columns it answers
 SAME = 0.012  #: of a rule's length, by which the ends of rules of one table differ at most
 
 
@@ -160,9 +161,12 @@ def _carries_on(run: _Run, above: Sequence[TextLine], line: TextLine) -> bool:
 
 
 def _ends(run: _Run, segment: Sequence[TextLine]) -> bool:
-    """Whether a part of a row is a line of running text below a table: alone, further out, farther down than the rows
-    of the table are apart, with a full stop or a colon."""
+    """Whether a part of a row is the head of another table, with which something begins as with no row of this one; or
+    a line of running text below it: alone, further out, farther down than the rows of the table are apart, with a full
+    stop or a colon."""
     line = segment[0]
+    if len(segment) > 1 and all(x.begins for x in segment) and not any(x.begins for row in run.rows for x in row):
+        return True
     steps = [b[0].middle - a[0].middle for a, b in pairwise(run.rows)]
     return (
         len(segment) == 1 and len(steps) > 0 and bool(END.search(line.text))
@@ -172,7 +176,8 @@ def _ends(run: _Run, segment: Sequence[TextLine]) -> bool:
 
 
 def _in_line(a: Sequence[TextLine], b: Sequence[TextLine]) -> bool:
-    """Whether two rows have pieces in line with each other: two at least, and most of the shorter row."""
+    """Whether two rows have pieces in line with each other: two at least, and most of the shorter row; of a label and
+    marks all but one."""
     free = list(a)
     count = 0
     for x in b:
@@ -183,7 +188,8 @@ def _in_line(a: Sequence[TextLine], b: Sequence[TextLine]) -> bool:
                 free.remove(y)
                 count += 1
                 break
-    return count >= 2 and count >= 0.6 * min(len(a), len(b))
+    marked = min(len(a), len(b)) > 1 and all(x.text in MARKS for x in b[1:])
+    return count >= (len(b) - 1 if marked else max(2, 0.6 * min(len(a), len(b))))
 
 
 def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
@@ -204,7 +210,7 @@ def _tabular(run: _Run, rules: Sequence[Box]) -> bool:
     if any(t and sum(bool(NUMBERED.match(x)) for x in t) > 0.7 * len(t) for t in (texts[count - 1],)) and count == 2:
         return False
     usual = median(x.size for x in lines)
-    odd = sum(abs(x.size - usual) > 0.2 * usual for x in lines)
+    odd = sum(abs(x.size - usual) > 0.2 * usual and x.text not in MARKS for x in lines)
     if odd > 0.25 * len(lines):  # pieces of formulas, or words of drawings
         return False
     if sum(bool(ENTRY.search(x.text)) for x in lines) > 0.2 * len(lines):
@@ -355,7 +361,7 @@ def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
         for above, below in pairwise(group):
             band = (above[0] - 8, above[1], above[2] + 8, below[3])
             inside = [x for x in lines if share(x.box, band) > 0.5]
-            if (_holds_cells(inside, band) or (not part and _spaced(inside))) and not _heads_next(inside, below):
+            if (holds_cells(inside, band) or (not part and _spaced(inside))) and not _heads_next(inside, below):
                 part = [*(part or [above]), below]
             else:
                 found.append(part)
@@ -390,9 +396,3 @@ def _heads_next(lines: Sequence[TextLine], rule: Box) -> bool:
 def _spaced(lines: Sequence[TextLine]) -> bool:
     """Whether lines between two rules are one row whose cells stand too close to be pieces of their own."""
     return len(lines) == 1 and bool(lines[0].gaps)
-
-
-def _holds_cells(lines: Sequence[TextLine], box: Box) -> bool:
-    """Whether what stands between two rules are rows of cells."""
-    rows = text_rows(lines)
-    return bool(rows) and sum(len(row) > 1 for row in rows) >= 0.35 * len(rows) and not reads_down(lines, box)

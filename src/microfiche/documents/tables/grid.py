@@ -22,6 +22,7 @@ from microfiche.page import Box
 MOST = 400  #: rules of a page's tables
 JOIN = 3.0  #: px: rules nearer than this are one
 OPEN = 12.0  #: px by which rules stick out over the outermost one across them, at least, where that side is open
+TALL = 4.0  #: heights of a line: no stroke of a letter is so high
 THIN = 0.55  #: of the size of type: what lies between two rules that are nearer holds no text
 
 
@@ -55,6 +56,26 @@ def merged(rules: Sequence[Box]) -> list[Box]:
                     out.append((at, low, at, high) if axis == 0 else (low, at, high, at))
                     low, high = start, end
                 high = max(high, end)
+    return out
+
+
+def without_letters(rules: Sequence[Box], lines: Sequence[TextLine]) -> list[Box]:
+    """The rules without those that are for the most part in lines of text: strokes of letters, or leaders. An upright
+    one much higher than a line is neither: it parts cells that were recognised as one line."""
+    left, top, right, bottom, size = np.array([(*x.box, x.size) for x in lines], float).reshape(-1, 5).T
+    out = []
+    for rule in rules:
+        upright = rule[0] == rule[2]
+        if upright:
+            inside = (left + 0.2 * size < rule[0]) & (rule[0] < right - 0.2 * size)
+            over = np.minimum(rule[3], bottom) - np.maximum(rule[1], top)
+        else:
+            high = bottom - top
+            inside = (top + 0.15 * high < rule[1]) & (rule[1] < top + 0.85 * high)
+            over = np.minimum(rule[2], right) - np.maximum(rule[0], left)
+        tall = upright and inside.any() and rule[3] - rule[1] > TALL * float(np.median((bottom - top)[inside]))
+        if tall or over[inside].clip(0).sum() <= 0.5 * (rule[2] - rule[0] + rule[3] - rule[1]):
+            out.append(rule)
     return out
 
 

@@ -1,4 +1,4 @@
-"""Tables, figures and formulas: what is one block on a page, whatever stands in it; and the text of tables.
+"""Tables, figures and formulas: what is one block on a page, whatever stands in it.
 
 Rules show where a table is and what its cells are; where there are none, the alignment of its text does. Regions of a
 detector are believed where what stands in them reads in rows.
@@ -22,30 +22,12 @@ from microfiche.documents.document import Kind
 from microfiche.documents.layout.walls import sides, walls
 from microfiche.documents.tables.aligned import aligned, barred, underlined
 from microfiche.documents.tables.amounts import priced
-from microfiche.documents.tables.grid import (
-    JOIN,
-    MOST,
-    THIN,
-    Cell,
-    Drawn,
-    borders_of,
-    cell_text,
-    drawn_cells,
-    merged,
-    place,
-    positions,
-    ruled,
-    spread,
-    table_text,
-)
-from microfiche.documents.tables.outer_rows import parted, with_outer_rows
-from microfiche.documents.tables.slanet import doubtful, filled, seen_cells
-from microfiche.documents.tables.text_cells import form_cells, mended, text_cells
+from microfiche.documents.tables.grid import MOST, borders_of, merged, place, ruled, without_letters
+from microfiche.documents.tables.outer_rows import with_outer_rows
 from microfiche.documents.tables.text_grid import (
     by_column,
     column_borders,
     continued_rows,
-    divided,
     reads_down,
     running_text,
     text_rows,
@@ -55,9 +37,7 @@ from microfiche.page import Box
 
 CAPTION = re.compile(r"^(figure|fig\.|table|plate|图|表)\s*\d+\s*[.:：]", re.IGNORECASE)
 RULE = 0.6  #: of a row or a column of pixels, from which it is a rule across the whole
-AGREED = 0.85  #: how well the cells that a model sees agree with the lines, from which they are believed
 WORDS = 5  #: of the usual line of a column of prose, at least
-TALL = 4.0  #: heights of a line: no stroke of a letter is so high
 THICK = 6  #: px: what is thicker is no rule
 BANDS, CELL = 3, 6  #: rows of two cells or more of a grid that is a table, at least, and lines of such a cell, at most
 SURER = 0.2  #: by which a detector is surer of columns of running text than of a table that lies over them
@@ -108,7 +88,7 @@ def _tables(
     picture: Image.Image,
 ) -> list[Box]:
     """The boxes of a page's tables: grids, then what stands between level rules, then what is in line, then regions."""
-    rules = _without_letters(merged(rules), lines) if len(rules) <= 4 * MOST else []
+    rules = without_letters(merged(rules), lines) if len(rules) <= 4 * MOST else []
     grids = [
         box for box in ruled(rules)
         if _holds_a_table(_within(lines, box), box, rules) and not _sticks_out(_within(lines, box), box)
@@ -310,118 +290,3 @@ def with_fractions(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Text
 
 def _bracketed(text: str) -> str:
     return f"({text})" if " " in text else text
-
-
-def table(
-    lines: Sequence[TextLine], rules: Sequence[Box], box: Box, picture: Image.Image | None = None
-) -> str:
-    """The table in `box` that `lines` make up, as Markdown; as HTML if a cell spans columns or rows.
-
-    `picture` is the page's: a model looks at it where the lines were recognised and what rules and alignment make of
-    them is doubtful.
-    """
-    if not lines:
-        return ""
-    cells, count = _cells(lines, rules, box)
-    if picture is not None and any(x.confidence < 1 for x in lines) and doubtful(cells, count):
-        seen, agreement = filled(seen_cells(picture, box), lines)
-        wide = max((c.column + c.across for c in seen), default=0)
-        if agreement >= AGREED and not doubtful(seen, wide):
-            cells, count = seen, wide
-    return table_text(cells, count)
-
-
-def _cells(lines: Sequence[TextLine], rules: Sequence[Box], box: Box) -> tuple[list[Cell], int]:
-    """The cells of a table as rules draw them, or else as its text makes them, and how many columns it has."""
-    size = median(line.size for line in lines)
-    inside = [
-        r for r in merged([r for r in rules if within(r, box, 8)])
-        if (r[3] - r[1] >= 0.9 * size if r[0] == r[2] else r[2] - r[0] >= 1.5 * size)
-    ]
-    inside = _without_letters(inside, lines) if len(inside) <= MOST else []
-    columns, rows = _drawn_borders(lines, inside, box, size)
-    if len(columns) >= 3 and len(rows) >= 3:
-        uprights = [r for r in inside if r[0] == r[2]]
-        parts = [part for line in lines for part in divided(line, _over(line, uprights), always=True)]
-        parts, columns, rows, inside = mended(parts, inside, columns, rows)
-        drawn = parted(drawn_cells(parts, inside, columns, rows), inside, columns)
-        if form := form_cells(drawn):
-            return form, 2
-        if _closed(drawn):
-            cells = [Cell(c.row, c.column, c.across, cell_text(c.lines), c.down) for c in drawn]
-            return cells, len(columns) - 1
-    return text_cells(lines, inside, columns, box)
-
-
-def _without_letters(rules: Sequence[Box], lines: Sequence[TextLine]) -> list[Box]:
-    """The rules without those that are for the most part in lines of text: strokes of letters, or leaders. An upright
-    one much higher than a line is neither: it parts cells that were recognised as one line."""
-    left, top, right, bottom, size = np.array([(*x.box, x.size) for x in lines], float).reshape(-1, 5).T
-    out = []
-    for rule in rules:
-        upright = rule[0] == rule[2]
-        if upright:
-            inside = (left + 0.2 * size < rule[0]) & (rule[0] < right - 0.2 * size)
-            over = np.minimum(rule[3], bottom) - np.maximum(rule[1], top)
-        else:
-            high = bottom - top
-            inside = (top + 0.15 * high < rule[1]) & (rule[1] < top + 0.85 * high)
-            over = np.minimum(rule[2], right) - np.maximum(rule[0], left)
-        tall = upright and inside.any() and rule[3] - rule[1] > TALL * float(np.median((bottom - top)[inside]))
-        if tall or over[inside].clip(0).sum() <= 0.5 * (rule[2] - rule[0] + rule[3] - rule[1]):
-            out.append(rule)
-    return out
-
-
-def _over(line: TextLine, uprights: Sequence[Box]) -> list[float]:
-    return sorted(r[0] for r in uprights if r[1] < line.middle < r[3])
-
-
-def _drawn_borders(
-    lines: Sequence[TextLine], rules: Sequence[Box], box: Box, size: float
-) -> tuple[list[float], list[float]]:
-    """The borders of columns and of rows that rules draw; a side that is open is closed where its rules or its text
-    end."""
-    uprights, levels = ([r for r in rules if r[axis] == r[axis + 2]] for axis in (0, 1))
-    tall = [sum(r[3] - r[1] for r in uprights if abs(r[0] - x) <= JOIN) for x in positions(uprights, 0)]
-    if max(tall, default=0.0) < 0.5 * (box[3] - box[1]):
-        uprights = []
-    around = union(line.box for line in lines)
-    out = []
-    for axis, across, along in ((0, uprights, levels), (1, levels, uprights)):
-        at = spread(positions(across, axis), THIN * size)
-        if at:
-            low = min([around[axis], *(r[axis] for r in along)])
-            high = max([around[axis + 2], *(r[axis + 2] for r in along)])
-            if around[axis] < at[0] - 0.3 * size:
-                at = [low, *at]
-            if around[axis + 2] > at[-1] + 0.3 * size:
-                at = [*at, high]
-        out.append(at)
-    return out[0], out[1]
-
-
-def _closed(cells: Sequence[Drawn]) -> bool:
-    """Whether rules part the cells of a grid, rather than only its head from what would be many rows of its body."""
-    crowded = every = 0
-    for row in sorted({cell.row for cell in cells}):
-        band = [cell for cell in cells if cell.row == row and cell.lines]
-        lines = [line for cell in band for line in cell.lines]
-        every += len(lines)
-        if any(_several(cell.lines, cell.box) for cell in band):
-            crowded += len(lines)
-            continue
-        flat = [cell for cell in band if cell.down == 1]
-        borders = [cell.box[0] for cell in flat] + [cell.box[2] for cell in flat[-1:]]
-        own = [line for cell in flat for line in cell.lines]
-        if len(flat) >= 2 and len(continued_rows(text_rows(own), borders)) >= 3:
-            crowded += len(lines)
-    bands = {cell.row for cell in cells if cell.lines}
-    return crowded <= 0.5 * every or (len(bands) >= 5 and crowded <= 0.8 * every)
-
-
-def _several(lines: Sequence[TextLine], box: Box) -> bool:
-    """Whether the lines of one drawn cell are rows of several cells."""
-    rows = text_rows(lines)
-    several = [row for row in rows if len(row) > 1]
-    return len(several) >= 3 and len(several) >= 0.6 * len(rows) and len(column_borders(lines, box)) >= 3

@@ -310,6 +310,8 @@ def continued_rows(
     above = dict(held[0]) if rows else {}
     for i in range(1, len(rows)):
         cut = any(middles[i - 1] < y < middles[i] for y in cuts)
+        signs = [_text(held[i][k]) for k in values & {*held[i]}]
+        cut = cut or bool(signs and values & {*above} and 0 in held[i] and max(map(len, signs)) == 1)
         if not cut and _carries_on(above, held[i], right, values, steps[i - 1], small):
             out[-1] += rows[i]
             above = {k: [*above.get(k, []), *held[i].get(k, [])] for k in {*above, *held[i]}}
@@ -386,3 +388,9 @@ def cell_columns(line: TextLine, borders: Sequence[float]) -> tuple[int, int]:
 def box_of(lines: Sequence[TextLine]) -> Box:
     """The box around lines, of which there is one at least."""
     return union(line.box for line in lines)
+
+
+def holds_cells(lines: Sequence[TextLine], box: Box) -> bool:
+    """Whether what stands between two rules are rows of cells."""
+    rows = text_rows(lines)
+    return bool(rows) and sum(len(row) > 1 for row in rows) >= 0.35 * len(rows) and not reads_down(lines, box)
