@@ -104,32 +104,3 @@ def test_a_column_with_headings_and_lists_beside_running_text_is_no_note(way: st
             canvas.drawString(x, TOP - 18 * i, row)
 
     assert not [block for block in read(draw) if block.kind == "footnote"]
-
-
-def test_paragraphs_of_a_narrow_column_are_no_notes() -> None:
-    def draw(canvas: Canvas) -> None:
-        justified(canvas, 24)
-        for top, rows in ((TOP, 4), (TOP - 64, 5), (TOP - 141, 3)):
-            justified(canvas, rows, top, RIGHT + 15, RIGHT + 135)
-
-    assert not [block for block in read(draw) if block.kind == "footnote"]
-
-
-def test_what_stands_in_line_with_lines_beside_no_text_is_a_column() -> None:
-    def draw(canvas: Canvas) -> None:
-        justified(canvas, 14)
-        for k, row in enumerate(["Getting there", "Train to Hexham", "Taxi", "", "Maps", "Explorer 43", "Harvey"]):
-            canvas.drawString(RIGHT + 20, TOP + 40 - LEADING * k, row)
-
-    found = read(draw)
-    assert not [block for block in found if block.kind == "footnote"]
-    assert "Getting there" in found[-2].text + found[-1].text
-
-
-def test_amounts_in_line_are_no_notes() -> None:
-    def draw(canvas: Canvas) -> None:
-        for part, amount in enumerate(("2,400.00", "180.00", "504.00")):
-            justified(canvas, 4, TOP - 70 * part)
-            canvas.drawRightString(RIGHT + 90, TOP - 70 * part, amount)
-
-    assert not [block for block in read(draw) if block.kind == "footnote"]

@@ -33,7 +33,6 @@ BESIDE = 0.75  #: the same of a note and the line that it stands beside
 FULL = 2.2  #: ems that a full line ends before the edge, or a paragraph begins behind it, at most
 STEP = 1.35  #: times the usual step from line to line: a larger one parts paragraphs
 DENSE = 0.65  #: of the height of the running text, that of a note, at most
-CLOSE, TALL = 3.0, 0.4  #: ems between parts of a column, at most, and the height of such a column in that of the text
 FEW = 8  #: lines of running text for each label, from which on they are notes, as they do not head every paragraph
 #: The number of a formula, or the mark of an item.
 MARK = re.compile(r"\W*(?:[\d.]+|[ivxlc]{1,6}|\w)?\W*", re.IGNORECASE)
@@ -156,14 +155,6 @@ class _Side:
         others = [x for x in beyond if id(x) not in own and not MARK.fullmatch(self._text([x]))]
         if sum(len(x.piece) for x in others) > sum(len(x.piece) for note in notes for x in note):
             return [], []  # they are parts of a column of its own
-        values = [x for x in beyond if VALUE.fullmatch(self._text([x]))]
-        free = [x.end for x in values if id(x) not in own]
-        if any(id(x) in own and any(abs(x.end - end) < SAME * em for end in free) for x in values):
-            return [], []  # amounts at the ends of entries
-        starts = [x.start for note in notes for x in note]
-        if any(len(group) > 1 and all(any(abs(x.start - y) < SAME * em for y in starts) for x in group)
-               for group in self._grouped(others)):
-            return [], []  # as is what stands in line with paragraphs above or below them, beside no full line
         rest = [x.piece for x in (*kept, *across, *beyond) if id(x) not in own]
         return sorted(rest, key=min), [self._rows(part) for note in notes for part in self._split(note, kept, edge)]
 
@@ -230,19 +221,9 @@ class _Side:
     def _dense(self, notes: Sequence[Sequence[_Line]]) -> bool:
         """Whether notes are so long, or so many, that they are a column of their own."""
         bases = [x.base for x in self.prose]
-        whole = max(bases) - min(bases)
+        high = max(note[-1].base - note[0].base for note in notes)
         glyphs = sum(len(x.piece) for note in notes for x in note)
-        parts: list[list[_Line]] = []  # notes set closely one below the other in type as large as that of the text
-        for note in notes:
-            if parts and note[0].base - parts[-1][-1].base < CLOSE * self.em and note[0].size > 0.95 * self.em:
-                parts[-1] += note
-            else:
-                parts.append(list(note))
-        return (
-            max(note[-1].base - note[0].base for note in notes) > DENSE * whole
-            or (max(part[-1].base - part[0].base for part in parts) > TALL * whole and len(parts) < len(notes))
-            or glyphs > NARROW * sum(len(x.piece) for x in self.prose)
-        )
+        return high > DENSE * (max(bases) - min(bases)) or glyphs > NARROW * sum(len(x.piece) for x in self.prose)
 
     def _rows(self, note: Sequence[_Line]) -> list[Piece]:
         rows: list[list[_Line]] = []
