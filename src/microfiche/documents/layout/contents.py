@@ -13,7 +13,7 @@ from statistics import median
 
 from microfiche.documents.boxes import union
 from microfiche.documents.inline import unmarked
-from microfiche.documents.layout.gaps import ENTRY, LEADER
+from microfiche.documents.layout.gaps import ENTRY
 from microfiche.documents.tables.text_grid import text_rows
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
@@ -30,6 +30,8 @@ PART = re.compile(r"(?:[A-Z]|\d{1,2})(?:\.\d{1,2})+\.?(?=\s|$)")  #: of a part o
 ENTRIES, NUMBERED = 4, 0.5  #: entries, at least, and the share of them that have numbers where no head tells
 EDGE = 0.6  #: ems by which pages end or begin apart, at most
 BETWEEN, APART = 3, 6.0  #: rows without a page from one entry to the next, and ems between rows, at most
+DOTS = re.compile(r"(?:[.·]\s?){3,}$|…\s?$")  #: behind a title
+HEAD = 2.5  #: steps from entry to entry, from which on the first is the running head of the page
 WIDE = 1.5  #: ems between most titles and their pages, at least
 LONGEST = 100  #: letters of a title, at most
 VALUES = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
@@ -45,14 +47,14 @@ def with_entries(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[T
     head = next((x.middle for x, *others in rows if not others and CONTENTS.fullmatch(_plain(x).rstrip(":"))), None)
     joined: dict[int, TextLine] = {}
     gone: set[int] = set()
-    for run in _runs(rows):
+    for run in map(_without_head, _runs(rows)):
         box = union(line.box for row in run for line in row)
         parted = any(box[0] < x < box[2] and top < box[3] and box[1] < bottom for x, top, _, bottom in uprights)
         if not parted and _counts(run) and (_told(head, run) or _numbered(run)):
             for row in run:
                 *title, page = row
                 said = " ".join(line.text for line in title)
-                text = f"{said} {page.text}" if LEADER.search(unmarked(said)) else f"{said} … {page.text}"
+                text = f"{said} {page.text}" if DOTS.search(unmarked(said)) else f"{said} … {page.text}"
                 joined[id(row[0])] = replace(row[0], text=text, box=union(line.box for line in row), gaps=())
                 gone |= {id(line) for line in row[1:]}
     return [joined.get(id(line), line) for line in lines if id(line) not in gone]
@@ -91,6 +93,12 @@ def _runs(rows: Sequence[Sequence[TextLine]]) -> list[list[Sequence[TextLine]]]:
             out.append([row])
         last = k
     return out
+
+
+def _without_head(run: list[Sequence[TextLine]]) -> list[Sequence[TextLine]]:
+    """A run without its first row, where that stands far above the others, as a running head with its page does."""
+    steps = [b[0].middle - a[0].middle for a, b in pairwise(run)]
+    return run[1:] if len(steps) > 1 and steps[0] > HEAD * median(steps[1:]) else run
 
 
 def _counts(run: Sequence[Sequence[TextLine]]) -> bool:
