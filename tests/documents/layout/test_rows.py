@@ -129,20 +129,3 @@ def test_dates_beside_an_abstract_are_read_by_themselves() -> None:
     lines = [line(date, 100, 100 + PITCH * i) for i, date in enumerate(dates)]
     lines += [line(text, 320, 100 + PITCH * i, 490) for i, text in enumerate(said)]
     assert sorted(read(lines)) == sorted([*said, *dates])
-
-
-def test_labels_midway_beside_two_lines_are_read_with_the_first() -> None:
-    lines = [
-        line("2019 to date", 100, 112), line("Head of laboratory", 360, 100), line("Led a team of eight", 360, 125),
-        line("2014 to 2019", 100, 162), line("Assistant", 360, 162), line("2010 to 2014", 100, 200),
-        line("Technician", 360, 200),
-    ]
-    assert read(lines) == [
-        "2019 to date Head of laboratory", "Led a team of eight", "2014 to 2019 Assistant", "2010 to 2014 Technician",
-    ]
-
-
-def test_columns_half_a_line_apart_stay_apart() -> None:
-    words = "the keeper wrote down"
-    lines = [*(line(words, 100, 100 + 25 * k) for k in range(6)), *(line(words, 360, 112 + 25 * k) for k in range(6))]
-    assert len(read(lines)) == 12

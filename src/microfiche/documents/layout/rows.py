@@ -7,7 +7,6 @@ value, a year and what happened then), the pieces are joined.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -21,7 +20,6 @@ from microfiche.page import Box
 
 CROWDED = 1500  #: lines of a page of which rows are found in one go
 AHEAD = 256  #: lines that are looked at in one go
-CELL, FAR = 1.6, 8.0  #: ems above and below a label without others, and those within which other labels stand
 FARTHER = 1.6  #: times that, within which what stands below two heads is looked for
 
 
@@ -41,7 +39,7 @@ class Row:
 def rows(lines: Sequence[TextLine], solid: Sequence[Box] = (), uprights: Sequence[Box] = ()) -> list[Row]:
     """The lines from the top, with those joined that are read across; `solid` are the tables and figures between
     them, `uprights` the upright rules, each whole."""
-    placed = sorted(_lifted(lines), key=lambda line: (line.middle, line.box[0]))
+    placed = sorted(lines, key=lambda line: (line.middle, line.box[0]))
     edges = contents_edges(lines)
 
     def parts(gap: Gap) -> bool:
@@ -58,35 +56,6 @@ def rows(lines: Sequence[TextLine], solid: Sequence[Box] = (), uprights: Sequenc
         placed, lambda gap: not parts(gap) and goes_across(gap, uprights) and not heads_apart(gap, solid)
     )
     return [Row(_joined(pieces), tuple(pieces)) for pieces in chains]
-
-
-def _lifted(lines: Sequence[TextLine]) -> list[TextLine]:
-    """The lines, with each label that stands midway beside two lines of one cell level with the first of them, where
-    other labels under or over it are level with lines."""
-    placed = sorted(lines, key=lambda line: line.middle)
-    middles = [line.middle for line in placed]
-
-    def near(line: TextLine, reach: float) -> list[TextLine]:
-        first, last = bisect_left(middles, line.middle - reach), bisect_right(middles, line.middle + reach)
-        return [x for x in placed[first:last] if x is not line]
-
-    moved: dict[int, float] = {}
-    for line in placed if len(placed) <= CROWDED else ():
-        others = near(line, CELL * line.size)
-        if any(x.box[0] < line.box[2] and line.box[0] < x.box[2] for x in others):
-            continue
-        right = [x for x in others if x.box[0] > line.box[2] and abs(x.size - line.size) < 0.1 * line.size]
-        start = min((x.box[0] for x in right), default=0.0)
-        cell = [x for x in right if abs(x.box[0] - start) < 0.2 * line.size and abs(x.middle - line.middle) < line.size]
-        if len(cell) == 2 and abs(cell[0].middle + cell[1].middle - 2 * line.middle) < 2 * LEVEL * line.size:
-            labels = [x for x in near(line, FAR * line.size) if abs(x.box[0] - line.box[0]) < 0.2 * line.size]
-            if any(abs(y.middle - x.middle) < LEVEL * x.size and abs(y.box[0] - start) < 0.2 * y.size
-                   for x in labels for y in near(x, LEVEL * x.size)):
-                moved[id(line)] = cell[0].middle - line.middle
-    return [
-        replace(x, box=(x.box[0], x.box[1] + moved[id(x)], x.box[2], x.box[3] + moved[id(x)])) if id(x) in moved else x
-        for x in lines
-    ]
 
 
 class _Placed:
