@@ -8,13 +8,14 @@ import pkgutil
 from pathlib import Path
 from unicodedata import normalize
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microfiche import sources as module
 from microfiche.errors import InputError, UsageError
-from microfiche.sources import Source, decoded, sources
+from microfiche.sources import Source, composed, composed_with_places, decoded, sources
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES
 
@@ -36,6 +37,20 @@ def test_a_text_comes_in_composed_however_it_is_cut(text: str, size: int) -> Non
 @pytest.mark.parametrize("text", ["U\u0308ber cafe\u0301", "\u1112\u1161\u11ab", "a\u0323\u0307", "\u0915\u093c"])
 def test_letters_and_their_marks_are_one_character_where_there_is_one(text: str) -> None:
     assert read(text.encode()) == normalize("NFC", text)
+
+
+@given(st.text() | st.text("ae\u0301\u0323\u0344\u1100\u1161\u11a8\r\n \uac00"))
+def test_what_is_composed_has_its_places_in_the_text(text: str) -> None:
+    made, places = composed_with_places(text)
+    assert made == composed(text)
+    if places is None:
+        assert made == text
+    else:
+        assert len(places) == len(made) + 1 and places[0] == 0 and places[-1] == len(text)
+        assert (np.diff(places) >= 0).all()
+        for i, sign in enumerate(made):
+            if i == 0 or (places[i - 1] < places[i] < places[i + 1]):
+                assert sign == text[places[i]] or normalize("NFC", text[places[i] : places[i + 1]]).startswith(sign)
 
 
 @pytest.mark.parametrize("density", list(DENSITIES))

@@ -6,6 +6,7 @@ import codecs
 import io
 import re
 import sys
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -147,21 +148,30 @@ def composed_with_places(text: str) -> tuple[str, NDArray[np.int64] | None]:
     is composed, so that each stands in its own place."""
     if _whole(text):
         return text, None
-    parts: list[str] = []
     import numpy as np
 
-    places: list[NDArray[np.int64]] = []
-    done = 0
+    made, done = io.StringIO(newline=""), 0
+    begins, steps, left = array("q"), array("q"), array("q")  # of each letter that is composed
     for letter in _marked().finditer(text):
         sign = _one_sign(letter)
         if len(sign) < len(letter[0]):
-            parts += [text[done : letter.start()], sign]
-            places.append(np.arange(done, letter.start() + 1))
-            places.append(np.full(len(sign) - 1, letter.end()))  # the letter's marks that are left belong to it
+            made.write(text[done : letter.start()])
+            begins.append(made.tell())
+            made.write(sign)
+            steps.append(len(letter[0]))
+            left.append(len(sign) - 1)
             done = letter.end()
-    if not parts:
+    if not done:
         return text, None
-    return "".join([*parts, text[done:]]), np.concatenate([*places, np.arange(done, len(text) + 1)])
+    made.write(text[done:])
+    whole = made.getvalue()
+    step = np.ones(len(whole) + 1, np.int64)
+    step[0] = 0
+    at, more = np.array(begins, np.int64) + 1, np.array(left, np.int64)
+    within = np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more)
+    step[np.repeat(at, more) + within + 1] = 0  # the letter's marks that are left belong to it
+    step[at] = np.array(steps, np.int64)
+    return whole, np.cumsum(step)
 
 
 def _one_sign(letter: re.Match[str]) -> str:
