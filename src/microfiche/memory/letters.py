@@ -30,13 +30,14 @@ _OWN = {
     **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bb\u02bc\u02b9\u2032\u00b4", "'"),
     **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'), "\u2212": "-", "\u2011": "-",
 }  # fmt: skip
-_LOOKED_AT = ((0x80, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000), (0xE0000, 0xE0200))  #: where letters may change
-_RESIZED, _MARK, _JAMO, _RUNS_ON, _MARK_THERE = 1, 2, 3, 4, 5  #: kinds of characters; the last two run on
-_RUNNING_ON = re.compile(f"[{SYLLABLES}{ALPHABETS}]")
+_LOOKED_AT = ((0, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000), (0xE0000, 0xE0200))  #: where letters may change
+_MARK, _RUNS_ON, _MARK_THERE = 1, 2, 3  #: kinds of characters; marks of scripts that run on are the last
+_JAMO = (0x1100, 0x1200)  #: parts of Korean syllables
+_RESIZED = np.uint32(1 << 31)
 
 
 def compared(text: str) -> str:
-    """A text as it is compared."""
+    """A text as it is compared, in small letters."""
     return text.lower() if text.isascii() else _compared(text)[0]
 
 
@@ -44,30 +45,21 @@ def compared_with_places(text: str) -> tuple[str, NDArray[np.int64]]:
     """A text as it is compared, and (T + 1,) where in the text each of its characters begins."""
     if text.isascii():
         return text.lower(), np.arange(len(text) + 1)
-    low, points, places, resized = _compared(text)
-    places = np.arange(len(points) + 1) if places is None else places
-    if resized:
-        lengths = np.ones(len(points) + 1, np.int64)
-        for letter in resized:
-            lengths[:-1][points == ord(letter)] = len(_plain_of(letter))
-        places = np.repeat(places, lengths)
-    return low, places
+    low, resized, sizes, composed_from = _compared(text)
+    steps = np.ones(len(low) + 1, np.int64)  # from each character's place to that of the next
+    steps[0] = 0
+    begins = resized + np.cumsum(sizes) - sizes - np.arange(len(sizes))  # each of the resized letters, in `low`
+    longer = sizes > 1
+    stays = np.repeat(begins[longer], sizes[longer] - 1)
+    steps[stays + _within(sizes[longer] - 1) + 1] = 0
+    np.add.at(steps, begins[sizes == 0], 1)
+    places = np.cumsum(steps)
+    return low, places if composed_from is None else composed_from[places]
 
 
-def _compared(text: str) -> tuple[str, NDArray[np.uint32], NDArray[np.int64] | None, list[str]]:
-    """A text as it is compared, the characters of what that was made from, its places where it is not the text, and
-    which of its letters are compared as none or several."""
-    points, places = _points(text), None
-    kinds = _kinds().take(points, mode="clip")
-    if (kinds == _JAMO).any():
-        whole, places = composed_with_places(text)
-        points = _points(whole)
-        kinds = _kinds().take(points, mode="clip")
-    low = _text(_plain().take(points, mode="clip"))
-    resized = list(map(chr, sorted(set(points[kinds == _RESIZED].tolist()))))
-    for letter in resized:
-        low = low.replace(letter, _plain_of(letter))
-    return low, points, places, resized
+def _within(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0 to n − 1 for each of the sizes n, one after another."""
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def signs_apart(text: str) -> str:
@@ -85,20 +77,54 @@ def signs_apart(text: str) -> str:
     before = (running & ~marks) | (np.append(False, inside[:-1]) & ~inside)
     apart = np.full(len(points) + int(before.sum()), ord(" "), np.uint32)
     apart[np.arange(len(points)) + np.cumsum(before)] = points
-    return _text(apart)
+    return _text_of(apart)
 
 
 def runs_on(text: str) -> bool:
     """Whether a text holds letters of scripts without spaces between words."""
-    return bool(_RUNNING_ON.search(text))
+    return not text.isascii() and bool((_kinds().take(_points(text), mode="clip") >= _RUNS_ON).any())
+
+
+def _compared(
+    text: str,
+) -> tuple[str, NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None]:
+    """A text as it is compared; where, in the text as it is composed, letters stand that are compared as none or as
+    several, and as how many each; and the places of what is composed, None where it is the text itself."""
+    points, places = _points(text), None
+    if ((points - _JAMO[0]) < _JAMO[1] - _JAMO[0]).any():
+        text, places = composed_with_places(text)
+        points = _points(text)
+    plain = _plain().take(points, mode="clip")
+    resized = np.flatnonzero(plain >= _RESIZED)
+    if not len(resized):
+        return _text_of(plain), resized, resized, places
+    plain[resized] ^= _RESIZED
+    low = _text_of(plain)
+    letters, which = np.unique(plain[resized], return_inverse=True)
+    parts = [_plain_of(chr(letter)) for letter in letters.tolist()]
+    for letter, part in zip(letters.tolist(), parts, strict=True):
+        low = low.replace(chr(letter), part)
+    return low, resized, np.array([len(part) for part in parts])[which], places
 
 
 def _points(text: str) -> NDArray[np.uint32]:
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
-def _text(points: NDArray[np.uint32]) -> str:
+def _text_of(points: NDArray[np.uint32]) -> str:
     return points.tobytes().decode("utf-32-le", "surrogatepass")
+
+
+@cache
+def _plain() -> NDArray[np.uint32]:
+    """(1114112,) what each character is compared as, in small letters; of one that is compared as none or as several,
+    itself and _RESIZED."""
+    plain = np.arange(0x110000, dtype=np.uint32)
+    for first, behind in _LOOKED_AT:
+        for letter in map(chr, range(first, behind)):
+            made = _plain_of(letter)
+            plain[ord(letter)] = ord(made) if len(made) == 1 else ord(letter) | _RESIZED
+    return plain
 
 
 @cache
@@ -107,31 +133,13 @@ def _kinds() -> NDArray[np.uint8]:
     kinds = np.zeros(0x110000, np.uint8)
     for first, last in re.findall("(.)-(.)", SYLLABLES + ALPHABETS):
         kinds[ord(first) : ord(last) + 1] = _RUNS_ON
-    for letter in _looked_at():
-        if len(_plain_of(letter)) != 1:
-            kinds[ord(letter)] = _RESIZED
-        elif category(letter)[0] == "M":
-            kinds[ord(letter)] = _MARK_THERE if kinds[ord(letter)] else _MARK
-    kinds[0x1100:0x1200] = _JAMO
+    for first, behind in _LOOKED_AT:
+        for letter in map(chr, range(first, behind)):
+            if _plain_of(letter) != letter:
+                kinds[ord(letter)] = 0
+            elif category(letter)[0] == "M":
+                kinds[ord(letter)] = _MARK_THERE if kinds[ord(letter)] else _MARK
     return kinds
-
-
-@cache
-def _plain() -> NDArray[np.uint32]:
-    """(1114112,) what each character is compared as, itself where that is none or several."""
-    plain = np.arange(0x110000, dtype=np.uint32)
-    plain[ord("A") : ord("Z") + 1] += 32
-    for letter in _looked_at():
-        if len(_plain_of(letter)) == 1:
-            plain[ord(letter)] = ord(_plain_of(letter))
-    return plain
-
-
-@cache
-def _looked_at() -> list[str]:
-    """The characters that may change or be marks."""
-    every = (letter for first, behind in _LOOKED_AT for letter in map(chr, range(first, behind)))
-    return [letter for letter in every if category(letter) != "Cn"]
 
 
 @cache

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from itertools import islice
 from unicodedata import category, normalize
 
 from microfiche.memory.database import format_of
@@ -63,28 +64,28 @@ _WRITTEN = re.compile("[\\w\u0300-\u036f]+")
 def words_of(query: str) -> list[str]:
     """The words of a query as they are written, each once and in small letters, without common ones where there are
     others; each Chinese character is one."""
-    every = _WRITTEN.findall(_CHINESE.sub(r" \1 ", normalize("NFC", query)))
-    found = [word.lower() for word in every if any(map(str.isalnum, compared(word)))]
-    return list(dict.fromkeys([w for w in found if w not in COMMON] or found))[:MOST]
+    every = dict.fromkeys(map(str.lower, _WRITTEN.findall(_CHINESE.sub(r" \1 ", normalize("NFC", query)))))
+
+    def first(words: Iterable[str]) -> list[str]:
+        return list(islice((word for word in words if any(map(str.isalnum, compared(word)))), MOST))
+
+    return first(word for word in every if word not in COMMON) or first(every)
 
 
 @dataclass
 class _Asked:
     """What a query asks for, as it is compared: `words`, which are found whole; stretches of `signs`, which are found
-    anywhere; and what stands together in it (`runs`), with the `phrases` that these are in the index.
-
-    The Chinese signs of longer stretches are looked for alone (`lone`) only where the rest does not find enough: they
-    stand on most pages.
-    """
+    anywhere; and what stands together in it (`runs`), with the `phrases` that these are in the index. `sought` is all
+    of this as it stands in a text, each with whether it is found within words."""
 
     words: list[str] = field(default_factory=list)
     signs: list[tuple[str, ...]] = field(default_factory=list)
-    lone: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     phrases: list[str] = field(default_factory=list)
+    sought: dict[str, bool] = field(default_factory=dict)
 
 
-@lru_cache(16)
+@lru_cache(64)
 def _asked(query: str) -> _Asked:
     """A run of Chinese, Japanese or Korean is found by every two of its signs, one of Thai and the like by every three,
     and one that has no more as a whole."""
@@ -102,33 +103,51 @@ def _asked(query: str) -> _Asked:
             tokens += signs
             size = min(len(signs), 3 if _OF_ALPHABET.search(piece) else 2)
             asked.signs += [tuple(signs[at : at + size]) for at in range(len(signs) - size + 1)]
-            asked.lone += [sign for sign in signs if size > 1 and _CHINESE.match(sign)]
+            asked.signs += [(sign,) for sign in signs if _CHINESE.match(sign)]
         if 1 < len(tokens) <= LONGEST_PHRASE:
             asked.runs.append(run)
             asked.phrases.append(" ".join(tokens))
     rare = [word for word in asked.words if word not in COMMON]
     asked.words = list(dict.fromkeys(rare if rare or asked.signs else asked.words))[:MOST]
     asked.signs = list(dict.fromkeys(asked.signs))[:MOST]
-    asked.lone = list(dict.fromkeys(asked.lone))[: MOST - len(asked.signs)]
+    asked.sought = {text: runs_on(text) for text in (*asked.words, *map("".join, asked.signs), *asked.runs)}
     return asked
 
 
-def match_of(query: str, alone: bool = False) -> str:
+def match_of(query: str) -> str:
     """What FTS5 is asked for to find what says any word of a query; empty where it has none.
 
-    What stands together in it, such as the parts of an address, counts once more as a phrase. `alone`: Chinese signs
-    are looked for one by one, too.
+    What stands together in it, such as the parts of an address, counts once more as a phrase.
     """
+    return _any_of(_terms_of(query))
+
+
+def _terms_of(query: str) -> list[str]:
     asked = _asked(query)
-    terms = [*asked.words, *map(" ".join, asked.signs), *(asked.lone if alone else ()), *asked.phrases[:MOST]]
-    return " OR ".join(f'"{term}"' for term in dict.fromkeys(terms))
+    return list(dict.fromkeys([*asked.words, *map(" ".join, asked.signs), *asked.phrases[:MOST]]))
+
+
+def _any_of(terms: Iterable[str]) -> str:
+    return " OR ".join(f'"{term}"' for term in terms)
+
+
+def _matches_of(connection: sqlite3.Connection, query: str) -> list[str]:
+    """What FTS5 is asked for, one after another until it finds enough: first without the words and signs that stand in
+    more than half of the rows, for which BM25 as FTS5 has it gives nothing though they take the most time."""
+    terms = _terms_of(query)
+    (rows,) = connection.execute(  # or more than there are, where some were forgotten; to count them takes longer
+        "SELECT (SELECT max(id) FROM words_docsize) - (SELECT min(id) FROM words_docsize) + 1").fetchone()
+    beyond_half = "SELECT 1 FROM words WHERE words MATCH ? LIMIT 1 OFFSET ?"
+    rare = [term for term in terms
+            if " " in term or not connection.execute(beyond_half, (f'"{term}"', (rows or 0) // 2)).fetchone()]
+    return [_any_of(some) for some in (rare, terms) if some and (some is terms or len(rare) < len(terms))]
 
 
 def _match_of_older(query: str) -> str:
     """What is asked for in the index of an older file, which holds texts as they are written: words by their
     beginnings."""
     words = [form for word in words_of(query) for form in (word, normalize("NFD", word))]
-    return " OR ".join([match_of(query, True), *(f'"{word}" *' for word in dict.fromkeys(words))])
+    return " OR ".join([match_of(query), *(f'"{word}" *' for word in dict.fromkeys(words))])
 
 
 def find(connection: sqlite3.Connection, query: str, count: int, pieces: bool = False) -> list[tuple[int, float]]:
@@ -138,27 +157,21 @@ def find(connection: sqlite3.Connection, query: str, count: int, pieces: bool = 
     """
     if not words_of(query) or count < 1:
         return []
-    if format_of(connection) < FORMAT:
-        return _found(connection, _match_of_older(query), count, pieces)
-    found = _found(connection, match := match_of(query), count, pieces)
-    if len(found) < count and (wider := match_of(query, True)) != match:
-        found = _found(connection, wider, count, pieces)
-    return found
-
-
-def _found(connection: sqlite3.Connection, match: str, count: int, pieces: bool) -> list[tuple[int, float]]:
-    most = count
-    while True:
-        # The best rows first, and of these the current ones: asking FTS5 for no more than it sorts by itself is many
-        # times faster than a join of all rows that match.
-        rows = connection.execute(
-            "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?", (match, most)
-        ).fetchall()
-        current = _current(connection, [page for page, _ in rows if page > 0])
-        found = [(page, score) for page, score in rows if page in current or (pieces and page < 0)]
-        if len(found) >= count or len(rows) < most:
-            return found[:count]
-        most *= 4
+    today = format_of(connection) >= FORMAT
+    found: list[tuple[int, float]] = []
+    for match in _matches_of(connection, query) if today else [_match_of_older(query)]:
+        most, behind = count, False
+        while len(found) < count and not behind:
+            # The best rows first, and of these the current ones: asking FTS5 for no more than it sorts by itself is
+            # many times faster than a join of all rows that match.
+            rows = connection.execute(
+                "SELECT rowid, -rank FROM words WHERE words MATCH ? ORDER BY rank, rowid LIMIT ?", (match, most)
+            ).fetchall()
+            current = _current(connection, [page for page, _ in rows if page > 0])
+            found = [(page, score) for page, score in rows if page in current or (pieces and page < 0)]
+            behind = len(rows) < most
+            most *= 4
+    return found[:count]
 
 
 def _current(connection: sqlite3.Connection, pages: list[int]) -> set[int]:
@@ -174,34 +187,38 @@ def passage(text: str, query: str, width: int = 240) -> tuple[int, int]:
     It has about `width` characters and ends at whole words; (0, 0) where `text` has none of the query's words.
     """
     low, places = compared_with_places(text)
-    asked = _asked(query)
-    start, end = _passage(low, asked, width)
+    start, end = _passage(low, _asked(query).sought, width)
     return int(places[start]), int(places[end])
 
 
-def _passage(text: str, asked: _Asked, width: int) -> tuple[int, int]:
-    words = list(dict.fromkeys([*asked.words, *map("".join, asked.signs), *asked.runs]))
-    for sought, within in ((words, False), (asked.lone, True), (words, True)):
-        places = {word: _places(text, word, within) for word in sought}
-        if any(places.values()):
-            break
-    hits = sorted((at, word) for word, found in places.items() for at in found)
-    if not hits:
+def _passage(text: str, words: dict[str, bool], width: int) -> tuple[int, int]:
+    places = {word: _places(text, word, anywhere) for word, anywhere in words.items()}
+    if not any(places.values()):
+        places = {word: _places(text, word, True) for word in words}
+    there = sorted(word for word, at in places.items() if at)
+    if not there:
         return 0, 0
-    worth = {w: math.log1p(len(text) / len(at)) * len(w) ** 0.5 for w, at in places.items() if at}
-    best, found, first, score = 0.0, (hits[0][0], hits[0][0] + len(hits[0][1])), 0, 0.0
-    held = dict.fromkeys(places, 0)  # how often each word stands between the first hit and this one
-    for last, (at, word) in enumerate(hits):
-        end = at + len(word)
-        score += 0.0 if held[word] else worth[word]
-        held[word] += 1
-        while end - hits[first][0] > width and first < last:
-            gone = hits[first][1]
+    count, sizes = len(there), [len(word) for word in there]
+    worth = [math.log1p(len(text) / len(places[word])) * len(word) ** 0.5 for word in there]
+    hits = sorted(at * count + which for which, word in enumerate(there) for at in places[word])
+    held = [0] * count  # how often each word stands between the first hit and this one
+    begin, which = divmod(hits[0], count)
+    best, found, first, score = 0.0, (begin, begin + sizes[which]), 0, 0.0
+    for hit in hits:
+        at, which = divmod(hit, count)
+        end = at + sizes[which]
+        if not held[which]:
+            score += worth[which]
+        held[which] += 1
+        while end - begin > width and hits[first] != hit:
+            gone = hits[first] % count
             held[gone] -= 1
-            score -= 0.0 if held[gone] else worth[gone]
+            if not held[gone]:
+                score -= worth[gone]
             first += 1
+            begin = hits[first] // count
         if score > best + 1e-9:
-            best, found = score, (hits[first][0], end)
+            best, found = score, (begin, end)
     spare = max(0, width - (found[1] - found[0])) // 2
     start, end = max(0, found[0] - spare), min(len(text), found[1] + spare)
     # Ends are moved to the nearest space, if there is one within a word's length; Chinese has none.
@@ -220,20 +237,18 @@ def places_of(text: str, query: str) -> list[tuple[int, int]]:
     """Where the words of a query stand in a text, in order, as `passage` compares them."""
     low, places = compared_with_places(text)
     asked = _asked(query)
-    for sought in ([*asked.words, *map("".join, asked.signs)], asked.lone):
-        if found := [(at, at + len(word)) for word in sought for at in _places(low, word)]:
-            break
+    found = [(at, at + len(word)) for word in (*asked.words, *map("".join, asked.signs))
+             for at in _places(low, word, asked.sought[word])]
     return sorted((int(places[start]), int(places[end])) for start, end in found)
 
 
-def _places(text: str, word: str, within: bool = False) -> list[int]:
-    """Where a word stands in a text, without overlap; `within` others, too, as words of scripts without spaces do."""
-    found, at = [], text.find(word)
-    within = within or runs_on(word)
+def _places(text: str, word: str, anywhere: bool) -> list[int]:
+    """Where a word stands in a text, without overlap; within others too, where it is looked for `anywhere`."""
+    found, size, at = [], len(word), text.find(word)
+    before, after = not anywhere and word[0].isalnum(), not anywhere and word[-1].isalnum()
     while at >= 0:
-        end = at + len(word)
-        begins = within or not (at and text[at - 1].isalnum() and word[0].isalnum())
-        if begins and (within or not (text[end : end + 1].isalnum() and word[-1].isalnum())):
+        end = at + size
+        if not ((after and text[end : end + 1].isalnum()) or (before and text[at - 1 : at].isalnum())):
             found.append(at)
         at = text.find(word, end)
     return found

@@ -249,7 +249,7 @@ class Ledger:
 
     def search(self, query: str, most: int = 10) -> list[Hit]:
         """The pages, of all sessions, that say most of a query's words, best first."""
-        match = match_of(query, alone=True)
+        match = match_of(query)
         if not match or most < 1:
             return []
         with self._using() as connection:
@@ -283,7 +283,7 @@ class Ledger:
                 doomed = connection.execute("SELECT id FROM block WHERE name = ?", (_parts(page)[0],)).fetchall()
             elif text and compared(text).strip():
                 every, said = connection.execute("SELECT id, text FROM block").fetchall(), pattern_of(text)
-                doomed = [(number,) for number, packed in every if said.search(compared(self._text(packed)).lower())]
+                doomed = [(number,) for number, packed in every if said.search(compared(self._text(packed)))]
             else:
                 doomed = []
             if session or before is not None or everything:

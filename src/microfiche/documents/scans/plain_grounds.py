@@ -130,7 +130,7 @@ def _ground(grey: Grey, paper: Grey, unlike: NDArray[np.bool_], left: int, top: 
         return None
     inner = _within(whole, EDGE - 1)
     margin = inner & ~_within(whole, max(MARGIN[0], round(MARGIN[1] * min(whole.shape))))
-    if own[margin].mean() < CLEAR:
+    if not margin.any() or own[margin].mean() < CLEAR:
         return None
     apart = np.where(inner, inside, 0)
     ink = (apart > max(HALF * float(apart.max()), FAINTEST)).astype(np.uint8)
