@@ -212,14 +212,17 @@ def _rows(lines: Sequence[TextLine], columns: Sequence[float], cuts: Sequence[fl
     edges = [float("-inf"), *cuts, float("inf")]
     bands = [[x for x in lines if low <= x.middle < high] for low, high in pairwise(edges)]
     bands = [band for band in bands if band]
-    counts = [sum(any(x in band for x in row) for row in rows) for band in bands]
-    if len(bands) < 4 or sum(n == 1 for n in counts) < 0.7 * len(counts):
+    number = {id(line): k for k, band in enumerate(bands) for line in band}
+    own: list[list[list[TextLine]]] = [[] for _ in bands]
+    for row in rows:
+        for k in sorted({number[id(line)] for line in row}):
+            own[k].append(row)
+    if len(bands) < 4 or sum(len(its) == 1 for its in own) < 0.7 * len(own):
         return rows
     out: list[list[TextLine]] = []
-    for band in bands:
-        own = [row for row in rows if any(x in band for x in row)]
-        if of_values(own, columns):
-            out += own
+    for band, its in zip(bands, own, strict=True):
+        if of_values(its, columns):
+            out += its
             continue
         out.append([])
         for line in sorted(band, key=lambda x: x.middle):
