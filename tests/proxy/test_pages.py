@@ -13,6 +13,7 @@ import pytest
 from agent import WORDS
 from PIL import Image
 from test_drawing import perfect, prose
+from test_secret import MORE, SHAPES, TOOLS
 
 from microfiche.memory.exact import KINDS
 from microfiche.memory.paper import set_pages
@@ -184,6 +185,24 @@ def test_the_little_that_a_last_page_would_hold_stands_as_text_beside_the_one_be
     assert rest.split("\n") == [f"{n}: {lines[n - 1]}" for n in range(number, len(lines) + 1)] and number < len(lines)
     assert first.endswith(f"lines 1 to {number} of {len(lines)}") and (page.last, page.stop) == (len(lines), len(text))
     assert len(draft("result", text[:-800] + text[:9000], gemini, perfect).block.pages) == 2, "where it is much"
+
+
+def test_a_secret_of_any_shape_is_on_no_page_and_stands_beside_it(sight: Sight) -> None:
+    around, drawn, wrong = prose(90), list[str](), list[str]()
+
+    def read(pages: Sequence[TypesetPage]) -> list[Reading]:
+        drawn[:] = [page.text for page in pages]
+        return perfect(pages)
+
+    for shape, secret in [*SHAPES, *MORE, *TOOLS]:
+        line = shape.replace("@@", f"{secret}@") if "@@" in shape else shape.replace("@", secret, 1)
+        own, bare = secret.split("\n"), [*around[:40], *line.split("\n"), *around[40:]]
+        made = draft("result", "\n".join(bare), sight, read)
+        beside = "".join(page.caption for page in made.block.pages)
+        page = "".join(drawn)
+        if any(part in page for part in own) or not all(part in beside for part in own) or around[3][:20] not in page:
+            wrong.append(line)
+    assert not wrong, wrong
 
 
 def test_a_secret_whose_name_stands_before_a_text_or_whose_end_after_it_is_on_no_page(

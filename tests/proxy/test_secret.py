@@ -151,6 +151,16 @@ MORE = [
     ("setSecret(`@`)", "stsec27"), ("GET /x?api_key=@&y=1", "qkey28"), ("POST /login user=bob&password=@", "form29"),
     ("Basic @", "Ym9iOnB3MzA="), ("{'pin': @}", "8812"), ("CVV @", "313"),
 ]  # fmt: skip
+#: What other tools record or take as a secret.
+TOOLS = [
+    ("machine h\n  login bob\n  password @", "pw4u"), ("curl --proxy-user bob:@ https://x", "mypwd1"),
+    ('"type": "random_password",\n"instances": [{"attributes": {"length": 9, "result": "@"}}]', "q!7Zp#x2L"),
+    ('"cookies": [{"name": "a", "value": "b1"},\n{"name": "sid", "value": "@"}]', "s%3Aqwerty"),
+    ("lftp -u bob,@ h", "secr3t"), ("AUTH PLAIN @", "AGJvYgBwdw=="), ("a1 LOGIN bob @", "pw4mail"),
+    ("redis-cli -h x -a @ ping", "redispw"), ("mongosh --username bob -p @", "mongopw"),
+    ('expect "assword:"\nsend "@\\r"', "letmein"), ("GET /v1?key=@&x=1", "abcd1234"),
+    ("define('NONCE_SALT', '@');", "put your unique phrase ;x#9"),
+]  # fmt: skip
 CODE = """
 def token(self, tokens: int = 3, password: str | None = None) -> None:
     return self.token or os.environ['X']
@@ -180,15 +190,7 @@ def test_secrets_of_every_shape_are_found(around: str) -> None:
 
 def test_what_other_tools_record_or_take_as_a_secret_is_found() -> None:
     missed = []
-    for shape, secret in (
-        ("machine h\n  login bob\n  password @", "pw4u"), ("curl --proxy-user bob:@ https://x", "mypwd1"),
-        ('"type": "random_password",\n"instances": [{"attributes": {"length": 9, "result": "@"}}]', "q!7Zp#x2L"),
-        ('"cookies": [{"name": "a", "value": "b1"},\n{"name": "sid", "value": "@"}]', "s%3Aqwerty"),
-        ("lftp -u bob,@ h", "secr3t"), ("AUTH PLAIN @", "AGJvYgBwdw=="), ("a1 LOGIN bob @", "pw4mail"),
-        ("redis-cli -h x -a @ ping", "redispw"), ("mongosh --username bob -p @", "mongopw"),
-        ('expect "assword:"\nsend "@\\r"', "letmein"), ("GET /v1?key=@&x=1", "abcd1234"),
-        ("define('NONCE_SALT', '@');", "put your unique phrase ;x#9"),
-    ):  # fmt: skip
+    for shape, secret in TOOLS:
         text = f"before\n{shape.replace('@', secret)}\nafter"
         at = text.index(secret)
         found = {place for start, stop in secrets_in(text) for place in range(start, stop)}
