@@ -12,12 +12,13 @@ from itertools import pairwise
 from statistics import median
 
 from microfiche.documents.boxes import union
-from microfiche.documents.layout.listings import CODE, SYNTAX
+from microfiche.documents.layout.listings import CODE, SYNTAX, slope
 from microfiche.documents.tables.text_grid import text_rows
 from microfiche.documents.text_lines import AROUND, TextLine, read_by
 
 LONG = 6  #: characters of a piece whose pitch is known
 PITCH, EVEN = 0.2, 0.08  #: of the pitch of code, by which that of a piece, and of a longer one, differs, at most
+LESS, MORE = 0.3, 0.6  #: ems by which a detector's box is narrower than its text, and wider, at most
 ROWS = 3  #: of code, at least
 SURE = 0.4  #: of the characters of code, that are in pieces of fixed pitch, at least
 STEP, CLOSE = 2.6, 1.3  #: steps from row to row: between two of code, and to a short one before or after it, at most
@@ -31,7 +32,8 @@ def with_code_rows(lines: Sequence[TextLine]) -> list[TextLine]:
     fixed = [x for x in lines if x.fixed and x.confidence < 1 and len(x.text) >= LONG]
     if len(fixed) < ROWS:
         return list(lines)
-    pitch = median(_pitch(x) for x in fixed)
+    usual = median((x.box[2] - x.box[0] - 2 * AROUND * x.size) / len(x.text) for x in fixed)
+    pitch = slope([(x.box[2] - x.box[0], len(x.text)) for x in fixed], usual)
     size = median(x.size for x in fixed)
     rows = [its for row in text_rows(lines) if (its := _on_grid(row, pitch, size))]
     middles = [median(x.middle for x in row) for row in rows]
@@ -45,16 +47,19 @@ def with_code_rows(lines: Sequence[TextLine]) -> list[TextLine]:
     return [*(x for x in lines if id(x) not in taken), *out]
 
 
-def _pitch(line: TextLine) -> float:
-    """The px from one character of a line that was recognised to the next."""
-    return (line.box[2] - line.box[0] - 2 * AROUND * line.size) / max(1, len(line.text))
+def _fits(line: TextLine, pitch: float, off: float) -> bool:
+    """Whether a line that was recognised is as wide as characters of this pitch, but for the share `off`, and for what
+    a detector adds at its ends."""
+    wide = pitch * len(line.text)
+    more = line.box[2] - line.box[0] - wide
+    return -off * wide - LESS * line.size < more < off * wide + MORE * line.size
 
 
 def _on_grid(row: Sequence[TextLine], pitch: float, size: float) -> list[TextLine]:
     """The pieces of a row that may be code of this pitch, px; none where others stand close to them."""
 
     def fits(x: TextLine) -> bool:
-        even = len(x.text) < SHORT or abs(_pitch(x) - pitch) < PITCH * pitch
+        even = len(x.text) < SHORT or _fits(x, pitch, PITCH)
         return x.confidence < 1 and even and x.size < 1.3 * size
 
     its = [x for x in row if fits(x)]
@@ -107,8 +112,7 @@ def _is_sure(row: Sequence[TextLine]) -> bool:
 
 def _is_even(piece: TextLine, pitch: float) -> bool:
     """Whether a piece between rows of code is short, or has their pitch."""
-    count = len(piece.text)
-    return count < SHORT or abs(_pitch(piece) - pitch) < EVEN * pitch
+    return len(piece.text) < SHORT or _fits(piece, pitch, EVEN)
 
 
 def _belongs(row: Sequence[TextLine], away: float, step: float) -> bool:

@@ -20,6 +20,8 @@ ADDRESS = re.compile(r"[({<\[]?[\w.+{},-]+@[\w.-]+[)}>\]]?[.,]?|(?:https?://|www
 CODE = 0.05  #: of the characters of code are symbols, at least
 TYPED = 0.9  #: of a page's characters in fixed-pitch type make it a typewritten page
 BLANK = 1.6  #: steps from line to line, from which there is a blank line between
+APART, PAIRS = 8, 3  #: characters by which two pieces differ that tell a pitch, and such pairs, at least
+MOST = 60  #: pieces that are looked at for it
 MOST_BLANK = 2  #: blank lines that follow each other, at most
 
 
@@ -85,13 +87,23 @@ def _even(lines: Sequence[TextLine]) -> bool:
     return sum(abs(line.box[0] - left) < 0.5 * line.size for line in lines) > 0.6 * len(lines)
 
 
+def slope(pieces: Sequence[tuple[float, int]], otherwise: float) -> float:
+    """The px from one character to the next in pieces of fixed pitch, by their widths and numbers of characters,
+    whatever a detector adds at either end of each; `otherwise` where they are too few or too much alike to tell."""
+    known = sorted(pieces, key=lambda piece: piece[1])[-MOST:]
+    found = [(a - b) / (m - n) for k, (a, m) in enumerate(known) for b, n in known[:k] if m - n >= APART]
+    return median(found) if len(found) >= PAIRS else otherwise
+
+
 def listing(rows: Sequence[Row]) -> str:
     """The code that rows show, as a fenced block of Markdown."""
     lines = [row.line for row in rows]
     left = min(line.box[0] for line in lines)
-    pieces = [(piece.box, len(unmarked(piece.text))) for row in rows for piece in row.pieces]
-    wide = [(box[2] - box[0]) / count for box, count in pieces if count > 3]
+    pieces = [(piece.box[2] - piece.box[0], len(unmarked(piece.text))) for row in rows for piece in row.pieces]
+    wide = [wide / count for wide, count in pieces if count > 3]
     width = median(wide) if wide else 0.6 * lines[0].size
+    if lines[0].confidence < 1:
+        width = slope(pieces, width)
     steps = sorted(b.middle - a.middle for a, b in pairwise(lines))
     pitch = steps[len(steps) // 4] if steps else lines[0].size
     out: list[str] = []
