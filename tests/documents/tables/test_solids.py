@@ -13,6 +13,7 @@ from reportlab.pdfgen.canvas import Canvas
 from microfiche.documents.boxes import union
 from microfiche.documents.layout.blocks import blocks
 from microfiche.documents.sheet import Sheet
+from microfiche.documents.tables.amounts import priced
 from microfiche.documents.tables.cells import table
 from microfiche.documents.tables.solids import solids
 from microfiche.documents.text_layer.layer_lines import lines_of
@@ -436,3 +437,10 @@ def test_marks_under_yes_and_no_are_a_table_though_each_row_has_but_one(step: fl
     (block,) = blocks(lines, [], PAGE)
     assert block.kind == "table"
     assert block.text == markdown([["Item", "Yes", "No"], *map(list, answers)])
+
+
+def test_rows_with_amounts_that_nothing_stands_under_are_no_table_of_wrapped_text() -> None:
+    receipt = [("Milk 1 l", "1.15"), ("Bread, brown", "2.40"), ("Coffee", "6.99"), ("Total", "15.45")]
+    lines = [x for k, (name, amount) in enumerate(receipt)
+             for x in (line(name, 100 + 25 * k, 100 + 30 * k), line(amount, 500, 100 + 30 * k))]  # fmt: skip
+    assert priced(lines) == []

@@ -126,7 +126,7 @@ def _together(gap: Gap) -> bool:
         return True
     if most([a.text.rstrip().endswith((":", "：")) for a, _ in pairs], 0.5):
         return True
-    if _addresses(left, right) and not most([a.bold and not b.bold for a, b in pairs]):
+    if addresses(left, right) and not most([a.bold and not b.bold for a, b in pairs]):
         return False
     if most([b.text.startswith(TICKS) for _, b in pairs]):  # a question, and its answers to tick
         return True
@@ -208,7 +208,7 @@ def _ranged(lines: Sequence[TextLine]) -> bool:
     )
 
 
-def _addresses(left: Sequence[TextLine], right: Sequence[TextLine]) -> bool:
+def addresses(left: Sequence[TextLine], right: Sequence[TextLine]) -> bool:
     """Whether what stands beside each other are two addresses or the like: short lines, set closely from one left edge,
     each with words, and with numbers before some of these, after others, or in some lines alone."""
     if min(x.box[0] for x in right) - max(x.box[2] for x in left) < APART * left[0].size:

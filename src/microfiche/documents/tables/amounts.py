@@ -74,13 +74,14 @@ def _is_table(rows: Sequence[Sequence[TextLine]]) -> bool:
     begin = sum(not unmarked(x.text)[:1].islower() for x in firsts)
     if len(priced) < ROWS or begin < BEGIN * len(priced):
         return False
-    count, words = 0, None
+    count = 0
     for above, row in pairwise(rows):
-        if _is_priced(above):
-            words = next((x for x in above[:-1] if any(abs(x.box[0] - y.box[0]) < ALIGNED * y.size for y in row)), None)
-            right = max(x.box[2] for other in rows for x in other[:-1] or other if words and x.box[0] < words.box[2])
-            if words is not None and not _is_priced(row):
-                count += row[-1].text[:1].islower() or words.box[2] + first_word(row[-1]) > right
+        if not _is_priced(above) or _is_priced(row):
+            continue
+        words = next((x for x in above[:-1] if any(abs(x.box[0] - y.box[0]) < ALIGNED * y.size for y in row)), None)
+        if words is not None:
+            right = max(x.box[2] for other in rows for x in other[:-1] or other if x.box[0] < words.box[2])
+            count += row[-1].text[:1].islower() or words.box[2] + first_word(row[-1]) > right
     return count >= WRAPPED
 
 

@@ -23,6 +23,7 @@ from microfiche.documents.layout.walls import sides, walls
 from microfiche.documents.tables.aligned import aligned, barred, underlined
 from microfiche.documents.tables.amounts import priced
 from microfiche.documents.tables.grid import MOST, borders_of, merged, place, ruled, without_letters
+from microfiche.documents.tables.halves import halves
 from microfiche.documents.tables.outer_rows import with_outer_rows
 from microfiche.documents.tables.text_grid import (
     by_column,
@@ -97,6 +98,8 @@ def _tables(
     if len(lines) > CROWDED:
         return found
     free = [x for x in lines if not any(share(x.box, box) > 0.5 for box in [*found, *figures])]
+    for box in halves(free, rules):
+        _add(found, box)
     between = walls(free, rules)
     for box in barred(free, rules):
         if not any(box[0] < x < box[2] and low < box[3] and box[1] < high for x, low, _, high in between):
