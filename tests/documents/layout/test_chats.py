@@ -56,6 +56,7 @@ def test_bubbles_with_a_picture_alone_are_known() -> None:
     for x, y in ((44, 40 + 80 * 4 + 20), (640, 40 + 80 * 7 + 20)):
         draw.ellipse((x, y, x + 24, y + 24), "#ffb000", "#533000")
     words = [line for line in lines if line.text and not line.text.startswith("9:")]
-    found = wordless(picture, words)
+    found = wordless(picture, words, bubbles(picture, words))
     assert [round(box[1]) for box in found] == [40 + 80 * 4, 40 + 80 * 7]
-    assert wordless(*chat(SAID, "white", "#e9e9eb")) == []
+    picture, lines = chat(SAID, "white", "#e9e9eb")
+    assert wordless(picture, lines, bubbles(picture, lines)) == []

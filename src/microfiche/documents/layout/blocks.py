@@ -19,7 +19,7 @@ from microfiche.documents.boxes import rounded, share, union
 from microfiche.documents.boxes import within as around
 from microfiche.documents.document import Block
 from microfiche.documents.layout.bullets import with_bullets
-from microfiche.documents.layout.chats import bubbles
+from microfiche.documents.layout.chats import bubbles, wordless
 from microfiche.documents.layout.code_rows import with_code_rows
 from microfiche.documents.layout.contents import with_entries
 from microfiche.documents.layout.crowds import CROWD, crowd
@@ -164,7 +164,8 @@ def _with_panels(page: _Page, ground: Box | None = None) -> list[Block]:
 
 
 def _chat(page: _Page, messages: Sequence[Box], body: float) -> list[Block]:
-    """The blocks of a chat: those of each of its messages, and of what stands between them, from the top."""
+    """The blocks of a chat: those of each of its messages, of what stands between them, and of bubbles without words,
+    from the top."""
     lines, _, picture, _, _ = page
     inside = [[line for line in lines if within(line.box, box)] for box in messages]
     free = [line for line in lines if not any(within(line.box, box) for box in messages)]
@@ -176,6 +177,9 @@ def _chat(page: _Page, messages: Sequence[Box], body: float) -> list[Block]:
     for k, (apart, own) in enumerate(zip_longest(between, inside, fillvalue=list[TextLine]())):
         for part in [*([[line] for line in apart] if k else [apart]), own]:
             out += _laid((part, [], picture, [], []), body) if part else []
+    for box in wordless(picture, lines, messages):
+        at = next((k for k, block in enumerate(out) if block.where[1] > box[1]), len(out))
+        out.insert(at, Block(kind="figure", box=rounded(box), text=""))
     head = messages[0][1]
     return [
         block.model_copy(update={"kind": "text", "size": None})

@@ -46,21 +46,19 @@ def bubbles(picture: Image.Image, lines: Sequence[TextLine]) -> list[Box]:
     return found if ragged else []
 
 
-def wordless(picture: Image.Image, lines: Sequence[TextLine]) -> list[Box]:
-    """The bubbles of the chat that a page (RGB) shows, in which no line stands but something is drawn, such as an
-    emoji or a photograph."""
-    messages = bubbles(picture, lines)
-    if not messages:
-        return []
+def wordless(picture: Image.Image, lines: Sequence[TextLine], messages: Sequence[Box]) -> list[Box]:
+    """The bubbles beside the `messages` of a chat that a page (RGB) shows, in which no line stands but something is
+    drawn, such as an emoji or a photograph, from the top."""
     em = float(np.median([line.size for line in lines]))
     left, right = min(box[0] for box in messages), max(box[2] for box in messages)
-    return [
+    found = [
         box for box in grounds(picture, em, WIDTH[0])
         if (abs(box[0] - left) <= EDGE * em or abs(box[2] - right) <= EDGE * em) and _drawn(picture, box)
         and not any(share(line.box, box) > 0 for line in lines)
         and messages[0][1] - em < box[1] < messages[-1][3] + 3 * em and box[2] - box[0] < WIDTH[1] * picture.width
         and not any(box[1] < other[3] - OVER * em and other[1] < box[3] - OVER * em for other in messages)
     ]
+    return sorted(found, key=lambda box: box[1])
 
 
 def _drawn(picture: Image.Image, box: Box) -> bool:

@@ -22,14 +22,23 @@ NARROW = 0.6  #: of the width of what stands on one side, that of the other, at 
 LEVEL, ROWS = 0.25, 0.8  #: ems between the middles of lines in one row, and the share of lines that makes rows of them
 
 
-def walls(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
-    """The upright ones of a page's `rules` that part columns of `lines`, from the left."""
+def standing_free(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
+    """The upright ones of a page's `rules` that meet no other, as those of grids do, each whole."""
     if not lines or len(rules) > MOST:
         return []
-    _, top, _, bottom = union(line.box for line in lines)
     reach = TOUCH * median(line.size for line in lines)
-    tall = [rule for rule in merged(rules) if rule[0] == rule[2] and rule[3] - rule[1] > HIGH * (bottom - top)]
-    alone = [rule for rule in tall if not any(touch(rule, other, reach) for other in rules if other[0] != other[2])]
+    level = [rule for rule in rules if rule[0] != rule[2]]
+    uprights = (rule for rule in merged(rules) if rule[0] == rule[2])
+    return [rule for rule in uprights if not any(touch(rule, other, reach) for other in level)]
+
+
+def walls(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
+    """The upright ones of a page's `rules` that part columns of `lines`, from the left."""
+    free = standing_free(lines, rules)
+    if not free:
+        return []
+    _, top, _, bottom = union(line.box for line in lines)
+    alone = [rule for rule in free if rule[3] - rule[1] > HIGH * (bottom - top)]
     edges = sorted(rule[0] for rule in alone)
     return sorted(rule for rule in alone if _parts(rule, lines, edges))
 

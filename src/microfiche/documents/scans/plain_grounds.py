@@ -86,7 +86,8 @@ def plain_grounds(grey: Grey, paper: Grey, step: int) -> Grounds | None:
     size = tuple(max(1, side // step) for side in grey.shape[::-1])
     small, known = (cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in (grey, paper))
     coarse = (cv2.absdiff(small, known) > UNLIKE).astype(np.uint8)
-    if not cv2.erode(coarse, np.ones((SOLID, SOLID), np.uint8)).any():
+    solid = np.asarray(cv2.erode(coarse, np.ones((SOLID, SOLID), np.uint8)))
+    if not solid.any():
         return None
     found = _page(grey, paper)
     for darker in (True, False):
@@ -97,6 +98,8 @@ def plain_grounds(grey: Grey, paper: Grey, step: int) -> Grounds | None:
         fits[0] = False
         for number in np.flatnonzero(fits).tolist():
             x, y, wide, high, _ = stats[number].tolist()
+            if not solid[y // step : -(-(y + high) // step), x // step : -(-(x + wide) // step)].any():
+                continue
             left, top = max(0, x - EDGE), max(0, y - EDGE)
             here = np.s_[top : y + high + EDGE, left : x + wide + EDGE]
             if (one := _ground(grey[here], paper[here], labels[here] == number, left, top)) is not None:

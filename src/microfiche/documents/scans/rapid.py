@@ -16,7 +16,6 @@ from PIL import Image
 from microfiche.documents.boxes import WholeBox, rounded, share, share_of_smaller
 from microfiche.documents.document import Block, PageRead
 from microfiche.documents.layout.blocks import blocks
-from microfiche.documents.layout.chats import wordless
 from microfiche.documents.scans import tesseract
 from microfiche.documents.scans.ink import Ink
 from microfiche.documents.scans.orientation import Seen, look, straight
@@ -65,9 +64,6 @@ def page_of_lines(
     upright = [line for line in lines if line not in beside]
     upright = with_blanks(with_markers(upright), beside_words(rules, upright))
     laid = blocks(upright, hints, picture, rules) if lines else []
-    for box in wordless(picture, upright):
-        at = next((k for k, block in enumerate(laid) if block.where[1] > box[1]), len(laid))
-        laid.insert(at, Block(kind="figure", box=rounded(box), text=""))
     for turn in TURNS:
         laid += _laid_turned([line for line in beside if line.turn == turn], turn, picture)
     page = PageRead(number=number, width=picture.width, height=picture.height, engine=engine, blocks=laid)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import median
 
-from microfiche.documents.boxes import touch, union
+from microfiche.documents.boxes import union
 from microfiche.documents.layout.gaps import ITEM, addresses
-from microfiche.documents.layout.walls import NARROW, TOUCH
-from microfiche.documents.tables.grid import MOST, merged
+from microfiche.documents.layout.walls import NARROW, standing_free
 from microfiche.documents.tables.text_grid import reads_down, text_rows
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
@@ -20,16 +18,8 @@ WORDS = 8  #: of a cell, on average, at most
 def halves(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
     """The boxes of tables of which each row has a cell on either side of one of the upright `rules`, which touches no
     other; columns of text, lists, addresses, and labels beside what is said of them are none."""
-    if not lines or len(rules) > MOST:
-        return []
-    reach = TOUCH * median(line.size for line in lines)
-    whole = merged(rules)
-    others = [rule for rule in whole if rule[0] != rule[2]]
     found = []
-    for rule in whole:
-        x, low, after, high = rule
-        if x != after or any(touch(rule, other, reach) for other in others):
-            continue
+    for x, low, _, high in standing_free(lines, rules):
         level = [line for line in lines if low < line.middle < high]
         rows = text_rows(level)
         both = [row for row in rows if len(row) == 2 and row[0].box[2] < x < row[1].box[0]]

@@ -215,7 +215,7 @@ def _rows(lines: Sequence[TextLine], columns: Sequence[float], cuts: Sequence[fl
     number = {id(line): k for k, band in enumerate(bands) for line in band}
     own: list[list[list[TextLine]]] = [[] for _ in bands]
     for row in rows:
-        for k in sorted({number[id(line)] for line in row}):
+        for k in {number[id(line)] for line in row}:
             own[k].append(row)
     if len(bands) < 4 or sum(len(its) == 1 for its in own) < 0.7 * len(own):
         return rows
