@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import httpcore2
 import httpx2
 import pytest
 import uvicorn
-from between import PATIENCE, all_to, ask, entered, get, line_to, post, proxying, until
+from between import PATIENCE, all_to, ask, entered, everything, get, line_to, post, proxying, until
 from provider.server import Provider, Reply
 
 from microfiche.errors import UsageError
@@ -145,6 +146,40 @@ def test_a_request_of_its_own_is_known_and_refused() -> None:
         assert answer.status_code == 508 and "by itself" in answer.json()["error"]["message"]
         until(lambda: account.total.requests == 2)
         assert [record.status for record in account.recent] == [508, 508] and get(url + "/").status_code == 508
+
+
+def test_a_client_at_a_port_of_the_proxys_own_is_no_circle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two connections to different places may have the same port at the near end."""
+    opened, asked, go = httpcore2.AnyIOBackend.connect_tcp, threading.Event(), threading.Event()
+    ports: list[int] = []
+
+    async def shared(
+        backend: httpcore2.AnyIOBackend, host: str, port: int, timeout: float | None, local: str | None, options: object
+    ) -> httpcore2.AsyncNetworkStream:
+        return await opened(backend, host, port, timeout, local, [(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)])
+
+    def behave(line: socket.socket) -> None:
+        ports.append(line.getpeername()[1])
+        if len(ports) == 1:
+            asked.set()
+            go.wait(PATIENCE)
+        line.sendall(b"HTTP/1.1 200 Fine\r\ncontent-length: 2\r\n\r\n{}")
+
+    monkeypatch.setattr(httpcore2.AnyIOBackend, "connect_tcp", shared)
+    with listening(behave) as address, proxying(Relay(all_to(address))) as url:
+        first = threading.Thread(target=get, args=(url + "/v1/models",))
+        first.start()
+        assert asked.wait(PATIENCE)
+        host, port = url.removeprefix("http://").split(":")
+        with socket.socket() as line:
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            line.bind((host, ports[0]))
+            line.connect((host, int(port)))
+            line.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answer = everything(line)
+        go.set()
+        first.join()
+    assert answer.startswith(b"HTTP/1.1 200") and len(ports) == 2
 
 
 def test_a_circle_through_another_proxy_ends(monkeypatch: pytest.MonkeyPatch) -> None:

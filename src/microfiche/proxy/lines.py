@@ -17,6 +17,8 @@ from httpcore2._async.http11 import AsyncHTTP11Connection
 
 from microfiche.proxy.upstreams import LOOPBACK
 
+End = tuple[Any, ...]  #: a host and a port, or nothing where a connection does not say it
+
 QUIET = 16 << 10  #: bytes of a request that are sent before the vendor is listened to; they fit into any buffer
 READ = 64 << 10  #: bytes that are read at one time
 #: Seconds for which a connection that nobody uses is kept. A server that ends it just as the next request goes up looks
@@ -28,10 +30,11 @@ _HINTS = re.compile(rb"(?:HTTP/1\.[01] 1\d\d[^\n]*\n(?:[^\r\n][^\n]*\n)*\r?\n)*"
 
 
 class Lines(httpcore2.AsyncNetworkBackend):
-    """Opens connections. `ours` holds the near end of each: a request that comes from there is one of our own."""
+    """Opens connections. `ours` holds both ends of each, the near one first: a request that came over such a one is
+    one of our own. The near end alone would not say so, for two connections to different places may have the same."""
 
     def __init__(self) -> None:
-        self.ours: set[tuple[str, int]] = set()
+        self.ours: set[tuple[End, End]] = set()
         self._clients: dict[tuple[bool, str], httpx2.AsyncClient] = {}
         self._inner = httpcore2.AnyIOBackend()
 
@@ -68,11 +71,10 @@ class Lines(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Opens a connection to a host."""
         inner = await self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        end = inner.get_extra_info("client_addr")
-        near = (str(end[0]), int(end[1])) if isinstance(end, tuple) and len(end) >= 2 else None
-        if near is not None:
-            self.ours.add(near)
-        return _Line(inner, self, near)
+        ends = (inner.get_extra_info("client_addr"), inner.get_extra_info("server_addr"))
+        near, far = (tuple(end[:2]) if isinstance(end, tuple) else () for end in ends)
+        self.ours.add((near, far))
+        return _Line(inner, self, (near, far))
 
     async def sleep(self, seconds: float) -> None:
         """Waits."""
@@ -83,8 +85,8 @@ class _Line(httpcore2.AsyncNetworkStream):
     """A connection that listens while it speaks. An answer that comes before all was said ends the speaking, as an
     error in writing does, after which httpcore2 reads the answer."""
 
-    def __init__(self, inner: httpcore2.AsyncNetworkStream, lines: Lines, near: tuple[str, int] | None) -> None:
-        self._inner, self._lines, self._near = inner, lines, near
+    def __init__(self, inner: httpcore2.AsyncNetworkStream, lines: Lines, ends: tuple[End, End]) -> None:
+        self._inner, self._lines, self._ends = inner, lines, ends
         self._said = 0
         self._early = b""
         self._hearing: asyncio.Task[bytes] | None = None
@@ -129,8 +131,7 @@ class _Line(httpcore2.AsyncNetworkStream):
 
     async def aclose(self) -> None:
         """Closes the connection."""
-        if self._near is not None:
-            self._lines.ours.discard(self._near)
+        self._lines.ours.discard(self._ends)
         if self._hearing is not None:
             self._hearing.cancel()
             await asyncio.gather(self._hearing, return_exceptions=True)

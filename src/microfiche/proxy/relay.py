@@ -123,7 +123,8 @@ class Relay:
     ) -> None:
         exchange = Exchange(scope["method"], path, route(scope["method"], path), headers=headers)
         exchange.auth = auth_kind(headers, scope["query_string"])
-        if tuple((scope.get("client") or ())[:2]) in self._lines.ours or self._name in headers.get("via", ""):
+        ends = tuple(scope.get("client") or ()), tuple(scope.get("server") or ())
+        if (all(ends) and ends in self._lines.ours) or self._name in headers.get("via", ""):
             await self._refused(exchange, incoming, send, 508, "this proxy was asked by itself: an address that it was "
                                 "given for a vendor leads back to it")  # fmt: skip
             self._enter(exchange)
