@@ -142,7 +142,7 @@ class _Line(httpcore2.AsyncNetworkStream):
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.AsyncNetworkStream:
         """The same connection, from here on by TLS."""
-        return _Line(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._lines, self._near)
+        return _Line(await self._inner.start_tls(ssl_context, server_hostname, timeout), self._lines, self._ends)
 
     def get_extra_info(self, info: str) -> Any:
         """What is known of the connection."""
