@@ -112,3 +112,20 @@ def test_what_stands_nowhere_beside_each_other_is_read_from_the_top() -> None:
 def test_a_tall_box_is_read_after_the_lines_to_its_left_though_none_is_level_with_its_middle() -> None:
     lines = [*stack(0, 0, 5), *stack(0, 180, 5)]
     assert order(lines, [(240, 0, 400, 300)]) == [0, 1]
+
+
+def test_what_stands_below_three_columns_and_goes_over_one_gutter_ends_them() -> None:
+    above = [stack(220 * k, 0, 6) for k in range(3)]
+    term, said = stack(0, 190, 1, 80), stack(20, 212, 1, 300)
+    assert order(*above, term, said) == [0, 1, 2, 3, 4]
+
+
+def test_a_head_below_cards_goes_with_the_table_under_it() -> None:
+    cards = [stack(220 * k, 0, 1, 200) for k in range(3)]
+    head, table = stack(0, 40, 1, 120), stack(0, 80, 4, 640)
+    assert order(*cards, head, table, heads=(3,)) == [0, 1, 2, 3, 4]
+
+
+def test_the_last_lines_of_a_longer_column_stay_in_it() -> None:
+    left, right, foot = stack(0, 0, 14), stack(220, 0, 8), stack(0, 360, 1, 420)
+    assert order(left, right, foot) == [0, 1, 2]

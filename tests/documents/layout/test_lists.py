@@ -91,3 +91,8 @@ def test_the_sign_of_a_section_stays_before_its_number() -> None:
 def test_marks_with_nothing_behind_them_are_items_to_be_filled_in() -> None:
     (block,) = read("1. Name three of them:", "    (a)", "    (b)", "    (c)", "2. And one more:")
     assert block.text.splitlines() == ["1. Name three of them:", "   - (a)", "   - (b)", "   - (c)", "2. And one more:"]
+
+
+@pytest.mark.parametrize("sign", ["→", "✓", "★"])
+def test_a_sign_that_stands_alone_is_no_item(sign: str) -> None:
+    assert [(block.kind, block.text) for block in read("Payment check", "", sign, "", "Picking")][1] == ("text", sign)

@@ -11,6 +11,7 @@ from reportlab.pdfgen.canvas import Canvas
 import microfiche
 from microfiche.documents.layout.panels import panels
 from microfiche.documents.text_lines import TextLine
+from microfiche.page import Box
 
 CARDS = (
     ("Lubeck", ("Salt was sold here", "Population: 216,000", "Founded: 1143", "Brick churches")),
@@ -85,3 +86,15 @@ def test_other_grounds_are_no_panels(boxes: tuple[tuple[int, int, int, int], ...
 
 def test_a_panel_beside_text_of_another_step() -> None:
     assert len(panels(picture(LEFT), [*lines(110, step=37), *lines(410, 5, 26)], [])) == 1
+
+
+def test_a_ground_that_touches_one_of_another_colour_is_a_panel() -> None:
+    image = picture(LEFT)
+    image.paste((30, 50, 70), (100, 60, 700, 100))
+    (box,) = panels(image, [*lines(110), *lines(410, 6, 24, top=105)], [])
+    assert [round(v, -1) for v in box] == list(LEFT)
+
+
+def test_coloured_cells_of_a_grid_are_no_panels() -> None:
+    rules: list[Box] = [(x, 100, x, 420) for x in (100, 300, 500)] + [(100, y, 500, y) for y in (100, 260, 420)]
+    assert panels(picture(LEFT), [*lines(110, 3), *lines(310, 3, 37), *lines(110, 3, top=280)], rules) == []

@@ -129,3 +129,10 @@ def test_dates_beside_an_abstract_are_read_by_themselves() -> None:
     lines = [line(date, 100, 100 + PITCH * i) for i, date in enumerate(dates)]
     lines += [line(text, 320, 100 + PITCH * i, 490) for i, text in enumerate(said)]
     assert sorted(read(lines)) == sorted([*said, *dates])
+
+
+def test_a_list_that_is_numbered_on_to_the_right_stands_in_two_columns() -> None:
+    pairs = [("1. Lind, Lakes of the west", "3. Ek and Dahl, Water"), ("2. The mill at Kvarnfors", "4. SMHI, Normals")]
+    assert len(read(table(pairs, 400))) == 4
+    pairs = [("1. Oak", "2. Ash"), ("3. Elm", "4. Fir")]
+    assert read(table(pairs, 200)) != ["1. Oak", "3. Elm", "2. Ash", "4. Fir"]

@@ -105,3 +105,25 @@ def test_cells_framed_one_by_one_a_little_apart_are_a_grid(apart: float) -> None
 
     (page,) = TextEngine().read([drawn(draw, PAGE)])
     assert [(block.kind, block.text) for block in page.blocks] == [("table", pipes((HEADS, *ROWS)))]
+
+
+@pytest.mark.parametrize("size", [11, 14])
+def test_the_last_row_of_a_table_without_a_rule_below_it_belongs_to_it(size: int) -> None:
+    """As browsers print it where rows have a border below them but for the last; whatever the size of its type."""
+    words = "A few lines of running text stand over it, in type of eleven points, and are more than it holds."
+
+    def draw(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica", 11)
+        for k in range(8):
+            canvas.drawString(50, 820 - 14 * k, words)
+        canvas.setFont("Helvetica", size)
+        for k, cells in enumerate(rows):
+            put(canvas, cells, TOP - HIGH * k + 8)
+            for left, right in pairwise(COLUMNS) if k < len(rows) - 1 else ():
+                canvas.rect(left, TOP - HIGH * k, right - left, 0.75, stroke=0, fill=1)
+
+    heads = "#", "Task", "No.", "Owner", "State"
+    rows = heads, ("1", "Renew the contract", "27", "Jonas", "open"), ("2", "Audit", "3", "Mireille", "late"), (
+        "3", "Price list for spring", "11", "Tomasz", "done")  # fmt: skip
+    (page,) = TextEngine().read([drawn(draw, PAGE)])
+    assert page.blocks[-1].text == pipes(rows)

@@ -444,3 +444,15 @@ def test_rows_with_amounts_that_nothing_stands_under_are_no_table_of_wrapped_tex
     lines = [x for k, (name, amount) in enumerate(receipt)
              for x in (line(name, 100 + 25 * k, 100 + 30 * k), line(amount, 500, 100 + 30 * k))]  # fmt: skip
     assert priced(lines) == []
+
+
+def test_rules_in_frames_of_their_own_make_no_table_of_a_form() -> None:
+    """A rule across the page, a grid and a frame as wide, and what is filled in between them."""
+    asked = [line("Last name", 100, 210), line("Noor", 100, 240), line("First name", 600, 210), line("Ida", 600, 240)]
+    cells = [line(text, x, y) for y in (410, 450) for x, text in ((110, "General"), (610, "GC-20418"))]
+    foot = [line("Received by the office on", 110, 610), line("Returned", 600, 650)]
+    grid = [(x, 400, x, 480) for x in (100, 600, 1100)] + [(100, y, 1100, y) for y in (400, 440, 480)]
+    frame = [(x, 600, x, 700) for x in (100, 1100)] + [(100, y, 1100, y) for y in (600, 700)]
+    rules: list[Box] = [(100, 150, 1100, 150), *grid, *frame]
+    text = [*prose(100, 300)[:1], *asked, *cells, *foot]
+    assert solids(text, [], rules, [], PAGE, SIZE) == [("table", (100, 400, 1100, 480))]

@@ -504,3 +504,17 @@ def test_a_sign_that_the_file_does_not_name_among_signs_that_it_names_is_unknown
     mapped = np.array([c != "X" for c in sheet.text.text])
     layer = replace(sheet.text, mapped=mapped)
     assert [line.text for line in lines_of(replace(sheet, text=layer))] == ["the \ufffdeld"]
+
+
+def test_a_ligature_that_the_file_spells_out_parts_no_word() -> None:
+    """PDFium gives the letters of such a one the ink of it in parts, and no width of their own."""
+    spelled = b"""/CIDInit /ProcSet findresource begin begincmap
+1 begincodespacerange <00> <FF> endcodespacerange
+1 beginbfchar <57> <0066006C> endbfchar endcmap end"""
+    with pikepdf.open(io.BytesIO(text_pdf(["How an order Wows, as it Wew"]))) as pdf:
+        for font in pdf.pages[0].Resources.Font.values():
+            font.ToUnicode = pdf.make_stream(spelled)
+        file = io.BytesIO()
+        pdf.save(file)
+    (sheet,) = sheets(file.getvalue())
+    assert [line.text for line in lines_of(sheet)] == ["How an order flows, as it flew"]

@@ -27,6 +27,9 @@ MANY = 8  #: boxes on either side of the gutter of a page, at least
 DEEPEST = 40  #: cuts one within the other
 TANGLED = 600  #: boxes that are put in order pair by pair
 JUTTING = 0.1  #: of the boxes may cross a gutter
+FULL = 0.15  #: of its column's width that a line of running text ends before the column does, at most
+WIDER = 1.5  #: times the strip below some lines, the one above them that parts them from their column, …
+AWAY = 0.75  #: … and ems that it is high, at least
 
 
 def columns(boxes: Sequence[Box], gutter: float, heads: Collection[int] = ()) -> list[list[int]]:
@@ -81,7 +84,7 @@ class _Page:
         if len(sheets) > 1:
             return [piece for sheet in sheets for piece in self.cut(sheet, depth + 1)]
         pieces: list[list[int]] = []
-        run: list[int] = []
+        run: list[list[int]] = []
         # Bands that one and the same gutter divides make a run; a band across all columns ends it, as do heads.
         widths: list[tuple[float, float]] = []  # from where to where the columns of the run go
         before = False  # whether the last band was one of heads
@@ -95,11 +98,43 @@ class _Page:
             heads = self.heads.issuperset(band)
             parts = heads and not before and len(its) == 1 and len(rest) > 1 and self._over_all(k, bands, rest)
             goes = gutter is not None and all(self.boxes[i][0] < gutter < self.boxes[i][2] for i in band)
-            if run and (parts or across is not goes or (len(both) == 1 and max(len(widths), len(its)) > 1)):
-                pieces += self._columns(run, depth)
-                run, both = [], its
-            run, widths, before, across = run + band, both, heads, goes
-        return pieces + self._columns(run, depth)
+            ends = len(both) == 1 and max(len(widths), len(its)) > 1
+            # From here on there are no columns.
+            if len(its) == len(rest) == 1 and len(both) < len(widths) and len(run) >= FEW_LINES:
+                ends |= _beside(_together(run), self.boxes)
+            if run and (parts or across is not goes or ends):
+                last = self._last(run, band) if ends or goes else len(run)
+                pieces += self._columns(_together(run[:last]), depth)
+                run = run[last:]
+                both = self._united([span for one in run for span in self._spans(one)] + its)
+            run, widths, before, across = [*run, band], both, heads, goes
+        return pieces + self._columns(_together(run), depth)
+
+    def _last(self, run: Sequence[Sequence[int]], band: Sequence[int]) -> int:
+        """How many bands of a run come before a `band` that goes across its columns: not those at its end that stand
+        alone in one column, do not fill it, and are nearer to the band than to what is above them, or begin with a
+        head."""
+        first = len(run)
+        while first and len(self._spans(run[first - 1])) == 1:
+            first -= 1
+        if not 0 < first < len(run):
+            return len(run)
+        alone = _together(run[first:])
+        column = next(part for part in self._parts(_together(run)) if alone[0] in part)
+        begin, _, end, _ = union(self.boxes[i] for i in column)
+        full = sum(i not in self.heads and self.boxes[i][2] > end - FULL * (end - begin) for i in alone)
+        if full > 0.5 * len(alone):
+            return len(run)
+        strips = [self._strip(run[k - 1], run[k]) for k in range(first, len(run))]
+        widest = max(range(len(strips)), key=strips.__getitem__)
+        under = self._strip(run[-1], band)
+        headed = self.heads.issuperset(run[first + widest])
+        apart = strips[widest] > max(WIDER * under, AWAY * self.gutter / USUAL)
+        return first + widest if headed or apart else len(run)
+
+    def _strip(self, above: Sequence[int], below: Sequence[int]) -> float:
+        """How high the empty strip between two bands is, px; negative where they overlap."""
+        return min(self.boxes[i][1] for i in below) - max(self.boxes[i][3] for i in above)
 
     def _over_all(self, k: int, bands: Sequence[Sequence[int]], spans: Sequence[tuple[float, float]]) -> bool:
         """Whether the heads in band `k` stand over all columns that begin below, which have these `spans`, rather than
@@ -220,7 +255,7 @@ class _Page:
     def _filled(self, part: Sequence[int]) -> bool:
         """Whether most of the boxes are about as wide as their column, as lines of running text are."""
         left, right = min(self.boxes[i][0] for i in part), max(self.boxes[i][2] for i in part)
-        full = sum(self.boxes[i][2] > right - 0.15 * (right - left) for i in part)
+        full = sum(self.boxes[i][2] > right - FULL * (right - left) for i in part)
         return len(part) > 4 and full > 0.55 * len(part)
 
     def _widths(self, run: Sequence[int]) -> list[float]:
@@ -239,6 +274,10 @@ class _Page:
             return None
         edge = at[fits][crossing[fits].argmin()]
         return [[i for i in run if (self.boxes[i][0] < edge) == first] for first in (True, False)]
+
+
+def _together(bands: Sequence[Sequence[int]]) -> list[int]:
+    return [i for band in bands for i in band]
 
 
 def _divided(chosen: Sequence[int], boxes: Sequence[Box], axis: int, gap: float) -> list[list[int]]:

@@ -32,6 +32,7 @@ LEADER = re.compile(r"(\.\s?){5,}|…{2,}|_{4,}|\S … (?:\d{1,4}|[ivxlc]{1,6})$
 ENTRY = re.compile(r"(?:(?:\.\s?){5,}|…{2,}|_{4,}|\S …)\s*(?:\d{1,4}|[ivxlc]{1,6})$")  #: of contents
 ENTRIES, LEAST = 3, 6.0  #: lines of a column of contents, and ems to where the next one ends, at least
 ITEM = re.compile(r"[•◦▪‣●○■□▶►▸➢➤]\s*\w")  #: an item of a list
+NUMBER = re.compile(r"[(\[]?(\d{1,3})[.)\]]\s")  #: of an item of a list
 ENDED = re.compile(r"[.!?:;。][\"'”’»)\]]*$")
 FLOWING = 0.3  #: of the lines beside others, those that go on in a sentence, where one of the two is running text
 DIGIT = re.compile(r"\d")
@@ -229,6 +230,15 @@ def addresses(left: Sequence[TextLine], right: Sequence[TextLine]) -> bool:
 def _number_at(text: str) -> tuple[bool, bool]:
     """Whether a text begins and whether it ends with a number."""
     return bool(DIGIT.match(text)), bool(DIGIT.match(text[-1:]))
+
+
+def numbered_on(gap: Gap) -> bool:
+    """Whether the items of a list are numbered on from the last to the left of a gap to the first to its right."""
+    left, right = (
+        [int(found[1]) for found in map(NUMBER.match, (unmarked(x.text) for x in side)) if found]
+        for side in (gap.left, gap.right)
+    )
+    return len(left) > 1 and right[:1] == [left[-1] + 1] and all(b == a + 1 for a, b in pairwise(left))
 
 
 def heads_apart(gap: Gap, solid: Sequence[Box]) -> bool:

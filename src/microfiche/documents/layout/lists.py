@@ -14,6 +14,7 @@ from microfiche.documents.layout.rows import Row
 from microfiche.documents.text_lines import letters
 
 SIGNS = "•◦▪‣●○■□∙►▶▸➢➤➔→✓✔✗☐☑☒◆◇★⁃\uf0b7\uf0a7"  #: begin an item wherever they begin a line
+SAYING = "►▶▸➢➤➔→✓✔✗◆◇★"  #: those that say something where they stand alone, as between the steps of a drawing
 DASHES = "-–—*·+o§"  #: may begin an item
 MARK = re.compile(
     rf"^(?:([{re.escape(SIGNS)}])\s*|(?!§\s*\d)([{re.escape(DASHES)}])\s+|(\d{{1,3}}(?:\.\d{{1,3}}){{1,4}})\.?\s+"
@@ -96,7 +97,7 @@ def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) 
     mark, line = found[i], column[i].line
     assert mark is not None
     if mark.style in SIGNS:
-        return True
+        return mark.style not in SAYING or mark.length < len(line.text)
     same = [
         (k, other) for k, other in enumerate(found)
         if other and k != i and other.style == mark.style

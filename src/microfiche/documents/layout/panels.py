@@ -8,17 +8,19 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from microfiche.documents.boxes import area, rounded, share, touch, union
 from microfiche.documents.layout.sidebars import APART, sampled, within
-from microfiche.documents.tables.grid import JOIN, MOST, merged, positions
+from microfiche.documents.tables.grid import JOIN, MOST, merged, positions, ruled
 from microfiche.documents.text_lines import Region, TextLine, letters
 from microfiche.page import Box
 
 STEP = 4  #: px between the samples of a page's colours
 WIDTH = 0.1, 0.55  #: of the page that a panel is wide
 FILLED = 0.7  #: of a panel's box that has not the paper's colour, at least
+TONES = 4  #: colours of areas that touch, at most
 ROWS = 2  #: of text in a panel, at least
 SAME = 4.0  #: px by which the sides of a panel and of its head differ, at most
 HEAD = 0.6  #: ems between a panel and its head on a ground of another colour, at most
@@ -35,7 +37,8 @@ def panels(picture: Image.Image, lines: Sequence[TextLine], rules: Sequence[Box]
     if not ROWS * 2 <= len(lines) <= CROWDED:
         return []
     em = float(np.median([line.size for line in lines]))
-    found = [*grounds(picture, em), *_frames(rules)]
+    grids = ruled(rules)
+    found = [box for box in grounds(picture, em) if not any(share(box, grid) > 0.9 for grid in grids)] + _frames(rules)
     found = [box for box in found if WIDTH[0] * picture.width < box[2] - box[0] < WIDTH[1] * picture.width]
     found = [box for box in found if _holds_rows(box, lines, em)]
     outer = [box for k, box in enumerate(found)
@@ -66,14 +69,29 @@ def grounds(picture: Image.Image, em: float, least: float = WIDTH[0]) -> list[Bo
     packed = (coarse[..., 0] << 10) | (coarse[..., 1] << 5) | coarse[..., 2]
     commonest = int(np.bincount(packed.ravel()).argmax())
     paper = np.median(colours[packed == commonest][::7], axis=0).astype(np.int16)
-    mask = (np.abs(colours - paper).max(2) >= APART).astype(np.uint8)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4, ltype=cv2.CV_32S)
-    x, y, wide, high, filled = np.asarray(stats[1:], np.int32).T
-    fits = (wide > least * mask.shape[1]) & (high * STEP > em) & (filled > FILLED * wide * high)
-    return _with_heads([
-        (float(STEP * a), float(STEP * b), float(STEP * (a + w)), float(STEP * (b + h)))
-        for a, b, w, h in zip(x[fits].tolist(), y[fits].tolist(), wide[fits].tolist(), high[fits].tolist(), strict=True)
-    ], em)
+    mask = np.abs(colours - paper).max(2) >= APART
+    found: list[Box] = []
+    for (x, y, right, bottom), filled in _areas(mask, least * mask.shape[1], em / STEP):
+        if not filled:  # areas of several colours that touch
+            inside = slice(y, bottom), slice(x, right)
+            own, tones = mask[inside], packed[inside]
+            known, counts = np.unique(tones[own], return_counts=True)
+            for tone in known[np.argsort(counts)[: -TONES - 1 : -1]].tolist():
+                colour = np.median(colours[inside][own & (tones == tone)], axis=0)
+                like = own & (np.abs(colours[inside] - colour).max(2) < APART)
+                parts = _areas(like, least * mask.shape[1], em / STEP)
+                found += [(a + x, b + y, c + x, d + y) for (a, b, c, d), filled in parts if filled]
+        else:
+            found.append((x, y, right, bottom))
+    return _with_heads([(STEP * a, STEP * b, STEP * c, STEP * d) for a, b, c, d in found], em)
+
+
+def _areas(mask: NDArray[np.bool_], width: float, height: float) -> list[tuple[tuple[int, int, int, int], bool]]:
+    """The boxes of the connected areas of a mask that are wider and higher than this, each with whether the area fills
+    its box."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    large = stats[1:][(stats[1:, 2] > width) & (stats[1:, 3] > height)]
+    return [((x, y, x + wide, y + high), n > FILLED * wide * high) for x, y, wide, high, n in large.tolist()]
 
 
 def _with_heads(boxes: Sequence[Box], em: float) -> list[Box]:

@@ -14,7 +14,17 @@ from statistics import median
 import numpy as np
 
 from microfiche.documents.boxes import union
-from microfiche.documents.layout.gaps import BLANK, LEVEL, NEAR, Gap, contents_edges, goes_across, heads_apart, is_river
+from microfiche.documents.layout.gaps import (
+    BLANK,
+    LEVEL,
+    NEAR,
+    Gap,
+    contents_edges,
+    goes_across,
+    heads_apart,
+    is_river,
+    numbered_on,
+)
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
@@ -44,7 +54,7 @@ def rows(lines: Sequence[TextLine], solid: Sequence[Box] = (), uprights: Sequenc
 
     def parts(gap: Gap) -> bool:
         a, b = gap.pairs[0] if gap.pairs else (gap.left[0], gap.right[0])
-        return any(a.box[2] < edge + 0.5 * a.size and edge < b.box[0] for edge in edges)
+        return any(a.box[2] < edge + 0.5 * a.size and edge < b.box[0] for edge in edges) or numbered_on(gap)
 
     while True:
         joined = [_joined(pieces) for pieces in _chains(placed, lambda gap: not parts(gap) and is_river(gap))]

@@ -96,9 +96,12 @@ def _inner(row: Sequence[Box]) -> list[float]:
 
 
 def _headed(box: Box, ink: NDArray[np.floating], sizes: NDArray[np.floating]) -> bool:
-    """Whether a heading stands in a box: type that is larger than most."""
+    """Whether a heading stands in a box: type that is larger than most, in one piece."""
     inside = (ink[:, 0] > box[0]) & (ink[:, 2] < box[2]) & (ink[:, 1] > box[1]) & (ink[:, 3] < box[3])
-    return bool(inside.any() and sizes[inside].max() > LARGE * np.median(sizes))
+    inside &= sizes > LARGE * np.median(sizes)
+    large = ink[inside][np.argsort(ink[inside, 0])]
+    gaps = large[1:, 0] - np.maximum.accumulate(large[:, 2])[:-1]
+    return len(large) > 0 and bool((gaps < sizes[inside].max()).all())
 
 
 def _crossed(x: float, top: float, bottom: float, ink: NDArray[np.floating], close: float) -> bool:

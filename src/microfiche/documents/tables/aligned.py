@@ -1,4 +1,4 @@
-"""Where on a page tables are that nothing but the alignment of their text shows, or level rules over and under it.
+"""Where on a page tables are that nothing but the alignment of their text shows.
 
 Rows of pieces that stand under one another are a table only if some column holds values, labels end in colons, or rules
 or a heading say so: lists in columns, addresses side by side and running text are none. No model is asked.
@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from microfiche.documents.boxes import share, union
+from microfiche.documents.boxes import union
 from microfiche.documents.layout.gaps import ITEM
-from microfiche.documents.tables.grid import merged
 from microfiche.documents.tables.text_grid import (
     CLOSE,
     END,
@@ -22,7 +21,6 @@ from microfiche.documents.tables.text_grid import (
     by_column,
     column_borders,
     first_word,
-    holds_cells,
     is_value,
     running_text,
     text_rows,
@@ -43,7 +41,6 @@ PAGE = re.compile(r"\d{1,4}|[ivxlc]{1,6}")  #: its page number
 HEADED = 2.0  #: times the width of a head, that of the rule below it, at least
 ITEMS_APART = 8.0  #: ems from one item of a list to the next, at most
 MARKS = frozenset("✓✔✗✘xX×•●")  #: with which a row says in which of its columns it answers
-SAME = 0.012  #: of a rule's length, by which the ends of rules of one table differ at most
 
 
 @dataclass
@@ -341,58 +338,3 @@ def _with_head(run: _Run, lines: Sequence[TextLine], prose: set[int]) -> Box:
             break
         box = union([box, *(x.box for x in above)])
     return box
-
-
-def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
-    """The boxes of tables that stand between level rules of one length, as good print has them: over the head, under
-    the head and at the foot."""
-    level = [r for r in merged(rules) if r[1] == r[3]]
-    groups: list[list[Box]] = []
-    for rule in sorted(level, key=lambda r: r[1]):
-        reach = max(6.0, SAME * (rule[2] - rule[0]))
-        same = [g for g in groups if abs(g[-1][0] - rule[0]) < reach and abs(g[-1][2] - rule[2]) < reach]
-        if same:
-            same[-1].append(rule)
-        else:
-            groups.append([rule])
-    found = []
-    for group in groups:
-        part: list[Box] = []
-        for above, below in pairwise(group):
-            band = (above[0] - 8, above[1], above[2] + 8, below[3])
-            inside = [x for x in lines if share(x.box, band) > 0.5]
-            if (holds_cells(inside, band) or (not part and _spaced(inside))) and not _heads_next(inside, below):
-                part = [*(part or [above]), below]
-            else:
-                found.append(part)
-                part = []
-        found.append(part)
-    out = []
-    for part in found:
-        if len(part) >= 2:
-            box = union(part)
-            inside = [x for x in lines if share(x.box, (box[0] - 8, box[1], box[2] + 8, box[3])) > 0.5]
-            rows = text_rows(inside)
-            several = [row for row in rows if len(row) > 1]
-            if len(several) >= 2 and len(column_borders(inside, box)) >= 3:
-                out.append(union([box, *(x.box for x in inside)]))
-    return out
-
-
-def _heads_next(lines: Sequence[TextLine], rule: Box) -> bool:
-    """Whether the last line above a rule stands alone on it, further from the lines above, as the head of what follows
-    in a CV does."""
-    rows = text_rows(lines)
-    if len(rows) < 2 or len(rows[-1]) > 1:
-        return False
-    (line,), above = rows[-1], rows[-2]
-    near = rule[1] - line.box[3] < 0.8 * line.size
-    step = line.middle - median(x.middle for x in above)
-    usual = [b[0].middle - a[0].middle for a, b in pairwise(rows[:-1])]
-    apart = step > 1.25 * median(usual) if usual else step > 1.6 * line.size
-    return near and apart and line.box[2] - line.box[0] < 0.5 * (rule[2] - rule[0])
-
-
-def _spaced(lines: Sequence[TextLine]) -> bool:
-    """Whether lines between two rules are one row whose cells stand too close to be pieces of their own."""
-    return len(lines) == 1 and bool(lines[0].gaps)

@@ -20,7 +20,8 @@ OVER = 0.3  #: ems by which a head goes over the border of its column, at most
 
 def with_outer_rows(box: Box, lines: Sequence[TextLine], rules: Sequence[Box]) -> Box:
     """The `box` of a grid, which `rules` draw, with the row of heads above it, one for each column but the first at
-    least, and the rows below it whose last piece is a value in line with those of the last column."""
+    least, and the rows below it that fill its columns, or whose last piece is a value in line with those of the last
+    column."""
     columns, rows = borders_of([rule for rule in rules if within(rule, box, 1)])
     inside = [x for x in lines if share(x.box, box) > 0.5]
     if len(columns) < 3 or len(rows) < 3 or not inside:
@@ -31,7 +32,7 @@ def with_outer_rows(box: Box, lines: Sequence[TextLine], rules: Sequence[Box]) -
         out = union([out, *(x.box for x in head)])
     for _ in range(FEET):
         foot = _row(lines, out[3], rows[-1] - rows[-2], box)
-        if not foot or not _ends(foot, inside, columns):
+        if not foot or not (_ends(foot, inside, columns) or _fills(foot, inside, columns)):
             break
         out = union([out, *(x.box for x in foot)])
     return out
@@ -74,14 +75,34 @@ def _row(lines: Sequence[TextLine], edge: float, high: float, box: Box) -> list[
 
 def _heads(row: Sequence[TextLine], columns: Sequence[float]) -> bool:
     """Whether each piece stands over a column of its own, and all columns but the first have one."""
-    at = {place((x.box[0] + x.box[2]) / 2, columns) for x in row}
-    count = len(columns) - 1
+    said = (len(columns) > 3 or all(x.bold for x in row)) and not all(is_value(x.text) for x in row)
+    return said and _one_each(row, columns)
+
+
+def _fills(row: Sequence[TextLine], inside: Sequence[TextLine], columns: Sequence[float]) -> bool:
+    """Whether each piece stands in a column of its own, as the last row of a table does that is open below, in line
+    with what is `inside` the grid there, and all columns but one have one."""
+    return _one_each(row, columns) and all(
+        any(
+            _column(x, columns) == _column(y, columns) and abs(x.size - y.size) < 0.1 * y.size and min(
+                abs(x.box[0] - y.box[0]), abs(x.box[2] - y.box[2]), abs(x.box[0] + x.box[2] - y.box[0] - y.box[2]) / 2
+            ) < ALIGNED * x.size for y in inside
+        ) for x in row
+    )
+
+
+def _one_each(row: Sequence[TextLine], columns: Sequence[float]) -> bool:
+    """Whether each piece stands in a column of its own, and all columns but one have one."""
+    at = {_column(x, columns) for x in row}
     fits = all(
         columns[k] - OVER * x.size < x.box[0] and x.box[2] < columns[k + 1] + OVER * x.size
-        for x in row for k in [place((x.box[0] + x.box[2]) / 2, columns)]
+        for x in row for k in [_column(x, columns)]
     )
-    enough = len(at) == len(row) and len(at) >= max(2, count - 1)
-    return fits and enough and (count > 2 or all(x.bold for x in row)) and not all(is_value(x.text) for x in row)
+    return fits and len(at) == len(row) and len(at) >= max(2, len(columns) - 2)
+
+
+def _column(line: TextLine, columns: Sequence[float]) -> int:
+    return place((line.box[0] + line.box[2]) / 2, columns)
 
 
 def _ends(row: Sequence[TextLine], inside: Sequence[TextLine], columns: Sequence[float]) -> bool:

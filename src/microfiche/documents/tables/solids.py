@@ -20,8 +20,9 @@ from PIL import Image, ImageFilter
 from microfiche.documents.boxes import area, share, share_of_smaller, union, within
 from microfiche.documents.document import Kind
 from microfiche.documents.layout.walls import sides, walls
-from microfiche.documents.tables.aligned import aligned, barred, underlined
+from microfiche.documents.tables.aligned import aligned, underlined
 from microfiche.documents.tables.amounts import priced
+from microfiche.documents.tables.barred import barred
 from microfiche.documents.tables.grid import MOST, borders_of, merged, place, ruled, without_letters
 from microfiche.documents.tables.halves import halves
 from microfiche.documents.tables.outer_rows import with_outer_rows
@@ -101,7 +102,7 @@ def _tables(
     for box in halves(free, rules):
         _add(found, box)
     between = walls(free, rules)
-    for box in barred(free, rules):
+    for box in barred(free, [rule for rule in rules if not any(within(rule, grid, 1) for grid in grids)]):
         if not any(box[0] < x < box[2] and low < box[3] and box[1] < high for x, low, _, high in between):
             _add(found, box)
     level = [rule for rule in rules if rule[1] == rule[3]]

@@ -25,6 +25,7 @@ NOTHING = frozenset(map(chr, [
 REPLACEMENT = "\ufffd"
 STROKE = "\u0338"  #: goes through a sign and negates it
 MOST = 3000  #: accents on a page that are joined with their letters
+TOUCHING = 0.01  #: of its size, by which the parts of one glyph stand apart, at most
 DOUBLE = 0.1  #: of its size, by which the shadow of a sign stands beside it, at most
 NO_SPACE, MADE, TYPED = 0, 1, 2  #: what comes after a glyph: nothing, a space that PDFium made, one of the file
 LIGATURES = {ord(c): unicodedata.normalize("NFKC", c) for c in "ﬀﬁﬂﬃﬄﬅﬆ"}
@@ -209,24 +210,26 @@ def nameless_signs(layer: TextLayer) -> NDArray[np.bool_]:
 
 
 def _ligatures(glyphs: Glyphs) -> Glyphs:
-    """Cuts the place of a glyph evenly among its characters, which PDFium reports with one and the same box."""
-    same = (
-        (np.diff(glyphs.x) == 0) & (np.diff(glyphs.y) == 0) & (np.diff(glyphs.run) == 0)
-        & (glyphs.ink[1:] == glyphs.ink[:-1]).all(axis=1)
-    )  # fmt: skip
+    """Cuts the place of a glyph evenly among its characters, which begin in one place: PDFium reports them with one and
+    the same box, or with that of the ink in as many parts."""
+    ink = glyphs.ink
+    begin = (np.diff(glyphs.x) == 0) & (np.diff(glyphs.y) == 0) & (np.diff(glyphs.run) == 0)
+    whole = begin & (ink[1:] == ink[:-1]).all(axis=1)
+    parts = begin & ~whole & (ink[1:, [1, 3]] == ink[:-1, [1, 3]]).all(axis=1)
+    parts &= np.abs(ink[1:, 0] - ink[:-1, 2]) < TOUCHING * glyphs.size[1:]
+    same = whole | parts
     if not same.any():
         return glyphs
     starts = np.append(True, ~same)
-    run = np.cumsum(starts) - 1
-    place, length = np.arange(len(starts)) - np.flatnonzero(starts)[run], np.bincount(run)[run]
-    width = (glyphs.end - glyphs.x) / length
+    first, run = np.flatnonzero(starts), np.cumsum(starts) - 1
+    place, length = np.arange(len(starts)) - first[run], np.bincount(run)[run]
+    left, right = np.minimum.reduceat(ink[:, 0], first)[run], np.maximum.reduceat(ink[:, 2], first)[run]
+    end = np.where(np.logical_or.reduceat(np.append(parts, False), first)[run], right, glyphs.end)
+    width, part = (end - glyphs.x) / length, (right - left) / length
     glyphs.end = np.where(length > 1, glyphs.x + (place + 1) * width, glyphs.end)
-    glyphs.x = glyphs.x + place * width
-    for edges in (glyphs.ink,):
-        part = (edges[:, 2] - edges[:, 0]) / length
-        left = edges[:, 0] + place * part
-        edges[:, 2] = np.where(length > 1, left + part, edges[:, 2])
-        edges[:, 0] = left
+    glyphs.x = np.where(length > 1, glyphs.x + place * width, glyphs.x)
+    ink[:, 0] = np.where(length > 1, left + place * part, ink[:, 0])
+    ink[:, 2] = np.where(length > 1, left + (place + 1) * part, ink[:, 2])
     return glyphs
 
 
