@@ -42,7 +42,7 @@ class TextLine:
     one width, as those of code are; `engine` read it, where that is not the page's engine. `gaps` are the spaces in it
     that are wider than between words, each from left to right in px; `turn` says by how many degrees clockwise it
     stands turned on a page that is upright; `note` is the number of the note in the margin that it belongs to, from 1;
-    `begins` says that a paragraph begins with it.
+    `begins` says that a paragraph begins with it; `mirrored`, that its box is that on the page's mirror image.
     """
 
     text: str
@@ -57,6 +57,7 @@ class TextLine:
     turn: int = 0
     note: int = 0
     begins: bool = False
+    mirrored: bool = False
 
     @property
     def middle(self) -> float:

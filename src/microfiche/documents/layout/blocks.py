@@ -28,6 +28,7 @@ from microfiche.documents.layout.initials import with_capitals
 from microfiche.documents.layout.items import Column, ordered_items
 from microfiche.documents.layout.line_numbers import without_numbers
 from microfiche.documents.layout.listings import typewritten
+from microfiche.documents.layout.mirrored import Page, mirrored, restored, runs_backward
 from microfiche.documents.layout.panels import headed, panels
 from microfiche.documents.layout.parts import SMALL, blocks_of, parts_of, with_kinds
 from microfiche.documents.layout.sidebars import sidebar, within
@@ -45,9 +46,6 @@ LONG = 12  #: letters of a line whose width tells the size of its type
 FRAME = 1.2  #: ems from a picture to the rules that frame it, at most
 PROSE, FEW = 45, 2  #: letters of a line of running text, and lines of it on a page with code, at least
 
-#: The lines, regions, picture, rules and images of a page, or of a part of it.
-_Page = tuple[Sequence[TextLine], Sequence[Region], Image.Image, Sequence[Box], Sequence[Box]]
-
 
 def blocks(
     lines: Sequence[TextLine],
@@ -61,6 +59,15 @@ def blocks(
     Every line is in one of them. Heads and feet are blocks like others, in their place: what they are is seen from all
     pages. `regions` may be empty.
     """
+    page = lines, regions, picture, rules, images
+    if runs_backward(lines):
+        return restored(_blocks(mirrored(page)), picture.width)
+    return _blocks(page)
+
+
+def _blocks(page: Page) -> list[Block]:
+    """The blocks of a page whose columns are read from left to right."""
+    lines, regions, picture, rules, images = page
     if len(lines) > CROWD:
         return crowd(lines)
     lines, numbers = without_numbers(with_bullets(with_code_rows(lines), picture))
@@ -96,7 +103,7 @@ def _headed(lines: Sequence[TextLine], notes: Sequence[TextLine]) -> list[TextLi
     return out
 
 
-def _with_notes(found: Sequence[Block], notes: Sequence[TextLine], page: _Page) -> list[Block]:
+def _with_notes(found: Sequence[Block], notes: Sequence[TextLine], page: Page) -> list[Block]:
     """The blocks of a page, with its notes in the margin: each after the block beside which it begins, or before one
     with the first line of which it is level, to the left of it."""
     body, out = body_size(page[0]), list(found)
@@ -132,7 +139,7 @@ def _counting(column: Sequence[TextLine]) -> Block:
     )
 
 
-def _taken(page: _Page, boxes: Sequence[Box], wanted: bool) -> _Page:
+def _taken(page: Page, boxes: Sequence[Box], wanted: bool) -> Page:
     """What stands in any of the boxes, or, if that is not `wanted`, all else."""
     lines, regions, picture, rules, images = page
 
@@ -145,7 +152,7 @@ def _taken(page: _Page, boxes: Sequence[Box], wanted: bool) -> _Page:
     )
 
 
-def _with_panels(page: _Page, ground: Box | None = None) -> list[Block]:
+def _with_panels(page: Page, ground: Box | None = None) -> list[Block]:
     """The blocks of a page, or of its sidebar, which fills its `ground`, or of what is beside that: those of a panel
     together, in its place."""
     lines, regions, picture, rules, images = page
@@ -163,7 +170,7 @@ def _with_panels(page: _Page, ground: Box | None = None) -> list[Block]:
     ]
 
 
-def _chat(page: _Page, messages: Sequence[Box], body: float) -> list[Block]:
+def _chat(page: Page, messages: Sequence[Box], body: float) -> list[Block]:
     """The blocks of a chat: those of each of its messages, of what stands between them, and of bubbles without words,
     from the top."""
     lines, _, picture, _, _ = page
@@ -187,7 +194,7 @@ def _chat(page: _Page, messages: Sequence[Box], body: float) -> list[Block]:
     ]
 
 
-def _laid(page: _Page, body: float, held: Sequence[Box] = (), ground: Box | None = None) -> list[Block]:
+def _laid(page: Page, body: float, held: Sequence[Box] = (), ground: Box | None = None) -> list[Block]:
     """The blocks of a page whose running text has the size `body`, or of a part of it, which may fill a `ground`. What
     is `held` is a figure."""
     lines, regions, picture, rules, images = page

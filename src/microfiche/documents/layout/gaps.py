@@ -135,6 +135,8 @@ def _together(gap: Gap) -> bool:
         return True
     if _sparse(gap):
         return True
+    if most([a.fixed and not b.fixed and _begins(b, right) for a, b in pairs]):  # options, and what each does
+        return True
     if _ranged(right) and len(right) == len(pairs) and (
         len(pairs) < 3 or most([DIGIT.search(b.text) is not None for _, b in pairs], 0.4)
     ):

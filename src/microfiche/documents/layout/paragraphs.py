@@ -6,7 +6,6 @@ Knows neither titles nor regions. What is measured in ems is measured in the siz
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,6 +15,7 @@ from microfiche.documents.document import CJK
 from microfiche.documents.inline import BREAK, continued, unmarked
 from microfiche.documents.layout.gaps import ENTRY, LEADER
 from microfiche.documents.layout.lists import Marker, markers
+from microfiche.documents.layout.mirrored import runs_backward
 from microfiche.documents.layout.rows import Row
 from microfiche.documents.text_lines import TICKS, TextLine, letters
 from microfiche.page import Box
@@ -167,7 +167,7 @@ class _Run:
         self.left, self.right = begin, end
         self.centred = _centred([line.box for line in self.lines], self.size)
         self.ranged = _ranged([line.box for line in self.lines], self.size)
-        self.backward = sum(map(_backward, self.lines)) > 0.5 * len(self.lines)
+        self.backward = sum(runs_backward([x]) != x.mirrored for x in self.lines) > 0.5 * len(self.lines)
         self.speakers = _speakers(self.lines)
         self.entries = _entries(self.lines)
         self.early = [self._early(a, b) for a, b in pairwise(self.rows)]
@@ -334,12 +334,3 @@ def _speakers(lines: Sequence[TextLine]) -> list[bool]:
     the same."""
     said = [match[1] if (match := SPEAKER.match(line.text)) else "" for line in lines]
     return [bool(who) and said.count(who) > 1 for who in said]
-
-
-def _backward(line: TextLine) -> bool:
-    """Whether most letters of a line are of a script that is written from right to left."""
-    if line.text.isascii():
-        return False
-    ways = [unicodedata.bidirectional(c) for c in line.text]
-    back = sum(way in ("R", "AL") for way in ways)
-    return back > sum(way == "L" for way in ways)
