@@ -49,7 +49,7 @@ def test_a_paragraph_whose_last_line_is_short_is_one_and_stands_where_it_is_draw
     lines = [line(WORDS, 1100, 100 + PITCH * k, 900) for k in range(3)] + [line("וחזר לתה שלו.", 1100, 100 + 3 * PITCH)]
     (block,) = read(lines)
     assert block.box == (200, 100, 1100, 200)
-    english = [TextLine("and nobody had seen it", (200, 400 + PITCH * k, 1100, 422 + PITCH * k), SIZE) for k in range(3)]
+    english = [TextLine("nobody had seen it", (200, 400 + PITCH * k, 1100, 422 + PITCH * k), SIZE) for k in range(3)]
     (block,) = read([*english, line("before Friday.", 330, 400 + 3 * PITCH, 130)])
     assert block.text.endswith("seen it before Friday.")
 

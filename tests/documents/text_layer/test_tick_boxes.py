@@ -192,3 +192,23 @@ def test_boxes_with_round_corners() -> None:
 
     found = lines_of(drawn(draw, (300.0, 200.0)))
     assert [line.text for line in found] == ["[x] Adult", "[ ] Child", "[ ] Family"]
+
+
+@pytest.mark.parametrize(("ground", "full", "void"), [((1, 1, 1), (0.1, 0.1, 0.3), (0.85, 0.85, 0.85)),
+                                                     ((0.15, 0.2, 0.3), (1, 1, 1), (0.35, 0.4, 0.45))])  # fmt: skip
+def test_rows_of_dots_say_how_many_are_filled(
+    ground: tuple[float, ...], full: tuple[float, ...], void: tuple[float, ...]
+) -> None:
+    def draw(canvas: Canvas) -> None:
+        canvas.setFillColorRGB(*ground)
+        canvas.rect(0, 100, 400, 150, stroke=0, fill=1)
+        for i, (skill, level) in enumerate([("English", 5), ("French", 4), ("Igbo", 1)]):
+            canvas.setFillColorRGB(*full)
+            canvas.drawString(30, 220 - 22 * i, skill)
+            for k in range(5):
+                canvas.setFillColorRGB(*(full if k < level else void))
+                canvas.circle(95 + 11 * k, 224 - 22 * i, 4, stroke=0, fill=1)
+
+    text = read(draw)
+    rows = [line.split() for line in text.split("\n")[1:]]
+    assert rows == [["English", "●●●●●"], ["French", "●●●●○"], ["Igbo", "●○○○○"]]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from microfiche.documents.boxes import area, share, share_of_smaller
+from microfiche.documents.boxes import area, share, share_of_smaller, union
 from microfiche.documents.sheet import Field, Sheet, TextLayer
 from microfiche.documents.tables.grid import merged
 from microfiche.documents.text_layer.glyphs import median
@@ -24,6 +24,7 @@ MOST = 3000  #: short rules of a page that has boxes to tick
 SAME = 0.12  #: of their side, by which boxes of one page differ, at most
 LABEL = 3.0  #: ems to the label on the right of a box, at most
 MARGIN, ROUND = 0.2, 0.28  #: of a square, or of a circle, at each edge that is not looked at
+CLOSE = 0.8  #: of its side, from one circle of a rating to the next, at most
 MARKED, FULL = 0.05, 0.9  #: the share of ink in a box that is ticked, at least, and in one that is filled up
 MARKS = frozenset("xX×✓✔✗✘✕✖☓√•●■▪◼✚+*")
 EMPTY, TICKED = frozenset("□❏❐❑❒◻▢"), frozenset("☑☒")  #: signs of boxes; those that are empty mark items, too
@@ -51,8 +52,10 @@ def _drawn(sheet: Sheet, layer: TextLayer, shown: NDArray[np.bool_], em: float) 
     if not squares and not circles:
         return []
     grey = np.asarray(sheet.picture.convert("L"))
-    groups = [*_alike(squares), *_alike(circles)]
-    out: list[Field] = []
+    rows = _rows(circles)
+    out = _ratings(grey, rows)
+    rated = {box for row in rows for box in row} if out else set()
+    groups = [*_alike(squares), *_alike([box for box in circles if box not in rated])]
     middle = (layer.ink[shown, :2] + layer.ink[shown, 2:]) / 2
     texts = [c for c, mine in zip(layer.text, shown, strict=True) if mine]
     for group in groups:
@@ -106,6 +109,38 @@ def _circles(rounds: Sequence[Box], em: float) -> list[Box]:
         if SIDE[0] * em <= box[2] - box[0] <= SIDE[1] * em and not any(share(box, other) > 0.5 for other in out):
             out.append(box)
     return out
+
+
+def _rows(circles: Sequence[Box]) -> list[list[Box]]:
+    """The circles of one size that stand close beside each other, three at least, from the left."""
+    out: list[list[Box]] = []
+    for box in sorted(circles, key=lambda b: (round(b[1] / OFF), b[0])):
+        side, last = box[2] - box[0], out[-1][-1] if out else (0.0, 0.0, 0.0, 0.0)
+        alike = abs(last[1] - box[1]) <= OFF and abs(last[2] - last[0] - side) < SAME * side
+        if alike and 0 <= box[0] - last[2] < CLOSE * side:
+            out[-1].append(box)
+        else:
+            out.append([box])
+    return [row for row in out if len(row) >= 3]
+
+
+def _ratings(grey: NDArray[np.uint8], rows: Sequence[Sequence[Box]]) -> list[Field]:
+    """What rows of circles say, of which some are filled, as those behind the skills in a CV: ●●●○○; nothing where all
+    of them are alike."""
+    said = ["".join("●" if on else "○" for on in _filled(grey, row)) for row in rows]
+    if len(set("".join(said))) < 2:
+        return []
+    return [Field(union(row), text) for row, text in zip(rows, said, strict=True)]
+
+
+def _filled(grey: NDArray[np.uint8], row: Sequence[Box]) -> list[bool]:
+    """Which circles of a row stand out from what they stand on about as much as the one that does most."""
+    out = []
+    for left, top, right, bottom in row:
+        x, y = round((left + right) / 2), round((top + bottom) / 2)
+        ground = grey[max(0, round(top) - 2), min(grey.shape[1] - 1, max(0, x))]
+        out.append(abs(float(grey[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2].mean()) - float(ground)))
+    return [apart > 0.6 * max(out) and apart > 30 for apart in out]
 
 
 def _alike(boxes: Sequence[Box]) -> list[list[Box]]:
