@@ -50,6 +50,25 @@ def test_boxes_stand_before_their_labels(mark: str, scanned: bool) -> None:
     assert sorted(said) == sorted(["Please tick what applies to you", *wanted])
 
 
+@pytest.mark.parametrize(("side", "wide", "thick"), [(20, 9, 3), (21, 9, 4), (24, 10, 4), (30, 13, 5), (38, 16, 6)])
+def test_a_typed_cross_that_is_narrow_ticks_its_box(side: int, wide: int, thick: int) -> None:
+    image = Image.new("RGB", (700, 400), "white")
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.truetype(str(FACES / "DejaVuSans.ttf"), 26)
+    for k, label in enumerate(LABELS):
+        x, y = 60, 60 + 70 * k
+        draw.rectangle((x, y, x + side, y + side), outline="black", width=2)
+        draw.text((x + 2 * side, y), label, fill="black", font=font)
+        if TICKED[k]:
+            left, top, right, bottom = x + (side - wide) // 2, y + 3, x + (side + wide) // 2, y + round(0.75 * side)
+            draw.line((left, top, right, bottom), fill="black", width=thick)
+            draw.line((left, bottom, right, top), fill="black", width=thick)
+    for seen in (image, worn(image)):
+        pixels = np.asarray(seen)
+        found = sorted(boxes_to_tick(pixels, ink_of(seen)), key=lambda tick: tick.box[1])
+        assert tuple(tick.ticked for tick in found) == TICKED
+
+
 def rings(mark: str, size: int = 26) -> Image.Image:
     """Labels, each with a ring to its left; a `mark` is how the chosen one looks."""
     font = ImageFont.truetype(str(FACES / "DejaVuSans.ttf"), size)

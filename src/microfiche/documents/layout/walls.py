@@ -1,4 +1,4 @@
-"""Upright rules that stand between the columns of a page, as in newspapers and exam papers.
+"""What stands between the columns of a page and parts them, as upright rules do in newspapers and exam papers.
 
 The rules of tables touch others, and what stands beside them is level row by row.
 """
@@ -11,6 +11,7 @@ from statistics import median
 import numpy as np
 
 from microfiche.documents.boxes import touch, union
+from microfiche.documents.layout.priced_columns import between_prices
 from microfiche.documents.tables.grid import MOST, merged
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
@@ -33,14 +34,19 @@ def standing_free(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
 
 
 def walls(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
-    """The upright ones of a page's `rules` that part columns of `lines`, from the left."""
-    free = standing_free(lines, rules)
+    """What parts columns of `lines`, from the left: upright ones of a page's `rules`, and the space between entries
+    that end in amounts."""
+    return sorted([*_ruled(lines, standing_free(lines, rules)), *between_prices(lines)])
+
+
+def _ruled(lines: Sequence[TextLine], free: Sequence[Box]) -> list[Box]:
+    """The rules that part columns, of those that stand `free`."""
     if not free:
         return []
     _, top, _, bottom = union(line.box for line in lines)
     alone = [rule for rule in free if rule[3] - rule[1] > HIGH * (bottom - top)]
     edges = sorted(rule[0] for rule in alone)
-    return sorted(rule for rule in alone if _parts(rule, lines, edges))
+    return [rule for rule in alone if _parts(rule, lines, edges)]
 
 
 def sides(lines: Sequence[TextLine], between: Sequence[Box]) -> list[list[TextLine]]:
@@ -50,6 +56,12 @@ def sides(lines: Sequence[TextLine], between: Sequence[Box]) -> list[list[TextLi
         key = tuple(_middle(line) < x if low < line.middle < high else None for x, low, _, high in between)
         found.setdefault(key, []).append(line)
     return list(found.values())
+
+
+def astride(lines: Sequence[TextLine], wall: Box) -> bool:
+    """Whether lines stand on both sides of a wall."""
+    x, low, _, high = wall
+    return len({_middle(line) < x for line in lines if low < line.middle < high}) > 1
 
 
 def _parts(rule: Box, lines: Sequence[TextLine], edges: Sequence[float]) -> bool:

@@ -39,6 +39,7 @@ SAME = 0.16  #: by which the sides of rings of one kind differ, at most
 TALLER = 1.15  #: heights of its label's tallest letter, from which a ring is too large for a letter O …
 FAR = 0.65  #: … or away from its label
 WALL, BLACKENED = 0.22, 0.7  #: of a box: its edge and what is blurred; the share of ink from which it is filled out
+BAR = 0.8  #: of a box, that a bar is long which goes from edge to edge
 FINE = 6  #: px within the edges, from which bars are told from other marks
 BESIDES = 0.3  #: of what is in a letter or a sign of Chinese, that is no bar from edge to edge, at most
 CLOSE, HIGHER = 0.5, 1.15  #: of the side of a box, away from which signs of its line begin, and that they are high
@@ -89,11 +90,14 @@ def _is_sign(one: Tick, ink: Ink) -> bool:
     left, top, right, bottom = map(round, one.box)
     side = min(right - left, bottom - top)
     margin = round(WALL * side)
-    inner = ink.mask[top + margin : bottom - margin, left + margin : right - margin]
+    whole = ink.mask[top:bottom, left:right]
+    within = slice(margin, -margin), slice(margin, -margin)
+    inner = whole[within]
     if min(inner.shape) >= FINE and 0 < inner.mean() < BLACKENED:
-        high, wide = (round(0.9 * n) for n in inner.shape)
+        high, wide = (round(BAR * n) for n in whole.shape)
         level, upright = (
-            cv2.morphologyEx(inner, cv2.MORPH_OPEN, np.ones(kernel, np.uint8)) for kernel in ((1, wide), (high, 1))
+            cv2.morphologyEx(whole, cv2.MORPH_OPEN, np.ones(kernel, np.uint8))[within]
+            for kernel in ((1, wide), (high, 1))
         )
         bars = cv2.dilate(cv2.max(level, upright), np.ones((3, 3), np.uint8))
         if inner[np.asarray(bars) == 0].sum() < BESIDES * inner.sum():

@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 
 from microfiche.documents.boxes import area, share, share_of_smaller, union, within
 from microfiche.documents.document import Kind
-from microfiche.documents.layout.walls import sides, walls
+from microfiche.documents.layout.walls import astride, sides, walls
 from microfiche.documents.tables.aligned import aligned, underlined
 from microfiche.documents.tables.amounts import priced
 from microfiche.documents.tables.barred import barred
@@ -117,6 +117,8 @@ def _tables(
         held = [x for x in _within(lines, region.box) if not any(share(x.box, f) > 0.5 for f in figures)]
         known = sum(any(share(x.box, box) > 0.5 for box in inside) for x in held)
         if not held or known > 0.6 * len(held) or any(share(region.box, box) > 0.5 for box in found):
+            continue
+        if any(astride(held, wall) for wall in between):
             continue
         needed = ROWS if region.kind == "figure" else LIKELY if region.score < SURE else 0.0
         if _is_form(held) or not _in_rows(held, needed):
