@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +24,17 @@ LONGEST = 64  #: characters of words whose tokens are kept at hand
 EASTERN = (range(0x4E00, 0x9FA6), range(0x3040, 0x3100))  #: what the tokenizer splits off in runs
 MOST_WORDS = 1 << 18  #: words whose tokens are kept at hand
 PIECE = 20_000  #: characters that are counted at a time
-_LENGTHS: dict[str, int] = {}
+
+
+class _Lengths(dict[str, int]):
+    """The tokens of words, each counted when it is first asked for."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = count = _encoded(word)
+        return count
+
+
+_LENGTHS = _Lengths()
 #: (2¹⁸,) words whose tokens are known, each in a place of its own: but for the last byte the hash of a word, and there
 #: its number of tokens.
 _SEEN = np.zeros(1 << 18, np.uint64)
@@ -227,20 +239,23 @@ def _tokens_of_words(text: str, points: NDArray[np.uint32], starts: NDArray[np.i
     hashes *= np.uint64(0x9E3779B97F4A7C15)
     places = hashes >> np.uint64(46)
     held = _SEEN.take(places.view(np.int64))
-    known = (held ^ hashes) < 256
-    total = int((held[known] & np.uint64(255)).sum())
-    if known.all():
-        return total
-    new = np.flatnonzero(~known)
-    words = [text[start:end] for start, end in zip(starts[new].tolist(), ends[new].tolist(), strict=True)]
+    counts = held & np.uint64(255)
+    new = np.flatnonzero((held ^ hashes) > 255)
+    if not len(new):
+        return int(counts.sum())
     if len(_LENGTHS) > MOST_WORDS:
         _LENGTHS.clear()
-    lengths = {word: _LENGTHS.get(word) or _encoded(word) for word in set(words)}
-    _LENGTHS.update((word, length) for word, length in lengths.items() if len(word) <= LONGEST)
-    counts = np.fromiter(map(lengths.__getitem__, words), np.uint64, len(words))
     short = (ends - starts)[new] <= LONGEST
-    _SEEN[places[new][short]] = hashes[new][short] & ~np.uint64(255) | counts[short]
-    return total + int(counts.sum())
+    several = Counter(_slices(text, starts[long], ends[long])) if len(long := new[~short]) else {}
+    counts[long] = 0
+    new = new[short]
+    counts[new] = np.fromiter(map(_LENGTHS.__getitem__, _slices(text, starts[new], ends[new])), np.uint64, len(new))
+    _SEEN[places[new]] = hashes[new] & ~np.uint64(255) | counts[new]
+    return int(counts.sum()) + sum(_encoded(word) * count for word, count in several.items())
+
+
+def _slices(text: str, starts: NDArray[np.intp], ends: NDArray[np.intp]) -> Iterator[str]:
+    return map(text.__getitem__, map(slice, starts.tolist(), ends.tolist()))
 
 
 @cache
