@@ -41,6 +41,24 @@ def test_runs_of_chinese_and_kana() -> None:
         assert text_tokens(text) == counted(text)
 
 
+def test_no_token_of_chinese_or_kana_is_split() -> None:
+    byte_of = {character: byte for byte, character in enumerate(_bytes_as_characters())}
+    found = 0
+    for token in _tokenizer().get_vocab(with_added_tokens=False):
+        if byte_of.keys() >= set(token):
+            whole = bytes(map(byte_of.__getitem__, token)).decode("utf-8", "replace").strip("\ufffd")
+            if len(whole) > 1 and all("\u4e00" <= sign <= "\u9fa5" for sign in whole):
+                assert text_tokens(whole) == counted(whole)
+                found += 1
+    assert found > 20_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("  \t\n\n\r\u00a0a(1\u4e2d", max_size=80))
+def test_blanks_at_the_ends_and_beginnings_of_lines(text: str) -> None:
+    assert text_tokens(text) == counted(text)
+
+
 def test_every_token_is_one_as_a_word() -> None:
     model = _tokenizer().model
     letters = set(_bytes_as_characters())

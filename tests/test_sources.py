@@ -39,6 +39,14 @@ def test_letters_and_their_marks_are_one_character_where_there_is_one(text: str)
     assert read(text.encode()) == normalize("NFC", text)
 
 
+@pytest.mark.parametrize("at", [0, 1, 4094, 4095, 4096, 4097, 9000, 9999])
+@pytest.mark.parametrize("filler", ["\u00e9", "\n", "\u00e9" * 700 + "\n"])
+def test_a_mark_is_composed_wherever_it_stands(filler: str, at: int) -> None:
+    text = (filler * 10_000)[:10_000]
+    text = f"{text[:at]}e\u0301\n\u0301{text[at:]}"
+    assert composed(text) == composed_with_places(text)[0] == normalize("NFC", text)
+
+
 @given(st.text() | st.text("ae\u0301\u0323\u0344\u1100\u1161\u11a8\r\n \uac00"))
 def test_what_is_composed_has_its_places_in_the_text(text: str) -> None:
     made, places = composed_with_places(text)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
-from itertools import product
 from pathlib import Path
 from unicodedata import category
 
@@ -23,7 +24,17 @@ LONGEST = 64  #: characters of words whose tokens are kept at hand
 EASTERN = (range(0x4E00, 0x9FA6), range(0x3040, 0x3100))  #: what the tokenizer splits off in runs
 MOST_WORDS = 1 << 18  #: words whose tokens are kept at hand
 PIECE = 20_000  #: characters that are counted at a time
-_LENGTHS: dict[str, int] = {}
+
+
+class _Lengths(dict[str, int]):
+    """The tokens of words, each counted when it is first asked for."""
+
+    def __missing__(self, word: str) -> int:
+        self[word] = count = _encoded(word)
+        return count
+
+
+_LENGTHS = _Lengths()
 #: (2¹⁸,) words whose tokens are known, each in a place of its own: but for the last byte the hash of a word, and there
 #: its number of tokens.
 _SEEN = np.zeros(1 << 18, np.uint64)
@@ -32,6 +43,9 @@ _MARKUP = re.compile(r"<\||<\uff5c|</?think>|</?dsml:")  # what is one token to 
 #: Kinds of characters to the tokenizer: letters of A to Z, letters and marks, signs of ASCII and others, what is blank.
 _ODD, _NUMBER, _EAST, _LATIN, _LETTER, _ASCII_SIGN, _SIGN, _SPACE, _BLANK, _LINE_END = range(10)
 _PAIRS = 22  #: bits of a hash of two characters
+#: A part of a letter of three bytes in a token, and what stands beside it there: its last bytes, or its first.
+_PARTS = re.compile("^([\udc80-\udcbf]{1,2})(?=([^\udc80-\udcff]|[\udce3-\udce9][\udc80-\udcbf]?$))"
+                    "|([^\udc80-\udcff])([\udce3-\udce9][\udc80-\udcbf]?)$")
 _LINE_END_SPACE = re.compile(r"(?<![ \t])[ \t]++(?=\r?\n|$)")
 
 
@@ -132,11 +146,12 @@ def _begins(points: NDArray[np.uint32], kinds: NDArray[np.uint8]) -> NDArray[np.
         behind = behind[behind < len(kinds)]
         begins[behind[kinds[behind] == _LETTER]] = True
     if len(lines := np.flatnonzero(how == 5)):  # blanks that begin a line are a word with the line ends around them,
-        blank = (kinds == _SPACE) | (kinds == _BLANK)
-        others = np.append(np.flatnonzero(~blank), len(kinds))
-        behind = np.append(kinds, np.uint8(_ODD))[others[np.searchsorted(others, lines)]]
-        others = np.append(-1, np.flatnonzero(kinds != _LINE_END))
-        above = np.append(kinds, np.uint8(_ODD))[others[np.searchsorted(others, lines) - 1]]
+        padded = np.append(kinds, np.uint8(_ODD))
+        blank, line_end = (kinds == _SPACE) | (kinds == _BLANK), kinds == _LINE_END
+        last_blanks = np.append(np.flatnonzero(blank[:-1] & ~blank[1:]), len(kinds) - 1)
+        behind = padded[last_blanks[np.searchsorted(last_blanks, lines)] + 1]
+        before_ends = np.append(-1, np.flatnonzero(line_end[1:] & ~line_end[:-1]))
+        above = padded[before_ends[np.searchsorted(before_ends, lines) - 1]]
         # unless none follows, or those before them belong to a sign.
         begins[lines] = (behind != _LINE_END) | (above == _ASCII_SIGN) | (above == _SIGN)
     return begins
@@ -180,30 +195,36 @@ def _pairs(first: NDArray[np.uint32], second: NDArray[np.uint32]) -> NDArray[np.
 def _within_tokens() -> NDArray[np.bool_]:
     """(2**_PAIRS,) whether a token may reach from a character of a run of Chinese or kana to the next, by the hash of
     the two."""
-    east = [chr(code) for some in EASTERN for code in some]
-    begins: dict[bytes, list[str]] = {}
-    ends: dict[bytes, list[str]] = {}
-    for letter in east:
-        data = letter.encode()
-        for cut in range(1, len(data) + 1):
-            begins.setdefault(data[:cut], []).append(letter)
-            ends.setdefault(data[-cut:], []).append(letter)
-    found: set[tuple[str, str]] = set()
-    letters_of = {character: bytes([byte]) for byte, character in enumerate(_bytes_as_characters())}
-    leads = {character for character, byte in letters_of.items() if byte in begins}
-    for token in _tokenizer().get_vocab(with_added_tokens=False):
-        if token.isascii() or leads.isdisjoint(token[1:]) or not letters_of.keys() >= set(token):
-            continue  # what is no letter of a byte stands in mark-up alone
-        data = b"".join(map(letters_of.__getitem__, token))
-        starts = [0, *(i for i, byte in enumerate(data) if i and byte & 0xC0 != 0x80), len(data)]
-        for begin, start, end in zip(starts, starts[1:], starts[2:], strict=False):
-            if (first := ends.get(data[begin:start])) and (behind := begins.get(data[start:end])):
-                found.update(product(first, behind))
+    bytes_of = np.full(0x10000, 0xFF, np.uint8)  # which is in no text: what is no letter of a byte stands in mark-up
+    bytes_of[[*map(ord, _bytes_as_characters())]] = np.arange(256)
+    bytes_of[ord("\n")] = ord("\n")
+    listed = "\n".join(token for token in _tokenizer().get_vocab(with_added_tokens=False) if not token.isascii())
+    data = bytes_of.take(np.frombuffer(listed.encode("utf-32-le"), np.uint32), mode="clip").tobytes()
+    tokens = data.decode("utf-8", "surrogateescape")  # a surrogate stands for a byte of a part of a letter
+    points = np.frombuffer(tokens.encode("utf-32-le", "surrogatepass"), np.uint32)
+    east = _kinds().take(points, mode="clip") == _EAST
+    both = east[:-1] & east[1:]
     within = np.zeros(1 << _PAIRS, bool)
-    if found:
-        letters = np.array([[ord(letter) for letter in pair] for pair in found], np.uint32)
-        within[_pairs(letters[:, 0], letters[:, 1])] = True
+    within[_pairs(points[:-1][both], points[1:][both])] = True
+    for token in tokens.split("\n"):
+        for part in () if token.isprintable() else _PARTS.finditer(token):
+            first, second = filter(None, part.groups())
+            within[_pairs(_letters_with(first, True)[:, None], _letters_with(second, False))] = True
     return within
+
+
+@cache
+def _letters_with(part: str, ends: bool) -> NDArray[np.uint32]:
+    """(n,) the letters of Chinese or kana that a character is, or that end, or else begin, with the bytes for which
+    surrogates stand."""
+    every = np.concatenate([np.arange(some.start, some.stop, dtype=np.uint32) for some in EASTERN])
+    if not "\udc80" <= part <= "\udcff\udcff":
+        return every[every == ord(part)]
+    sixes = [ord(byte) & 0x3F for byte in part]  # bits of the letter: four of the first of three bytes, and six each
+    if ends:
+        return every[every % (1 << 6 * len(sixes)) == sum(six << 6 * i for i, six in enumerate(reversed(sixes)))]
+    sixes[0] &= 0xF
+    return every[every >> 6 * (3 - len(sixes)) == sum(six << 6 * i for i, six in enumerate(reversed(sixes)))]
 
 
 def _tokens_of_words(text: str, points: NDArray[np.uint32], starts: NDArray[np.intp]) -> int:
@@ -211,27 +232,30 @@ def _tokens_of_words(text: str, points: NDArray[np.uint32], starts: NDArray[np.i
     neighbours."""
     values, powers, inverse = _hashing()
     sums = np.zeros(len(points) + 1, np.uint64)
-    np.cumsum(values[points] * powers[: len(points)], out=sums[1:])
+    np.cumsum(values.take(points, mode="clip") * powers[: len(points)], out=sums[1:])
     ends = np.append(starts[1:], len(points))
-    hashes = (sums[ends] - sums[starts]) * inverse[starts]
+    hashes = np.diff(sums.take(np.append(starts, len(points)))) * inverse.take(starts)
     hashes ^= hashes >> np.uint64(32)
     hashes *= np.uint64(0x9E3779B97F4A7C15)
     places = hashes >> np.uint64(46)
-    held = _SEEN[places]
-    known = (held ^ hashes) < 256
-    total = int((held[known] & np.uint64(255)).sum())
-    if known.all():
-        return total
-    new = np.flatnonzero(~known)
-    words = [text[start:end] for start, end in zip(starts[new].tolist(), ends[new].tolist(), strict=True)]
+    held = _SEEN.take(places.view(np.int64))
+    counts = held & np.uint64(255)
+    new = np.flatnonzero((held ^ hashes) > 255)
+    if not len(new):
+        return int(counts.sum())
     if len(_LENGTHS) > MOST_WORDS:
         _LENGTHS.clear()
-    lengths = {word: _LENGTHS.get(word) or _encoded(word) for word in set(words)}
-    _LENGTHS.update((word, length) for word, length in lengths.items() if len(word) <= LONGEST)
-    counts = np.fromiter(map(lengths.__getitem__, words), np.uint64, len(words))
     short = (ends - starts)[new] <= LONGEST
-    _SEEN[places[new][short]] = hashes[new][short] & ~np.uint64(255) | counts[short]
-    return total + int(counts.sum())
+    several = Counter(_slices(text, starts[long], ends[long])) if len(long := new[~short]) else {}
+    counts[long] = 0
+    new = new[short]
+    counts[new] = np.fromiter(map(_LENGTHS.__getitem__, _slices(text, starts[new], ends[new])), np.uint64, len(new))
+    _SEEN[places[new]] = hashes[new] & ~np.uint64(255) | counts[new]
+    return int(counts.sum()) + sum(_encoded(word) * count for word, count in several.items())
+
+
+def _slices(text: str, starts: NDArray[np.intp], ends: NDArray[np.intp]) -> Iterator[str]:
+    return map(text.__getitem__, map(slice, starts.tolist(), ends.tolist()))
 
 
 @cache

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
 UPON = 64  #: the most marks that are composed with one letter
+LOOKED_AT = 1 << 12  #: characters of a stretch at least
 OF_NAMES = ("punycode", "idna")  #: encodings of host names, which Python cannot decode in pieces
 TEXTS = {".txt", ".md", ".rst", ".py", ".csv", ".json", ".html", ".xml", ".toml", ".yaml", ".tex", ".log"}
 #: Suffixes of document files.
@@ -139,8 +140,16 @@ def composed(text: str) -> str:
 
 
 def _whole(text: str) -> bool:
-    """Whether nothing of the text can be composed, as far as that is told fast."""
-    return text.isascii() or is_normalized("NFC", text)
+    """Whether nothing of the text can be composed, as far as that is told fast.
+
+    A stretch that holds a mark at all is composed to see, so that a text is looked at in stretches of whole lines.
+    """
+    at = len(text) if text.isascii() else 0
+    while at < len(text):
+        start, at = at, text.find("\n", at + LOOKED_AT) + 1 or len(text)
+        if not is_normalized("NFC", text[start:at]):
+            return False
+    return True
 
 
 def composed_with_places(text: str) -> tuple[str, NDArray[np.int64] | None]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from microfiche.memory import Memory
 from microfiche.memory.database import INDEX
-from microfiche.memory.letters import compared, compared_with_places
+from microfiche.memory.letters import compared, compared_with_places, runs_on
 from microfiche.memory.words import find, index_words, match_of, passage, places_of, words_of
 
 AROUND = " ".join(f"party{i} starting 17 of 10 and 0" for i in range(200))
@@ -152,3 +152,9 @@ def test_whatever_is_asked_for_is_a_question_to_fts5(query: str) -> None:
         assert bool(match_of(query)) == bool(words_of(query))
         if match_of(query):
             connection.execute("SELECT rowid FROM words WHERE words MATCH ?", (match_of(query),)).fetchall()
+
+
+def test_a_letter_is_compared_alike_alone_and_among_all_others() -> None:
+    letters = [*map(chr, range(0x20, 0x1100)), *map(chr, range(0x1200, 0x3400))]  # parts of Korean syllables compose
+    assert compared("".join(reversed(letters))) == "".join(map(compared, reversed(letters)))
+    assert all(runs_on(letter) == runs_on(f"a{letter}") for letter in letters)

@@ -8,8 +8,10 @@ knows nothing of words.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from typing import Any
 from unicodedata import category, combining, decomposition, digit, lookup, name, normalize
 
 import numpy as np
@@ -32,6 +34,7 @@ _OWN = {
 }  # fmt: skip
 _LOOKED_AT = ((0, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000), (0xE0000, 0xE0200))  #: where letters may change
 _MARK, _RUNS_ON, _MARK_THERE = 1, 2, 3  #: kinds of characters; marks of scripts that run on are the last
+_RUNNING = re.findall("(.)-(.)", SYLLABLES + ALPHABETS)
 _JAMO = (0x1100, 0x1200)  #: parts of Korean syllables
 _RESIZED = np.uint32(1 << 31)
 
@@ -67,7 +70,7 @@ def signs_apart(text: str) -> str:
     if text.isascii():
         return text
     points = _points(text)
-    kinds = _kinds().take(points, mode="clip")
+    kinds = _kinds().take(points)
     running = (kinds == _RUNS_ON) | (kinds == _MARK_THERE)
     if not running.any():
         return text
@@ -82,7 +85,7 @@ def signs_apart(text: str) -> str:
 
 def runs_on(text: str) -> bool:
     """Whether a text holds letters of scripts without spaces between words."""
-    return not text.isascii() and bool((_kinds().take(_points(text), mode="clip") >= _RUNS_ON).any())
+    return not text.isascii() and bool((_kinds().take(_points(text)) >= _RUNS_ON).any())
 
 
 def _compared(
@@ -94,7 +97,7 @@ def _compared(
     if ((points - _JAMO[0]) < _JAMO[1] - _JAMO[0]).any():
         text, places = composed_with_places(text)
         points = _points(text)
-    plain = _plain().take(points, mode="clip")
+    plain = _plain().take(points)
     resized = np.flatnonzero(plain >= _RESIZED)
     if not len(resized):
         return _text_of(plain), resized, resized, places
@@ -115,31 +118,53 @@ def _text_of(points: NDArray[np.uint32]) -> str:
     return points.tobytes().decode("utf-32-le", "surrogatepass")
 
 
-@cache
-def _plain() -> NDArray[np.uint32]:
-    """(1114112,) what each character is compared as, in small letters; of one that is compared as none or as several,
-    itself and _RESIZED."""
-    plain = np.arange(0x110000, dtype=np.uint32)
-    for first, behind in _LOOKED_AT:
-        for letter in map(chr, range(first, behind)):
-            made = _plain_of(letter)
-            plain[ord(letter)] = ord(made) if len(made) == 1 else ord(letter) | _RESIZED
-    return plain
+class _Table:
+    """Numbers of all characters. Those that are not `known` from the start are found out by `of` when a text first
+    holds them."""
+
+    def __init__(self, known: NDArray[Any], of: Callable[[str], int]) -> None:
+        self._numbers, self._of, self._unknown = known, of, np.iinfo(known.dtype).max
+        for first, behind in _LOOKED_AT:
+            known[first:behind] = self._unknown
+
+    def take(self, points: NDArray[np.uint32]) -> NDArray[Any]:
+        """(T,) the numbers of (T,) characters."""
+        found = self._numbers.take(points, mode="clip")
+        if (unknown := found == self._unknown).any():
+            for point in np.unique(points[unknown]).tolist():
+                self._numbers[point] = self._of(chr(point))
+            found = self._numbers.take(points, mode="clip")
+        return found
 
 
 @cache
-def _kinds() -> NDArray[np.uint8]:
-    """(1114112,) the kind of each character, 0 for most."""
+def _plain() -> _Table:
+    """What each character is compared as, in small letters; of one that is compared as none or as several, itself and
+    _RESIZED."""
+
+    def of(letter: str) -> int:
+        made = _plain_of(letter)
+        return ord(made) if len(made) == 1 else ord(letter) | int(_RESIZED)
+
+    return _Table(np.arange(0x110000, dtype=np.uint32), of)
+
+
+@cache
+def _kinds() -> _Table:
+    """The kind of each character, 0 for most."""
     kinds = np.zeros(0x110000, np.uint8)
-    for first, last in re.findall("(.)-(.)", SYLLABLES + ALPHABETS):
+    for first, last in _RUNNING:
         kinds[ord(first) : ord(last) + 1] = _RUNS_ON
-    for first, behind in _LOOKED_AT:
-        for letter in map(chr, range(first, behind)):
-            if _plain_of(letter) != letter:
-                kinds[ord(letter)] = 0
-            elif category(letter)[0] == "M":
-                kinds[ord(letter)] = _MARK_THERE if kinds[ord(letter)] else _MARK
-    return kinds
+
+    def of(letter: str) -> int:
+        if _plain_of(letter) != letter:
+            return 0
+        runs = any(first <= letter <= last for first, last in _RUNNING)
+        if category(letter)[0] == "M":
+            return _MARK_THERE if runs else _MARK
+        return _RUNS_ON if runs else 0
+
+    return _Table(kinds, of)
 
 
 @cache

@@ -87,7 +87,7 @@ class Items:
         self.starts = np.arange(self.length + 1)
         if self.runs:
             points, inverse = self._numbered(points, inverse)
-        self.points, self.inverse = points, inverse
+        self.points, self.inverse, self.count = points, inverse, len(points)
         self.breaks = (points == _LINE_END).tobytes()
         self._evens: dict[int, bool] = {}
         self._edges: dict[int, NDArray[np.int64]] = {}
@@ -136,8 +136,9 @@ class Items:
 
     def reach(self, start: int, level: int, cells: int) -> int:
         """The item behind the last of those from `start` on that have room in so many cells at a density."""
-        if self._even(level):
-            return min(start + cells, len(self.points))
+        even = self._evens.get(level)
+        if self._even(level) if even is None else even:
+            return min(start + cells, self.count)
         edges = self.edges(level)
         return int(edges.searchsorted(edges[start] + cells, "right")) - 1
 
@@ -216,14 +217,16 @@ def rows_of(
     `last` says whether the text ends with the items. Where the page is not `drawn`, only of its last line it is found
     out whether it is plain."""
     found: list[Row] = []
-    height, start, used = items.ladder[0].height, 0, 0
-    while start < len(items.points) and used < most:
+    heights = [-(-density.height // items.ladder[0].height) for density in items.ladder]
+    start, used, plain, gap = 0, 0, False, False
+    while start < items.count and used < most:
         level, end = _line(items, start, columns, layout)
-        rows = -(-items.ladder[level].height // height)
+        rows = heights[level]
         if used + rows > most:
             break
-        plain = _plain(items, start, end, level, columns[0], layout) if drawn else (False, False)
-        found.append(Row(start, end, level, used, rows, *plain))
+        if drawn:
+            plain, gap = _plain(items, start, end, level, columns[0], layout)
+        found.append(Row(start, end, level, used, rows, plain, gap))
         used, start = used + rows, end
     if found and not drawn:
         row = found[-1]
@@ -244,7 +247,7 @@ def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) ->
     level = 0
     while True:
         end = _reach(items, start, level, columns, layout)
-        if not _any(items.raised, start, end):
+        if items.raised.find(1, start, end) < 0:
             return level, end
         needed = items.levels[start:end]
         most = max(needed)
@@ -259,14 +262,15 @@ def _line(items: Items, start: int, columns: tuple[int, ...], layout: Layout) ->
 
 def _reach(items: Items, start: int, level: int, columns: tuple[int, ...], layout: Layout) -> int:
     """The item before which a line ends that begins with an item and is set at a level."""
-    end = max(items.reach(start, level, columns[level]), start + 1)
-    while items.runs and end < len(items.points) and items.starts[end] == items.starts[end + 1]:
+    end = items.reach(start, level, columns[level])
+    end = end if end > start else start + 1
+    while items.runs and end < items.count and items.starts[end] == items.starts[end + 1]:
         end -= 1  # no number is broken
     if layout == "lines":
         at = items.breaks.find(1, start, end)
         if at >= 0:
             return at + 1
-    if end == len(items.points) or layout not in ("words", "turns"):
+    if end == items.count or layout not in ("words", "turns"):
         return end
     return _whole_word(items, start, end, columns[level])
 
@@ -274,10 +278,12 @@ def _reach(items: Items, start: int, level: int, columns: tuple[int, ...], layou
 def _whole_word(items: Items, start: int, end: int, columns: int) -> int:
     """Where a line ends that is full before item `end`: before the word that would be broken there, if that has room
     in a line of its own."""
-    cut = _after_space(items, start, end)
-    if cut in (None, end) or items.blanks[end] or _apart(items, end):
+    if items.blanks[end]:
         return end
-    fits = _any(items.blanks, cut, cut + columns + 1) or cut + columns >= len(items.points)
+    cut = items.spaces.rfind(1, start, end) + 1
+    if not cut or cut == end or _apart(items, end):
+        return end
+    fits = items.blanks.find(1, cut, cut + columns + 1) >= 0 or cut + columns >= items.count
     return cut if fits else end
 
 
