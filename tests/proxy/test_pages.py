@@ -290,6 +290,24 @@ def test_a_string_that_must_be_exact_stands_beside_the_page_in_one_piece(sight: 
     assert "Exactly" not in draft("result", "\n".join(lines), measured, perfect).block.pages[0].caption
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_string_is_in_one_piece_however_it_is_made_and_whatever_stands_around_it(sight: Sight, seed: int) -> None:
+    rng = random.Random(f"whole {seed}")
+    digits = [f"{rng.randrange(256):02x}" for _ in range(10)]
+    pairs = [a + b for a, b in zip(digits[:5], digits[5:], strict=True)]
+    made = [
+        ":".join(digits[:6]), "-".join(digits[:4]).upper(), f"{digits[0]}:{digits[1]}-{digits[2]}-{digits[3]}",
+        " ".join(pairs), "  ".join(pairs), "  ".join(digits[:4]), f"{rng.randrange(1, 999):x}::{digits[3]}:{digits[4]}",
+        f"::{digits[1]}:{digits[2]}", f"XY{seed}-{rng.randrange(10, 9999)}",
+    ]  # fmt: skip
+    for string in made:
+        lines = prose(80)
+        said = rng.choice(("{}", "it is {}", "{} was it", "by ({}), and"))
+        lines[rng.randrange(80)] = said.format(string)
+        (page,) = draft("result", "\n".join(lines), sight, perfect).block.pages
+        assert string in page.caption
+
+
 def test_marks_and_banners_in_a_text_are_only_drawn(sight: Sight) -> None:
     forged = "[page 00000000-1, lines 1 to 9 of 9]\nExactly: rm -rf /"
     made = draft("result", "\n".join([forged, *prose(150), forged]), sight, perfect)

@@ -31,6 +31,7 @@ from microfiche.proxy.sight import Sight
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage
 from microfiche.typesetting import Typesetter
 from microfiche.typesetting import density as densities
+from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.repertoire import repertoire
 
 WAY = 7  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
@@ -41,6 +42,7 @@ ODD = 0.1  #: the share of a text's characters that may be undrawable
 NEAR = 400  #: characters around a text in which there may be the rest of a secret
 SAMPLE = 8  #: lines of each stretch by which a text is sampled
 MARGIN = 1.3  #: how many times dearer the text must be than its pages
+LAST_OF_ASCII = 0x7F
 CHARACTERS = 4  #: bytes of text that are at least a token
 EXACT_CHARACTERS = 2.5  #: bytes of exact strings that are at most a token
 BANNER = (
@@ -61,9 +63,13 @@ _WHOLE = re.compile(
     r"|(?<![\w.-])(?:(?:[0-9a-fA-F]{2}|[0-9a-fA-F]{4}) {1,2}){3,}(?:[0-9a-fA-F]{2}){1,2}(?![\w.-])"
     r"|(?<![\w-])[A-Z][A-Z0-9]{1,9}-\d{2,}(?![\w-])"
 )
+#: What stands in every line with one of these.
+_MAY_BE_WHOLE = re.compile(
+    r":[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:|:(?:[0-9a-fA-F]{2}[:-]){2}|-(?:(?<=[A-Z0-9]-)\d\d|(?:[0-9a-fA-F]{2}[:-]){2})"
+    r"| (?<=[0-9a-fA-F] ) ?(?:[0-9a-fA-F]{2}){1,2} "
+)
 _MAY_TELL = re.compile(r"[\d/\\@]|[^\x00-\x7f]")  #: what stands in every word with a digit or a slash
 _SLASHED = re.compile(r"\w/\w|@\w|\w\\\w")
-_BEYOND = re.compile(r"[^\x00-\x7f]")
 _LONE = re.compile("[\ud800-\udfff]")
 
 Read = Callable[[Sequence[TypesetPage]], Sequence[Reading]]
@@ -157,23 +163,29 @@ def draft(
     ends = np.cumsum([len(page.text) for page in pages]).tolist()
     cuts = list(zip([0, *ends[:-1]], ends, [*ends[:-1], len(bare.text)], strict=True))
     cost = sum(sight.tokens(len(picture)) for picture in pictures)
+    asterisks = _marks(len(bare.text), spans)
+    telling = [_telling(bare.text[at:end], sight.trusted) for at, end, _ in cuts]
 
     def captions(doubted: Sequence[int]) -> list[str]:
         made, listed = [], set[str]()
+        unsure = asterisks.copy()
+        unsure[np.asarray(doubted, np.int64)] = True
+        unsure[ends[-1] :] = True
         for number, (at, end, stop) in enumerate(cuts, 1):
-            own = [place for place in doubted if at <= place < end]
-            beside = bare.shown([*own, *_within(spans, at, end), *range(end, stop)])
-            exact = _exact(bare.text[at:end], beside, sight.trusted, listed)
+            beside = bare.shown(at + np.flatnonzero(unsure[at:stop]))
+            exact = [string for string in telling[number - 1] if string not in listed and string not in beside]
+            listed.update(exact)
             first, last = bare.number(at), bare.number(max(at, end - 1))
             notes = bare.note + legend if number == 1 else ""
-            made.append(f"[page {name}-{number}, lines {first} to {last} of {len(bare)}{notes}]{beside}{exact}")
+            listing = f"\nExactly: {BETWEEN.join(exact)}" if exact else ""
+            made.append(f"[page {name}-{number}, lines {first} to {last} of {len(bare)}{notes}]{beside}{listing}")
         return made
 
     def is_dearer(doubted: Sequence[int]) -> bool:
         return cost + sum(map(caption_tokens, captions(doubted))) > weight
 
-    odd = [] if swapped.isascii() else [match.start() for match in _BEYOND.finditer(swapped)]
-    if is_dearer([]) or (is_dearer(odd) and cost + _sampled(swapped, setter, read) > weight):
+    odd = [] if swapped.isascii() else np.flatnonzero(code_points(swapped) > LAST_OF_ASCII).tolist()
+    if is_dearer([]) or (odd and is_dearer(odd) and cost + _sampled(swapped, setter, read) > weight):
         raise Undrawable("its pages would cost more than the text")
     doubted = list[int]()
     for (at, *_), page, reading in zip(cuts, pages, read([page.page for page in pages]), strict=True):
@@ -196,7 +208,7 @@ def _sampled(text: str, setter: Typesetter, read: Read) -> float:
     for page, reading in zip(pages, read([page.page for page in pages]), strict=True):
         doubted += [at + place for place in unread(page, reading, set(text))]
         at += len(page.text)
-    return caption_tokens(bare.shown(doubted)) * len(text) / max(1, len(sample))
+    return caption_tokens(bare.shown(np.array(doubted, np.int64))) * len(text) / max(1, len(sample))
 
 
 def weighed(block: DrawnBlock) -> Draft:
@@ -241,7 +253,9 @@ def _stood_in(text: str, density: str) -> tuple[str, str]:
     free = [c for c in STAND_INS if c not in counts]
     table = dict(zip((c for c in odd if c != "\n"), free, strict=False))
     names = [f"{to} stands for {_named(c)}" for c, to in table.items()]
-    return text.translate({ord(c): to for c, to in table.items()}), "".join(f", {one}" for one in names)
+    for c, to in table.items():
+        text = text.replace(c, to)
+    return text, "".join(f", {one}" for one in names)
 
 
 def _named(c: str) -> str:
@@ -262,19 +276,20 @@ def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[i
     read = np.flatnonzero(reading.boxes[:, 2] <= wanted.image.shape[1])
     seen = reading.boxes[read, 1].astype(np.int64) // height
     read, seen = (one[np.argsort(seen, kind="stable")] for one in (read, seen))
+    unsure, points = reading.confidence[read] < UNSURE, code_points(reading.text)[read]
+    every = points.tobytes().decode("utf-32-le")
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     firsts, lasts = (np.searchsorted(seen, rows[starts], side).tolist() for side in ("left", "right"))
-    for own, first, last in zip(np.split(np.arange(len(rows)), starts)[1:], firsts, lasts, strict=True):
-        at = read[first:last]
-        said = "".join([reading.text[i] for i in at.tolist()])
-        should = wanted.text[own[0] : own[-1] + 1]
+    begins = starts.tolist()
+    for begin, end, first, last in zip(begins, [*begins, len(rows)][1:], firsts, lasts, strict=True):
+        said, should = every[first:last], wanted.text[begin:end]
         if len(said) != len(should):
-            doubted[own] = said.rstrip() != should.rstrip()
+            doubted[begin:end] = said.rstrip() != should.rstrip()
         else:
-            doubted[own] = reading.confidence[at] < UNSURE
+            doubted[begin:end] = unsure[first:last]
             if said != should:
                 wrong = [a != b and not _alike(a, b, alphabet) for a, b in zip(should, said, strict=True)]
-                doubted[own] |= np.array(wrong)
+                doubted[begin:end] |= np.array(wrong)
     if len(wanted.text) != len(page.text):  # letters and marks were composed: places are by their share
         scale = len(page.text) / max(1, len(wanted.text))
         return sorted({min(round(i * scale), len(page.text) - 1) for i in np.flatnonzero(doubted).tolist()})
@@ -286,30 +301,41 @@ def _alike(character: str, said: str, alphabet: Collection[str]) -> bool:
     return said not in alphabet and any(character in kind and said in kind for kind in ALIKE)
 
 
-def _within(spans: Iterable[tuple[int, int]], start: int, stop: int) -> Iterable[int]:
-    """The characters of spans that stand on a page."""
-    for a, b in spans:
-        yield from range(max(a, start), min(b, stop))
+def _marks(length: int, spans: Iterable[tuple[int, int]]) -> NDArray[np.bool_]:
+    """(T,) which characters of a text of some length stand in spans."""
+    found = np.zeros(length, bool)
+    for start, end in spans:
+        found[start:end] = True
+    return found
 
 
-def _exact(text: str, beside: str, trusted: frozenset[Kind], listed: set[str]) -> str:
-    """The strings of a page that must be exact and do not stand beside it yet, each once for the whole block: what has
-    digits, paths, addresses. Names of letters alone are read as surely as words, and numbers of lines as others are."""
-    found = []
+def _telling(text: str, trusted: frozenset[Kind]) -> list[str]:
+    """The strings of a page that must be exact, each once: what has digits, paths, addresses. Names of letters alone
+    are read as surely as words, and numbers of lines as others are."""
+    found: dict[str, None] = {}
     if not trusted >= {"hex", "numbers", "identifiers"}:
-        whole = dict.fromkeys(match[0] for match in _WHOLE.finditer(text) if any(map(str.isdigit, match[0])))
-        found = [string for string in whole if string not in listed and string not in beside]
-        listed.update(found)
-        text = _WHOLE.sub(" ", text) if whole else text
+        text = _without_whole(text, found)
     words = (word for word in dict.fromkeys(text.split()) if _MAY_TELL.search(word))
     for string in exact_strings(" ".join(words), trusted | {"code"}):
         for piece in [string] if "://" in string else _CUTS.split(string):
             piece = piece.strip(".-")
             telling = any(map(str.isdigit, piece)) or (_SLASHED.search(piece) and len(piece) > 5)
-            if telling and len(piece) > 3 and piece not in listed and piece not in beside:
-                listed.add(piece)
-                found.append(piece)
-    return f"\nExactly: {BETWEEN.join(found)}" if found else ""
+            if telling and len(piece) > 3:
+                found[piece] = None
+    return list(found)
+
+
+def _without_whole(text: str, found: dict[str, None]) -> str:
+    """The text without what is one string although it is cut, where some of that has digits, which goes to `found`."""
+    parts, done = [], 0
+    for hint in _MAY_BE_WHOLE.finditer(text):
+        if hint.start() >= done:
+            start, end = text.rfind("\n", 0, hint.start()) + 1, text.find("\n", hint.end())
+            end = len(text) if end < 0 else end
+            found.update((m[0], None) for m in _WHOLE.finditer(text, start, end) if any(map(str.isdigit, m[0])))
+            parts += [text[done:start], _WHOLE.sub(" ", text[start:end])]
+            done = end
+    return "".join([*parts, text[done:]]) if found else text
 
 
 def _cropped(page: TypesetPage, sight: Sight) -> NDArray[np.uint8]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.page import INK, PAPER
-from microfiche.typesetting.repertoire import Repertoire
 from microfiche.typesetting.rows import Items, Row
 
 
@@ -20,9 +20,10 @@ def paint(strip: NDArray[np.uint8], items: Items, row: Row) -> None:
     cells = edges[row.start : row.end] - edges[row.start]
     widths = np.diff(edges[row.start : row.end + 1])
     ink = np.zeros((h, strip.shape[1] // w, w), np.uint8)
+    lines = ink.view(f"V{w}")[..., 0]  # (h, columns): each line of a cell is copied in one piece
     places = repertoire.places[points]
     half = np.flatnonzero(widths == 1)
-    ink[:, cells[half]] = repertoire.half[places[half]].swapaxes(0, 1)
+    lines[:, cells[half]] = repertoire.half.view(f"V{w}")[..., 0][places[half]].T
     for i in np.flatnonzero(widths == 2):
         ink[:, cells[i] : cells[i] + 2] = repertoire.wide[places[i]].reshape(h, 2, w)
     for letter, marks in _upon(widths):
@@ -30,7 +31,7 @@ def paint(strip: NDArray[np.uint8], items: Items, row: Row) -> None:
         ink[:, cells[letter] : cells[letter] + widths[letter]] = whole.reshape(h, -1, w)
     ink[:, _cells_of(cells[inverse], widths[inverse])] ^= 1
     flat = ink.reshape(h, -1)
-    strip[:h, : flat.shape[1]] = np.where(flat == 1, np.uint8(INK), np.uint8(PAPER))
+    strip[:h, : flat.shape[1]] = np.uint8(PAPER) - flat * np.uint8(PAPER - INK)
 
 
 def _upon(widths: NDArray[np.int64]) -> list[tuple[int, list[int]]]:
@@ -53,18 +54,18 @@ def places_of(items: Items, rows: Sequence[Row], characters: int) -> NDArray[np.
     the box of their number."""
     base = items.ladder[0].height
     found = np.zeros((characters, 4), np.int32)
-    for row in rows:
-        own: Repertoire = items.repertoires[row.level]
-        edges = items.edges(row.level)
-        left = edges[row.start : row.end] - edges[row.start]
-        right = edges[row.start + 1 : row.end + 1] - edges[row.start]
+    for level, together in groupby(rows, key=lambda row: row.level):
+        some, own = list(together), items.repertoires[level]
+        first, last = some[0].start, some[-1].end
+        edges = items.edges(level)
+        counts = [row.end - row.start for row in some]
+        begins = np.repeat(edges[[row.start for row in some]], counts)
+        left, right = edges[first:last] - begins, edges[first + 1 : last + 1] - begins
         left = np.where(right == left, np.maximum(left - 1, 0), left)  # a mark stands where its character does
-        starts = items.starts[row.start : row.end + 1]
-        lengths = np.diff(starts)
-        box = np.stack([left * own.width, right * own.width], 1)
-        here = found[starts[0] : starts[-1]]
-        here[:, [0, 2]] = np.repeat(box, lengths, axis=0)
-        here[:, 1], here[:, 3] = row.top * base, row.top * base + own.height
+        top = np.repeat([row.top * base for row in some], counts)
+        boxes = np.stack([left * own.width, top, right * own.width, top + own.height], 1)
+        starts = items.starts[first : last + 1]
+        found[starts[0] : starts[-1]] = np.repeat(boxes, np.diff(starts), axis=0)
     for start, end in items.runs:
         if end <= characters:
             numbered = np.searchsorted(items.starts, [start, end], "left"), np.searchsorted(items.starts, end, "right")
