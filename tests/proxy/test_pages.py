@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -97,7 +97,35 @@ def test_every_line_that_nano_does_not_read_stands_beside_the_page(sight: Sight)
     (reading,) = perfect([page.page])
     gone = dataclasses.replace(reading, text=reading.text[5:], confidence=reading.confidence[5:],
                                boxes=reading.boxes[5:])  # fmt: skip
-    assert unread(page, gone, set(text)) == list(range(sight.width // 5)), "all of a line that was read shorter"
+    first = list(range(sight.width // 5))
+    assert unread(page, gone, {c: c for c in text}) == first, "all of a line that was read shorter"
+
+
+@pytest.mark.parametrize(("said", "for_", "also"), [("—", "-", "–"), ("´", "`", "'"), ("!", "|", "¦"), ("‘", "'", "`")])
+def test_a_dash_or_quote_that_nano_takes_for_another_is_told_by_the_caption(
+    sight: Sight, said: str, for_: str, also: str
+) -> None:
+    """Unless the text has that other, too, or it was told already what it is; then the line stands beside the page."""
+
+    def mistaken(*, by: str, at: int) -> Callable[[Sequence[TypesetPage]], list[Reading]]:
+        def read(pages: Sequence[TypesetPage]) -> list[Reading]:
+            (one,) = perfect(pages)
+            where = [n for n, c in enumerate(one.text) if c in (for_, by)]
+            text = "".join(said if n in where[at:] else c for n, c in enumerate(one.text))
+            return [dataclasses.replace(one, text=text)]
+
+        return read
+
+    def caption(text: str, by: str = for_) -> str:
+        return draft("result", text, sight, mistaken(by=by, at=1)).block.pages[0].caption
+
+    lines = prose(90)
+    lines[20], lines[50] = f"the first {for_} is read", f"the second {for_} is not"
+    assert caption("\n".join(lines)).endswith(f", {said} stands for {for_}]")
+    told = caption("\n".join([*lines, f"and {said} itself"]))
+    assert "stands for" not in told and f"\n51: {lines[50]}" in told
+    twice = caption("\n".join([*lines, f"and {also} as well"]), by=also)
+    assert f", {said} stands for {for_}]\n91: and {also} as well" in twice
 
 
 @pytest.mark.parametrize("odd", [

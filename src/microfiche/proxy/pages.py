@@ -12,7 +12,7 @@ import hashlib
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from unicodedata import combining
 
@@ -34,7 +34,7 @@ from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.repertoire import repertoire
 
-WAY = 7  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
+WAY = 8  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
 MOST = 10  #: pages of a block
 TOGETHER = "results"  #: the kind of place whose text has several results, each after a line as of `heading`
 UNSURE = 0.5  #: the probability of a character below which nano is not sure of it
@@ -51,7 +51,8 @@ BANNER = (
     " caption gives after their numbers, and the strings after «Exactly», are exact. Where another value has to be"
     " exact, do not guess it from the picture: call read_lines with the page's name, or look it up again.\n"
 )
-#: Characters that nano takes for each other, and that no text has to keep apart which has only one of them.
+#: Characters that nano takes for each other. Where a text has one of them and not the other, a caption can tell which
+#: is meant.
 ALIKE = ("`´‘’'", "-–—―−", "|¦!")
 STAND_INS = "\\?#_!$@%<;ФØД"  #: for characters that nano does not read; the first ones it reads surely at any density
 OFTEN = 4  #: how often a character that nano does not read well has to occur for another to stand for it
@@ -150,7 +151,7 @@ def draft(
     if sight.tokens(sight.height) * len(bare.text) / full * MARGIN > weight:
         raise Undrawable("its pages would cost more than the text")
     spans = _secrets(bare.text, around)
-    swapped, legend = _stood_in(_masked(bare.text, spans), sight.density)
+    swapped, meant = _stood_in(_masked(bare.text, spans), sight.density)
     pages = list(set_pages(swapped, setter))
     if len(pages) > MOST:
         raise Undrawable(f"it would take more than {MOST} pages")
@@ -176,7 +177,7 @@ def draft(
             exact = [string for string in telling[number - 1] if string not in listed and string not in beside]
             listed.update(exact)
             first, last = bare.number(at), bare.number(max(at, end - 1))
-            notes = bare.note + legend if number == 1 else ""
+            notes = bare.note + _legend(meant) if number == 1 else ""
             listing = f"\nExactly: {BETWEEN.join(exact)}" if exact else ""
             made.append(f"[page {name}-{number}, lines {first} to {last} of {len(bare)}{notes}]{beside}{listing}")
         return made
@@ -187,9 +188,10 @@ def draft(
     odd = [] if swapped.isascii() else np.flatnonzero(code_points(swapped) > LAST_OF_ASCII).tolist()
     if is_dearer([]) or (odd and is_dearer(odd) and cost + _sampled(swapped, setter, read) > weight):
         raise Undrawable("its pages would cost more than the text")
-    doubted = list[int]()
+    doubted, shown = list[int](), {c: c for c in swapped}
     for (at, *_), page, reading in zip(cuts, pages, read([page.page for page in pages]), strict=True):
-        doubted += [at + place for place in unread(page, reading, set(swapped))]
+        doubted += [at + place for place in unread(page, reading, shown)]
+    meant |= {said: meant.get(c, c) for said, c in shown.items() if said != c}
     drawn = list[DrawnPage]()
     for (at, _, stop), picture, caption in zip(cuts, pictures, captions(doubted), strict=True):
         height, width = picture.shape
@@ -204,9 +206,9 @@ def _sampled(text: str, setter: Typesetter, read: Read) -> float:
     size = SAMPLE * setter.columns
     sample = "".join(text[at : at + size] for at in range(0, len(text), 8 * size))
     pages = list(set_pages(sample, setter))
-    bare, at, doubted = Bare(sample), 0, list[int]()
+    bare, at, doubted, shown = Bare(sample), 0, list[int](), {c: c for c in text}
     for page, reading in zip(pages, read([page.page for page in pages]), strict=True):
-        doubted += [at + place for place in unread(page, reading, set(text))]
+        doubted += [at + place for place in unread(page, reading, shown)]
         at += len(page.text)
     return caption_tokens(bare.shown(np.array(doubted, np.int64))) * len(text) / max(1, len(sample))
 
@@ -243,19 +245,23 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join([*parts, text[done:]])
 
 
-def _stood_in(text: str, density: str) -> tuple[str, str]:
+def _stood_in(text: str, density: str) -> tuple[str, dict[str, str]]:
     """The text with others in the place of signs that occur often and that nano does not know or nobody sees, and what
-    a caption says of that."""
+    each of those others is meant for."""
     known = repertoire(densities.density(density)).known
     counts = Counter(text)
     odd = [c for c, n in counts.most_common() if n >= OFTEN and not c.isalnum() and (
         not c.isprintable() or ord(c) > 0xFFFF or not known[ord(c)])]  # fmt: skip
     free = [c for c in STAND_INS if c not in counts]
     table = dict(zip((c for c in odd if c != "\n"), free, strict=False))
-    names = [f"{to} stands for {_named(c)}" for c, to in table.items()]
     for c, to in table.items():
         text = text.replace(c, to)
-    return text, "".join(f", {one}" for one in names)
+    return text, {to: c for c, to in table.items()}
+
+
+def _legend(meant: Mapping[str, str]) -> str:
+    """What a caption says of characters that are meant for others."""
+    return "".join(f", {one} stands for {_named(c)}" for one, c in meant.items())
 
 
 def _named(c: str) -> str:
@@ -263,11 +269,12 @@ def _named(c: str) -> str:
     return "a tab" if c == "\t" else c if c.isprintable() and not combining(c) else f"U+{ord(c):04X}"
 
 
-def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[int]:
+def unread(page: SetPage, reading: Reading, shown: dict[str, str]) -> list[int]:
     """The places in a page's text that nano did not read exactly and surely, and those in lines that it does not know.
 
-    Where a line was read with another number of characters, all of it is doubted. A dash or quote that was taken for
-    another is read where the text's `alphabet` does not have that.
+    Where a line was read with another number of characters, all of it is doubted. `shown` says what is on the page for
+    each character that is read: for those of the whole text, themselves. A dash or quote that was taken for another
+    counts as read, and is entered there, unless something else has that other's place.
     """
     setting, wanted = page.setting, page.page
     height = densities.density(setting.density).height
@@ -288,7 +295,7 @@ def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[i
         else:
             doubted[begin:end] = unsure[first:last]
             if said != should:
-                wrong = [a != b and not _alike(a, b, alphabet) for a, b in zip(should, said, strict=True)]
+                wrong = [a != b and not _alike(a, b, shown) for a, b in zip(should, said, strict=True)]
                 doubted[begin:end] |= np.array(wrong)
     if len(wanted.text) != len(page.text):  # letters and marks were composed: places are by their share
         scale = len(page.text) / max(1, len(wanted.text))
@@ -296,9 +303,9 @@ def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[i
     return np.flatnonzero(doubted).tolist()
 
 
-def _alike(character: str, said: str, alphabet: Collection[str]) -> bool:
-    """Whether a character that was taken for another cannot be that one."""
-    return said not in alphabet and any(character in kind and said in kind for kind in ALIKE)
+def _alike(character: str, said: str, shown: dict[str, str]) -> bool:
+    """Whether a character that was taken for another is what that one is."""
+    return any(character in kind and said in kind for kind in ALIKE) and shown.setdefault(said, character) == character
 
 
 def _marks(length: int, spans: Iterable[tuple[int, int]]) -> NDArray[np.bool_]:
