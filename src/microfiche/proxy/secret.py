@@ -216,8 +216,10 @@ def _random(word: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_random(word: str) -> bool:
-    kinds = sum(any(map(test, word)) for test in (str.islower, str.isupper, str.isdigit))
-    if kinds < (2 if len(word) >= MIXED else 3) or not any(map(str.isdigit, word)):
+    if not any(map(str.isdigit, word)):
+        return False
+    kinds = 1 + any(map(str.islower, word)) + any(map(str.isupper, word))
+    if kinds < (2 if len(word) >= MIXED else 3):
         return False
     written = sum(len(part) for part in shapes.WORDY.findall(word) if len(part) > 3)
     return 3 * written < 2 * len(word) and _entropy(word) >= RANDOM
