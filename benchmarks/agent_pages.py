@@ -7,8 +7,8 @@
 The texts are of this repository, as its own tools give them, and so change with it; the diffs are those of the last
 twelve commits to Python files, whatever these hold. A text has a token for four bytes, what stands beside a
 page for 2.5, as the proxy decides by them; "too many" are more than the text's, as is known before all of it is read
-back. Times are by the clock, the shortest of several: to draw a text, or to find that it stays text, without and with
-reading its pages back, and for a whole request that holds it once more.
+back. Times are the processor's, of all threads together, the shortest of several: to draw a text, or to find that it
+stays text, without and with reading its pages back, and for a whole request that holds it once more.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ def shortest(work: Callable[[], object], times: int) -> float:
     """The milliseconds that it takes, at best."""
     found = []
     for _ in range(times):
-        started = time.perf_counter()
+        started = time.process_time()
         work()
-        found.append(time.perf_counter() - started)
+        found.append(time.process_time() - started)
     return 1000 * min(found)
 
 

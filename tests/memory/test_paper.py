@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from io import BytesIO
 from unicodedata import normalize
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from microfiche.memory import Memory
 from microfiche.memory.messages import NAMED, Message, legible, message_of, written
-from microfiche.memory.paper import Manner, SetPage, beside_page, coarse, encoded, set_again, set_pages
+from microfiche.memory.paper import Manner, SetPage, beside_page, coarse, encoded, png, set_again, set_pages
 from microfiche.nano.cells import Nano
 from microfiche.nano.kept import Notes, checked
 from microfiche.page import Corrected, Kept, Reading, Setting, VisionTokens, dequantise
@@ -191,3 +193,24 @@ def test_a_memory_keeps_what_was_noted_of_its_lines(memory: Memory) -> None:
         assert setting and 20 < sum(len(one.text) for one in setting.corrected) < 400
         assert sum(len(one.text) for one in setting.kept) < 300
         assert normalize("NFC", memory.read(record).text) == normalize("NFC", memory.text(record))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (64, 61), (3, 1344), (896, 67)])
+def test_a_picture_comes_back_from_its_png_pixel_by_pixel(size: tuple[int, int]) -> None:
+    grey = np.random.default_rng(sum(size)).integers(0, 256, size).astype(np.uint8)
+    black, colours = np.where(grey < 128, 0, 255), grey[..., None] + np.arange(3)
+    for made, mode in ((black, "1"), ((grey | 1) & 0xFD, "L"), (colours, "RGB")):
+        drawn = made.astype(np.uint8)
+        data = png(drawn)
+        with Image.open(BytesIO(data)) as opened:
+            opened.load()
+            assert (opened.mode, opened.size) == (mode, size[::-1])
+            assert (np.asarray(opened.convert("RGB" if mode == "RGB" else "L")) == drawn).all()
+        assert data == png(drawn.copy())
+
+
+def test_the_png_of_a_page_is_no_larger_than_one_whose_lines_are_filtered() -> None:
+    (page,) = typeset("The mountains are out of the sea, and some say they were never in it.\n" * 300, mode="large")
+    usual = BytesIO()
+    Image.fromarray(page.image).convert("1").save(usual, "PNG", compress_level=1)
+    assert len(png(page.image)) < len(usual.getvalue())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 
 import numpy as np
@@ -97,7 +97,35 @@ def test_every_line_that_nano_does_not_read_stands_beside_the_page(sight: Sight)
     (reading,) = perfect([page.page])
     gone = dataclasses.replace(reading, text=reading.text[5:], confidence=reading.confidence[5:],
                                boxes=reading.boxes[5:])  # fmt: skip
-    assert unread(page, gone, set(text)) == list(range(sight.width // 5)), "all of a line that was read shorter"
+    first = list(range(sight.width // 5))
+    assert unread(page, gone, {c: c for c in text}) == first, "all of a line that was read shorter"
+
+
+@pytest.mark.parametrize(("said", "for_", "also"), [("—", "-", "–"), ("´", "`", "'"), ("!", "|", "¦"), ("‘", "'", "`")])
+def test_a_dash_or_quote_that_nano_takes_for_another_is_told_by_the_caption(
+    sight: Sight, said: str, for_: str, also: str
+) -> None:
+    """Unless the text has that other, too, or it was told already what it is; then the line stands beside the page."""
+
+    def mistaken(*, by: str, at: int) -> Callable[[Sequence[TypesetPage]], list[Reading]]:
+        def read(pages: Sequence[TypesetPage]) -> list[Reading]:
+            (one,) = perfect(pages)
+            where = [n for n, c in enumerate(one.text) if c in (for_, by)]
+            text = "".join(said if n in where[at:] else c for n, c in enumerate(one.text))
+            return [dataclasses.replace(one, text=text)]
+
+        return read
+
+    def caption(text: str, by: str = for_) -> str:
+        return draft("result", text, sight, mistaken(by=by, at=1)).block.pages[0].caption
+
+    lines = prose(90)
+    lines[20], lines[50] = f"the first {for_} is read", f"the second {for_} is not"
+    assert caption("\n".join(lines)).endswith(f", {said} stands for {for_}]")
+    told = caption("\n".join([*lines, f"and {said} itself"]))
+    assert "stands for" not in told and f"\n51: {lines[50]}" in told
+    twice = caption("\n".join([*lines, f"and {also} as well"]), by=also)
+    assert f", {said} stands for {for_}]\n91: and {also} as well" in twice
 
 
 @pytest.mark.parametrize("odd", [
@@ -288,6 +316,24 @@ def test_a_string_that_must_be_exact_stands_beside_the_page_in_one_piece(sight: 
     assert page.caption.endswith(f"\nExactly: {string}")
     measured = dataclasses.replace(sight, trusted=frozenset(KINDS))
     assert "Exactly" not in draft("result", "\n".join(lines), measured, perfect).block.pages[0].caption
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_string_is_in_one_piece_however_it_is_made_and_whatever_stands_around_it(sight: Sight, seed: int) -> None:
+    rng = random.Random(f"whole {seed}")
+    digits = [f"{rng.randrange(256):02x}" for _ in range(10)]
+    pairs = [a + b for a, b in zip(digits[:5], digits[5:], strict=True)]
+    made = [
+        ":".join(digits[:6]), "-".join(digits[:4]).upper(), f"{digits[0]}:{digits[1]}-{digits[2]}-{digits[3]}",
+        " ".join(pairs), "  ".join(pairs), "  ".join(digits[:4]), f"{rng.randrange(1, 999):x}::{digits[3]}:{digits[4]}",
+        f"::{digits[1]}:{digits[2]}", f"XY{seed}-{rng.randrange(10, 9999)}",
+    ]  # fmt: skip
+    for string in made:
+        lines = prose(80)
+        said = rng.choice(("{}", "it is {}", "{} was it", "by ({}), and"))
+        lines[rng.randrange(80)] = said.format(string)
+        (page,) = draft("result", "\n".join(lines), sight, perfect).block.pages
+        assert string in page.caption
 
 
 def test_marks_and_banners_in_a_text_are_only_drawn(sight: Sight) -> None:

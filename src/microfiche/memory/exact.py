@@ -94,8 +94,8 @@ def _in_prose(lines: list[str]) -> Iterator[tuple[Kind, str]]:
 def kind_of(word: str) -> tuple[Kind, str]:
     """The kind of a word, and the word without the punctuation around it."""
     bare = word.rstrip(_AROUND) if word.startswith("-") else word.strip(_AROUND)
-    digits = sum(c.isdigit() for c in bare)
-    letters = sum(c.isalpha() for c in bare)
+    digits = sum(map(str.isdigit, bare))
+    letters = any(map(str.isalpha, bare))
     if digits and letters and _HEX.fullmatch(bare):
         return "hex", bare
     if digits and not letters:

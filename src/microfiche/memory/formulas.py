@@ -78,7 +78,7 @@ class Fitted(_Rule):
             across, down = (_begun(px, self.side) for px in at(edge))
             return across * self.side <= self.edge and across * down <= self.most
 
-        low, high = 1, longest  # the largest edge that fits lies between the two
+        low, high = (longest if fits(longest) else 1), longest  # the largest edge that fits lies between the two
         while low < high:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if fits(middle) else (low, middle - 1)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -292,13 +293,19 @@ def unpacked(data: bytes, characters: int) -> str:
 def png(image: NDArray[np.uint8]) -> bytes:
     """An (H, W) or (H, W, 3) uint8 picture as PNG, with one bit a pixel where all are black or white.
 
-    The same picture always gives the same bytes.
+    The same picture always gives the same bytes. Those of one bit are not filtered: text is
+    smaller so, and done sooner.
     """
-    file = io.BytesIO()
-    picture = Image.fromarray(image)
     if image.ndim == 2 and not ((image > 0) & (image < 255)).any():
-        picture = picture.convert("1", dither=Image.Dither.NONE)
-    picture.save(file, "PNG", compress_level=1)
+        lines = np.pad(np.packbits(image, axis=1), ((0, 0), (1, 0)))  # a line begins with its filter, 0 for none
+        head = struct.pack(">2I5B", image.shape[1], image.shape[0], 1, 0, 0, 0, 0)
+        parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines.tobytes(), 5)), (b"IEND", b""))
+        return b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+            for kind, data in parts
+        )
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

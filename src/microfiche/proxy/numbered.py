@@ -51,17 +51,16 @@ class Bare:
         """The number of the line in which a character stands, from 1."""
         return int(np.searchsorted(self.starts, at, "right"))
 
-    def shown(self, places: Sequence[int]) -> str:
-        """The lines in which some characters stand, each after its number; of a long line, what is around them."""
-        if not places:
-            return ""
-        found = np.unique(np.asarray(places, np.int64))
-        numbers = np.searchsorted(self.starts, found, "right")
-        parts = []
-        for number in np.unique(numbers).tolist():
+    def shown(self, places: NDArray[np.int64]) -> str:
+        """The lines in which some characters stand, whose places ascend, each after its number; of a long line, what is
+        around them."""
+        numbers = np.searchsorted(self.starts, places, "right")
+        firsts = np.flatnonzero(np.diff(numbers, prepend=0))
+        parts, begins = [], firsts.tolist()
+        for number, begin, end in zip(numbers[firsts].tolist(), begins, [*begins, len(places)][1:], strict=True):
             start = int(self.starts[number - 1])
             stop = int(self.starts[number]) - 1 if number < len(self) else len(self.text)
-            parts.append(f"\n{number}: {self._excerpts(start, stop, found[numbers == number])}")
+            parts.append(f"\n{number}: {self._excerpts(start, stop, places[begin:end])}")
         return "".join(parts)
 
     def _excerpts(self, start: int, stop: int, places: NDArray[np.int64]) -> str:

@@ -12,7 +12,7 @@ import hashlib
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from unicodedata import combining
 
@@ -31,9 +31,10 @@ from microfiche.proxy.sight import Sight
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage
 from microfiche.typesetting import Typesetter
 from microfiche.typesetting import density as densities
+from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.repertoire import repertoire
 
-WAY = 7  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
+WAY = 8  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
 MOST = 10  #: pages of a block
 TOGETHER = "results"  #: the kind of place whose text has several results, each after a line as of `heading`
 UNSURE = 0.5  #: the probability of a character below which nano is not sure of it
@@ -41,6 +42,7 @@ ODD = 0.1  #: the share of a text's characters that may be undrawable
 NEAR = 400  #: characters around a text in which there may be the rest of a secret
 SAMPLE = 8  #: lines of each stretch by which a text is sampled
 MARGIN = 1.3  #: how many times dearer the text must be than its pages
+LAST_OF_ASCII = 0x7F
 CHARACTERS = 4  #: bytes of text that are at least a token
 EXACT_CHARACTERS = 2.5  #: bytes of exact strings that are at most a token
 BANNER = (
@@ -49,7 +51,8 @@ BANNER = (
     " caption gives after their numbers, and the strings after «Exactly», are exact. Where another value has to be"
     " exact, do not guess it from the picture: call read_lines with the page's name, or look it up again.\n"
 )
-#: Characters that nano takes for each other, and that no text has to keep apart which has only one of them.
+#: Characters that nano takes for each other. Where a text has one of them and not the other, a caption can tell which
+#: is meant.
 ALIKE = ("`´‘’'", "-–—―−", "|¦!")
 STAND_INS = "\\?#_!$@%<;ФØД"  #: for characters that nano does not read; the first ones it reads surely at any density
 OFTEN = 4  #: how often a character that nano does not read well has to occur for another to stand for it
@@ -61,9 +64,13 @@ _WHOLE = re.compile(
     r"|(?<![\w.-])(?:(?:[0-9a-fA-F]{2}|[0-9a-fA-F]{4}) {1,2}){3,}(?:[0-9a-fA-F]{2}){1,2}(?![\w.-])"
     r"|(?<![\w-])[A-Z][A-Z0-9]{1,9}-\d{2,}(?![\w-])"
 )
+#: What stands in every line with one of these.
+_MAY_BE_WHOLE = re.compile(
+    r":[0-9a-fA-F]{0,4}:[0-9a-fA-F]{0,4}:|:(?:[0-9a-fA-F]{2}[:-]){2}|-(?:(?<=[A-Z0-9]-)\d\d|(?:[0-9a-fA-F]{2}[:-]){2})"
+    r"| (?<=[0-9a-fA-F] ) ?(?:[0-9a-fA-F]{2}){1,2} "
+)
 _MAY_TELL = re.compile(r"[\d/\\@]|[^\x00-\x7f]")  #: what stands in every word with a digit or a slash
 _SLASHED = re.compile(r"\w/\w|@\w|\w\\\w")
-_BEYOND = re.compile(r"[^\x00-\x7f]")
 _LONE = re.compile("[\ud800-\udfff]")
 
 Read = Callable[[Sequence[TypesetPage]], Sequence[Reading]]
@@ -144,7 +151,7 @@ def draft(
     if sight.tokens(sight.height) * len(bare.text) / full * MARGIN > weight:
         raise Undrawable("its pages would cost more than the text")
     spans = _secrets(bare.text, around)
-    swapped, legend = _stood_in(_masked(bare.text, spans), sight.density)
+    swapped, meant = _stood_in(_masked(bare.text, spans), sight.density)
     pages = list(set_pages(swapped, setter))
     if len(pages) > MOST:
         raise Undrawable(f"it would take more than {MOST} pages")
@@ -157,27 +164,34 @@ def draft(
     ends = np.cumsum([len(page.text) for page in pages]).tolist()
     cuts = list(zip([0, *ends[:-1]], ends, [*ends[:-1], len(bare.text)], strict=True))
     cost = sum(sight.tokens(len(picture)) for picture in pictures)
+    asterisks = _marks(len(bare.text), spans)
+    telling = [_telling(bare.text[at:end], sight.trusted) for at, end, _ in cuts]
 
     def captions(doubted: Sequence[int]) -> list[str]:
         made, listed = [], set[str]()
+        unsure = asterisks.copy()
+        unsure[np.asarray(doubted, np.int64)] = True
+        unsure[ends[-1] :] = True
         for number, (at, end, stop) in enumerate(cuts, 1):
-            own = [place for place in doubted if at <= place < end]
-            beside = bare.shown([*own, *_within(spans, at, end), *range(end, stop)])
-            exact = _exact(bare.text[at:end], beside, sight.trusted, listed)
+            beside = bare.shown(at + np.flatnonzero(unsure[at:stop]))
+            exact = [string for string in telling[number - 1] if string not in listed and string not in beside]
+            listed.update(exact)
             first, last = bare.number(at), bare.number(max(at, end - 1))
-            notes = bare.note + legend if number == 1 else ""
-            made.append(f"[page {name}-{number}, lines {first} to {last} of {len(bare)}{notes}]{beside}{exact}")
+            notes = bare.note + _legend(meant) if number == 1 else ""
+            listing = f"\nExactly: {BETWEEN.join(exact)}" if exact else ""
+            made.append(f"[page {name}-{number}, lines {first} to {last} of {len(bare)}{notes}]{beside}{listing}")
         return made
 
     def is_dearer(doubted: Sequence[int]) -> bool:
         return cost + sum(map(caption_tokens, captions(doubted))) > weight
 
-    odd = [] if swapped.isascii() else [match.start() for match in _BEYOND.finditer(swapped)]
-    if is_dearer([]) or (is_dearer(odd) and cost + _sampled(swapped, setter, read) > weight):
+    odd = [] if swapped.isascii() else np.flatnonzero(code_points(swapped) > LAST_OF_ASCII).tolist()
+    if is_dearer([]) or (odd and is_dearer(odd) and cost + _sampled(swapped, setter, read) > weight):
         raise Undrawable("its pages would cost more than the text")
-    doubted = list[int]()
+    doubted, shown = list[int](), {c: c for c in swapped}
     for (at, *_), page, reading in zip(cuts, pages, read([page.page for page in pages]), strict=True):
-        doubted += [at + place for place in unread(page, reading, set(swapped))]
+        doubted += [at + place for place in unread(page, reading, shown)]
+    meant |= {said: meant.get(c, c) for said, c in shown.items() if said != c}
     drawn = list[DrawnPage]()
     for (at, _, stop), picture, caption in zip(cuts, pictures, captions(doubted), strict=True):
         height, width = picture.shape
@@ -192,11 +206,11 @@ def _sampled(text: str, setter: Typesetter, read: Read) -> float:
     size = SAMPLE * setter.columns
     sample = "".join(text[at : at + size] for at in range(0, len(text), 8 * size))
     pages = list(set_pages(sample, setter))
-    bare, at, doubted = Bare(sample), 0, list[int]()
+    bare, at, doubted, shown = Bare(sample), 0, list[int](), {c: c for c in text}
     for page, reading in zip(pages, read([page.page for page in pages]), strict=True):
-        doubted += [at + place for place in unread(page, reading, set(text))]
+        doubted += [at + place for place in unread(page, reading, shown)]
         at += len(page.text)
-    return caption_tokens(bare.shown(doubted)) * len(text) / max(1, len(sample))
+    return caption_tokens(bare.shown(np.array(doubted, np.int64))) * len(text) / max(1, len(sample))
 
 
 def weighed(block: DrawnBlock) -> Draft:
@@ -231,17 +245,23 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join([*parts, text[done:]])
 
 
-def _stood_in(text: str, density: str) -> tuple[str, str]:
+def _stood_in(text: str, density: str) -> tuple[str, dict[str, str]]:
     """The text with others in the place of signs that occur often and that nano does not know or nobody sees, and what
-    a caption says of that."""
+    each of those others is meant for."""
     known = repertoire(densities.density(density)).known
     counts = Counter(text)
     odd = [c for c, n in counts.most_common() if n >= OFTEN and not c.isalnum() and (
         not c.isprintable() or ord(c) > 0xFFFF or not known[ord(c)])]  # fmt: skip
     free = [c for c in STAND_INS if c not in counts]
     table = dict(zip((c for c in odd if c != "\n"), free, strict=False))
-    names = [f"{to} stands for {_named(c)}" for c, to in table.items()]
-    return text.translate({ord(c): to for c, to in table.items()}), "".join(f", {one}" for one in names)
+    for c, to in table.items():
+        text = text.replace(c, to)
+    return text, {to: c for c, to in table.items()}
+
+
+def _legend(meant: Mapping[str, str]) -> str:
+    """What a caption says of characters that are meant for others."""
+    return "".join(f", {one} stands for {_named(c)}" for one, c in meant.items())
 
 
 def _named(c: str) -> str:
@@ -249,11 +269,12 @@ def _named(c: str) -> str:
     return "a tab" if c == "\t" else c if c.isprintable() and not combining(c) else f"U+{ord(c):04X}"
 
 
-def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[int]:
+def unread(page: SetPage, reading: Reading, shown: dict[str, str]) -> list[int]:
     """The places in a page's text that nano did not read exactly and surely, and those in lines that it does not know.
 
-    Where a line was read with another number of characters, all of it is doubted. A dash or quote that was taken for
-    another is read where the text's `alphabet` does not have that.
+    Where a line was read with another number of characters, all of it is doubted. `shown` says what is on the page for
+    each character that is read: for those of the whole text, themselves. A dash or quote that was taken for another
+    counts as read, and is entered there, unless something else has that other's place.
     """
     setting, wanted = page.setting, page.page
     height = densities.density(setting.density).height
@@ -262,54 +283,66 @@ def unread(page: SetPage, reading: Reading, alphabet: Collection[str]) -> list[i
     read = np.flatnonzero(reading.boxes[:, 2] <= wanted.image.shape[1])
     seen = reading.boxes[read, 1].astype(np.int64) // height
     read, seen = (one[np.argsort(seen, kind="stable")] for one in (read, seen))
+    unsure, points = reading.confidence[read] < UNSURE, code_points(reading.text)[read]
+    every = points.tobytes().decode("utf-32-le")
     starts = np.flatnonzero(np.diff(rows, prepend=-1))
     firsts, lasts = (np.searchsorted(seen, rows[starts], side).tolist() for side in ("left", "right"))
-    for own, first, last in zip(np.split(np.arange(len(rows)), starts)[1:], firsts, lasts, strict=True):
-        at = read[first:last]
-        said = "".join([reading.text[i] for i in at.tolist()])
-        should = wanted.text[own[0] : own[-1] + 1]
+    begins = starts.tolist()
+    for begin, end, first, last in zip(begins, [*begins, len(rows)][1:], firsts, lasts, strict=True):
+        said, should = every[first:last], wanted.text[begin:end]
         if len(said) != len(should):
-            doubted[own] = said.rstrip() != should.rstrip()
+            doubted[begin:end] = said.rstrip() != should.rstrip()
         else:
-            doubted[own] = reading.confidence[at] < UNSURE
+            doubted[begin:end] = unsure[first:last]
             if said != should:
-                wrong = [a != b and not _alike(a, b, alphabet) for a, b in zip(should, said, strict=True)]
-                doubted[own] |= np.array(wrong)
+                wrong = [a != b and not _alike(a, b, shown) for a, b in zip(should, said, strict=True)]
+                doubted[begin:end] |= np.array(wrong)
     if len(wanted.text) != len(page.text):  # letters and marks were composed: places are by their share
         scale = len(page.text) / max(1, len(wanted.text))
         return sorted({min(round(i * scale), len(page.text) - 1) for i in np.flatnonzero(doubted).tolist()})
     return np.flatnonzero(doubted).tolist()
 
 
-def _alike(character: str, said: str, alphabet: Collection[str]) -> bool:
-    """Whether a character that was taken for another cannot be that one."""
-    return said not in alphabet and any(character in kind and said in kind for kind in ALIKE)
+def _alike(character: str, said: str, shown: dict[str, str]) -> bool:
+    """Whether a character that was taken for another is what that one is."""
+    return any(character in kind and said in kind for kind in ALIKE) and shown.setdefault(said, character) == character
 
 
-def _within(spans: Iterable[tuple[int, int]], start: int, stop: int) -> Iterable[int]:
-    """The characters of spans that stand on a page."""
-    for a, b in spans:
-        yield from range(max(a, start), min(b, stop))
+def _marks(length: int, spans: Iterable[tuple[int, int]]) -> NDArray[np.bool_]:
+    """(T,) which characters of a text of some length stand in spans."""
+    found = np.zeros(length, bool)
+    for start, end in spans:
+        found[start:end] = True
+    return found
 
 
-def _exact(text: str, beside: str, trusted: frozenset[Kind], listed: set[str]) -> str:
-    """The strings of a page that must be exact and do not stand beside it yet, each once for the whole block: what has
-    digits, paths, addresses. Names of letters alone are read as surely as words, and numbers of lines as others are."""
-    found = []
+def _telling(text: str, trusted: frozenset[Kind]) -> list[str]:
+    """The strings of a page that must be exact, each once: what has digits, paths, addresses. Names of letters alone
+    are read as surely as words, and numbers of lines as others are."""
+    found: dict[str, None] = {}
     if not trusted >= {"hex", "numbers", "identifiers"}:
-        whole = dict.fromkeys(match[0] for match in _WHOLE.finditer(text) if any(map(str.isdigit, match[0])))
-        found = [string for string in whole if string not in listed and string not in beside]
-        listed.update(found)
-        text = _WHOLE.sub(" ", text) if whole else text
+        text = _without_whole(text, found)
     words = (word for word in dict.fromkeys(text.split()) if _MAY_TELL.search(word))
     for string in exact_strings(" ".join(words), trusted | {"code"}):
         for piece in [string] if "://" in string else _CUTS.split(string):
             piece = piece.strip(".-")
             telling = any(map(str.isdigit, piece)) or (_SLASHED.search(piece) and len(piece) > 5)
-            if telling and len(piece) > 3 and piece not in listed and piece not in beside:
-                listed.add(piece)
-                found.append(piece)
-    return f"\nExactly: {BETWEEN.join(found)}" if found else ""
+            if telling and len(piece) > 3:
+                found[piece] = None
+    return list(found)
+
+
+def _without_whole(text: str, found: dict[str, None]) -> str:
+    """The text without what is one string although it is cut, where some of that has digits, which goes to `found`."""
+    parts, done = [], 0
+    for hint in _MAY_BE_WHOLE.finditer(text):
+        if hint.start() >= done:
+            start, end = text.rfind("\n", 0, hint.start()) + 1, text.find("\n", hint.end())
+            end = len(text) if end < 0 else end
+            found.update((m[0], None) for m in _WHOLE.finditer(text, start, end) if any(map(str.isdigit, m[0])))
+            parts += [text[done:start], _WHOLE.sub(" ", text[start:end])]
+            done = end
+    return "".join([*parts, text[done:]]) if found else text
 
 
 def _cropped(page: TypesetPage, sight: Sight) -> NDArray[np.uint8]:

@@ -40,8 +40,9 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
     yield from _private(text)
     lowered, starts = _lowered(text), [0, *(match.end() for match in shapes.LINE_END.finditer(text))]
     lines = _hinted(lowered, starts)
+    others = [one for one in shapes.OTHERS if any(part in lowered for part in one[0])]
     for first, last in _stretches(lines, starts, len(text)):
-        yield from _called(text, lowered, first, last)
+        yield from _called(text, lowered, first, last, others)
     yield from _in_columns(lowered, starts, set(lines))
     yield from _in_manifests(text)
     for cookies in shapes.COOKIES.finditer(text):
@@ -63,7 +64,9 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 def _lowered(text: str) -> str:
     """The text in small letters, each in its place, without those that only look like some of ASCII's."""
-    return (text if text.isascii() else text.translate(shapes.LIKE)).lower()
+    for like, letter in shapes.LIKE.items():
+        text = text.replace(like, letter)
+    return text.lower()
 
 
 def _private(text: str) -> Iterator[tuple[int, int]]:
@@ -98,8 +101,10 @@ def _stretches(lines: Sequence[int], starts: Sequence[int], length: int) -> list
     return found
 
 
-def _called(text: str, lowered: str, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """What is called secret by its name."""
+def _called(
+    text: str, lowered: str, first: int, last: int, others: Sequence[tuple[Sequence[str], re.Pattern[str]]]
+) -> Iterator[tuple[int, int]]:
+    """What is called secret by its name between two places, or by one of some other patterns."""
     for at in dict.fromkeys(_begins(text, found.start()) for found in shapes.CALLED.finditer(lowered, first, last)):
         if (match := shapes.NAMED.match(text, at, last)) is not None:
             start, end = match.span(match.lastindex or 0)
@@ -114,7 +119,7 @@ def _called(text: str, lowered: str, first: int, last: int) -> Iterator[tuple[in
             yield match.span(1)
         if (match := shapes.INSTEAD.match(text, at, last)) is not None:
             yield match.span(match.lastindex or 0)
-    for parts, pattern in shapes.OTHERS:
+    for parts, pattern in others:
         if any(lowered.find(part, first, last) >= 0 for part in parts):
             for match in pattern.finditer(lowered, first, last):
                 yield match.span(match.lastindex or 0)
@@ -211,8 +216,10 @@ def _random(word: str) -> Iterator[tuple[int, int]]:
 
 
 def _is_random(word: str) -> bool:
-    kinds = sum(any(test(c) for c in word) for test in (str.islower, str.isupper, str.isdigit))
-    if kinds < (2 if len(word) >= MIXED else 3) or not any(map(str.isdigit, word)):
+    if not any(map(str.isdigit, word)):
+        return False
+    kinds = 1 + any(map(str.islower, word)) + any(map(str.isupper, word))
+    if kinds < (2 if len(word) >= MIXED else 3):
         return False
     written = sum(len(part) for part in shapes.WORDY.findall(word) if len(part) > 3)
     return 3 * written < 2 * len(word) and _entropy(word) >= RANDOM

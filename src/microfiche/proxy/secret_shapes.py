@@ -212,5 +212,5 @@ LONG = re.compile(rf"[A-Za-z0-9_+/=~.-]{{{SHORTEST},{LONGEST}}}")
 HEX = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 HEX_RUN = re.compile(r"[0-9a-fA-F-]{32,}")
 #: What counts for a letter of ASCII where capitals do not count.
-LIKE = {0x130: "i", 0x131: "i", 0x17F: "s"}
+LIKE = {"\u0130": "i", "\u0131": "i", "\u017f": "s"}
 WORDY = re.compile(r"[A-Z]?[a-z]{3,}|(?<![A-Za-z0-9])[A-Z]{3,}(?![A-Za-z0-9])")

@@ -60,8 +60,9 @@ def draw(cells: NDArray[np.uint16], atlas_cells: NDArray[np.uint8], height: int,
     *batch, rows, columns = cells.shape
     _, h, w = atlas_cells.shape
     pages = np.full((*batch, height, width), atlas_cells[0, 0, 0])
-    block = np.swapaxes(atlas_cells[cells], -3, -2)  # (..., rows, h, columns, w)
-    pages[..., : rows * h, : columns * w] = block.reshape(*batch, rows * h, columns * w)
+    lines = np.ascontiguousarray(atlas_cells).view(f"V{w * atlas_cells.itemsize}")[..., 0]  # (G, h), each in one piece
+    block = np.ascontiguousarray(np.swapaxes(lines[cells], -2, -1))  # (..., rows, h, columns)
+    pages[..., : rows * h, : columns * w] = block.view(pages.dtype).reshape(*batch, rows * h, columns * w)
     return pages
 
 

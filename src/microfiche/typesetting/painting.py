@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from microfiche.page import INK, PAPER
-from microfiche.typesetting.repertoire import Repertoire
 from microfiche.typesetting.rows import Items, Row
 
 
-def paint(strip: NDArray[np.uint8], items: Items, row: Row) -> None:
-    """Paints a line into its (height, width) part of a page, which is blank."""
-    repertoire, edges = items.repertoires[row.level], items.edges(row.level)
+def paint(strip: NDArray[np.uint8], items: Items, rows: Sequence[Row]) -> None:
+    """Paints lines of one level that follow each other into their (height, width) part of a page, which is blank."""
+    repertoire, edges = items.repertoires[rows[0].level], items.edges(rows[0].level)
     h, w = repertoire.height, repertoire.width
-    points, inverse = items.points[row.start : row.end], items.inverse[row.start : row.end]
-    cells = edges[row.start : row.end] - edges[row.start]
-    widths = np.diff(edges[row.start : row.end + 1])
-    ink = np.zeros((h, strip.shape[1] // w, w), np.uint8)
-    places = repertoire.places[points]
-    half = np.flatnonzero(widths == 1)
-    ink[:, cells[half]] = repertoire.half[places[half]].swapaxes(0, 1)
-    for i in np.flatnonzero(widths == 2):
-        ink[:, cells[i] : cells[i] + 2] = repertoire.wide[places[i]].reshape(h, 2, w)
+    first, last = rows[0].start, rows[-1].end
+    counts = [row.end - row.start for row in rows]
+    points, inverse = items.points[first:last], items.inverse[first:last]
+    line = np.repeat(np.arange(len(rows)), counts)
+    cells = edges[first:last] - np.repeat(edges[[row.start for row in rows]], counts)
+    widths, places = np.diff(edges[first : last + 1]), repertoire.places[points]
+    ink = np.zeros((len(rows), len(strip) // len(rows), strip.shape[1] // w, w), np.uint8)
+    whole = ink.view(f"V{w}")[..., 0]  # each line of a cell is copied in one piece
+    half, wide = widths == 1, widths == 2
+    grid = np.zeros((len(rows), whole.shape[2]), np.int32)  # the first picture is blank
+    grid[line[half], cells[half]] = places[half]
+    whole[:, :h] = repertoire.half.view(whole.dtype)[..., 0][grid].swapaxes(1, 2)
+    for side in (0, 1) if wide.any() else ():
+        whole[line[wide], :h, cells[wide] + side] = repertoire.wide.view(whole.dtype)[..., side][places[wide]]
     for letter, marks in _upon(widths):
-        whole = repertoire.marked(int(points[letter]), tuple(points[marks].tolist()))
-        ink[:, cells[letter] : cells[letter] + widths[letter]] = whole.reshape(h, -1, w)
-    ink[:, _cells_of(cells[inverse], widths[inverse])] ^= 1
-    flat = ink.reshape(h, -1)
-    strip[:h, : flat.shape[1]] = np.where(flat == 1, np.uint8(INK), np.uint8(PAPER))
+        picture = repertoire.marked(int(points[letter]), tuple(points[marks].tolist()))
+        ink[line[letter], :h, cells[letter] : cells[letter] + widths[letter]] = picture.reshape(h, -1, w)
+    ink[line[inverse], :h, cells[inverse]] ^= 1
+    ink[line[inverse & wide], :h, cells[inverse & wide] + 1] ^= 1
+    flat = ink.reshape(len(strip), -1)
+    strip[:, : flat.shape[1]] = np.uint8(PAPER) - flat * np.uint8(PAPER - INK)
 
 
 def _upon(widths: NDArray[np.int64]) -> list[tuple[int, list[int]]]:
@@ -44,27 +50,23 @@ def _upon(widths: NDArray[np.int64]) -> list[tuple[int, list[int]]]:
     return found
 
 
-def _cells_of(first: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([first, first[widths == 2] + 1])
-
-
 def places_of(items: Items, rows: Sequence[Row], characters: int) -> NDArray[np.int32]:
     """(T, 4) int32 the boxes (left, top, right, bottom px) of the characters of a page; those that stand beside it have
     the box of their number."""
     base = items.ladder[0].height
     found = np.zeros((characters, 4), np.int32)
-    for row in rows:
-        own: Repertoire = items.repertoires[row.level]
-        edges = items.edges(row.level)
-        left = edges[row.start : row.end] - edges[row.start]
-        right = edges[row.start + 1 : row.end + 1] - edges[row.start]
+    for level, together in groupby(rows, key=lambda row: row.level):
+        some, own = list(together), items.repertoires[level]
+        first, last = some[0].start, some[-1].end
+        edges = items.edges(level)
+        counts = [row.end - row.start for row in some]
+        begins = np.repeat(edges[[row.start for row in some]], counts)
+        left, right = edges[first:last] - begins, edges[first + 1 : last + 1] - begins
         left = np.where(right == left, np.maximum(left - 1, 0), left)  # a mark stands where its character does
-        starts = items.starts[row.start : row.end + 1]
-        lengths = np.diff(starts)
-        box = np.stack([left * own.width, right * own.width], 1)
-        here = found[starts[0] : starts[-1]]
-        here[:, [0, 2]] = np.repeat(box, lengths, axis=0)
-        here[:, 1], here[:, 3] = row.top * base, row.top * base + own.height
+        top = np.repeat([row.top * base for row in some], counts)
+        boxes = np.stack([left * own.width, top, right * own.width, top + own.height], 1)
+        starts = items.starts[first : last + 1]
+        found[starts[0] : starts[-1]] = np.repeat(boxes, np.diff(starts), axis=0)
     for start, end in items.runs:
         if end <= characters:
             numbered = np.searchsorted(items.starts, [start, end], "left"), np.searchsorted(items.starts, end, "right")

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import groupby
 from typing import get_args
 
 import numpy as np
@@ -153,10 +154,13 @@ class Typesetter:
                     grid[row.top, -1] = FILL
         image = draw(grid, self._pictures, self._height(count), side)
         kept: list[Kept] = []
+        for (_, plain), together in groupby(rows, key=lambda row: (row.level, row.plain)):
+            if not plain:
+                some = list(together)
+                top, below = some[0].top, some[-1].top + some[-1].rows
+                paint(image[top * density.height : below * density.height], items, some)
         for row in rows:
             if not row.plain:
-                top = row.top * density.height
-                paint(image[top : top + row.rows * density.height], items, row)
                 said = text[items.starts[row.start] : items.starts[row.end]]
                 if kept and kept[-1].row + kept[-1].rows == row.top:
                     one = kept.pop()

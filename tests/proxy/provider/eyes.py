@@ -40,6 +40,7 @@ class Eyes:
     def __init__(self, density: str = "5x8", layout: Any = "dense") -> None:
         self.nano, self.setting = load("nano"), Setting(density, layout)
         self._held: dict[bytes, str] = {}
+        self._stands: dict[str, dict[int, str]] = {}
         self.pictures = 0
 
     def seen(self, parts: Iterable[Any]) -> Seen:
@@ -77,11 +78,11 @@ class Eyes:
             self._held[name] = reading.text
         return self._held[name]
 
-    @staticmethod
-    def _translated(text: str, caption: str) -> str:
-        """A reading with what its caption says that other characters stand for."""
-        table = {ord(a): "\t" if b == "a tab" else b for a, b in _STANDS.findall(caption)}
-        return text.translate(table)
+    def _translated(self, text: str, caption: str) -> str:
+        """A reading with what the caption of the first page of its block says that other characters stand for."""
+        line = caption.rpartition("[page ")[2].partition("\n")[0]
+        found = {ord(a): "\t" if b == "a tab" else b for a, b in _STANDS.findall(line)}
+        return text.translate(self._stands.setdefault(line.partition("-")[0], found))
 
 
 @dataclass
