@@ -66,6 +66,7 @@ def test_on_one_full_page_alone_a_page_number_that_stands_by_itself_is_furniture
         [*LONG, line("221 Baker Street", 20), line("London", 42)],
         [*LONG, line("Chapter 3", 20)],
         [*LONG, line("14 March", 20)],
+        [*LONG, line("2025", 20)],
         [*LONG, line("Of the 400 lamps 12 were lit.", 1350)],
         [*LONG, line("12", 300)],
     ],

@@ -456,3 +456,29 @@ def test_rules_in_frames_of_their_own_make_no_table_of_a_form() -> None:
     rules: list[Box] = [(100, 150, 1100, 150), *grid, *frame]
     text = [*prose(100, 300)[:1], *asked, *cells, *foot]
     assert solids(text, [], rules, [], PAGE, SIZE) == [("table", (100, 400, 1100, 480))]
+
+
+def test_prose_under_a_headline_between_two_rules_is_no_table() -> None:
+    """As in a newspaper: two columns, the second of which is shorter."""
+    headline = TextLine("Floods: farmers count the cost", (100, 320, 560, 356), 34.0)
+    left = [line("floods have cost them the winter barley", 100, 380 + 26 * k) for k in range(6)]
+    right = [line("that the pumps at the lock had failed", 600, 380 + 26 * k) for k in range(3)]
+    rules: list[Box] = [(100, y, 1000, y) for y in (300, 560)]
+    assert solids([headline, *left, *right], [], rules, [], PAGE, SIZE) == []
+
+
+def test_a_bold_row_on_a_rule_heads_a_table_of_its_own() -> None:
+    """Facts of a patient stand close above the results, in columns that begin where those of the table do."""
+    facts = [("Patient", "Halvorsen, Britta", "Accession", "M26-0418"), ("Born", "11/30/1979", "Collected", "03/02/2026")]
+    results = [("White cells", "11.8", "10.5", "G/l"), ("Red cells", "4.41", "5.10", "T/l"), ("TSH", "2.31", "4.5", "U/l")]
+    xs = 100, 380, 620, 800
+    head = [line(text, x, 190, bold=True) for text, x in zip(("Test", "Result", "Most", "Unit"), xs, strict=True)]
+    rows = [*facts, *results]
+    cells = [
+        line(text, x, 100 + 30 * (k + 2 * (k > 1)) - 10 * (k > 1)) for k, row in enumerate(rows)
+        for text, x in zip(row, xs, strict=True)
+    ]
+    found = solids([*cells, *head], [], [(90, 218, 1000, 218)], [], PAGE, SIZE)
+    assert [(kind, round(box[1]), round(box[3])) for kind, box in sorted(found, key=lambda one: one[1][1])] == [
+        ("table", 100, 152), ("table", 190, 292)
+    ]

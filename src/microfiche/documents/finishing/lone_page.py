@@ -55,7 +55,8 @@ def page_number(line: EdgeLine, page: PageRead, full: int = FULL) -> tuple[int, 
         return None
     letters = re.findall(r"[^\W\d_]+", line.folded)
     if line.values and len(line.words) <= 16 and all(PAGE_WORD.fullmatch(word) for word in letters):
-        return line.values[0], True
+        year = not letters and line.values[0] in YEARS
+        return None if year else (line.values[0], True)
     if line.block.kind == "title" or len(line.words) > 80 or MONTH.search(line.words) or line.words[-1] in ".!?:;,":
         return None
     numbers = list(NUMBER.finditer(line.words))

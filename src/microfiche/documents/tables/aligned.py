@@ -21,6 +21,7 @@ from microfiche.documents.tables.text_grid import (
     by_column,
     column_borders,
     first_word,
+    is_head,
     is_value,
     running_text,
     text_rows,
@@ -30,6 +31,7 @@ from microfiche.page import Box
 
 ALIGNED = 0.6  #: ems between edges that are in line, at most
 OUTER = 0.3  #: ems that running text begins further out than the table above it, at least
+UNDER = 0.8  #: ems from a row to the rule on which it stands, at most
 APART = 3.4  #: ems from one row of a table to the next, at most
 LONGEST = 16  #: lines of a cell beside which the others of its row are short
 OTHER = 1.3  #: times the type of a row: what is larger is no row of the same table
@@ -72,7 +74,7 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
             continue
         for segment in _segments(row, prose):
             near = [run for run in open_runs if _follows(run, segment)]
-            ended = [run for run in near if _ends(run, segment)]
+            ended = [run for run in near if _ends(run, segment) or _begins_another(run, segment, level)]
             done += ended
             open_runs = [run for run in open_runs if run not in ended]
             near = [run for run in near if run not in ended]
@@ -169,6 +171,21 @@ def _ends(run: _Run, segment: Sequence[TextLine]) -> bool:
         len(segment) == 1 and len(steps) > 0 and bool(END.search(line.text))
         and line.box[0] < run.box[0] - OUTER * line.size
         and line.middle - run.last[0].middle > 1.4 * median(steps)
+    )
+
+
+def _begins_another(run: _Run, segment: Sequence[TextLine], level: Sequence[Box]) -> bool:
+    """Whether a part of a row is the head of another table: bold, on rules, below rows without rules under them."""
+    return is_head(segment, [x for row in run.rows for x in row]) and _on_rules(segment, level) and not any(
+        _on_rules(row, level) for row in run.rows
+    )
+
+
+def _on_rules(row: Sequence[TextLine], level: Sequence[Box]) -> bool:
+    """Whether a level rule lies close under each piece of a row."""
+    return all(
+        any(-0.3 < (y - x.box[3]) / x.size < UNDER and a <= x.box[0] and x.box[2] <= b for a, y, b, _ in level)
+        for x in row
     )
 
 
@@ -328,13 +345,14 @@ def _with_head(run: _Run, lines: Sequence[TextLine], prose: set[int]) -> Box:
     """The box of a run, with the row of pieces above it that head its columns."""
     box = run.box
     size = median(x.size for row in run.rows for x in row)
+    headed = is_head(run.rows[0], [x for row in run.rows[1:] for x in row])
     for _ in range(2):
         above = [
             x for x in lines
             if id(x) not in prose and 0 < box[1] - x.middle < 2.2 * size
             and x.box[0] > box[0] - size and x.box[2] < box[2] + size and x.size < 1.2 * size
         ]
-        if len(above) < 2:
+        if len(above) < 2 or (headed and not all(x.bold for x in above)):
             break
         box = union([box, *(x.box for x in above)])
     return box

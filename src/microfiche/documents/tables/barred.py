@@ -8,10 +8,11 @@ from statistics import median
 
 from microfiche.documents.boxes import share, union
 from microfiche.documents.tables.grid import JOIN, merged
-from microfiche.documents.tables.text_grid import column_borders, holds_cells, text_rows
+from microfiche.documents.tables.text_grid import column_borders, holds_cells, is_head, text_rows
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
+LARGER = 1.3  #: times the usual type between two rules: that of a headline is larger
 SAME = 0.012  #: of a rule's length, by which the ends of rules of one table differ at most
 
 
@@ -38,7 +39,8 @@ def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
         for above, below in pairwise(group):
             band = (above[0] - 8, above[1], above[2] + 8, below[3])
             inside = [x for x in lines if share(x.box, band) > 0.5]
-            if (holds_cells(inside, band) or (not part and _spaced(inside))) and not _heads_next(inside, below):
+            cells = holds_cells(inside, band) or (not part and _spaced(inside))
+            if cells and not _heads_next(inside, below) and not _headline(inside):
                 part = [*(part or [above]), below]
             else:
                 found.append(part)
@@ -67,8 +69,10 @@ def _framed(rule: Box, rules: Sequence[Box]) -> tuple[float, float]:
 
 def _heads_next(lines: Sequence[TextLine], rule: Box) -> bool:
     """Whether the last line above a rule stands alone on it, further from the lines above, as the head of what follows
-    in a CV does."""
+    in a CV does; or the last row is the head of a table that begins there."""
     rows = text_rows(lines)
+    if len(rows) > 2 and is_head(rows[-1], [x for row in rows[:-1] for x in row]):
+        return True
     if len(rows) < 2 or len(rows[-1]) > 1:
         return False
     (line,), above = rows[-1], rows[-2]
@@ -77,6 +81,12 @@ def _heads_next(lines: Sequence[TextLine], rule: Box) -> bool:
     usual = [b[0].middle - a[0].middle for a, b in pairwise(rows[:-1])]
     apart = step > 1.25 * median(usual) if usual else step > 1.6 * line.size
     return near and apart and line.box[2] - line.box[0] < 0.5 * (rule[2] - rule[0])
+
+
+def _headline(lines: Sequence[TextLine]) -> bool:
+    """Whether a line of larger type stands alone above others, as a headline does, and no head of a table."""
+    usual = median(x.size for x in lines) if lines else 0.0
+    return any(len(row) == 1 and row[0].size > LARGER * usual for row in text_rows(lines)[:-1])
 
 
 def _spaced(lines: Sequence[TextLine]) -> bool:

@@ -390,6 +390,15 @@ def box_of(lines: Sequence[TextLine]) -> Box:
     return union(line.box for line in lines)
 
 
+def is_head(row: Sequence[TextLine], above: Sequence[TextLine]) -> bool:
+    """Whether a row is the head of a table that begins with it rather than the last row of what stands `above`: bold
+    words, three at least, where most of that is not bold."""
+    return (
+        len(row) >= 3 and all(x.bold and not is_value(x.text) for x in row)
+        and len(above) > 0 and 2 * sum(x.bold for x in above) < len(above)
+    )
+
+
 def holds_cells(lines: Sequence[TextLine], box: Box) -> bool:
     """Whether what stands between two rules are rows of cells."""
     rows = text_rows(lines)
