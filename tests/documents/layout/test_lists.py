@@ -96,3 +96,7 @@ def test_marks_with_nothing_behind_them_are_items_to_be_filled_in() -> None:
 @pytest.mark.parametrize("sign", ["→", "✓", "★"])
 def test_a_sign_that_stands_alone_is_no_item(sign: str) -> None:
     assert [(block.kind, block.text) for block in read("Payment check", "", sign, "", "Picking")][1] == ("text", sign)
+
+
+def test_a_row_of_dots_is_no_item() -> None:
+    assert [(block.kind, block.text) for block in read("●●●○○", "●○○○○")] == [("text", "●●●○○ ●○○○○")]

@@ -17,7 +17,7 @@ SIGNS = "•◦▪‣●○■□∙►▶▸➢➤➔→✓✔✗☐☑☒◆�
 SAYING = "►▶▸➢➤➔→✓✔✗◆◇★"  #: those that say something where they stand alone, as between the steps of a drawing
 DASHES = "-–—*·+o§"  #: may begin an item
 MARK = re.compile(
-    rf"^(?:([{re.escape(SIGNS)}])\s*|(?!§\s*\d)([{re.escape(DASHES)}])\s+|(\d{{1,3}}(?:\.\d{{1,3}}){{1,4}})\.?\s+"
+    rf"^(?:([{re.escape(SIGNS)}])(?![●○])\s*|(?!§\s*\d)([{re.escape(DASHES)}])\s+|(\d{{1,3}}(?:\.\d{{1,3}}){{1,4}})\.?\s+"
     r"|([(\[]?)(\d{1,3}|[a-zA-Z]|[ivxlc]{2,6}|[IVXLC]{2,6})([.)\]])(?:\s+|$))(?=\S|$)"
 )
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
