@@ -174,12 +174,26 @@ def test_nano_for_print_reads_pages_of_any_size() -> None:
     assert precision(read, "It was the best of times. " * 4) > 0.8
 
 
+@pytest.fixture
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends each answer after a few tokens: a model of random weights seldom ends one itself."""
+    full = DeepSeekOCR.generate
+
+    def generate(self: DeepSeekOCR, *given: Any) -> Any:
+        tokens, task, prompt, _, ban = given
+        return full(self, tokens, task, prompt, 48, ban)
+
+    monkeypatch.setattr(DeepSeekOCR, "generate", generate)
+
+
+@pytest.mark.usefixtures("brief")
 def test_a_small_model_of_random_weights_reads_something_from_a_real_page(model: DeepSeekOCR) -> None:
     (page,) = deepseek_engine(model, "tiny").read([Sheet(1, Image.effect_noise((300, 200), 80).convert("RGB"))])
     assert (page.engine, page.width, page.height) == ("deepseek-ocr", 300, 200)
     assert page.status in ("ok", "partial") and (page.status == "ok" or page.reason)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize(("fast", "size"), [("bfloat16", "3.5 GB"), ("float32", "3.9 GB")])
 def test_the_command_reads_with_weights_and_says_what_they_need(
     model: DeepSeekOCR, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: str, size: str
