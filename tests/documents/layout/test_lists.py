@@ -100,3 +100,10 @@ def test_a_sign_that_stands_alone_is_no_item(sign: str) -> None:
 
 def test_a_row_of_dots_is_no_item() -> None:
     assert [(block.kind, block.text) for block in read("●●●○○", "●○○○○")] == [("text", "●●●○○ ●○○○○")]
+
+
+def test_a_clause_alone_whose_lines_hang_is_an_item_and_a_heading_with_a_number_is_none() -> None:
+    clause = "3.1 The Landlord keeps roof, walls, and pipes in repair, and is told of it at once"
+    (block,) = read(clause, "    if there is any damage.")
+    assert block.text == f"- {clause} if there is any damage."
+    assert [block.kind for block in read("3.1 Repairs", "    The Landlord keeps roof and walls in repair.")] != ["list"]

@@ -136,3 +136,13 @@ def test_a_list_that_is_numbered_on_to_the_right_stands_in_two_columns() -> None
     assert len(read(table(pairs, 400))) == 4
     pairs = [("1. Oak", "2. Ash"), ("3. Elm", "4. Fir")]
     assert read(table(pairs, 200)) != ["1. Oak", "3. Elm", "2. Ash", "4. Fir"]
+
+
+def test_places_far_beside_a_few_short_lines_are_read_with_them() -> None:
+    """As in a programme, where what is said of a talk stands between two of them."""
+    texts = ("Workshop: trimming of", 100), ("Bring your own lamp.", 125), ("Lunch at your own cost", 165)
+    talks = [line(text, 226, y) for text, y in texts]
+    places = [line("Room 2", 900, 100), line("Anchor Inn", 900, 165)]
+    assert read([*talks, *places]) == [
+        "Workshop: trimming of Room 2", "Bring your own lamp.", "Lunch at your own cost Anchor Inn"
+    ]

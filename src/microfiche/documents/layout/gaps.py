@@ -175,9 +175,11 @@ def _sparse(gap: Gap) -> bool:
     """Whether all that stands to the right is short, far from what is to the left and level with lines there, and skips
     some of them, as dates and places beside the entries of a CV do."""
     left, right, pairs = gap.left, gap.right, gap.pairs
-    whole = max(x.box[2] for x in right) - min(x.box[0] for x in left)
+    start, end = min(x.box[0] for x in left), max(x.box[2] for x in left)
+    whole, apart = max(x.box[2] for x in right) - start, min(x.box[0] for x in right) - end
     if (
-        len(pairs) < max(2, 0.85 * len(right)) or any(letters(x) > DATED for x in right) or _prose(left)
+        len(pairs) < max(2, 0.85 * len(right)) or any(letters(x) > DATED for x in right)
+        or (_prose(left) and apart < end - start)
         or max(x.box[2] for x in right) - min(x.box[0] for x in right) > EDGE * whole
         or any(b.box[0] - a.box[2] < APART * a.size for a, b in pairs)
     ):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from microfiche.documents.layout.rows import Row
-from microfiche.documents.text_lines import letters
+from microfiche.documents.text_lines import TextLine, letters
 
 SIGNS = "•◦▪‣●○■□∙►▶▸➢➤➔→✓✔✗☐☑☒◆◇★⁃\uf0b7\uf0a7"  #: begin an item wherever they begin a line
 SAYING = "►▶▸➢➤➔→✓✔✗◆◇★"  #: those that say something where they stand alone, as between the steps of a drawing
@@ -111,7 +111,7 @@ def _begins_item(i: int, column: Sequence[Row], found: Sequence[Marker | None]) 
     if near:
         return not flows or any(k < i for k, other in same if other in near)
     if mark.style.startswith(("large", "levels")):
-        return False
+        return mark.style.startswith("levels") and hangs and not line.bold and _is_full(line, column)
     return not flows and (hangs or 1 in mark.values or mark.style == "number.")
 
 
@@ -124,13 +124,16 @@ def _comes_back(i: int, column: Sequence[Row], found: Sequence[Marker | None]) -
     return b.box[0] < a.box[0] - 0.5 * a.size and b.middle - a.middle < 1.6 * a.size
 
 
+def _is_full(line: TextLine, column: Sequence[Row]) -> bool:
+    """Whether a line ends where the longest of its column do."""
+    return line.box[2] > max(r.line.box[2] for r in column) - 2.5 * line.size and letters(line) > SHORT
+
+
 def _flows(before: Row, row: Row, column: Sequence[Row]) -> bool:
     """Whether the line before goes on in `row`: it is full, ends no sentence, and stands close above."""
     a, b = before.line, row.line
-    right = max(r.line.box[2] for r in column)
     return (
-        a.box[2] > right - 2.5 * a.size
-        and letters(a) > SHORT
+        _is_full(a, column)
         and not a.text.endswith((".", ":", "!", "?", ";", "。"))
         and b.middle - a.middle < 1.6 * b.size
         and -3 * b.size < b.box[0] - a.box[0] < 0.3 * b.size
