@@ -119,3 +119,10 @@ def test_a_full_line_far_above_the_next_ends_a_paragraph_though_such_steps_are_m
             lines += set_lines(text.capitalize() if k == 0 else text, y=y)
             y += PITCH if not ends else 1.6 * PITCH
     assert len(read(lines)) == 8
+
+
+def test_a_line_with_an_index_stands_farther_below_and_parts_no_paragraph() -> None:
+    """In a column whose captions are set more tightly than its text."""
+    captions = set_lines(FULL, FULL, FULL, FULL, FULL, FULL, pitch=21)
+    text = set_lines(FULL, FULL, y=300, pitch=24) + set_lines(FULL, y=350.5) + set_lines("and so it ended.", y=378)
+    assert read(captions + text)[-1].endswith("its end, and so it ended.")

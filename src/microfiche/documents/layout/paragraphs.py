@@ -21,6 +21,8 @@ from microfiche.documents.text_lines import TICKS, TextLine, letters
 from microfiche.page import Box
 
 FEW = 3  #: a column with fewer steps from line to line does not show how far apart its lines stand
+LAST = 6  #: lines above one that tell how far apart those of its paragraph stand, …
+LOOSER = 1.2  #: … up to so many times as far as others in its column
 WIDER = 1.28  #: times the step from line to line: a step that is wider parts two paragraphs
 INDENT = 0.8  #: ems by which the first line of a paragraph begins further in, at least
 HEAD = re.compile(r"^\d{1,2}(\.\d{1,2})+\.?\s+[^\W\d_]")  #: the number of a part of a document
@@ -143,7 +145,9 @@ def _parts(before: Row, row: Row, pitch: float, run: Sequence[Row], even: bool) 
     if step < 0.4 * b.size:
         return False
     wider = WIDER if a.confidence == b.confidence == 1 else 1.1 * WIDER
-    if step > wider * pitch * larger:
+    own = sorted(y.line.middle - x.line.middle for x, y in pairwise(run[-LAST:]))
+    typical = min(own[len(own) // 2], LOOSER * pitch * larger) if len(own) > 1 else 0.0
+    if step > wider * max(pitch * larger, typical):
         return not even or step > 2.9 * larger
     if a.bold == b.bold:
         return False
