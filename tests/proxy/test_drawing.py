@@ -383,6 +383,21 @@ def test_a_page_that_cannot_be_set_or_read_back_is_text_for_ever(vendor: Provide
         False, True]  # fmt: skip
 
 
+def test_what_code_asked_for_is_given_to_it_as_text(vendor: Provider, tmp_path: Path) -> None:
+    """The result of a call that the vendor's own code made goes to that code (Anthropic, programmatic tool calling)."""
+    calls = [{"type": "tool_use", "id": f"t{n}", "name": "read", "input": {}} for n in range(2)]
+    calls[0]["caller"] = {"type": "code_execution_20250825", "tool_id": "s1"}
+    calls[1]["caller"] = {"type": "direct"}
+    results = [{"type": "tool_result", "tool_use_id": f"t{n}", "content": listing(n, 200)} for n in range(2)]
+    messages = [{"role": "user", "content": "Sum."}, {"role": "assistant", "content": calls},
+                {"role": "user", "content": results}]  # fmt: skip
+    with drawing(vendor, tmp_path / "ledger") as (url, _):
+        body = {"model": "claude-fable-5", "max_tokens": 9, "messages": messages}
+        assert post(url + "/v1/messages", json=body).status_code == 200
+    sent = vendor.requests[-1].json["messages"][-1]["content"]
+    assert sent[0] == results[0] and isinstance(sent[1]["content"], list)
+
+
 def test_what_must_stay_text_stays_text(vendor: Provider, tmp_path: Path) -> None:
     reminder = "<system-reminder>\nBe kind.\n</system-reminder>"
     with drawing(vendor, tmp_path / "ledger") as (url, _):
@@ -420,12 +435,13 @@ def test_a_client_s_own_pictures_count(vendor: Provider, tmp_path: Path) -> None
     assert "more pictures" in account.recent[-1].reasons[-1]
 
 
+@pytest.mark.parametrize("status", [400, 404, 415])
 def test_a_vendor_that_does_not_take_pages_is_asked_once_more_as_the_client_did(
-    vendor: Provider, tmp_path: Path
+    vendor: Provider, tmp_path: Path, status: int
 ) -> None:
     def no_pictures(recorded: Any) -> Reply | None:
         wrong = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message": "image"}}).encode()
-        return Reply(400, [("x-a", "1")], [wrong], length=len(wrong)) if pictures_in(recorded.json) else None
+        return Reply(status, [("x-a", "1")], [wrong], length=len(wrong)) if pictures_in(recorded.json) else None
 
     with drawing(vendor, tmp_path / "ledger") as (url, account):
         session = Session(url)
@@ -436,7 +452,7 @@ def test_a_vendor_that_does_not_take_pages_is_asked_once_more_as_the_client_did(
         assert "asked again as text" in record.note and not record.pages and record.tokens == record.text_tokens
         vendor.reply = lambda recorded: None
         session.turn()
-        assert "answered 400 to pages" in account.recent[-1].reasons[-1], "nothing more is drawn"
+        assert f"answered {status} to pages" in account.recent[-1].reasons[-1], "nothing more is drawn"
         vendor.faults.append(Reply(429, [], [b"{}"], length=2))
         assert session.turn().status_code == 429
         count = len(vendor.requests)

@@ -259,3 +259,11 @@ def test_where_nothing_is_old_nobody_is_kept_from_writing(tmp_path: Path) -> Non
     assert Ledger(tmp_path / "ledger", timeout=0.0).retain() == (0, 0, 0, True)
     writer.execute("ROLLBACK")
     writer.close()
+
+
+def test_a_file_that_others_may_read_is_its_owners_alone_once_it_is_opened(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    path.touch(0o644)
+    path.chmod(0o644)
+    Ledger(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

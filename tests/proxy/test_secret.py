@@ -227,3 +227,11 @@ def test_what_calls_a_value_secret_may_stand_in_any_letters() -> None:
     for line in lines:
         ((start, stop),) = secrets_in(f"İ\n{line}\n")
         assert "Sunshine" in f"İ\n{line}\n"[start:stop]
+
+
+def test_a_long_line_of_many_names_is_one_secret_and_what_follows_it_another() -> None:
+    """Each value goes on to the next blank, so that looking at each anew would take time by the square of them."""
+    text = "token=abc&" * 20_000 + "token=last password: correct horse battery\nnothing here\n"
+    spans = secrets_in(text)
+    assert spans[0][0] <= 6 and text.index("horse battery") < spans[-1][1] <= text.index("\nnothing")
+    assert sum(end - start for start, end in spans) > len(text) - 80

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -40,10 +41,15 @@ FROM_2 = ("DROP TABLE words", INDEX, "PRAGMA user_version = 3")
 
 
 def opened(path: Path, timeout: float) -> sqlite3.Connection:
-    """A connection to the ledger in a file, which is made, for its owner alone, if it is not there. StoreError where it
-    is none, or of a newer version; sqlite3.Error and OSError where it cannot be used."""
+    """A connection to the ledger in a file, which is for its owner alone, and is made if it is not there. StoreError
+    where it is none, or of a newer version; sqlite3.Error and OSError where it cannot be used."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    mode = os.fstat(file).st_mode
+    if stat.S_ISREG(mode) and mode & 0o077:
+        with suppress(PermissionError):  # it is another's
+            os.fchmod(file, 0o600)
+    os.close(file)
     connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
     try:
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 AROUND, LONG = 40, 160  #: characters around a place in a line that is longer than LONG
-_NUMBERED = re.compile(r"([ ]*)(\d{1,7})(\t|→|: ?|\| ?)")
+_NUMBERED = re.compile(r"[ ]*(\d{1,7})(\t|→|:|\|)")
 _HEADING = re.compile(r"## \d+ of \d+")
 
 
@@ -28,11 +28,12 @@ class Bare:
         prefixes, self.note = [0] * len(lines), ""
         for start, stop in zip([0, *(n + 1 for n in heads)], [*heads, len(lines)], strict=True):
             first = _NUMBERED.match(lines[start]) if stop - start > 2 else None
-            found = _prefixes(lines[start:stop], int(first[2])) if first else None
+            found = _prefixes(lines[start:stop], int(first[1]), first[2]) if first else None
             if first and found is not None:
                 prefixes[start:stop] = found
                 which = f" lines {start + 1} to {stop}" if together else ""
-                self.note += f",{which} numbered from {first[2]} on by {first[3]!r}"
+                mark = lines[start][first.end(1) : found[0]]
+                self.note += f",{which} numbered from {first[1]} on by {mark!r}"
         bare = [line[cut:] for line, cut in zip(lines, prefixes, strict=True)]
         self.text = "\n".join(bare)
         self.starts = np.cumsum([0, *(len(line) + 1 for line in bare[:-1])])
@@ -77,16 +78,18 @@ class Bare:
         return before + " … ".join(self.text[a:b] for a, b in cuts) + after
 
 
-def _prefixes(lines: Sequence[str], number: int) -> list[int] | None:
-    """How long the number before each line is, if every line has its own, one more than that before it; those at the
-    end may be empty."""
+def _prefixes(lines: Sequence[str], number: int, mark: str) -> list[int] | None:
+    """How long the number before each line is, with the `mark` after it, if every line has its own, one more than that
+    before it; those at the end may be empty. A blank after the mark belongs to it where all lines have one."""
     found: list[int] = []
     for line in lines:
         match = _NUMBERED.match(line)
-        if match is None or int(match[2]) != number:
+        if match is None or int(match[1]) != number or match[2] != mark:
             if any(lines[len(found) :]):
                 return None
-            return found + [0] * (len(lines) - len(found))
+            break
         found.append(match.end())
         number += 1
-    return found
+    blank = mark in ":|" and all(line[end : end + 1] in ("", " ") for line, end in zip(lines, found, strict=False))
+    ends = [min(end + blank, len(line)) for line, end in zip(lines, found, strict=False)]
+    return ends + [0] * (len(lines) - len(ends))

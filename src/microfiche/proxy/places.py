@@ -167,17 +167,30 @@ def _results(content: Value | None, kind: str, new: bool) -> Iterator[Place]:
 def _messages(root: Value) -> Iterator[Place]:
     messages = root.each("messages")
     last = _last_answer(messages)
+    by_code = set[str | None]()
     for number, message in enumerate(messages):
         content, new = message.at("content"), number > last
-        if message.words("role") != "user" or content is None:
+        if content is None:
+            continue
+        if message.words("role") != "user":
+            by_code |= {part.words("id") for part in content.items or () if _is_by_code(part)}
             continue
         if content.text is not None:
             yield from _paste(content, content.text, new)
         for part in content.items or ():
             if part.words("type") == "text":
                 yield from _paste(part, _said(part), new)
-            elif part.words("type") == "tool_result" and not _is_true(part.at("is_error")):
+            elif (
+                part.words("type") == "tool_result" and not _is_true(part.at("is_error"))
+                and part.words("tool_use_id") not in by_code
+            ):
                 yield from _results(part.at("content"), "text", new)
+
+
+def _is_by_code(part: Value) -> bool:
+    """Whether a call was made by code that the vendor runs, which is given the result and needs its text."""
+    caller = part.at("caller")
+    return part.words("type") == "tool_use" and caller is not None and caller.words("type") not in (None, "direct")
 
 
 def _is_true(value: Value | None) -> bool:

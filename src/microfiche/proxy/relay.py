@@ -33,7 +33,9 @@ READ = 32 << 20  #: bytes of a body that are held to be read, Anthropic's most; 
 HELD = 512 << 20  #: bytes of bodies that are held at one time
 SMALL = 128 << 10  #: bytes of a body that is read without a thread of its own
 CONNECT = 30.0  #: seconds to connect to a vendor
-REFUSALS = (400, 413, 422)  #: what a vendor answers who does not take a body, after which it is asked as text, once
+#: What a vendor answers who does not take a body, or has no model that takes pictures, after which it is asked as text,
+#: once.
+REFUSALS = (400, 403, 404, 405, 413, 415, 422, 501)
 REFUSED = "the model refused to answer to pages"
 HOLD = 15.0  #: seconds for which the beginning of an answer to new pages is held until it says something
 TINY = 2 << 10  #: bytes of a body in which there is nothing to draw
@@ -221,7 +223,7 @@ class Relay:
     async def _drawn(self, exchange: Exchange, data: bytes) -> tuple[bytes, bytes | None]:
         """A body as it goes up: with pictures in it, and what goes up if the vendor does not take that; or the same
         bytes, and None. The reason why not is noted."""
-        if exchange.headers.get("content-encoding"):
+        if exchange.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
             exchange.note = "the body is packed"
             return data, None
         switched_off = "off" in re.split(r"[\s,]+", exchange.headers.get(SWITCH, "").lower())

@@ -17,6 +17,7 @@ from microfiche.proxy import secret_shapes as shapes
 RANDOM = 3.5  #: bits a character from which on a long string of several kinds of characters is taken for random
 MIXED = 20  #: characters from which on two kinds of them are enough, and not capitals, small letters and digits
 NEAR = 80  #: characters of a line around an odd word in which something may tell that it is a secret
+REACH = 400  #: characters from a name to the end of what follows it, but for a value that a blank would end, at most
 AFTER = 2  #: lines after a name in which its value may stand
 
 
@@ -105,7 +106,10 @@ def _called(
     text: str, lowered: str, first: int, last: int, others: Sequence[tuple[Sequence[str], re.Pattern[str]]]
 ) -> Iterator[tuple[int, int]]:
     """What is called secret by its name between two places, or by one of some other patterns."""
+    covered = first  # up to here all is in what was found
     for at in dict.fromkeys(_begins(text, found.start()) for found in shapes.CALLED.finditer(lowered, first, last)):
+        if at < covered - REACH:
+            continue
         if (match := shapes.NAMED.match(text, at, last)) is not None:
             start, end = match.span(match.lastindex or 0)
             quoted = match[6] is None
@@ -114,6 +118,7 @@ def _called(
             call = not quoted and (same or (after != "" and after in "(["))
             if not call and not (shapes.BLANK if quoted else shapes.CODE).fullmatch(text, start, end):
                 yield start, end
+                covered = max(covered, end)
         match = shapes.SETTING.match(text, at, last)
         if match is not None and not shapes.CODE.fullmatch(text, *match.span(1)):
             yield match.span(1)
