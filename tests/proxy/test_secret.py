@@ -235,3 +235,13 @@ def test_a_long_line_of_many_names_is_one_secret_and_what_follows_it_another() -
     spans = secrets_in(text)
     assert spans[0][0] <= 6 and text.index("horse battery") < spans[-1][1] <= text.index("\nnothing")
     assert sum(end - start for start, end in spans) > len(text) - 80
+
+
+@pytest.mark.parametrize(("opened", "held"), [
+    ('"cookies": [', '{"name": "sid", "value": "k8Fq2"}]'),
+    ('"data": {', '"key": "azhGcTI="}, "kind": "Secret"'),
+])  # fmt: skip
+def test_what_is_opened_many_times_and_closed_once_is_looked_through_once(opened: str, held: str) -> None:
+    text = opened * 15_000 + held
+    secret = "k8Fq2" if "k8Fq2" in text else "azhGcTI="
+    assert any(start <= text.index(secret) < end for start, end in secrets_in(text))

@@ -46,10 +46,13 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
         yield from _called(text, lowered, first, last, others)
     yield from _in_columns(lowered, starts, set(lines))
     yield from _in_manifests(text)
+    done = 0
     for cookies in shapes.COOKIES.finditer(text):
-        end = text.find("]", cookies.end())
-        for match in shapes.VALUE.finditer(text, cookies.end(), len(text) if end < 0 else end):
-            yield match.span(1)
+        if cookies.end() > done:
+            end = text.find("]", cookies.end())
+            done = len(text) if end < 0 else end
+            for match in shapes.VALUE.finditer(text, cookies.end(), done):
+                yield match.span(1)
     for match in shapes.CARD.finditer(text):
         if _is_card(match[0]):
             yield match.span()
@@ -184,11 +187,14 @@ def _in_manifests(text: str) -> Iterator[tuple[int, int]]:
 
 def _in_manifest(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """The same of what stands between two places."""
+    done = start
     for data in shapes.DATA.finditer(text, start, stop):
         if data["indent"] is None:
-            end = text.find("}", data.end(), stop)
-            for value in shapes.STRING.finditer(text, data.end(), stop if end < 0 else end):
-                yield value.span(1)
+            if data.end() > done:
+                end = text.find("}", data.end(), stop)
+                done = stop if end < 0 else end
+                for value in shapes.STRING.finditer(text, data.end(), done):
+                    yield value.span(1)
             continue
         at = data.end() + 1
         while at < stop:
