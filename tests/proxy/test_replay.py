@@ -461,3 +461,26 @@ def test_the_command_says_what_it_would_have_cost(tmp_path: Path) -> None:
     assert shown.exit_code == 0 and "claude-fable-5-2" in shown.stdout and "$" in shown.stdout
     wrong = CliRunner().invoke(app, ["proxy", "--replay", str(tmp_path / "none")])
     assert wrong.exit_code == 1 and len(wrong.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(("body", "path"), [
+    ({"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "hi"}]}, "chat/completions"),
+    ({"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "function", "function": {}}]},
+     "chat/completions"),
+    ({"messages": [{"role": "assistant", "tool_calls": [], "content": None}]}, "chat/completions"),
+    ({"messages": [{"role": "user", "content": "hi"}], "system": "Be kind."}, "messages"),
+    ({"messages": [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x"}]}]},
+     "messages"),
+    ({"messages": [{"role": "user", "content": "hi"}]}, "messages"),
+])  # fmt: skip
+def test_the_shape_of_a_body_says_more_than_its_model(tmp_path: Path, body: dict[str, Any], path: str) -> None:
+    lines = [{"model": "claude-fable-5-1", **body}]
+    (found,) = recorded_in(written(tmp_path / "b.jsonl", lines))
+    assert found.path.decode() == f"/v1/{path}"
+
+
+def test_a_model_of_geminis_may_be_called_as_its_list_calls_it_and_no_time_is_not_a_number(tmp_path: Path) -> None:
+    body = {"contents": [{"parts": [{"text": "hi"}]}], "model": "models/gemini-3.7-flash"}
+    (tmp_path / "b.jsonl").write_text(json.dumps({"body": body, "at": float("nan")}))
+    (found,) = recorded_in(tmp_path / "b.jsonl")
+    assert found.path == b"/v1beta/models/gemini-3.7-flash:generateContent" and found.at == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from microfiche.cli.console import one_line, progress, say
+from microfiche.cli.console import counted, one_line, progress, say
 
 if TYPE_CHECKING:
     from microfiche.proxy.replay import Replayed
@@ -49,7 +49,8 @@ def _print(one: Replayed) -> None:
         table.add_row(name, *figures, tokens, cost, dollars)
     Console().print(table)
     priced = f"prices of {one.dated}" if one.dated else "the registry has no prices of this model"
-    say(f"{text.requests} requests of {one.sessions} sessions; {priced}; tokens are counted by characters; shares are "
+    requests, sessions = counted(text.requests, "request"), counted(one.sessions, "session")
+    say(f"{requests} of {sessions}; {priced}; tokens are counted by characters; shares are "
         "against text that is cached")  # fmt: skip
     for setting, reasons in one.reasons.items():
         known: Counter[str] = Counter()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -148,12 +149,11 @@ def _of_body(line: Json, number: int) -> Recorded | None:
     if not isinstance(path, str):
         model = str(body.get("model", ""))
         if "contents" in body:
-            path = f"/v1beta/models/{model or 'gemini'}:generateContent"
+            path = f"/v1beta/models/{model.removeprefix('models/') or 'gemini'}:generateContent"
         elif "input" in body and model:
             path = "/v1/responses"
         elif "messages" in body and model:
-            shaped = "system" in body or model.startswith("claude") or "input_schema" in str(body.get("tools", ""))
-            path = "/v1/messages" if shaped else "/v1/chat/completions"
+            path = "/v1/chat/completions" if _is_chat(body, model) else "/v1/messages"
         else:
             return None
     session = line.get("session") if body is not line else None
@@ -162,9 +162,25 @@ def _of_body(line: Json, number: int) -> Recorded | None:
     return Recorded(20.0 * number if at is None else at, path.partition("?")[0].encode(), _bytes(body), headers)
 
 
+def _is_chat(body: Json, model: str) -> bool:
+    """Whether a body with messages has the shape of Chat Completions rather than that of Anthropic's Messages; where
+    both could have written it, by its model."""
+    messages = [one for one in body["messages"] if isinstance(one, dict)] if isinstance(body["messages"], list) else []
+    tools = [one for one in body.get("tools") or () if isinstance(one, dict)]
+    if any(one.get("role") not in ("user", "assistant") or "tool_calls" in one for one in messages):
+        return True
+    if any("function" in one for one in tools):
+        return True
+    parts = [part for one in messages if isinstance(one.get("content"), list) for part in one["content"]]
+    kinds = {part.get("type") for part in parts if isinstance(part, dict)}
+    if "system" in body or any("input_schema" in one for one in tools) or kinds & {"tool_use", "tool_result", "image"}:
+        return False
+    return not model.startswith("claude")
+
+
 def _second(when: object) -> float | None:
     if isinstance(when, int | float):
-        return float(when)
+        return float(when) if math.isfinite(when) else None
     try:
         return datetime.fromisoformat(when).timestamp() if isinstance(when, str) else None
     except ValueError:
