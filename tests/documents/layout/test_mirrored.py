@@ -64,3 +64,9 @@ def test_labels_items_and_cells_begin_at_the_right() -> None:
     rules: list[Box] = [(x, 100, x, 180) for x in (700, 900, 1100)] + [(700, y, 1100, y) for y in (100, 140, 180)]
     cells = [line("אוניה", 1090, 108), line("משקל", 890, 108), line("כליו", 1090, 148), line("312", 890, 148)]
     assert read(cells, rules)[0].text == "| אוניה | משקל |\n| --- | --- |\n| כליו | 312 |"
+
+
+def test_what_reaches_to_the_edge_of_a_page_stands_on_it() -> None:
+    """A recognised line whose box is drawn somewhat wider than it is."""
+    lines = [TextLine(WORDS, (2, 100 + PITCH * k, 1199, 122 + PITCH * k), SIZE, confidence=0.9) for k in range(3)]
+    assert all(block.where[0] >= 0 for block in read(lines))

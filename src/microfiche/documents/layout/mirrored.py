@@ -40,7 +40,9 @@ def restored(blocks: Sequence[Block], width: int) -> list[Block]:
     """The blocks of a mirrored page of so many px, where they stand on the page itself."""
     return [
         block if block.box is None
-        else block.model_copy(update={"box": (width - block.box[2], block.box[1], width - block.box[0], block.box[3])})
+        else block.model_copy(update={
+            "box": (max(0, width - block.box[2]), block.box[1], width - block.box[0], block.box[3])
+        })
         for block in blocks
     ]
 
