@@ -8,8 +8,8 @@
 Each figure, in seconds of the processor, stands beside what an FTS5 table takes for the same text in the same run;
 texts are written to both in turn, so that the ratios hold on a busy machine too. The text is *Alice* with its sentences
 in another order and with numbers put in, so that no two pages are alike, or with `--text` that of files, one after
-another. `--tokens` also makes and stores vision tokens. FTS5's own tokenizer takes a Chinese sentence for one word; with
-`--trigrams` the table indexes every three signs, and a query asks for any three that stand together in it.
+another. `--tokens` also makes and stores vision tokens. FTS5's own tokenizer takes a Chinese sentence for one word;
+with `--trigrams` the table indexes every three signs, and a query asks for any three that stand together in it.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.memory import AsyncMemory, Memory
 from microfiche.memory.fading import Steps, schedule
+from microfiche.memory.models import hosted
 from microfiche.memory.records import Clock
 from microfiche.memory.writer import Progress
 from microfiche.nano.cells import Nano
@@ -345,8 +346,12 @@ def test_a_notebook_shows_pages_and_things_print_in_a_line(memory: Memory, alice
     assert "chat, page 1, still open" in later and later.count("<img") == min(6, shown.count("<img") + 1)
     sent = memory.context(20_000, "rabbit", "claude-opus-5-5")
     assert sent.pages and "tokens=" in repr(sent)
-    things = (memory, *memory.history("<alice>"), *memory.search("rabbit"), sent, *sent.pages)
-    assert all(len(repr(one)) < 300 for one in things)
+    things = (memory, *memory.history("<alice>"), *memory.search("rabbit"), *memory.records())
+    assert all(len(repr(one)) < 120 + len(str(memory.path)) for one in (*things, hosted("claude-opus-5-5")))
+    assert all(len(repr(one)) < 300 for one in (sent, *sent.pages))
+    assert repr(memory.history("<alice>")[0]).startswith(f"Version('<alice>', 1: {len(alice)} characters on ")
+    assert repr(memory.records()[0]).startswith("PageRecord(1: ")
+    assert repr(hosted("claude-opus-5-5")).startswith("HostedModel('claude-opus-5-5', anthropic, prices of 2")
 
 
 def test_progress_has_a_total_and_the_time_left(memory: Memory, tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ class _File(_Table):
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class HostedModel:
     """A model that a provider serves: the `shape` of its messages, how it counts `pictures`, the `limits` of a request,
     its `prices`, the `factors` of other service tiers than the standard one, the least tokens that its cache takes and
@@ -164,6 +164,11 @@ class HostedModel:
     window: int | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
     guess: str = ""
+
+    def __repr__(self) -> str:
+        prices = self.prices_at()
+        told = f"prices of {prices.dated}" if prices else self.guess or "no prices"
+        return f"HostedModel({self.name!r}, {self.shape}, {told})"
 
     def seen(self, width: int, height: int, manner: str | None = None) -> Seen:
         """A picture of `width` × `height` px as the model sees it: its size there, and its tokens by the formula."""

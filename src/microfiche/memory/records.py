@@ -52,7 +52,7 @@ class Ageing:
     pinned: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PageRecord(Ageing):
     """A page of the log; `height` is in px as it was set, and `undrawn` counts the characters that it cannot show.
 
@@ -72,6 +72,10 @@ class PageRecord(Ageing):
     def setting(self) -> Setting:
         """How it was typeset."""
         return Setting(self.density, self.layout)
+
+    def __repr__(self) -> str:
+        shown = f"{self.side} px" if self.level == self.side else f"{self.side} px, now {self.level}"
+        return f"PageRecord({self.id}: {self.characters} characters at {self.density}, {shown}, {self.digest[:12]})"
 
 
 _FIELDS = [field.name for field in fields(PageRecord)]
@@ -98,7 +102,7 @@ class Place:
     untrusted: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Version:
     """A version of a source: its pages, and those that show what it changed; it is retired when a newer one follows.
 
@@ -113,6 +117,11 @@ class Version:
     pages: tuple[int, ...]
     diff: tuple[int, ...]
     forgotten: int = 0
+
+    def __repr__(self) -> str:
+        retired = "" if self.retired is None else ", retired"
+        pages = f"{len(self.pages)} pages, {len(self.diff)} of what it changed"
+        return f"Version({self.source!r}, {self.number}: {self.characters} characters on {pages}{retired})"
 
 
 def page_records(connection: sqlite3.Connection, where: str = "", values: Sequence[object] = ()) -> list[PageRecord]:
