@@ -18,8 +18,10 @@ from microfiche.memory.exact import KINDS, exact_list, exact_strings, kind_of
     ("setup.cfg", "paths"), ("snake_case", "identifiers"), ("camelCase", "identifiers"), ("HTTPServer", "identifiers"),
     ("--dry-run", "identifiers"), ("v1.2.3", "identifiers"), ("x=3", "identifiers"), ("A4", "identifiers"),
     ("2026-11-26", "numbers"), ("$1,250.00", "numbers"), ("12:30", "numbers"), ("1945", "numbers"),
+    ("3", "numbers"), ("½", "numbers"), ("\uff11\uff12", "numbers"), ("+48", "numbers"), ("Łódź-2", "identifiers"),
+    ("KRK-WAW", "identifiers"),
     ("Alice", "prose"), ("don't", "prose"), ("well-known", "prose"), ("WORD", "prose"), ("e.g.", "prose"),
-    ("żółć", "prose"), ("\u4e2d\u6587", "prose"), ("—", "prose"), ("3", "prose"), ("...", "prose"),
+    ("żółć", "prose"), ("\u4e2d\u6587", "prose"), ("—", "prose"), ("...", "prose"),
 ])  # fmt: skip
 def test_kinds_of_words(word: str, kind: str) -> None:
     for around in ("{}", "({})", "“{},”", "{};"):

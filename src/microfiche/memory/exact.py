@@ -21,12 +21,12 @@ _CODE = re.compile(
     re.VERBOSE,
 )
 #: Words end at spaces and at signs of scripts that are written without them.
-_WORD = re.compile(r"[^\s\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uffef]+")
+_WORD = re.compile(r"[^\s\u2e80-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\uff00-\uff0f\uff1a-\uffef]+")
 _AROUND = ".,;:!?()[]{}<>\"'“”‘’«»„…*`|"
 _HEX = re.compile(r"(0x)?[0-9a-fA-F]{6,}(-[0-9a-fA-F]{4,})*|[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){3,}")
 _PATH = re.compile(r"[\w.~-]?[/\\][\w.~-]|\w://|[\w.+-]@[\w-]+\.\w|^[\w-]{2,}\.[A-Za-z]\w{0,4}$|^\w\.[a-z]{1,2}$")
 _IDENTIFIER = re.compile(
-    r"^--?[A-Za-z]|\w_|_\w|[^\W\d_]\d|\d[^\W\d_]|[a-z][A-Z]|[A-Z]{2}[a-z]|[=#@$%^&~+]"
+    r"^--?[A-Za-z]|\w_|_\w|[a-z][A-Z]|[A-Z]{2}[a-z]|[A-Z]{2}-[A-Z]{2}|[=#@$%^&~+]"
 )
 _LONGEST = 400  #: characters of a line beyond which it is no line of code
 _SHORT = ("e.g", "i.e", "and/or", "or/and", "he/she", "s/he")  #: words that only look like paths
@@ -94,12 +94,12 @@ def _in_prose(lines: list[str]) -> Iterator[tuple[Kind, str]]:
 def kind_of(word: str) -> tuple[Kind, str]:
     """The kind of a word, and the word without the punctuation around it."""
     bare = word.rstrip(_AROUND) if word.startswith("-") else word.strip(_AROUND)
-    digits = sum(map(str.isdigit, bare))
+    digits = any(map(str.isnumeric, bare))
     letters = any(map(str.isalpha, bare))
     if digits and letters and _HEX.fullmatch(bare):
         return "hex", bare
     if digits and not letters:
-        return ("numbers" if digits > 1 else "prose"), bare
+        return "numbers", bare
     if letters and _PATH.search(bare) and bare not in _SHORT:
         return "paths", bare
-    return ("identifiers" if letters and _IDENTIFIER.search(bare) else "prose"), bare
+    return ("identifiers" if letters and (digits or _IDENTIFIER.search(bare)) else "prose"), bare
