@@ -299,7 +299,9 @@ def test_calibrate_with_nano_and_with_a_model_at_an_endpoint(
         made = memory.context(50_000, model="gpt-6-sol")
         assert any("was measured on" in note for note in made.notes) or not any(page.png for page in made.pages)
     with standing_in(lambda body: "no idea") as server:
-        said = run("calibrate", *few, "--endpoint", server.url, code=1).stderr
+        said = run("calibrate", *few, "--wanted", "0.5", "--endpoint", server.url, code=1).stderr
         assert "no print is read well enough" in said and "no price is known" in said
+        said = run("calibrate", *few, "--endpoint", server.url, code=2).stderr
+        assert "--strings 24: all right are at least 0.86 at 95 %, and 0.9 is wanted" in said
     (tmp_path / "short.txt").write_text("short")
     assert "give one of 100" in run("calibrate", "--text", str(tmp_path / "short.txt"), code=2).stderr

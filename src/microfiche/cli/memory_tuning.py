@@ -26,7 +26,7 @@ from microfiche.cli.memory import (
     opened_memory,
     server_at,
 )
-from microfiche.errors import InputError, require
+from microfiche.errors import InputError, UsageError, require
 from microfiche.files import whole_file
 from microfiche.sources import sources
 from microfiche.typesetting.density import MODES
@@ -140,12 +140,15 @@ def calibrate(
     from microfiche.memory import calibration
     from microfiche.memory.billing import Usage
     from microfiche.memory.models import hosted
-    from microfiche.memory.profiles import Profile, store_profile
+    from microfiche.memory.profiles import Profile, Score, store_profile
     from microfiche.readers import load
 
     with reported():
         if plot:
             require("--plot", "plots", "matplotlib")
+        if (most := Score(right=strings, asked=strings).lower) < wanted:
+            raise UsageError(f"--strings {strings}: all right are at least {most:.2f} at 95 %, and {wanted:g} is wanted;"
+                             " ask for more strings, or want less with --wanted")
         ask = (calibration.at_endpoint(server_at(endpoint), endpoint_model) if endpoint
                else calibration.by_nano(load()))
         model = hosted(endpoint_model if endpoint else "nano")
