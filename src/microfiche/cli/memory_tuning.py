@@ -147,8 +147,8 @@ def calibrate(
         if plot:
             require("--plot", "plots", "matplotlib")
         if (most := Score(right=strings, asked=strings).lower) < wanted:
-            raise UsageError(f"--strings {strings}: all right are at least {most:.2f} at 95 %, and {wanted:g} is wanted;"
-                             " ask for more strings, or want less with --wanted")
+            raise UsageError(f"--strings {strings}: all right are at least {most:.2f} at 95 %, and {wanted:g} is wanted"
+                             "; ask for more strings, or want less with --wanted")
         ask = (calibration.at_endpoint(server_at(endpoint), endpoint_model) if endpoint
                else calibration.by_nano(load()))
         model = hosted(endpoint_model if endpoint else "nano")
