@@ -53,8 +53,9 @@ EXAMPLES = list(examples())
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A folder with the examples and the documents in it, as in a clone."""
-    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    """A folder with the examples, the tools and the documents in it, as in a clone."""
+    for name in ("examples", "tools"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("*.png"))
     return tmp_path
 
