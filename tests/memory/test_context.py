@@ -119,7 +119,7 @@ def test_budgets_on_a_real_memory(memory: Memory, alice: str) -> None:
             made = context(memory, budget, "rabbit", model)
             assert made.tokens <= budget
         assert (len(made.pages) > 3 and "newest" in made.pages[-1].caption) or made.pages[-1].page
-    assert any("do not go in" in note for note in context(memory, 60, model="nano").notes)
+    assert any("do not go in" in note and "search finds" in note for note in context(memory, 60, model="nano").notes)
     with pytest.raises(UsageError, match="does not hold the question"):
         memory.context(5)
     with pytest.raises(UsageError, match="'5' is not a whole number of tokens"):

@@ -71,6 +71,14 @@ def test_the_history_does_not_depend_on_what_came_after() -> None:
     assert list(alone.levels.values()) == [2] * 6 + [0] * 2 and alone.again == {5: 0, 4: 0, 3: 0, 2: 0}
 
 
+def test_a_history_that_leaves_room_for_a_block_goes_in_whole_and_once() -> None:
+    pages = [Candidate(i, (400, 256, 100, 64, 16, 0), (0, 0, 1, 2, 3, 4, 5)) for i in range(8)]
+    history, recent = pages[:6], pages[6:]
+    made = plan(history, recent, recent, 3200)
+    assert set(made.levels.values()) == {0} and not made.again and made.faster == 0 and made.tokens == 3200
+    assert plan(history, recent, [], 3199).faster == 2, "six at their best take more than three quarters"
+
+
 def test_shared_is_the_part_before_the_first_difference() -> None:
     assert shared([("a", 3), ("b", 1)], [("a", 3), ("b", 1), ("c", 4)]) == 0.5
     assert shared([("a", 3)], [("x", 3), ("a", 3)]) == 0 and shared([], []) == 1

@@ -126,7 +126,8 @@ def context(
     sent, stable = _within_limits(by.model, sent, stable, notes)
     missing = total - len({i for i, _ in sent})
     if missing > 0:
-        notes.append(f"{missing} of {total} pages do not go in: the budget is {budget}")
+        passages = "; search finds passages, which take less" if missing == total else ""
+        notes.append(f"{missing} of {total} pages do not go in: the budget is {budget}{passages}")
     _say_what_it_rests_on(by, [page for _, page in sent], notes)
     drawn = any(page.png for _, page in sent)
     words += legend_tokens() if drawn else 0

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 FASTER = 25  #: steps by which time may run faster; each is a factor of √2
-HISTORY, SHARP = 0.5, 0.25  #: shares: of the budget for the history; of the rest for pages that are wanted sharp
+#: Shares: of the budget for a history as old as it is, and for one for which time runs faster; of the rest for pages
+#: that are wanted sharp.
+WHOLE, HISTORY, SHARP = 0.75, 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,12 @@ def plan(
     could have a better form for what remains.
 
     `history` and `recent` are in their order, oldest first, and `wanted` in the order of their worth. The history gets
-    at most HISTORY of the budget; of the rest, wanted pages get SHARP and recent ones, the newest first, what is left.
-    What then remains goes to wanted pages, to recent ones, and to those of the history, which come once more at the
-    end, so that its own part of the prefix stays.
+    at most WHOLE of the budget, which leaves room for a block of recent pages, or if that is not enough at most
+    HISTORY, so that its forms hold for longer; of the rest, wanted pages get SHARP and recent ones, the newest first,
+    what is left. What then remains goes to wanted pages, to recent ones, and to those of the history, which come once
+    more at the end, so that its own part of the prefix stays.
     """
-    levels, faster, used = _history(history, int(budget * HISTORY))
+    levels, faster, used = _history(history, int(budget * WHOLE), int(budget * HISTORY))
     left = budget - used
     again: dict[int, int] = {}
     share = int(left * SHARP)
@@ -95,13 +98,14 @@ def plan(
     return Plan({i: levels[i] for i in order}, again, faster, budget - left)
 
 
-def _history(pages: Sequence[Candidate], budget: int) -> tuple[dict[int, int], int, int]:
-    """The forms, how many steps faster time runs, and the tokens. The oldest pages are left out if no speed is enough,
-    and what is left of the budget makes the newest pages better again."""
+def _history(pages: Sequence[Candidate], whole: int, budget: int) -> tuple[dict[int, int], int, int]:
+    """The forms, how many steps faster time runs, and the tokens, at most `whole` where it runs no faster, and else at
+    most `budget`. The oldest pages are left out if no speed is enough, and what is left of the budget makes the newest
+    pages better again."""
     for faster in range(FASTER):
         levels = {page.id: page.levels[min(faster, len(page.levels) - 1)] for page in pages}
         used = sum(page.costs[levels[page.id]] for page in pages)
-        if used <= budget:
+        if used <= (budget if faster else whole):
             break
     else:
         faster, used = FASTER, 0
@@ -109,7 +113,7 @@ def _history(pages: Sequence[Candidate], budget: int) -> tuple[dict[int, int], i
             if page.costs[levels[page.id]] > budget - used:
                 levels[page.id] = page.gone
             used += page.costs[levels[page.id]]
-    for page in reversed(pages):
+    for page in reversed(pages if faster else ()):
         before = levels[page.id]
         levels[page.id] = page.best(page.levels[0], budget - used + page.costs[before])
         used += page.costs[levels[page.id]] - page.costs[before]
