@@ -61,7 +61,7 @@ class Watch:
 
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets the proxy's own limits of time so far that a busy machine meets none; whoever states one sets it."""
-    for limit in ("relay.CONNECT", "relay.HOLD", "relay.PATIENCE", "wire.STALL", "log.PATIENCE", "server.END"):
+    for limit in ("relay.CONNECT", "asking.HOLD", "relay.PATIENCE", "wire.STALL", "log.PATIENCE", "server.END"):
         monkeypatch.setattr(f"microfiche.proxy.{limit}", PATIENCE)
     monkeypatch.setattr(Account.flush, "__defaults__", (PATIENCE,))
 

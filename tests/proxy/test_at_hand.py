@@ -89,9 +89,10 @@ def test_what_was_drawn_stays_drawn_whatever_is_read_from_the_ledger_meanwhile(
 def test_a_request_reads_the_same_verdicts_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     """Another one that keeps some meanwhile does not change what it goes through."""
     held = sessions.Sessions(lambda: Ledger(tmp_path / "ledger"))
-    session = held.at(b"h" * 16, "s", 0.0)
-    held.keep(b"h" * 16, "s", session, {b"a" * 32: Verdict("first")}, 1.0)
+    talk = sessions.Talk(b"h" * 16, b"n" * 16, None, "s")
+    session = held.at(talk, 0.0)
+    held.keep(talk, session, {b"a" * 32: Verdict("first")}, 1.0)
     before = session.verdicts
     for number, _ in enumerate(before.values()):
-        held.keep(b"h" * 16, "s", session, {bytes([number]) * 32: Verdict("later")}, 2.0)
-    assert list(before) == [b"a" * 32] and len(session.verdicts) == 2 and held.at(b"h" * 16, "s", 3.0) is session
+        held.keep(talk, session, {bytes([number]) * 32: Verdict("later")}, 2.0)
+    assert list(before) == [b"a" * 32] and len(session.verdicts) == 2 and held.at(talk, 3.0) is session

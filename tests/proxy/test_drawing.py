@@ -473,6 +473,27 @@ def test_a_vendor_that_has_no_time_for_the_original_is_sent_the_pages_again(vend
     assert pictures_in(vendor.requests[2].json) == pictures_in(vendor.requests[0].json) != []
 
 
+def test_a_vendor_that_fails_over_new_pages_is_asked_once_more(vendor: Provider, tmp_path: Path) -> None:
+    """With what is new as text. What it took before is not the cause, and what comes later may be drawn."""
+    fails = Reply(500, [("x-a", "1")], [b"{}"], length=2)
+    with drawing(vendor, tmp_path / "ledger") as (url, account):
+        session = Session(url)
+        session.turn()
+        vendor.faults.append(fails)
+        assert session.turn().status_code == 200
+        assert account.recent[-1].note == "the vendor answered 500 to pages; asked again with older pages"
+        session.turn()
+        assert [len(pictures_in(r.json)) for r in vendor.requests] == [1, 2, 1, 2]
+        vendor.faults += [fails, fails]
+        last = session.turn()
+        assert (last.status_code, last.headers["x-a"], last.content) == (500, "1", b"{}")
+        vendor.faults.append(fails)
+        asks = len(vendor.requests)
+        assert session.says("Go on.").status_code == 500 and len(vendor.requests) == asks + 1, "no page is new"
+    for before, after in pairwise(r for r in vendor.requests if r.usage):
+        assert after.json["messages"][: len(before.json["messages"])] == before.json["messages"]
+
+
 def too_many(most: int) -> Callable[[Any], Reply | None]:
     """A vendor that takes so many pictures in a request."""
     wrong = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "message": "images"}}).encode()
@@ -484,21 +505,28 @@ def too_many(most: int) -> Callable[[Any], Reply | None]:
     return reply
 
 
-def test_after_a_refusal_of_pages_a_session_goes_on_as_the_text_that_was_taken(
-    vendor: Provider, tmp_path: Path
+@pytest.mark.parametrize("most", [2, 0])
+def test_after_a_refusal_of_pages_a_session_goes_on_as_what_was_taken(
+    vendor: Provider, tmp_path: Path, most: int
 ) -> None:
-    """Also after a restart, and nobody is asked twice again."""
-    vendor.reply = too_many(2)
+    """What was answered as a page stays one, where the vendor still takes it. Also after a restart, and nobody is asked
+    twice again."""
     session = Session("")
     for part in range(2):
         with drawing(vendor, tmp_path / "ledger") as (session.url, account):
             for number in range(4):
+                if part == 0 and number == 2:
+                    vendor.reply = too_many(most)
                 assert session.turn().status_code == 200
                 pages = len(pictures_in(vendor.requests[-1].json))
-                assert pages == (number + 1 if part == 0 and number < 2 else 0)
+                assert pages == (number + 1 if part == 0 and number < 2 else most)
+                if part == 0 and number == 2:
+                    asks = "asked again with older pages" + ("" if most else ", then as text")
+                    assert account.recent[-1].note == f"the vendor answered 400 to pages; {asks}"
             assert "answered 400 to pages" in account.recent[-1].reasons[-1]
-    assert len(vendor.requests) == 2 * 4 + 1 and vendor.requests[3].json["messages"] == session.messages[:7]
-    for before, after in pairwise(vendor.requests[3:]):
+    once_more = 1 if most else 2
+    assert len(vendor.requests) == 2 * 4 + once_more
+    for before, after in pairwise(vendor.requests[2 + once_more :]):
         assert after.json["messages"][: len(before.json["messages"])] == before.json["messages"]
 
 

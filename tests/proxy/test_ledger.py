@@ -40,7 +40,8 @@ def test_a_verdict_stays_also_in_another_process_and_after_a_restart(tmp_path: P
     assert ledger.keep(HEAD, {b"t": Verdict("too late", block())}) == {b"t": text}, "the first verdict holds"
     assert ledger.verdict(HEAD, b"t") == text and ledger.verdict(OTHER, b"t") is None
     code = f"from pathlib import Path\nfrom microfiche.proxy.ledger import *\nl = Ledger(Path({str(path)!r}))\n" \
-           f"v = l.verdicts({HEAD!r})\nassert v[b't'].block is None and v[{b'd' * 32!r}].banner\nl.pin({HEAD!r}, 'no')"
+           f"v = l.verdicts({HEAD!r})\nassert v[b't'].block is None and v[{b'd' * 32!r}].banner\n" \
+           f"l.refuse({HEAD!r}, 'no')"
     before = ledger.changes
     subprocess.run([sys.executable, "-c", code], check=True, timeout=PATIENCE)
     assert ledger.changes != before and ledger.pinned(HEAD) == "no" and ledger.pinned(OTHER) == ""
@@ -107,7 +108,7 @@ def test_pages_that_were_refused_are_text_from_then_on(tmp_path: Path) -> None:
     drawn = {b"d" * 32: Verdict("it pays", block(), True), b"e" * 32: Verdict("", block("b2", digest=b"e" * 32))}
     ledger.keep(HEAD, drawn)
     ledger.keep(OTHER, drawn)
-    ledger.pin(HEAD, "no pictures", [b"d" * 32])
+    ledger.refuse(HEAD, "no pictures", [b"d" * 32])
     assert ledger.verdict(HEAD, b"d" * 32) == Verdict("no pictures") and ledger.pinned(HEAD) == "no pictures"
     assert ledger.verdict(HEAD, b"e" * 32) == drawn[b"e" * 32] and ledger.verdicts(OTHER) == drawn
 

@@ -98,7 +98,8 @@ class Draws:
     def draw(self, route: Any, body: Body, asked: Any) -> Drawing:
         content = body.root.each("messages")[0].members["content"]  # type: ignore[index]
         page = Replacement(content.start, content.end, '"PAGE"')
-        return Drawing((page,), ((0, 0),), (b"PNG",), refused=self.told.append, fresh=self.fresh)
+        text = Drawing(taken=lambda why, pins: self.told.append(why))
+        return Drawing((page,), ((0, 0),), (b"PNG",), instead=text, fresh=self.fresh)
 
 
 def asks(url: str, stream: bool = False) -> httpx2.Response:
@@ -150,12 +151,12 @@ def test_what_is_held_passes_when_it_takes_long_breaks_off_or_its_client_leaves(
     slow = replace(in_events(START, TEXT, {**REFUSES, "delta": {"stop_reason": "end_turn"}}), waits=gate)
     with proxying(Relay(all_to(vendor.url), books=account, drawer=Draws()), raw=True) as url:
         body = {"model": "claude-fable-5", "stream": True, "messages": [{"role": "user", "content": "text " * 999}]}
-        monkeypatch.setattr("microfiche.proxy.relay.HOLD", 0.0)
+        monkeypatch.setattr("microfiche.proxy.asking.HOLD", 0.0)
         vendor.faults.append(slow)
         with httpx2.stream("POST", url + "/v1/messages", json=body, timeout=PATIENCE) as answer:
             assert b"message_start" in next(answer.iter_raw()), "before the model has said anything"
             gate.set()
-        monkeypatch.setattr("microfiche.proxy.relay.HOLD", PATIENCE)
+        monkeypatch.setattr("microfiche.proxy.asking.HOLD", PATIENCE)
         vendor.faults.append(Reply(200, [("content-type", "text/event-stream")], events(START), breaks=True))
         with pytest.raises(httpx2.RemoteProtocolError):
             asks(url, True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 
 from PIL import Image
 
@@ -18,16 +19,18 @@ FOREIGN = 1 << 16  #: characters of a client's picture in which its size is look
 
 
 class Budget:
-    """What a request may still take of pictures: their count, their bytes, and their sides beside a client's own."""
+    """What a request may still take of pictures: their count, their bytes, and their sides, beside a client's own and
+    the pages of `blocks`, which it has already."""
 
-    def __init__(self, model: HostedModel, body: Body) -> None:
+    def __init__(self, model: HostedModel, body: Body, blocks: Iterable[DrawnBlock] = ()) -> None:
         self.limits, self.body = model.limits, len(body.text)
         self.pictures = pictures_in(body.root)
+        for block in blocks:
+            self.pictures += _pages(block)
 
     def take(self, block: DrawnBlock) -> bool:
         """Takes a block's pages, if there is room for them."""
-        more = [(page.width, page.height, len(page.png)) for page in block.pages]
-        wanted = [*self.pictures, *more]
+        wanted = [*self.pictures, *_pages(block)]
         count, size = len(wanted) / RESERVED, sum(one[2] for one in wanted) / RESERVED
         limits = self.limits
         full = limits.pictures is not None and count > limits.pictures
@@ -36,6 +39,10 @@ class Budget:
             return False
         self.pictures = wanted
         return True
+
+
+def _pages(block: DrawnBlock) -> list[tuple[int, int, int]]:
+    return [(page.width, page.height, len(page.png)) for page in block.pages]
 
 
 def pictures_in(value: Value) -> list[tuple[int, int, int]]:

@@ -12,14 +12,15 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from microfiche.errors import InputError, StoreError
 from microfiche.memory.models import HostedModel, hosted, plain_name
 from microfiche.memory.paper import to_bytes
-from microfiche.proxy.budget import Budget, pictures_in
+from microfiche.proxy.budget import Budget
 from microfiche.proxy.exchange import Drawing
 from microfiche.proxy.history import (
     BINDING,
@@ -47,15 +48,16 @@ from microfiche.proxy.pages import (
     draft,
     weighed,
 )
-from microfiche.proxy.places import Edits, Place, opening, places_in
+from microfiche.proxy.places import Edits, Place, first_answer, opening, places_in
 from microfiche.proxy.protocols import Asked, Route
-from microfiche.proxy.sessions import Session, Sessions
+from microfiche.proxy.sessions import Session, Sessions, Talk
 from microfiche.proxy.sight import Sight, sight_of
 from microfiche.proxy.slab import slab_in
-from microfiche.proxy.splice import Body
+from microfiche.proxy.splice import Body, Replacement
 from microfiche.proxy.verdict import Draw, Verdict
 
 CACHED = (1800, 300)  #: seconds for which a cache keeps a prompt without marks, and Anthropic's one with short marks
+LOOSE = b"thoughts"  #: what notes of a session that its thoughts may be bound to pages that are text now
 SLACK = 30.0  #: seconds more for which a provider may still keep a prompt
 
 NOTES = {
@@ -96,15 +98,15 @@ class LedgerDrawer:
         places = self._places(route, body, sight)
         if not places and not (self.kinds == Draw.full and sight):
             return Drawing(reasons=() if sight else (f"text: {known}",))
-        head, model = _head(route, body, asked.model), hosted(asked.model)
+        talk, model = talk_of(route, body, asked), hosted(asked.model)
         old, before = list[tuple[Stretch, Verdict]](), set[bytes]()
         try:
-            session = self._sessions.at(head, asked.session, self.now())
-            chosen, reasons = self._chosen(head, asked.session, session, sight, places, body)
+            session = self._sessions.at(talk, self.now())
+            chosen, reasons = self._chosen(talk, session, sight, _told_apart(places, session.verdicts), body)
             every = chosen
             if route.dialect in DIALECTS:
                 before = set(session.verdicts)
-                old, more = self._old_turns(head, session, sight, chosen, route, body, asked)
+                old, more = self._old_turns(talk, session, sight, chosen, route, body, asked)
                 reasons += more
                 chosen = _outside(old, every)
             session.seen = self.now()
@@ -113,19 +115,28 @@ class LedgerDrawer:
         reasons = [f"pages: {known}", *reasons] if chosen or old else reasons
         if sight is None:
             reasons = [f"text: {known}"]  # but for what was drawn before
+        loose = loosened(body.root) if route.dialect == "messages" and has_thoughts(body.root) else None
         drawing = self._drawing_of(route, body, model, chosen, old, reasons)
-        if not drawing.replacements:
+        if loose is not None and (old or LOOSE in session.verdicts):
+            drawing = _loose(drawing, loose)
+        if not drawing.pages:
             return drawing
-        drawn = {_digest(place) for place, _ in chosen} | {one.digest for one, _ in old}
-        fresh = any(place.new for place, _ in chosen) or any(one.digest not in before for one, _ in old)
-        drawing = replace(drawing, fresh=fresh)
+        drawn = {place.digest for place, _ in chosen} | {turns.digest for turns, _ in old}
+        instead = None
         if not has_thoughts(body.root):
-            return replace(drawing, refused=partial(self._sessions.refuse, head, drawn, set()))
-        older = [one for one in old if one[0].digest in before]  # what thoughts may be bound to stays
-        bound = [one for one in _outside(older, every) if not one[0].new]
-        instead = self._drawing_of(route, body, model, bound, older, reasons) if bound or older else None
-        kept = {_digest(place) for place, _ in bound} | {one.digest for one, _ in older}
-        return replace(drawing, instead=instead, refused=partial(self._sessions.refuse, head, drawn, kept))
+            instead = Drawing(taken=partial(self._sessions.refuse, talk, drawn))
+        elif loose is not None:
+            instead = replace(_loose(Drawing(), loose), taken=partial(self._sessions.refuse, talk, drawn | {LOOSE}))
+        older = [one for one in old if one[0].digest in before]
+        answered = [one for one in _outside(older, every) if not one[0].new]
+        new = drawn - {place.digest for place, _ in answered} - {turns.digest for turns, _ in older}
+        if new and (answered or older):
+            kept = self._drawing_of(route, body, model, answered, older, reasons)
+            kept = _loose(kept, loose) if loose is not None and (older or LOOSE in session.verdicts) else kept
+            instead = replace(kept, instead=instead, taken=partial(self._sessions.refuse, talk, new))
+        elif new:
+            instead = Drawing(taken=partial(self._sessions.refuse, talk, new))
+        return replace(drawing, fresh=bool(new), instead=instead)
 
     def _places(self, route: Route, body: Body, sight: Sight | None) -> list[Place]:
         """All places of a request; of those that are not to be drawn now, what was drawn before stays drawn."""
@@ -146,40 +157,38 @@ class LedgerDrawer:
             threading.Thread(target=self.read.load, name="nano", daemon=True).start()
 
     def _chosen(
-        self, head: bytes, name: str, session: Session, sight: Sight | None, places: Sequence[Place], body: Body
+        self, talk: Talk, session: Session, sight: Sight | None, places: Sequence[Place], body: Body
     ) -> tuple[list[tuple[Place, Verdict]], list[str]]:
         """The places that become pages, each with its verdict, and the reasons for all that is new."""
-        digests = [_digest(place) for place in places]
         reasons: list[str] = []
-        missing = {d for d, place in zip(digests, places, strict=True) if place.new and d not in session.verdicts}
-        if missing and sight is not None:
+        if sight is not None and any(place.new and place.digest not in session.verdicts for place in places):
             try:
                 with self._drawing:
-                    session = self._sessions.at(head, name, self.now())  # another request may have been first
-                    new = self._decided(session, sight, places, digests, body)
-                    kept = self._sessions.keep(head, name, session, new, self.now()) if new else {}
-                kinds = dict(zip(digests, places, strict=True))
-                reasons = [_said(kinds[digest], verdict) for digest, verdict in kept.items()]
+                    session = self._sessions.at(talk, self.now())  # another request may have been first
+                    new = self._decided(session, sight, places, body)
+                    kept = self._sessions.keep(talk, session, new, self.now()) if new else {}
+                by_digest = {place.digest: place for place in places}
+                reasons = [_said(by_digest[digest], verdict) for digest, verdict in kept.items()]
             except StoreError as error:  # what is new goes up as text, and what was drawn before as it was
                 reasons = [f"text: {error}"]
-        both = [(place, session.verdicts.get(d)) for d, place in zip(digests, places, strict=True)]
+        both = [(place, session.verdicts.get(place.digest)) for place in places]
         drawn = [(place, verdict) for place, verdict in both if verdict is not None and verdict.block]
         shared = _shared(place for place, _ in drawn)
         return [one for one in drawn if one[0].value.start not in shared or one[0].stubs], reasons
 
     def _decided(
-        self, session: Session, sight: Sight, places: Sequence[Place], digests: Sequence[bytes], body: Body
+        self, session: Session, sight: Sight, places: Sequence[Place], body: Body
     ) -> dict[bytes, Verdict]:
         """The verdicts on all that is new and has none."""
         ledger, verdicts, new = self._sessions.ledger(), session.verdicts, dict[bytes, Verdict]()
-        blocks = [verdict.block for d in digests if (verdict := verdicts.get(d)) and verdict.block]
-        bannered = any(verdicts[d].banner for d in digests if d in verdicts)
-        budget = Budget(sight.model, body)
-        for block in blocks:
-            budget.take(block)
+        held = [verdict for place in places if (verdict := verdicts.get(place.digest))]
+        held += [verdict for verdict in verdicts.values() if verdict.stop]
+        bannered = any(verdict.banner for verdict in held)
+        budget = Budget(sight.model, body, [verdict.block for verdict in held if verdict.block])
         shared = set[int]()
-        for place, digest in zip(places, digests, strict=True):
-            if place.kind == TOGETHER and (held := verdicts.get(digest) or new.get(digest)) and held.block:
+        for place in places:
+            digest = place.digest
+            if place.kind == TOGETHER and (drawn_so := verdicts.get(digest) or new.get(digest)) and drawn_so.block:
                 shared |= _shared([place])
             if not place.new or digest in verdicts or digest in new or place.value.start in shared:
                 continue
@@ -209,7 +218,7 @@ class LedgerDrawer:
         return new
 
     def _old_turns(
-        self, head: bytes, session: Session, sight: Sight | None, chosen: Sequence[tuple[Place, Verdict]],
+        self, talk: Talk, session: Session, sight: Sight | None, chosen: Sequence[tuple[Place, Verdict]],
         route: Route, body: Body, asked: Asked,
     ) -> tuple[list[tuple[Stretch, Verdict]], list[str]]:  # fmt: skip
         """The stretches of old turns that are pages, as they were decided, and one more at a jump that pays."""
@@ -247,12 +256,11 @@ class LedgerDrawer:
         turns = turns_to_pay(prices, cost * MARGIN, as_text, behind, whole, cold)
         if turns is None or turns > sum(m.words("role") == "assistant" for m in messages) / 2:
             return found, ["old turns: text, since pages would not pay in the turns that are to be expected"]
-        budget = Budget(sight.model, body)
         others = [v.block for _, v in found] + [v.block for p, v in chosen if not new.start <= p.value.start < new.end]
-        if not all(budget.take(block) for block in [*filter(None, others), drawn.block]):
+        if not Budget(sight.model, body, [*filter(None, others)]).take(drawn.block):
             return found, ["old turns: text, since a request may not hold more pictures"]
         verdict = Verdict("it pays", drawn.block, not any(v.banner for _, v in found), new.stop)
-        verdict = self._sessions.keep(head, asked.session, session, {new.digest: verdict}, self.now())[new.digest]
+        verdict = self._sessions.keep(talk, session, {new.digest: verdict}, self.now())[new.digest]
         said = f"old turns: {new.stop - new.first} messages, pages: {len(drawn.block.pages)}"
         return [*found, (new, verdict)], [said]
 
@@ -261,7 +269,7 @@ class LedgerDrawer:
         old: Sequence[tuple[Stretch, Verdict]], reasons: list[str],
     ) -> Drawing:  # fmt: skip
         edits, every = Edits(route.dialect, body), list[bytes]()
-        pictures, told = pictures_in(body.root), _is_told(body)
+        told = _is_told(body)
         every_place: list[tuple[Place | Stretch, Verdict]] = [*old, *chosen]
         for place, verdict in every_place:
             block = verdict.block
@@ -279,16 +287,14 @@ class LedgerDrawer:
                 names = f"{block.name}-1" + (f" to {block.name}-{len(pages)}" if len(pages) > 1 else "")
                 edits.put(place, pages, NOTES[place.kind].format(names), tokens)
             every += [page.png for page in block.pages]
-            pictures += [(page.width, page.height, len(page.png)) for page in block.pages]
-        if every and (why := model.limits.refusal(pictures, len(body.text))):
-            return Drawing(reasons=(f"text: with its pages the request would have {why}",))
-        replacements, weights = edits.drawing()
-        loose = loosened(body.root) if old and route.dialect == "messages" and has_thoughts(body.root) else None
-        if loose is not None:
-            both = sorted([*zip(replacements, weights, strict=True), (loose, (0, 0))])
-            replacements, weights = tuple(one for one, _ in both), tuple(weight for _, weight in both)
-        betas = (BINDING,) if loose is not None else ()
-        return Drawing(replacements, weights, tuple(every), tuple(reasons), betas)
+        return Drawing(*edits.drawing(), tuple(every), tuple(reasons))
+
+
+def _loose(drawing: Drawing, loose: Replacement) -> Drawing:
+    """The same, with what has thoughts dropped whose pages are no longer there."""
+    both = sorted([*zip(drawing.replacements, drawing.weights, strict=True), (loose, (0, 0))])
+    replacements, weights = tuple(one for one, _ in both), tuple(weight for _, weight in both)
+    return replace(drawing, replacements=replacements, weights=weights, betas=(BINDING,))
 
 
 def _is_told(body: Body) -> bool:
@@ -326,14 +332,37 @@ def _sent_tokens(body: Body, start: int, end: int, chosen: Sequence[tuple[Place,
     return tokens
 
 
-def _head(route: Route, body: Body, model: str) -> bytes:
-    """Names a session by the head of its conversation, and the model that reads it."""
-    seed = f"{route.dialect}\0{plain_name(model)}\0".encode("utf-8", "surrogatepass")
-    return hashlib.sha256(seed + to_bytes(opening(route.dialect, body))).digest()[:16]
+def talk_of(route: Route, body: Body, asked: Asked) -> Talk:
+    """What the conversation of a request is known by: how it opens, and the model that reads it, or what it goes on
+    from, where the provider holds the rest."""
+    seed = f"{route.dialect}\0{plain_name(asked.model)}\0"
+    if asked.follows is not None:
+        head = _hashed(f"{seed}follows\0{asked.session if asked.named else asked.follows}")
+        return Talk(head, head, None, asked.session)
+    head, answer = _hashed(seed + opening(route.dialect, body)), first_answer(route.dialect, body.root)
+    own = None if answer is None else _hashed(f"{head.hex()}answer\0{answer}")
+    return Talk(head, _hashed(f"{head.hex()}name\0{asked.session}"), own, asked.session)
 
 
-def _digest(place: Place) -> bytes:
-    return hashlib.sha256(f"{place.kind}\0".encode() + to_bytes(place.text)).digest()
+def _hashed(text: str) -> bytes:
+    return hashlib.sha256(to_bytes(text)).digest()[:16]
+
+
+def _told_apart(places: Iterable[Place], verdicts: Mapping[bytes, Verdict]) -> list[Place]:
+    """Places with their digests: by their kind, their text, the call that they answer, and how often all of that stood
+    before. Ledgers of before had no calls in theirs."""
+    seen, found = Counter[bytes](), list[Place]()
+    for place in places:
+        text, call = to_bytes(place.text), to_bytes(place.call)
+        alone = hashlib.sha256(f"{place.kind}\0".encode() + text).digest()
+        digest = hashlib.sha256(b"\0".join((alone, call))).digest() if call else alone
+        seen[digest] += 1
+        if (times := seen[digest]) > 1:
+            digest = hashlib.sha256(digest + str(times).encode()).digest()
+        if not place.new and digest not in verdicts and alone in verdicts:
+            digest = alone
+        found.append(replace(place, digest=digest))
+    return found
 
 
 def _said(place: Place, verdict: Verdict) -> str:

@@ -20,8 +20,9 @@ class Drawing:
     """What of a request becomes pictures: the `replacements` in its body, and for each of them its `weights`, how many
     characters of text were there, but for the rest of runs, and how many tokens come in their place; the `pages` as
     PNG; and the `reasons` why each place did or did not become a picture, without its content. The request needs these
-    `betas` besides its own. If the vendor does not take it, `instead` is sent, or the request as it came, and `refused`
-    is to be told why. It is `fresh` where some of its pages have not been answered yet."""
+    `betas` besides its own. If the vendor does not take it, `instead` is sent, where there is one; and what was sent so
+    and answered is to be told by `taken`, with the reason, and whether nothing more is to be drawn. It is `fresh` where
+    some of its pages have not been answered yet."""
 
     replacements: tuple[Replacement, ...] = ()
     weights: tuple[tuple[int, int], ...] = ()
@@ -29,7 +30,7 @@ class Drawing:
     reasons: tuple[str, ...] = ()
     betas: tuple[str, ...] = ()
     instead: Drawing | None = None
-    refused: Callable[[str], None] | None = None
+    taken: Callable[[str, bool], None] | None = None
     fresh: bool = False
 
     def headers(self, headers: Headers) -> Headers:
@@ -75,7 +76,7 @@ class Exchange:
     vain: Said | None = None  #: what an answer said of itself that was not passed on
     heard: bool = False  #: what the answer said of itself is known
     entered: bool = False
-    reading: asyncio.Future[tuple[bytes, bytes | None]] | None = None
+    reading: asyncio.Future[tuple[bytes, str | None]] | None = None
     began: float = field(default_factory=time.time)
     _start: float = field(default_factory=time.monotonic)
 

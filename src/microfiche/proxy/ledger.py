@@ -108,14 +108,36 @@ class Ledger:
             row = connection.execute("SELECT seen FROM session WHERE head = ?", (head,)).fetchone()
             return float(row[0]) if row else None
 
-    def pin(self, head: bytes, reason: str, blocks: Iterable[bytes] = ()) -> None:
-        """Notes that nothing more of a session is drawn, and why, and that blocks of it with these digests are text."""
+    def refuse(
+        self, head: bytes, reason: str, blocks: Iterable[bytes] = (), pin: bool = True, name: str = "",
+        now: float | None = None,
+    ) -> None:  # fmt: skip
+        """Notes that blocks with these digests are text in a session, and why; and where it is to `pin`, that nothing
+        more of it is drawn."""
+        now = time.time() if now is None else now
         with self._using(write=True) as connection:
-            connection.execute("UPDATE session SET pinned = ? WHERE head = ?", (reason, head))
+            session = self._session(head, name, now)
+            if pin:
+                connection.execute("UPDATE session SET pinned = ? WHERE id = ?", (reason, session))
             connection.executemany(
-                "UPDATE verdict SET block = NULL, banner = 0, reason = ? WHERE digest = ?"
-                " AND session = (SELECT id FROM session WHERE head = ?)", [(reason, one, head) for one in blocks],
-            )  # fmt: skip
+                "INSERT OR REPLACE INTO verdict VALUES (?, ?, NULL, 0, 0, ?, ?)",
+                [(session, one, reason, now) for one in blocks],
+            )
+
+    def begin(self, head: bytes, before: bytes, name: str = "", now: float | None = None) -> None:
+        """Begins the session with this head, if it is not there, with all that holds in the one of `before`."""
+        now = time.time() if now is None else now
+        with self._using(write=True) as connection:
+            if self.seen(head) is None:
+                session = self._session(head, name, now)
+                connection.execute(
+                    "UPDATE session SET pinned = coalesce((SELECT pinned FROM session WHERE head = ?), '')"
+                    " WHERE id = ?", (before, session),
+                )  # fmt: skip
+                connection.execute(
+                    "INSERT INTO verdict SELECT ?, digest, block, banner, stop, reason, time FROM verdict"
+                    " WHERE session = (SELECT id FROM session WHERE head = ?)", (session, before),
+                )  # fmt: skip
 
     def keep(
         self, head: bytes, verdicts: dict[bytes, Verdict], name: str = "", now: float | None = None

@@ -31,7 +31,8 @@ _SHAPES: dict[Dialect, Shape] = {"messages": "anthropic", "responses": "response
                                  "gemini": "gemini"}  # fmt: skip
 _ANSWERS = {"assistant", "model"}
 _MADE = {"reasoning", "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call",
-         "computer_call", "web_search_call", "file_search_call", "code_interpreter_call", "mcp_call"}  # fmt: skip
+         "computer_call", "web_search_call", "file_search_call", "code_interpreter_call", "mcp_call",
+         "item_reference"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class Place:
     """A text that may be drawn: its kind; the `head` and `tail` around it stay text. It is `new` where no answer of the
     model follows it. `value` is a string, or an object that is a part of a content; a reply's pages follow at `anchor`.
     Where there are `stubs`, the text stands in these, and its pages go to the head of the content `value`, or to the
-    anchor: then they are several results of one turn, which may share pages, and each is a place of its own besides."""
+    anchor: then they are several results of one turn, which may share pages, and each is a place of its own besides.
+    A result answers the `call` of this name, where calls have names. The `digest` tells the place from all others of
+    its conversation, once it is given."""
 
     kind: Kind
     text: str
@@ -60,6 +63,8 @@ class Place:
     tail: str = ""
     anchor: int | None = None
     stubs: tuple[Stub, ...] = ()
+    call: str = ""
+    digest: bytes = b""
 
 
 def places_in(dialect: Dialect, body: Body) -> list[Place]:
@@ -80,7 +85,8 @@ def _together(parts: Sequence[Place]) -> list[Place]:
     texts = [f"{heading(number, len(parts))}\n{part.text}" for number, part in enumerate(parts, 1)]
     stubs = tuple(Stub(part.value, part.head, part.tail) for part in parts)
     first = parts[0]
-    return [Place("results", "\n".join(texts), first.value, first.new, anchor=first.anchor, stubs=stubs)]
+    calls = "\0".join(part.call for part in parts) if any(part.call for part in parts) else ""
+    return [Place("results", "\n".join(texts), first.value, first.new, anchor=first.anchor, stubs=stubs, call=calls)]
 
 
 def opening(dialect: Dialect, body: Body) -> str:
@@ -111,17 +117,42 @@ def is_begun(dialect: Dialect, root: Value) -> bool:
     return _last_answer(root.each(key)) >= 0 or root.at("previous_response_id") is not None
 
 
+def first_answer(dialect: Dialect, root: Value) -> str | None:
+    """What the model answered first in a conversation, by its words and the names of its calls, without thoughts, which
+    clients may leave out later; None where it has not answered."""
+    key = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}[dialect]
+    made = [message for message in root.each(key) if _is_made(message)]
+    first = next((message for message in made if message.words("type") != "reasoning"), None)
+    if first is None:
+        return "" if made else None
+    content = first.at("parts" if dialect == "gemini" else "content")
+    said = [] if content is None else [content] if content.text is not None else content.items or []
+    told = [first.words("call_id"), first.words("id") if first.words("type") == "item_reference" else None]
+    for part in [*said, *first.each("tool_calls")]:
+        if part.at("thought") is None:
+            told += [part.text, *(part.words(*way) for way in _TOLD)]
+    return "\0".join(one.strip() for one in told if one)
+
+
+_TOLD = (("text",), ("id",), ("functionCall", "id"), ("functionCall", "name"))
+
+
+def _is_made(message: Value) -> bool:
+    """Whether the model has made a message or an item; what stands there by reference is taken for made by it."""
+    return message.words("role") in _ANSWERS or message.words("type") in _MADE
+
+
 def _last_answer(messages: Sequence[Value]) -> int:
     """The number of the last message that the model has made, or -1."""
-    made = [n for n, m in enumerate(messages) if m.words("role") in _ANSWERS or m.words("type") in _MADE]
+    made = [n for n, message in enumerate(messages) if _is_made(message)]
     return made[-1] if made else -1
 
 
-def _result(value: Value, text: str, new: bool, anchor: int | None = None) -> Place:
+def _result(value: Value, text: str, new: bool, call: str | None, anchor: int | None = None) -> Place:
     head, rest = _without_reminders(text)
     found = _REMINDER.search(rest)
     cut = found.start() if found else len(rest)
-    return Place("result", rest[:cut], value, new, head, rest[cut:], anchor)
+    return Place("result", rest[:cut], value, new, head, rest[cut:], anchor, call=call or "")
 
 
 def _paste(value: Value, text: str, new: bool) -> Iterator[Place]:
@@ -159,9 +190,9 @@ def _pastes(content: Value | None, kind: str, new: bool) -> Iterator[Place]:
         yield from _paste(value, _said(value), new)
 
 
-def _results(content: Value | None, kind: str, new: bool) -> Iterator[Place]:
+def _results(content: Value | None, kind: str, new: bool, call: str | None) -> Iterator[Place]:
     for value in _texts(content, kind):
-        yield _result(value, _said(value), new)
+        yield _result(value, _said(value), new, call)
 
 
 def _messages(root: Value) -> Iterator[Place]:
@@ -184,7 +215,7 @@ def _messages(root: Value) -> Iterator[Place]:
                 part.words("type") == "tool_result" and not _is_true(part.at("is_error"))
                 and part.words("tool_use_id") not in by_code
             ):
-                yield from _results(part.at("content"), "text", new)
+                yield from _results(part.at("content"), "text", new, part.words("tool_use_id"))
 
 
 def _is_by_code(part: Value) -> bool:
@@ -205,7 +236,7 @@ def _responses(root: Value) -> Iterator[Place]:
         yield from _pastes(root.at("input"), "input_text", True)
     for number, item in enumerate(items):
         if item.words("type") == "function_call_output":
-            yield from _results(item.at("output"), "input_text", number > last)
+            yield from _results(item.at("output"), "input_text", number > last, item.words("call_id"))
         elif item.words("role") == "user":
             yield from _pastes(item.at("content"), "input_text", number > last)
 
@@ -224,7 +255,7 @@ def _chat(root: Value) -> Iterator[Place]:
             for part in [content] if content.text is not None else content.items or ():
                 value = part if part.text is not None else part.at("text")
                 if value is not None and value.text is not None:
-                    yield _result(value, value.text, new, messages[end].end)
+                    yield _result(value, value.text, new, message.words("tool_call_id"), messages[end].end)
 
 
 def _gemini(root: Value) -> Iterator[Place]:
@@ -236,11 +267,11 @@ def _gemini(root: Value) -> Iterator[Place]:
         parts, new = content.each("parts"), number > last
         replies = [part for part in parts if part.at("functionResponse") is not None]
         for part in parts:
-            said = part.at("functionResponse", "response")
+            said, call = part.at("functionResponse", "response"), part.words("functionResponse", "id")
             if said is not None and said.members is not None and "error" not in said.members:
                 for value in said.members.values():
                     if value.text is not None:
-                        yield _result(value, value.text, new, replies[-1].end)
+                        yield _result(value, value.text, new, call, replies[-1].end)
             elif part.members is not None and set(part.members) == {"text"}:
                 yield from _paste(part, _said(part), new)
 

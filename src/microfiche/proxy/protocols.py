@@ -88,13 +88,15 @@ class Block:
 @dataclass(frozen=True)
 class Asked:
     """What a request's body says: the model, whether the answer is to be a stream, what its session is known by, the
-    prompt's blocks, and the response that it goes on from, where the provider keeps the state."""
+    prompt's blocks, and the response that it goes on from, where the provider keeps the state. The session is `named`
+    where its client says what it is called."""
 
     model: str
     stream: bool
     session: str
     blocks: tuple[Block, ...] = ()
     follows: str | None = None
+    named: bool = False
 
 
 def asked(route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
@@ -106,7 +108,8 @@ def asked(route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
     streams = root.at("stream")
     stream = route.stream or (streams is not None and body.raw(streams) == "true")
     follows = root.words("previous_response_id") or root.words("conversation") or root.words("conversation", "id")
-    return Asked(model, stream, _session(route, body, headers), blocks, follows)
+    name = _name(body, headers)
+    return Asked(model, stream, _session(route, body, headers, name), blocks, follows, name is not None)
 
 
 def _with_automatic_mark(parts: list[Value], root: Value) -> Iterator[tuple[Value, bool]]:
@@ -223,17 +226,21 @@ _NAMES = (
 _AGENTS = ("x-claude-code-agent-id", "x-claude-code-parent-agent-id")
 
 
-def _session(route: Route, body: Body, headers: Mapping[str, str]) -> str:
+def _name(body: Body, headers: Mapping[str, str]) -> str | None:
+    """What the client calls its session, if it says that."""
+    root, user = body.root, body.root.words("metadata", "user_id") or ""
+    named = next((headers[name] for name in _NAMES if headers.get(name)), None)
+    named = named or (user if "session" in user else None) or root.words("prompt_cache_key")
+    return named or root.words("conversation") or root.words("conversation", "id")
+
+
+def _session(route: Route, body: Body, headers: Mapping[str, str], named: str | None) -> str:
     """A short name for the session that a request belongs to, from which nothing can be told about it.
 
     It is what the client calls its session, or else the model, the system prompt and the first message of the user,
     which stay from turn to turn, but for those parts of them that clients are known to write anew: the tagged ones of
     VOLATILE, Claude Code's line for billing and its section "# Environment", dates, times of day, and cache marks.
     """
-    root, user = body.root, body.root.words("metadata", "user_id") or ""
-    named = next((headers[name] for name in _NAMES if headers.get(name)), None)
-    named = named or (user if "session" in user else None) or root.words("prompt_cache_key")
-    named = named or root.words("conversation") or root.words("conversation", "id")
     agent = " ".join(headers.get(name, "") for name in _AGENTS).strip()
     seed = f"{route.dialect}\0{agent}\0{named or _opening(route, body)}"
     return hashlib.sha256(seed.encode("utf-8", "surrogatepass")).hexdigest()[:12]

@@ -11,20 +11,19 @@ import asyncio
 import hmac
 import re
 import secrets
-import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx2
 
-from microfiche.proxy.exchange import Books, Drawer, Drawing, Exchange, Pages, Recording
+from microfiche.proxy.asking import REFUSED, answered, take
+from microfiche.proxy.exchange import Books, Drawer, Exchange, Pages, Recording
 from microfiche.proxy.lines import Lines
 from microfiche.proxy.protocols import asked, route
-from microfiche.proxy.refusal import Beginning
-from microfiche.proxy.splice import Body, Unreadable
+from microfiche.proxy.splice import Body, Unreadable, spliced
 from microfiche.proxy.upstreams import Headers, Misdirected, Target, Upstreams, auth_kind, downward, together, upward
 from microfiche.proxy.usage import Listener
 from microfiche.proxy.wire import Incoming, Left, Once, Receive, Scope, Send, hop, refuse, sent, target_path, whole
@@ -33,11 +32,6 @@ READ = 32 << 20  #: bytes of a body that are held to be read, Anthropic's most; 
 HELD = 512 << 20  #: bytes of bodies that are held at one time
 SMALL = 128 << 10  #: bytes of a body that is read without a thread of its own
 CONNECT = 30.0  #: seconds to connect to a vendor
-#: What a vendor answers who does not take a body, or has no model that takes pictures, after which it is asked as text,
-#: once.
-REFUSALS = (400, 403, 404, 405, 413, 415, 422, 501)
-REFUSED = "the model refused to answer to pages"
-HOLD = 15.0  #: seconds for which the beginning of an answer to new pages is held until it says something
 TINY = 2 << 10  #: bytes of a body in which there is nothing to draw
 PATIENCE = 0.5  #: seconds for which the end of an answer waits for its request to be read, if it came sooner
 MANY = 64  #: open calls to an address of the user's, beyond which each says who sent it, so that a circle ends
@@ -169,7 +163,7 @@ class Relay:
         """Sends a request up, read and drawn where it is one that is to be answered by a model."""
         streamed = "transfer-encoding" in exchange.headers  # where both are there, the length says nothing
         headers, size = upward(scope["headers"]), None if streamed else exchange.headers.get("content-length")
-        body, rest, original, held = b"", None, None, 0
+        body, rest, text, held = b"", None, None, 0
 
         def hold(length: int) -> bool:
             nonlocal held
@@ -191,7 +185,7 @@ class Relay:
             else:
                 body, why = await incoming.start(READ, hold, size)
                 if not why:
-                    body, original = await self._drawn(exchange, body)
+                    body, text = await self._drawn(exchange, body)
                     size = None
                 else:
                     rest, exchange.note = incoming.rest(), exchange.note or why
@@ -207,22 +201,22 @@ class Relay:
                     scope["method"], target.address, headers=headers, content=content, extensions=extensions
                 )
 
-            def again() -> httpx2.Request:
-                assert original is not None
+            async def again() -> httpx2.Request:
+                assert text is not None
+                anew = await asyncio.to_thread(spliced, text, exchange.drawing.replacements)
                 kept = [header for header in headers if header[0] != b"content-length"]
-                once = sent(exchange, Once(original), None, let_go)
-                return asking(once, [*kept, (b"content-length", str(len(original)).encode())])
+                once = sent(exchange, Once(anew), None, let_go)
+                return asking(once, [*kept, (b"content-length", str(len(anew)).encode())])
 
             request = asking(sent(exchange, Once(body), rest, let_go) if body or rest is not None else None)
             del body
-            once_more = again if original is not None else None
-            await self._answered(exchange, scope, request, target, incoming, send, once_more)
+            await self._answered(exchange, scope, request, target, incoming, send, None if text is None else again)
         finally:
             let_go()
 
-    async def _drawn(self, exchange: Exchange, data: bytes) -> tuple[bytes, bytes | None]:
-        """A body as it goes up: with pictures in it, and what goes up if the vendor does not take that; or the same
-        bytes, and None. The reason why not is noted."""
+    async def _drawn(self, exchange: Exchange, data: bytes) -> tuple[bytes, str | None]:
+        """A body as it goes up: with pictures in it, and its text, by which it is asked again if the vendor does not
+        take that; or the same bytes, and None. The reason why not is noted."""
         if exchange.headers.get("content-encoding", "").strip().lower() not in ("", "identity"):
             exchange.note = "the body is packed"
             return data, None
@@ -238,7 +232,7 @@ class Relay:
         if exchange.reading is not None and not exchange.reading.done():
             await asyncio.wait({exchange.reading})
 
-    def _read(self, exchange: Exchange, data: bytes, draws: bool) -> tuple[bytes, bytes | None]:
+    def _read(self, exchange: Exchange, data: bytes, draws: bool) -> tuple[bytes, str | None]:
         assert exchange.route is not None
         try:
             body = Body.read(data)
@@ -251,10 +245,9 @@ class Relay:
             if not drawing.replacements:
                 exchange.drawing = drawing
                 return data, None
-            spliced = body.spliced(drawing.replacements)
-            original = data if drawing.instead is None else body.spliced(drawing.instead.replacements)
+            changed = spliced(body.text, drawing.replacements)
             exchange.drawing = drawing
-            return spliced, original
+            return changed, body.text
         except Unreadable as error:
             exchange.note = str(error)
         except Exception as error:  # whatever fails in reading and drawing, the request passes as it came
@@ -263,26 +256,15 @@ class Relay:
 
     async def _answered(
         self, exchange: Exchange, scope: Scope, request: httpx2.Request, target: Target, incoming: Incoming, send: Send,
-        again: Callable[[], httpx2.Request] | None,
+        again: Callable[[], Awaitable[httpx2.Request]] | None,
     ) -> None:  # fmt: skip
-        """Asks the vendor, and relays its answer. Where it does not take what was drawn, it is asked `again`, as the
-        client did, once."""
+        """Asks the vendor, and relays its answer. Where it does not take what was drawn, it is asked `again`."""
         client, address = self._lines.client(request.url), target.address
         self._open[address] += 1
         if self._open[address] > MANY and target.named:
             request.headers["via"] = ", ".join(filter(None, (exchange.headers.get("via"), f"1.1 {self._name}")))
         try:
-            response = await client.send(request, stream=True, auth=None, follow_redirects=False)
-            pieces = response.aiter_raw()
-            if again is not None and response.status_code in REFUSALS:
-                response = await self._asked_again(exchange, response, again)
-                pieces = response.aiter_raw()
-            elif again is not None and response.status_code == 200 and _may_refuse(exchange):
-                pieces, refused = await self._begun(exchange, response)
-                if refused:
-                    await pieces.aclose()
-                    response = await self._asked_again(exchange, response, again)
-                    pieces = response.aiter_raw()
+            response, pieces = await answered(exchange, client, request, again)
         except (httpx2.HTTPError, OSError) as error:
             if incoming.left:
                 raise Left from error
@@ -328,52 +310,6 @@ class Relay:
             await pieces.aclose()
             await response.aclose()
 
-    async def _asked_again(
-        self, exchange: Exchange, response: httpx2.Response, again: Callable[[], httpx2.Request]
-    ) -> httpx2.Response:
-        """The answer to the original request, or to that with older pages, which thoughts may be bound to, after a
-        refusal of what was drawn, which is noted."""
-        await response.aclose()
-        drawing = exchange.drawing
-        older = "with older pages" if drawing.instead is not None else "as text"
-        what = REFUSED if exchange.vain is not None else f"the vendor answered {response.status_code} to pages"
-        why = f"{what}; asked again {older}{', and both are charged' * (exchange.vain is not None)}"
-        exchange.note, exchange.sent = why, 0
-        exchange.drawing = replace(drawing.instead or Drawing(), reasons=(*drawing.reasons, f"text: {why}"))
-        request = again()
-        client = self._lines.client(request.url)
-        answer = await client.send(request, stream=True, auth=None, follow_redirects=False)
-        if answer.is_success:  # a vendor took what it had not taken as pages; a model is not asked twice again
-            await _refuse(drawing, what)
-        return answer
-
-    async def _begun(self, exchange: Exchange, response: httpx2.Response) -> tuple[AsyncGenerator[bytes], bool]:
-        """The pieces of an answer, and whether it refuses what it was asked. Its beginning is held until that is known,
-        as long as nothing of it can be shown."""
-        assert exchange.route is not None and exchange.asked is not None
-        headers, pieces = dict(response.headers.items()), response.aiter_raw()
-        beginning, held, told = Beginning(headers, exchange.asked.stream), list[bytes](), None
-        until = time.monotonic() + HOLD
-        while told is None:
-            step = asyncio.ensure_future(anext(pieces, b""))
-            try:
-                done, _ = await asyncio.wait({step}, timeout=max(0.0, until - time.monotonic()))
-            except asyncio.CancelledError:
-                step.cancel()
-                await asyncio.wait({step})
-                await response.aclose()
-                raise
-            if not done or step.exception() is not None:  # it takes too long, or it breaks off
-                return _resumed(held, step, pieces), False
-            held.append(step.result())
-            told = beginning.refuses(held[-1]) if held[-1] else beginning.refused()
-        if told:
-            listener = Listener(headers, exchange.route.dialect)
-            for piece in held:
-                listener.hear(piece)
-            exchange.vain = listener.close()
-        return _resumed(held, None, pieces), told
-
     async def _settle(self, exchange: Exchange, listener: Listener, framed: bool, incoming: Incoming) -> None:
         """Takes down what the answer said of itself, once. An answer without its end was cut short."""
         await self._read_out(exchange)
@@ -387,7 +323,7 @@ class Relay:
             exchange.note = exchange.note or "the answer ended before its end"
         exchange.note = exchange.note or listener.silent or ""
         if exchange.drawing.fresh and exchange.said.ended == "refusal":
-            await _refuse(exchange.drawing, REFUSED)
+            await take(exchange.drawing.instead, REFUSED)
         if not exchange.broke:
             self._enter(exchange)
 
@@ -398,35 +334,6 @@ class Relay:
         if self.books is not None:
             with suppress(Exception):  # what is noted of a request never hurts it
                 self.books.enter(exchange)
-
-
-def _may_refuse(exchange: Exchange) -> bool:
-    """Whether a refusal of what is asked may be one of new pages."""
-    return exchange.drawing.fresh and exchange.route is not None and exchange.route.purpose == "answer"
-
-
-async def _refuse(drawing: Drawing, why: str) -> None:
-    if drawing.refused is not None:
-        with suppress(Exception):  # that it cannot be kept takes nothing from the answer
-            await asyncio.to_thread(drawing.refused, why)
-
-
-async def _resumed(
-    held: list[bytes], step: asyncio.Future[bytes] | None, pieces: AsyncGenerator[bytes]
-) -> AsyncGenerator[bytes]:
-    """Pieces that were held, then that which is under way, then all others."""
-    try:
-        for piece in filter(None, held):
-            yield piece
-        if step is not None and (piece := await step):
-            yield piece
-        async for piece in pieces:
-            yield piece
-    finally:
-        if step is not None and not step.done():
-            step.cancel()
-            await asyncio.wait({step})
-        await pieces.aclose()
 
 
 async def _is_quick(exchange: Exchange, listener: Listener) -> bool:

@@ -12,6 +12,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Set
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
 from microfiche.errors import StoreError
 from microfiche.proxy.ledger import Ledger
@@ -20,6 +22,22 @@ from microfiche.proxy.verdict import Verdict
 SESSIONS, HELD = 64, 256 << 20  #: sessions that are at hand, and bytes of their pages
 NOTED = 300.0  #: seconds after which the ledger is told anew that a session goes on
 AGAIN = 30.0  #: seconds after which a ledger that could not be opened is tried again
+
+
+class Talk(NamedTuple):
+    """What a conversation is known by: its `opening`, which it shares with all that begin alike; what its client calls
+    it, in the account (`name`) and together with that opening (`named`); and once the model has answered, its `own`
+    head, by the first answer, which no other conversation has."""
+
+    opening: bytes
+    named: bytes
+    own: bytes | None
+    name: str
+
+    @property
+    def key(self) -> bytes:
+        """What tells it from all others, as far as that can be told."""
+        return self.own or self.named
 
 
 @dataclass
@@ -42,13 +60,19 @@ class Session:
 
 
 class Sessions:
-    """The sessions of a ledger, which is opened when it is first needed. Many threads may use them."""
+    """The sessions of a ledger, which is opened when it is first needed. Many threads may use them.
+
+    What is decided before the model has answered is decided for all conversations that open alike, and never changes.
+    From its first answer on each has verdicts of its own, which stand over those. What a provider refuses in one is
+    text in that one alone.
+    """
 
     def __init__(self, open_ledger: Callable[[], Ledger]) -> None:
         self._open = open_ledger
         self._ledger: Ledger | None = None
         self._lock = threading.RLock()  # held from what the ledger says or keeps until what is at hand has it
         self._held: OrderedDict[bytes, Session] = OrderedDict()
+        self._unwritten: dict[bytes, list[Refusal]] = {}
         self._failed, self._trouble = 0.0, ""
 
     def ledger(self) -> Ledger:
@@ -64,56 +88,102 @@ class Sessions:
                     raise
             return self._ledger
 
-    def at(self, head: bytes, name: str, now: float) -> Session:
-        """The session with this head, which the account calls by a `name`, at second `now`. StoreError where it is not
-        at hand and the ledger cannot be used."""
+    def at(self, talk: Talk, now: float) -> Session:
+        """The session of a conversation at second `now`. StoreError where it is not at hand and the ledger cannot be
+        used."""
         with self._lock:
-            found = self._held.get(head)
+            found = self._held.get(talk.key)
             try:
+                self._write()
                 ledger = self.ledger()
                 changes = ledger.changes
-                if found is None:
-                    seen = _latest(ledger.seen(head))
-                    found = Session(ledger.verdicts(head), ledger.pinned(head), changes, seen, 0.0)
-                elif found.changes != changes:
-                    found.verdicts, found.pinned = ledger.verdicts(head), ledger.pinned(head)
-                    found.changes = changes
+                if found is None or found.changes != changes:
+                    found = self._read(ledger, talk, changes, found)
                 if abs(now - found.noted) > NOTED:
-                    ledger.touch(head, name, now)
+                    self._note(ledger, talk, now)
                     found.noted = now
             except StoreError:
                 if found is None:
                     raise
-            self._held[head] = found
-            self._held.move_to_end(head)
+            self._held[talk.key] = found
+            self._held.move_to_end(talk.key)
             while len(self._held) > 1 and (
                 len(self._held) > SESSIONS or sum(one.size for one in self._held.values()) > HELD
             ):
                 self._held.popitem(last=False)
             return found
 
-    def keep(
-        self, head: bytes, name: str, session: Session, new: dict[bytes, Verdict], now: float
-    ) -> dict[bytes, Verdict]:
+    def _read(self, ledger: Ledger, talk: Talk, changes: int, found: Session | None) -> Session:
+        """A session as the ledger has it, with what it could not be told yet."""
+        own = talk.own if talk.own is not None and ledger.seen(talk.own) is not None else talk.named
+        verdicts = ledger.verdicts(talk.opening) | ledger.verdicts(own)
+        pinned = ledger.pinned(own) or ledger.pinned(talk.opening)
+        if found is None:
+            seen = ledger.seen(own) or ledger.seen(talk.opening)
+            found = Session(verdicts, pinned, changes, _latest(seen), -inf)
+        found.verdicts, found.pinned, found.changes = verdicts, pinned, changes
+        for refusal in self._unwritten.get(talk.key, ()):
+            _tell(found, refusal)
+        return found
+
+    def _note(self, ledger: Ledger, talk: Talk, now: float) -> None:
+        """Tells the ledger that a session goes on, and of one of its own as soon as the model has answered."""
+        known = [head for head in (talk.opening, talk.named) if ledger.seen(head) is not None]
+        if talk.own is not None and known and ledger.seen(talk.own) is None:
+            ledger.begin(talk.own, talk.named, talk.name, now)
+        for head in (*known, talk.own):
+            if head is not None:
+                ledger.touch(head, talk.name, now)
+
+    def keep(self, talk: Talk, session: Session, new: dict[bytes, Verdict], now: float) -> dict[bytes, Verdict]:
         """Keeps verdicts on a session in the ledger, and gives what holds from now on. The session has them then, also
         where another request has put it at hand anew meanwhile."""
         with self._lock:
-            kept = self.ledger().keep(head, new, name, now)
-            for held in (session, self._held.get(head)):
+            ledger = self.ledger()
+            if talk.own is not None and ledger.seen(talk.own) is None:
+                ledger.begin(talk.own, talk.named, talk.name, now)
+            head = talk.own or (talk.named if session.pinned else talk.opening)
+            kept = ledger.keep(head, new, talk.name, now)
+            for held in (session, self._held.get(talk.key)):
                 if held is not None:
                     held.verdicts = {**held.verdicts, **kept}
         return kept
 
-    def refuse(self, head: bytes, drawn: Set[bytes], kept: Set[bytes], reason: str) -> None:
-        """Draws nothing more of a session of which pages were refused, and takes what was `drawn` for text, but for
-        what is `kept`, unless that is refused as well."""
+    def refuse(self, talk: Talk, gone: Set[bytes], reason: str, pin: bool = True) -> None:
+        """Takes what was refused in a conversation for text, in it alone; and where it is to `pin`, draws nothing more
+        of it. What the ledger cannot be told now, it is told as soon as it can."""
+        refusal = Refusal(talk, frozenset(gone), reason, pin)
         with self._lock:
-            session = self._held.get(head)
-            gone = drawn if session is not None and session.pinned else drawn - kept
+            session = self._held.get(talk.key)
             if session is not None:
-                session.pinned = reason
-                session.verdicts = {**session.verdicts, **{digest: Verdict(reason) for digest in gone}}
-            self.ledger().pin(head, reason, gone)
+                _tell(session, refusal)
+            self._unwritten.setdefault(talk.key, []).append(refusal)
+            self._write()
+
+    def _write(self) -> None:
+        """Tells the ledger of refusals that it does not know yet."""
+        for key, refusals in list(self._unwritten.items()):
+            while refusals:
+                (talk, gone, reason, pin), ledger = refusals[0], self.ledger()
+                if talk.own is not None:
+                    ledger.begin(talk.own, talk.named, talk.name)
+                ledger.refuse(talk.key, reason, gone, pin, talk.name)
+                del refusals[0]
+            del self._unwritten[key]
+
+
+class Refusal(NamedTuple):
+    """What of a conversation is text from now on, and why; and whether all that comes is, too."""
+
+    talk: Talk
+    gone: frozenset[bytes]
+    reason: str
+    pin: bool
+
+
+def _tell(session: Session, refusal: Refusal) -> None:
+    session.pinned = refusal.reason if refusal.pin else session.pinned
+    session.verdicts = {**session.verdicts, **{digest: Verdict(refusal.reason) for digest in refusal.gone}}
 
 
 def _latest(noted: float | None) -> float | None:

@@ -89,17 +89,23 @@ class Body:
 
     def spliced(self, replacements: Iterable[Replacement]) -> bytes:
         """The body with these replacements; ValueError where two of them overlap or one does not lie in the body."""
-        return "".join(self._pieces(sorted(replacements))).encode("utf-8")
+        return spliced(self.text, replacements)
 
-    def _pieces(self, replacements: list[Replacement]) -> Iterator[str]:
-        at = 0
-        for start, end, text in replacements:
-            if not at <= start <= end <= len(self.text):
-                raise ValueError("replacements overlap, or lie outside of the body")
-            yield self.text[at:start]
-            yield text
-            at = end
-        yield self.text[at:]
+
+def spliced(text: str, replacements: Iterable[Replacement]) -> bytes:
+    """A body's text with replacements, in UTF-8; ValueError where two of them overlap or one does not lie in it."""
+    return "".join(_pieces(text, sorted(replacements))).encode("utf-8")
+
+
+def _pieces(text: str, replacements: list[Replacement]) -> Iterator[str]:
+    at = 0
+    for start, end, new in replacements:
+        if not at <= start <= end <= len(text):
+            raise ValueError("replacements overlap, or lie outside of the body")
+        yield text[at:start]
+        yield new
+        at = end
+    yield text[at:]
 
 
 def quoted(text: str) -> str:
