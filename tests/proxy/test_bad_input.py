@@ -45,6 +45,9 @@ class Breaks:
     def __init__(self, error: BaseException | None = None, drawing: Drawing | None = None) -> None:
         self.error, self.drawing = error, drawing
 
+    def flush(self) -> None:
+        """Keeps nothing."""
+
     def draw(self, route: Route, body: Body, asked: Asked) -> Drawing:
         if self.error is not None:
             raise self.error

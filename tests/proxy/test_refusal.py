@@ -95,6 +95,9 @@ class Draws:
     def __init__(self, fresh: bool = True) -> None:
         self.fresh, self.told = fresh, list[str]()
 
+    def flush(self) -> None:
+        """Keeps nothing."""
+
     def draw(self, route: Any, body: Body, asked: Any) -> Drawing:
         content = body.root.each("messages")[0].members["content"]  # type: ignore[index]
         page = Replacement(content.start, content.end, '"PAGE"')

@@ -39,6 +39,9 @@ def page(text: str) -> bytes:
 class Painter:
     """Draws every long tool result, as it comes."""
 
+    def flush(self) -> None:
+        """Keeps nothing."""
+
     def draw(self, route: Route, body: Body, asked: Asked) -> Drawing:
         found, pages, weights = [], [], []
         for value in self.results(route, body.root):

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 
 import httpx2
 
-from microfiche.proxy.exchange import Drawing, Exchange
+from microfiche.errors import StoreError
+from microfiche.proxy.exchange import LEDGER, Drawing, Exchange
 from microfiche.proxy.refusal import Beginning
 from microfiche.proxy.usage import Listener
 
@@ -51,7 +51,7 @@ async def answered(
         _falls_back(exchange, what, first)
         response, first = await _sent(client, await again()), False
         if response.is_success:
-            await take(exchange.drawing, what, pins)
+            await take(exchange, exchange.drawing, what, pins)
     return response, response.aiter_raw()
 
 
@@ -71,11 +71,14 @@ def _falls_back(exchange: Exchange, what: str, first: bool) -> None:
     exchange.drawing = replace(instead, reasons=(*reasons, f"text: {why}"))
 
 
-async def take(drawing: Drawing | None, why: str, pins: bool = True) -> None:
+async def take(exchange: Exchange, drawing: Drawing | None, why: str, pins: bool = True) -> None:
     """Notes that a request was answered as this is drawn, since more was refused."""
     if drawing is not None and drawing.taken is not None:
-        with suppress(Exception):  # that it cannot be kept takes nothing from the answer
+        try:
             await asyncio.to_thread(drawing.taken, why, pins)
+        except Exception as error:  # that it cannot be kept takes nothing from the answer
+            said = str(error) if isinstance(error, StoreError) else type(error).__name__
+            exchange.drawing = replace(exchange.drawing, reasons=(*exchange.drawing.reasons, f"{LEDGER}{said}"))
 
 
 def _may_refuse(exchange: Exchange) -> bool:

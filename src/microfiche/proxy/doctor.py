@@ -6,15 +6,20 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from microfiche.errors import UsageError
+from microfiche.errors import StoreError, UsageError
 from microfiche.proxy.account import Record, registered
 from microfiche.proxy.clients import VARIABLES, claude_variables
+from microfiche.proxy.exchange import LEDGER
+from microfiche.proxy.ledger import Ledger
 from microfiche.proxy.settings import Settings
 from microfiche.proxy.upstreams import Upstreams
 
-SECONDS = 2.0  #: for the proxy to say that it is there
+SECONDS = 2.0  #: for the proxy to say that it is there, and for who writes to the ledger to end
+KEPT = " characters: "  #: what stands in the reason of a text of which the ledger has kept what became
 _WHY = {
     401: ": the vendor does not accept its key",
     421: ": its key is another vendor's",
@@ -36,6 +41,7 @@ class Client:
     betas: set[str] = field(default_factory=set)
     versions: dict[str, str] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
+    trouble: str = ""  #: what was wrong with the ledger at last, unless it has kept something since
 
     def add(self, record: Record) -> None:
         """Adds what one request shows."""
@@ -47,6 +53,11 @@ class Client:
         self.versions |= record.versions
         if record.status >= 400:
             self.refused[record.status] = self.refused.get(record.status, 0) + 1
+        for reason in record.reasons:
+            if reason.startswith(LEDGER):
+                self.trouble = f"{reason} ({record.time})"
+            elif KEPT in reason:
+                self.trouble = ""
 
 
 @dataclass(frozen=True)
@@ -82,9 +93,20 @@ def findings(
             found.append(Finding(True, f"{name} leads elsewhere; `microfiche run` passes requests on to there"))
     if skipped:
         found.append(Finding(False, f"{skipped} lines of the log are no records, and were passed over"))
+    found += _of_ledger(settings.ledger_path)
     for client in seen:
         found += _of_client(client)
     return found
+
+
+def _of_ledger(path: Path) -> Iterable[Finding]:
+    if not path.exists():
+        return
+    try:
+        with closing(Ledger(path, SECONDS)) as ledger:
+            yield Finding(True, f"the ledger {path} holds {ledger.examined()} sessions")
+    except StoreError as error:
+        yield Finding(False, f"{LEDGER}{error}; what is new goes up as text")
 
 
 def _leads_here(address: str, settings: Settings) -> bool:
@@ -98,6 +120,8 @@ def _leads_here(address: str, settings: Settings) -> bool:
 def _of_client(client: Client) -> Iterable[Finding]:
     for status, number in sorted(client.refused.items()):
         yield Finding(status in (429, 529), f"{client.name}: {number} answers {status}{_WHY.get(status, '')}")
+    if client.trouble:
+        yield Finding(False, f"{client.name}: {client.trouble}")
     if "none" in client.auth:
         yield Finding(True, f"{client.name}: some requests held no key")
     for model in sorted(client.models):

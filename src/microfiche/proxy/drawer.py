@@ -21,7 +21,7 @@ from microfiche.errors import InputError, StoreError
 from microfiche.memory.models import HostedModel, hosted, plain_name
 from microfiche.memory.paper import to_bytes
 from microfiche.proxy.budget import Budget
-from microfiche.proxy.exchange import Drawing
+from microfiche.proxy.exchange import LEDGER, Drawing
 from microfiche.proxy.history import (
     BINDING,
     DIALECTS,
@@ -80,6 +80,7 @@ class LedgerDrawer:
         self.kinds, self.read, self.now = kinds, read or Proofreader(), now
         self.as_text = set[str]()  #: models of which nothing new is drawn
         self._sessions, self._drawing, self._warmed = Sessions(open_ledger), threading.Lock(), False
+        self._told = ""
 
     def draw(self, route: Route, body: Body, asked: Asked) -> Drawing:
         """What to replace in a request."""
@@ -111,11 +112,12 @@ class LedgerDrawer:
                 chosen = _outside(old, every)
             session.seen = self.now()
         except StoreError as error:
-            return Drawing(reasons=(f"text: {error if sight else known}",))
+            return Drawing(reasons=(f"text: {error if sight else known}", *self._trouble()))
         reasons = [f"pages: {known}", *reasons] if chosen or old else reasons
         if sight is None:
             reasons = [f"text: {known}"]  # but for what was drawn before
         loose = loosened(body.root) if route.dialect == "messages" and has_thoughts(body.root) else None
+        reasons += self._trouble()
         drawing = self._drawing_of(route, body, model, chosen, old, reasons)
         if loose is not None and (old or LOOSE in session.verdicts):
             drawing = _loose(drawing, loose)
@@ -137,6 +139,16 @@ class LedgerDrawer:
         elif new:
             instead = Drawing(taken=partial(self._sessions.refuse, talk, new))
         return replace(drawing, fresh=bool(new), instead=instead)
+
+    def _trouble(self) -> list[str]:
+        """What is wrong with the ledger, once for each time that it begins."""
+        trouble, before = self._sessions.trouble, self._told
+        self._told = trouble
+        return [f"{LEDGER}{trouble}"] if trouble and trouble != before else []
+
+    def flush(self) -> None:
+        """Waits until all that is to be kept is kept."""
+        self._sessions.flush()
 
     def _places(self, route: Route, body: Body, sight: Sight | None) -> list[Place]:
         """All places of a request; of those that are not to be drawn now, what was drawn before stays drawn."""

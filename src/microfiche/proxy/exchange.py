@@ -14,6 +14,8 @@ from microfiche.proxy.splice import Body, Replacement
 from microfiche.proxy.upstreams import Headers
 from microfiche.proxy.usage import Said
 
+LEDGER = "the ledger: "  #: what begins a reason that is none of a text's, but of the ledger's trouble
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -48,6 +50,10 @@ class Drawer(Protocol):
 
     def draw(self, route: Route, body: Body, asked: Asked) -> Drawing:
         """What to replace in a request."""
+        ...
+
+    def flush(self) -> None:
+        """Waits until all that is to be kept of it is kept."""
         ...
 
 

@@ -9,25 +9,22 @@ PNG, and the lines that stand on each; they are found by their words. This modul
 from __future__ import annotations
 
 import io
-import os
-import sqlite3
 import threading
 import time
-import weakref
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from pathlib import Path
 
 from PIL import Image
 
 from microfiche.errors import StoreError
 from microfiche.files import plain
-from microfiche.memory.database import explained, transaction, wipe
+from microfiche.memory.database import wipe
 from microfiche.memory.letters import compared
 from microfiche.memory.paper import from_bytes, to_bytes
 from microfiche.memory.words import index_words, match_of, passage, pattern_of, places_of, unindex_words
-from microfiche.proxy.ledger_file import opened
+from microfiche.proxy.ledger_file import EXCERPT, LedgerFile
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage, Erased, Hit, LedgerPage, Line, Verdict
 
 WAIT, PATIENCE = 0.25, 5.0  #: seconds that a request, and the forgetting of what is old, wait for who writes
@@ -35,50 +32,22 @@ DAYS, BYTES = 30.0, 1 << 30  #: for how long, and up to which size, a ledger is 
 FREE = 0.5  #: the share of the file that may stand empty before it is written anew
 DAY = 86_400.0  #: seconds after which what is too old or too much is forgotten anew
 LEAP = 7 * DAY  #: seconds between two requests that are taken for a jump of the clock
-EXCERPT = 240  #: characters of what a search shows
 
 
-class Ledger:
+class Ledger(LedgerFile):
     """The ledger in the file at `path`, made if it is not there. Many processes and threads may use it.
 
     The file is closed by `close`, or once nothing refers to the ledger any more, or when the process ends.
 
     Everything raises StoreError, in one line, where the file is damaged, locked for longer than `timeout` seconds,
-    full, of a newer version, or no ledger.
+    full, of a newer version, or no ledger. A file that was removed or replaced can still be read, and is written to no
+    more.
     """
 
     def __init__(self, path: Path, timeout: float = WAIT) -> None:
-        self.path, self.timeout = path, timeout
-        self._lock = threading.RLock()
+        super().__init__(path, timeout)
         self._retained: tuple[float, int, float] | None = None  # days, bytes, and when that was last seen to
         self.ageing: threading.Thread | None = None  #: forgets what is old, and keeps no request waiting
-        with self._explained():
-            self._connection = opened(path, timeout)
-        self._finish = weakref.finalize(self, _close, self._connection, self._lock, os.getpid())
-
-    def close(self) -> None:
-        """Closes the file."""
-        with self._lock:
-            self._finish()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        with explained(self.path, self.timeout, "a ledger of Microfiche"):
-            try:
-                yield
-            except OSError as error:
-                raise StoreError(f"{self.path}: {error.strerror or error}") from error
-
-    @contextmanager
-    def _using(self, write: bool = False) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained(), transaction(self._connection, write):
-            yield self._connection
-
-    @property
-    def changes(self) -> int:
-        """A number that changes when another process has written to the file."""
-        with self._lock, self._explained():
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     # --- verdicts ---
 
@@ -369,14 +338,6 @@ class Ledger:
         for table, column in (("page", "block"), ("verdict", "block"), ("block", "id")):
             self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (block,))
         return int(characters)
-
-
-def _close(connection: sqlite3.Connection, lock: threading.RLock, process: int) -> None:
-    if process == os.getpid() and lock.acquire(blocking=False):  # the process ends without waiting for who forgets
-        try:
-            connection.close()
-        finally:
-            lock.release()
 
 
 def _aged(path: Path, days: float, size: int, now: float) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import threading
+import weakref
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from microfiche.errors import StoreError
 from microfiche.files import plain
-from microfiche.memory.database import INDEX, transaction
+from microfiche.memory.database import INDEX, explained, transaction
 from microfiche.memory.paper import from_bytes
 from microfiche.memory.words import index_words
 
 FORMAT = 3
 APPLICATION = 0x4D464C31
+BEGINS = b"SQLite format 3\0"
+EXCERPT = 240  #: characters of what is shown of a text
 #: A verdict without a block is for text. A block's pages are numbered from 1; row n of `words` is page n of the ledger.
 TABLES = f"""
 CREATE TABLE session(id INTEGER PRIMARY KEY, head BLOB UNIQUE NOT NULL, began REAL NOT NULL, seen REAL NOT NULL,
@@ -88,3 +93,72 @@ def _migrate(connection: sqlite3.Connection) -> None:
     ).fetchall():
         with suppress(zlib.error, UnicodeDecodeError):  # a damaged block is named when it is asked for
             index_words(connection, page, plain(from_bytes(zlib.decompress(text))[start:stop]))
+
+
+class LedgerFile:
+    """A connection to the file at `path`, for all threads of this process."""
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self.path, self.timeout = path, timeout
+        self._lock = threading.RLock()
+        with self._explained():
+            self._connection = opened(path, timeout)
+            self._file, self._begins = os.open(path, os.O_RDONLY), b""  # closed with the connection, whose locks end so
+        self._finish = weakref.finalize(self, _close, self._connection, self._file, self._lock, os.getpid())
+
+    def close(self) -> None:
+        """Closes the file."""
+        with self._lock:
+            self._finish()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        with explained(self.path, self.timeout, "a ledger of Microfiche"):
+            try:
+                yield
+            except OSError as error:
+                raise StoreError(f"{self.path}: {error.strerror or error}") from error
+
+    @contextmanager
+    def _using(self, write: bool = False) -> Iterator[sqlite3.Connection]:
+        if write:
+            self.check()
+        with self._lock, self._explained(), transaction(self._connection, write):
+            yield self._connection
+
+    def check(self) -> None:
+        """StoreError where the file is no longer the one that was opened, or no longer begins as it did."""
+        here, there = os.fstat(self._file), None
+        with suppress(OSError):
+            there = self.path.stat()
+        if there is None or (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+            raise StoreError(f"{self.path}: was removed or replaced while it was open; start the proxy anew")
+        with self._lock:
+            os.lseek(self._file, 0, os.SEEK_SET)
+            before, self._begins = self._begins, os.read(self._file, len(BEGINS))
+            if before == BEGINS != self._begins:
+                self._begins = before
+                raise StoreError(f"{self.path}: was damaged while it was open; remove it and start the proxy anew")
+
+    @property
+    def changes(self) -> int:
+        """A number that changes when another process has written to the file."""
+        with self._lock, self._explained():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def examined(self) -> int:
+        """How many sessions it holds, once all of the file is found to be whole."""
+        with self._using() as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise StoreError(f"{self.path}: is damaged ({plain(found)[:EXCERPT].strip()})")
+            return int(connection.execute("SELECT count(*) FROM session").fetchone()[0])
+
+
+def _close(connection: sqlite3.Connection, file: int, lock: threading.RLock, process: int) -> None:
+    if process == os.getpid() and lock.acquire(blocking=False):  # the process ends without waiting for who forgets
+        try:
+            connection.close()
+            os.close(file)
+        finally:
+            lock.release()

@@ -80,8 +80,10 @@ class Relay:
                 return
 
     async def close(self) -> None:
-        """Closes all connections to vendors, and brings what was taken down into the log."""
+        """Closes all connections to vendors, and brings what was taken down into the ledger and the log."""
         await self._lines.close()
+        if self.drawer is not None:
+            await asyncio.to_thread(self.drawer.flush)
         if self.books is not None:
             await asyncio.to_thread(self.books.flush)
 
@@ -323,7 +325,7 @@ class Relay:
             exchange.note = exchange.note or "the answer ended before its end"
         exchange.note = exchange.note or listener.silent or ""
         if exchange.drawing.fresh and exchange.said.ended == "refusal":
-            await take(exchange.drawing.instead, REFUSED)
+            await take(exchange, exchange.drawing.instead, REFUSED)
         if not exchange.broke:
             self._enter(exchange)
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -74,6 +75,7 @@ class Sessions:
         self._held: OrderedDict[bytes, Session] = OrderedDict()
         self._unwritten: dict[bytes, list[Refusal]] = {}
         self._failed, self._trouble = 0.0, ""
+        self.trouble = ""  #: what the ledger could not do last, as long as it cannot
 
     def ledger(self) -> Ledger:
         """The ledger; StoreError where it cannot be opened, or could not be a short while ago."""
@@ -92,25 +94,32 @@ class Sessions:
         """The session of a conversation at second `now`. StoreError where it is not at hand and the ledger cannot be
         used."""
         with self._lock:
-            found = self._held.get(talk.key)
+            found, ill = self._held.get(talk.key), ""
             try:
-                self._write()
                 ledger = self.ledger()
                 changes = ledger.changes
                 if found is None or found.changes != changes:
                     found = self._read(ledger, talk, changes, found)
-                if abs(now - found.noted) > NOTED:
-                    self._note(ledger, talk, now)
-                    found.noted = now
-            except StoreError:
+            except StoreError as error:
+                self.trouble = ill = str(error)
                 if found is None:
                     raise
             self._held[talk.key] = found
             self._held.move_to_end(talk.key)
-            while len(self._held) > 1 and (
+            while not ill and len(self._held) > 1 and (  # what cannot be read again is not given away
                 len(self._held) > SESSIONS or sum(one.size for one in self._held.values()) > HELD
             ):
                 self._held.popitem(last=False)
+            try:
+                ledger = self.ledger()
+                ledger.check()
+                self._write()
+                if abs(now - found.noted) > NOTED:
+                    self._note(ledger, talk, now)
+                    found.noted = now
+                self.trouble = ill
+            except StoreError as error:
+                self.trouble = str(error)
             return found
 
     def _read(self, ledger: Ledger, talk: Talk, changes: int, found: Session | None) -> Session:
@@ -159,6 +168,15 @@ class Sessions:
                 _tell(session, refusal)
             self._unwritten.setdefault(talk.key, []).append(refusal)
             self._write()
+
+    def flush(self, seconds: float = 5.0) -> None:
+        """Waits until the ledger knows of all refusals, but not longer than this."""
+        end = time.monotonic() + seconds
+        while self._unwritten and time.monotonic() < end:
+            with suppress(StoreError), self._lock:
+                self._write()
+            if self._unwritten:
+                time.sleep(0.05)
 
     def _write(self) -> None:
         """Tells the ledger of refusals that it does not know yet."""
