@@ -6,10 +6,12 @@ import json
 
 import pytest
 
+from microfiche.proxy.edits import Edits
 from microfiche.proxy.pages import Undrawable, draft
-from microfiche.proxy.places import Edits, Place, places_in
+from microfiche.proxy.places import Place, places_in
 from microfiche.proxy.protocols import Dialect
 from microfiche.proxy.sight import sight_of
+from microfiche.proxy.slab import slab_in
 from microfiche.proxy.splice import Body
 
 LONG = "The quick brown fox jumps over the lazy dog.\\n" * 200
@@ -87,3 +89,37 @@ def test_a_text_with_half_a_character_is_not_drawn(odd: str) -> None:
     assert sight is not None
     with pytest.raises(Undrawable, match=r"half a character|binary"):
         draft("result", json.loads(f'"{LONG}{odd}"'), sight, lambda pages: pytest.fail("nothing is read"))
+
+
+@pytest.mark.parametrize(("dialect", "kind"), [("messages", "text"), ("responses", "input_text")])
+def test_a_part_with_members_that_are_not_known_is_no_place(dialect: Dialect, kind: str) -> None:
+    """They belong to the text, and nothing could hold them where pages are."""
+    for more, places in (("", 1), (',"cache_control":{"type":"ephemeral"}', 1), (',"annotations":["keep"]', 0),
+                         (',"citations":[{"cited_text":"x"}]', 0), (',"id":"a"', 0)):  # fmt: skip
+        part = f'[{{"type":"{kind}","text":"{LONG}{LONG}"{more}}}]'
+        for shape in (RESULTS, PASTES) if dialect == "messages" else (RESULTS,):
+            body = Body.read(("{" + shape[dialect].replace('"%s"', part) + "}").encode())
+            assert len(places_in(dialect, body)) == places, (shape[dialect], more)
+
+
+HOUR, MINUTES = '{"type":"ephemeral","ttl":"1h"}', '{"type":"ephemeral"}'
+
+
+@pytest.mark.parametrize(("first", "second", "moves"), [
+    (HOUR, HOUR, True), (HOUR, MINUTES, False), (MINUTES, MINUTES, True), (HOUR, None, True), (HOUR, "{}", False),
+])  # fmt: skip
+def test_a_mark_of_an_hour_does_not_move_behind_one_of_five_minutes(
+    first: str, second: str | None, moves: bool
+) -> None:
+    """Anthropic refuses marks in that order."""
+    mark = f',"cache_control":{second}' if second else ""
+    system = f'{{"type":"text","text":"{LONG}","cache_control":{first}}},{{"type":"text","text":"Be brief."{mark}}}'
+    body = Body.read(f'{{"messages":[{{"role":"user","content":"Hi."}}],"system":[{system}]}}'.encode())
+    (place,) = slab_in("messages", body.root)
+    edits = Edits("messages", body)
+    edits.put(place, [("[page 1]", b"PNG", None)], "[see page 1]", 100)
+    went = json.loads(body.spliced(edits.drawing()[0]))
+    picture, said = went["messages"][0]["content"][1:]
+    assert ("cache_control" in picture, "cache_control" in went["system"][0]) == (moves, not moves)
+    assert went["system"][1].get("cache_control") == (json.loads(second) if second else None) and "text" in said
+    assert (picture if moves else went["system"][0])["cache_control"] == json.loads(first)

@@ -18,8 +18,9 @@ from provider.server import Provider, provider
 from microfiche.memory.billing import Usage
 from microfiche.memory.models import hosted
 from microfiche.proxy.account import Account
+from microfiche.proxy.edits import Edits
 from microfiche.proxy.exchange import Drawing
-from microfiche.proxy.places import Edits, places_in
+from microfiche.proxy.places import places_in
 from microfiche.proxy.protocols import Asked, Block, Route, asked
 from microfiche.proxy.relay import Relay
 from microfiche.proxy.splice import Body, Replacement, Value

@@ -21,6 +21,7 @@ from microfiche.errors import InputError, StoreError
 from microfiche.memory.models import HostedModel, hosted, plain_name
 from microfiche.memory.paper import to_bytes
 from microfiche.proxy.budget import Budget
+from microfiche.proxy.edits import Edits
 from microfiche.proxy.exchange import LEDGER, Drawing
 from microfiche.proxy.history import (
     BINDING,
@@ -48,7 +49,7 @@ from microfiche.proxy.pages import (
     draft,
     weighed,
 )
-from microfiche.proxy.places import Edits, Place, first_answer, opening, places_in
+from microfiche.proxy.places import Place, first_answer, opening, places_in
 from microfiche.proxy.protocols import Asked, Route
 from microfiche.proxy.sessions import Session, Sessions, Talk
 from microfiche.proxy.sight import Sight, sight_of

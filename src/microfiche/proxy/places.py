@@ -1,4 +1,4 @@
-"""Where in a request texts stand that may become pages, in each dialect, and how pages take their place there.
+"""Where in a request texts stand that may become pages, in each dialect.
 
 What is never drawn is no place: answers of the model, calls and their arguments, results that are errors, schemas,
 typed server tools, what a user writes by hand, and reminders that a client puts among a user's words. A page stands
@@ -8,27 +8,21 @@ names the pages, which follow the last reply of that turn. This module knows not
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from microfiche.memory.billing import Shape
-from microfiche.memory.shapes import picture_part, text_part
 from microfiche.proxy.numbered import heading
-from microfiche.proxy.protocols import Dialect, runs
-from microfiche.proxy.splice import Body, Replacement, Value, quoted
+from microfiche.proxy.protocols import Dialect
+from microfiche.proxy.splice import Body, Value
 
 Kind = Literal["result", "results", "paste", "system", "tools"]
-Sent = tuple[str, bytes, str | None]  #: a page: its caption, its PNG, and the resolution in which it is to be seen
 LEAST = 1500  #: characters of a text that may be drawn
 PART = 300  #: characters of a result that may be drawn with others of its turn
 PASTE, OWN = 8000, 1500  #: characters of a user's text that is taken for a paste, of which so many stay at either end
 _REMINDER = re.compile(r"<(system-reminder|total_tokens|env|context)>[\s\S]*?(?:</\1>|\Z)\s*")
-_SHAPES: dict[Dialect, Shape] = {"messages": "anthropic", "responses": "responses", "chat": "openai",
-                                 "gemini": "gemini"}  # fmt: skip
 _ANSWERS = {"assistant", "model"}
 _MADE = {"reasoning", "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call",
          "computer_call", "web_search_call", "file_search_call", "code_interpreter_call", "mcp_call",
@@ -171,12 +165,16 @@ def _without_reminders(text: str) -> tuple[str, str]:
     return text[:at], text[at:]
 
 
+_KNOWN = {"type", "text", "cache_control"}  #: members of a part that pages can take the place of
+
+
 def _texts(content: Value | None, kind: str) -> Iterator[Value]:
-    """The texts of a content, which is one string or has parts of which those of this kind hold a text."""
+    """The texts of a content, which is one string or has parts of which those of this kind hold a text and nothing that
+    is not known."""
     if content is not None and content.text is not None:
         yield content
     for part in (content.items or ()) if content is not None else ():
-        if part.words("type") == kind and part.words("text") is not None:
+        if part.words("type") == kind and part.words("text") is not None and _KNOWN.issuperset(part.members or ()):
             yield part
 
 
@@ -209,7 +207,7 @@ def _messages(root: Value) -> Iterator[Place]:
         if content.text is not None:
             yield from _paste(content, content.text, new)
         for part in content.items or ():
-            if part.words("type") == "text":
+            if part.words("type") == "text" and _KNOWN.issuperset(part.members or ()):
                 yield from _paste(part, _said(part), new)
             elif (
                 part.words("type") == "tool_result" and not _is_true(part.at("is_error"))
@@ -274,117 +272,3 @@ def _gemini(root: Value) -> Iterator[Place]:
                         yield _result(value, value.text, new, call, replies[-1].end)
             elif part.members is not None and set(part.members) == {"text"}:
                 yield from _paste(part, _said(part), new)
-
-
-def _unrun(stub: Stub) -> int:
-    """The characters that a stub gives up, but for those of runs."""
-    whole = stub.value.text or ""
-    return len(whole) - runs(whole) - len(stub.head) - len(stub.tail)
-
-
-@dataclass
-class Edits:
-    """What is changed in a body: texts that become pages, with the tokens of what comes in their place."""
-
-    dialect: Dialect
-    body: Body
-    _replaced: list[tuple[Replacement, tuple[int, int]]] = field(default_factory=list)
-    _after: dict[int, tuple[list[str], list[int]]] = field(default_factory=dict)
-    _whole: dict[int, tuple[Value, list[str], int, int]] = field(default_factory=dict)
-    _mark: str = ""
-    _first: tuple[Value, list[str], list[int]] | None = None
-
-    def part(self, text: str) -> str:
-        """A text as a part of a content, character by character as it was said."""
-        return json.dumps({**text_part(_SHAPES[self.dialect], ""), "text": text}, separators=(",", ":"))
-
-    def pictures(self, pages: Sequence[Sent]) -> list[str]:
-        """Pages as parts of a content."""
-        shape = _SHAPES[self.dialect]
-        parts = ((self.part(caption), picture_part(shape, png, grade=grade)) for caption, png, grade in pages)
-        return [piece for caption, part in parts for piece in (caption, json.dumps(part, separators=(",", ":")))]
-
-    def put(self, place: Place, pages: Sequence[Sent], note: str, tokens: int) -> None:
-        """Puts pages in the place of a text; where the place takes no pictures, a `note`."""
-        parts = self.pictures(pages)
-        gone = len(place.text) - runs(place.text)
-        if place.stubs and place.anchor is None:
-            self._stub(place, parts, note, tokens)
-            return
-        if place.anchor is not None:
-            stubs = place.stubs or (Stub(place.value, place.head, place.tail),)
-            for number, stub in enumerate(stubs, 1):
-                own = f"{note[:-1]}, {heading(number, len(stubs))}]" if place.stubs else note
-                self._replaced.append((_over(stub.value, quoted(f"{stub.head}{own}{stub.tail}")),
-                                       (_unrun(stub) if place.stubs else gone, len(own) // 4)))  # fmt: skip
-            held = self._after.setdefault(place.anchor, ([], []))
-            held[0].extend(parts)
-            held[1].append(tokens)
-            return
-        around = [self.part(place.head)] if place.head.strip() else []
-        behind = [self.part(place.tail)] if place.tail.strip() else []
-        every = [*around, *parts, *behind]
-        if place.value.text is not None:
-            self._whole[place.value.start] = (place.value, every, gone, tokens)
-            return
-        mark = place.value.at("cache_control")
-        if mark is not None:
-            every[-1] = f'{every[-1][:-1]},"cache_control":{self.body.raw(mark)}}}'
-        self._replaced.append((_over(place.value, ",".join(every)), (gone, tokens)))
-
-    def collapse(self, start: int, end: int, note: str, pages: Sequence[Sent], tokens: int) -> None:
-        """Puts one message of the user, a note and pages, in the place of messages from one character to another."""
-        parts = [self.part(note), *self.pictures(pages)]
-        message = f'{{"role":"user","content":[{",".join(parts)}]}}'
-        self._replaced.append((Replacement(start, end, message), (end - start, tokens)))
-
-    def _stub(self, place: Place, parts: list[str], note: str, tokens: int) -> None:
-        """Shortens the strings of a place, and puts its pages at the head of the first message."""
-        marks = [stub for stub in place.stubs if stub.holder is not None and stub.holder.at("cache_control")]
-        for stub in place.stubs:
-            said = f"{stub.head}{note}{stub.tail}"
-            self._replaced.append((_over(stub.value, quoted(said)), (_unrun(stub), len(note) // 4)))
-        if marks:
-            self._mark = self._moved(marks[-1]) or self._mark
-        self._first = self._first or (place.value, [], [])
-        self._first[1].extend(parts)
-        self._first[2].append(tokens)
-
-    def _moved(self, stub: Stub) -> str:
-        """The mark of a stub, taken away from there, as a member of another object: as long as it was, but without a
-        scope. Empty where it has to stay."""
-        holder = stub.holder
-        mark = holder.at("cache_control") if holder is not None else None
-        if holder is None or mark is None:
-            return ""
-        key = re.search(r',\s*"cache_control"\s*:\s*$', self.body.text[holder.start : mark.start])
-        if key is None:  # it is the first member
-            return ""
-        self._replaced.append((Replacement(holder.start + key.start(), mark.end, ""), (0, 0)))
-        ttl = f',"ttl":{quoted(ttl)}' if (ttl := mark.words("ttl")) else ""
-        return f',"cache_control":{{"type":"ephemeral"{ttl}}}'
-
-    def drawing(self) -> tuple[tuple[Replacement, ...], tuple[tuple[int, int], ...]]:
-        """The replacements in the order of the body, and the weights of each."""
-        made = list(self._replaced)
-        if self._first is not None:
-            content, first, weights = self._first
-            first = [*first[:-1], f"{first[-1][:-1]}{self._mark}}}"]
-            if content.text is None:
-                at = content.start + 1
-                made.append((Replacement(at, at, ",".join([*first, ""])), (0, sum(weights))))
-            else:
-                _, own, gone, tokens = self._whole.get(content.start, (content, [self.part(content.text)], 0, 0))
-                self._whole[content.start] = (content, [*first, *own], gone, tokens + sum(weights))
-        for value, parts, gone, tokens in self._whole.values():
-            made.append((_over(value, f"[{','.join(parts)}]"), (gone, tokens)))
-        for at, (parts, weights) in self._after.items():
-            inner = ",".join(parts)
-            text = f",{inner}" if self.dialect == "gemini" else f',{{"role":"user","content":[{inner}]}}'
-            made.append((Replacement(at, at, text), (0, sum(weights))))
-        made.sort(key=lambda one: one[0][:2])
-        return tuple(one for one, _ in made), tuple(weight for _, weight in made)
-
-
-def _over(value: Value, text: str) -> Replacement:
-    return Replacement(value.start, value.end, text)
