@@ -36,9 +36,9 @@ from microfiche.memory.models import HostedModel, models
 from microfiche.memory.profiles import Profile, Row, Score, store_profile
 from microfiche.proxy.account import kept_by
 from microfiche.proxy.exchange import Drawer
-from microfiche.proxy.recorded import Recorded
 from microfiche.proxy.replay import Bill, Opened, Prompt, drawers, opened
 from microfiche.proxy.sight import sight_of
+from microfiche.proxy.transcripts import Recorded
 from microfiche.proxy.twin import CHARACTERS, Manner
 
 CUT, JUMP = 4_000, 10  #: characters that a cut result keeps; turns after which old results are cleared

@@ -26,12 +26,13 @@ from microfiche.proxy.drawer import LedgerDrawer
 from microfiche.proxy.exchange import Drawing
 from microfiche.proxy.ledger import Ledger
 from microfiche.proxy.protocols import Asked, Route
-from microfiche.proxy.recorded import Recorded, Recorder, recorded_in
+from microfiche.proxy.recorded import Recorder, recorded_in
 from microfiche.proxy.relay import Relay
 from microfiche.proxy.replay import Bill, opened, replay, size_of
 from microfiche.proxy.server import relay
 from microfiche.proxy.settings import Settings
 from microfiche.proxy.splice import Body, Replacement
+from microfiche.proxy.transcripts import Recorded
 from microfiche.proxy.verdict import Draw
 
 STAND_IN = 4.0  #: characters of a token at the stand-in
@@ -49,6 +50,9 @@ class OnePage:
     """Draws every result of a tool that is no error as the same page."""
 
     page = png(784, 728)
+
+    def flush(self) -> None:
+        """Keeps nothing."""
 
     def draw(self, route: Route, body: Body, asked: Asked) -> Drawing:
         source = {"type": "base64", "media_type": "image/png", "data": self.page}
@@ -105,6 +109,9 @@ def test_the_bill_with_pages_is_the_provider_s(vendor: Provider) -> None:
 
 def test_a_drawer_that_fails_leaves_the_text() -> None:
     class Fails:
+        def flush(self) -> None:
+            """Keeps nothing."""
+
         def draw(self, *_: object) -> Drawing:
             raise RuntimeError("secret")
 

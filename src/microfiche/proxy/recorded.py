@@ -1,31 +1,42 @@
 """Requests as they were recorded: by the proxy, as bodies in a file, or told again by the transcript of an agent.
 
-A file is JSON lines, or one value or list in JSON. Five kinds are known by what stands in them: lines of this proxy's
-recorder (`body`, with `at` and `path`), bare bodies of requests, HTTP archives (HAR 1.2, as mitmproxy, browsers and
-other tools that watch traffic save them), transcripts of Claude Code (~/.claude/projects/*/*.jsonl) and rollouts of
-Codex (~/.codex/sessions/*/*/*/rollout-*.jsonl). The last two hold no system prompt or no documents of tools; what was
-charged for these is taken from the usage that they note, and stands in front of every prompt as text.
+A file is JSON lines, or one value or list in JSON, packed by gzip or not, and known by what stands in it: lines of this
+proxy's recorder (`body`, with `at` and `path`), bare bodies of requests, HTTP archives (HAR 1.2, as mitmproxy, browsers
+and other tools that watch traffic save them), Bedrock's logs of invocations, and transcripts. Bedrock, Vertex and Azure
+name the model in the path.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import gzip
 import json
-import math
 import os
+import re
 import time
+import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit
 
 from microfiche.errors import InputError
 from microfiche.proxy.protocols import Asked, Dialect, Route, route
 from microfiche.proxy.splice import Body
-from microfiche.proxy.twin import CHARACTERS
+from microfiche.proxy.transcripts import (
+    Json,
+    Recorded,
+    as_bytes,
+    dicts,
+    of_claude_code,
+    of_codex,
+    of_gemini_cli,
+    of_messages,
+    of_opencode,
+    second,
+    whole,
+)
 from microfiche.proxy.usage import Listener
 
 LINE = 256 << 20  #: bytes of a line, and of a value in several lines
@@ -33,24 +44,22 @@ _PATHS: dict[Dialect, str] = {
     "messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions",
 }  # fmt: skip
 _WANTED = (
-    "give request bodies as JSON lines, an HTTP archive (HAR), a transcript of Claude Code, a rollout of Codex, or what"
-    " `microfiche proxy --record FILE` wrote of any other client"
+    "give request bodies as JSON lines, an HTTP archive (HAR), a transcript of Claude Code or Gemini CLI, a rollout of"
+    " Codex, what `opencode export` wrote, or what `microfiche proxy --record FILE` wrote of any other client"
 )
-_SAID = ("reasoning", "function_call", "custom_tool_call", "local_shell_call", "web_search_call")  # by the model
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A request at second `at`, to a `path`, with the `headers` that name its session, and how many tokens its answer
-    had, 0 where that is not known. `before` are tokens in front of its prompt of which the file holds no text."""
-
-    at: float
-    path: bytes
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
-    output: int = 0
-    before: int = 0
+#: where the path names a model of Anthropic's at Bedrock, one at Vertex, or what Azure calls one of OpenAI's
+_NAMED = re.compile(
+    r"/model/([^/]+)/invoke(?:-with-response-stream)?$|/publishers/anthropic/models/([^/:]+):(?:r|streamR)awPredict$"
+    r"|/deployments/([^/]+)/(?:chat/completions|responses)$"
+)
+_CONVERSE = re.compile(r"/converse(?:-stream)?$")
+#: files that hold no requests, by how they begin, and what to do
+_OTHER = {
+    b"SQLite format 3": "is a database; of OpenCode's, give what `opencode export` writes",
+    b"PK\x03\x04": "is a zip archive; unpack it", b"\x28\xb5\x2f\xfd": "is packed by zstd; unpack it",
+    b"\xfd7zXZ": "is packed by xz; unpack it",
+}  # fmt: skip
+_GZIP = b"\x1f\x8b"
 
 
 class Recorder:
@@ -82,20 +91,63 @@ def recorded_in(path: Path) -> list[Recorded]:
     """The requests that a file holds, in their order. InputError, in one line, where it holds none."""
     try:
         with path.open("rb") as file:
-            lines = list(_objects(file, path))
+            begins = file.read(16)
+            file.seek(0)
+            other = next((why for sign, why in _OTHER.items() if begins.startswith(sign)), None)
+            if other is not None:
+                raise InputError(f"{path}: {other}")
+            if begins.startswith(_GZIP):
+                with gzip.open(file) as unpacked:
+                    lines = list(_objects(cast("BinaryIO", unpacked), path))
+            else:
+                lines = list(_objects(file, path))
+    except (EOFError, zlib.error) as error:
+        raise InputError(f"{path}: is damaged, or was cut off ({error})") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    if any("payload" in line and "type" in line for line in lines):
-        found = list(_of_codex(lines))
-    elif any(isinstance(line.get("message"), dict) and "uuid" in line for line in lines):
-        found = _of_claude_code(lines)
-    elif any(isinstance(line.get("log"), dict) for line in lines):
-        found = _of_archive(lines)
-    else:
-        found = [made for number, line in enumerate(lines) if (made := _of_body(line, number)) is not None]
+    found = _told_by(lines)
     if not found:
-        raise InputError(f"{path}: holds no request; {_WANTED}")
+        raise InputError(f"{path}: {_why_not(lines)}")
     return found
+
+
+def _told_by(lines: list[Json]) -> list[Recorded]:
+    """The requests that the objects of a file tell of, whatever it is."""
+    if any("payload" in line and "type" in line for line in lines):
+        return list(of_codex(lines))
+    if any(isinstance(line.get("message"), dict) and "uuid" in line for line in lines):
+        return of_claude_code(lines)
+    if any(isinstance(line.get("log"), dict) for line in lines):
+        return _of_archive(lines)
+    if any(line.get("type") == "function_call_output" for line in lines):  # older rollouts, and lists of items
+        return list(of_codex([{"type": "response_item", "payload": line} for line in lines if "type" in line]))
+    if lines and all("role" in line and "model" not in line for line in lines):
+        path = _PATHS["chat" if _is_chat({"messages": lines}, "claude") else "messages"]
+        path = "/v1beta/models/gemini:generateContent" if "parts" in lines[0] else path
+        return list(of_messages(lines, path.encode()))
+    found: list[Recorded] = []
+    for number, line in enumerate(lines):
+        if any(one.get("type") == "gemini" for one in dicts(line.get("messages"))):
+            found += of_gemini_cli(line)
+        elif any(isinstance(one.get("info"), dict) for one in dicts(line.get("messages"))):
+            found += of_opencode(line)
+        elif (made := _of_body(line, number)) is not None:
+            found.append(made)
+    return found
+
+
+def _why_not(lines: list[Json]) -> str:
+    """Why there is no request in a file, and what to give instead."""
+    kinds = {str(line.get("type")) for line in lines}
+    if "thread.started" in kinds or "item.completed" in kinds:
+        return "is what `codex exec --json` says, without what tools gave; give the rollout in ~/.codex/sessions"
+    paths = [str(line.get("path") or line.get("operation")) for line in lines]
+    for log in (line["log"] for line in lines if isinstance(line.get("log"), dict)):
+        paths += [urlsplit(str(one["request"].get("url", ""))).path for one in dicts(log.get("entries"))
+                  if isinstance(one.get("request"), dict)]  # fmt: skip
+    if any(_CONVERSE.search(one) or one.startswith("Converse") for one in paths):
+        return "asks by Bedrock's Converse, which the proxy does not speak; requests to invoke a model are replayed"
+    return f"holds no request; {_WANTED}"
 
 
 def _objects(file: BinaryIO, path: Path) -> Iterator[Json]:
@@ -138,6 +190,14 @@ def _json(line: bytes, rest: BinaryIO | None = None) -> object:
 
 def _of_body(line: Json, number: int) -> Recorded | None:
     body = line.get("body", line)
+    path, at, output = line.get("path"), line.get("at", line.get("timestamp")), 0
+    if line.get("schemaType") == "ModelInvocationLog":  # Bedrock's
+        given, answer = line.get("input"), line.get("output")
+        body = given.get("inputBodyJson") if isinstance(given, dict) else None
+        path = f"/model/{line.get('modelId')}/invoke" if "Invoke" in str(line.get("operation")) else "/converse"
+        output = whole(answer.get("outputTokenCount")) if isinstance(answer, dict) else 0
+    elif body is line:
+        path = at = None
     if isinstance(body, str):
         try:
             body = json.loads(body)
@@ -145,21 +205,37 @@ def _of_body(line: Json, number: int) -> Recorded | None:
             return None
     if not isinstance(body, dict):
         return None
-    path = line.get("path") if body is not line else None
-    if not isinstance(path, str):
+    if isinstance(path, str):
+        path = path.partition("?")[0]
+        if _CONVERSE.search(path):
+            return None
+        path, body = _with_model(path, body)
+    else:
         model = str(body.get("model", ""))
         if "contents" in body:
             path = f"/v1beta/models/{model.removeprefix('models/') or 'gemini'}:generateContent"
         elif "input" in body and model:
             path = "/v1/responses"
-        elif "messages" in body and model:
-            path = "/v1/chat/completions" if _is_chat(body, model) else "/v1/messages"
+        elif "messages" in body and (model or any("role" in message for message in dicts(body["messages"]))):
+            claude = "anthropic_version" in body
+            path = _PATHS["chat" if not claude and _is_chat(body, model) else "messages"]
+            body = body if model else {**body, "model": ""}
         else:
             return None
     session = line.get("session") if body is not line else None
     headers = {"x-session-id": session} if isinstance(session, str) else {}
-    at = _second(line.get("at", line.get("timestamp"))) if body is not line else None
-    return Recorded(20.0 * number if at is None else at, path.partition("?")[0].encode(), _bytes(body), headers)
+    when = second(at)
+    return Recorded(20.0 * number if when is None else when, path.encode(), as_bytes(body), headers, output)
+
+
+def _with_model(path: str, body: Json) -> tuple[str, Json]:
+    """A path at the maker of a model, and a body that names the model, where another provider's path names it."""
+    named = _NAMED.search(path)
+    if named is None:
+        return path, body
+    model = unquote(named[1] or named[2] or named[3])
+    at = f"/{path.partition(f'/{named[3]}/')[2]}" if named[3] else "/v1/messages"
+    return at, {**body, "model": body.get("model") or model}
 
 
 def _is_chat(body: Json, model: str) -> bool:
@@ -178,19 +254,6 @@ def _is_chat(body: Json, model: str) -> bool:
     return not model.startswith("claude")
 
 
-def _second(when: object) -> float | None:
-    if isinstance(when, int | float):
-        return float(when) if math.isfinite(when) else None
-    try:
-        return datetime.fromisoformat(when).timestamp() if isinstance(when, str) else None
-    except ValueError:
-        return None
-
-
-def _bytes(body: Json) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-
-
 # --- HTTP archives ---
 
 
@@ -207,7 +270,17 @@ def _of_entry(entry: Json) -> Recorded | None:
     request, response = entry.get("request"), entry.get("response")
     if not isinstance(request, dict) or not isinstance(request.get("postData"), dict):
         return None
-    path, body = _path_in(str(request.get("url", ""))), request["postData"].get("text")
+    url, body = str(request.get("url", "")), request["postData"].get("text")
+    path = _path_in(url)
+    if isinstance(body, str) and _NAMED.search(url.partition("?")[0]):
+        try:
+            given = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(given, dict):
+            return None
+        named, whole_body = _with_model(url.partition("?")[0], given)
+        path, body = named.encode(), as_bytes(whole_body).decode("utf-8", "surrogatepass")
     status = response.get("status") if isinstance(response, dict) else None
     if path is None or request.get("method") != "POST" or not isinstance(body, str):
         return None
@@ -216,7 +289,7 @@ def _of_entry(entry: Json) -> Recorded | None:
     headers = {str(one.get("name")).lower(): str(one.get("value"))
                for one in request.get("headers") or () if isinstance(one, dict)}  # fmt: skip
     said = body.encode("utf-8", "surrogatepass")
-    return Recorded(_second(entry.get("startedDateTime")) or 0.0, path, said, headers, _answered(response))
+    return Recorded(second(entry.get("startedDateTime")) or 0.0, path, said, headers, _answered(response))
 
 
 def _path_in(url: str) -> bytes | None:
@@ -248,137 +321,3 @@ def _answered(response: object) -> int:
     listener.hear(data)
     usage = listener.close().usage
     return usage.output if usage else 0
-
-
-# --- Claude Code ---
-
-
-def _of_claude_code(lines: list[Json]) -> list[Recorded]:
-    """The requests behind a transcript, by their time. Each subagent, whose lines are marked as a side chain, has a
-    conversation of its own."""
-    chains: dict[str, list[Json]] = {}
-    of: dict[str, str] = {}
-    for line in lines:
-        agent = ""
-        if line.get("isSidechain"):
-            name = str(line.get("uuid", ""))
-            agent = of[name] = str(line.get("agentId") or of.get(str(line.get("parentUuid"))) or name)
-        chains.setdefault(agent, []).append(line)
-    every = (one for agent, own in chains.items() for one in _of_agent(own, agent))
-    return sorted(every, key=lambda one: one.at)
-
-
-def _of_agent(lines: list[Json], agent: str) -> Iterator[Recorded]:
-    """The requests of one agent of a transcript; the main one has no name."""
-    messages: list[Json] = []
-    until: dict[str, int] = {}
-    latest, before, at = "", None, 0.0
-    for line in lines:
-        message, name = line.get("message"), str(line.get("uuid", ""))
-        if line.get("subtype") == "compact_boundary":
-            messages, until = [], {}
-        if isinstance(message, dict) and message.get("role") in ("user", "assistant"):
-            at = _second(line.get("timestamp")) or at
-            if message["role"] == "user":
-                latest = ""
-                parent = until.get(str(line.get("parentUuid")), len(messages))
-                if not _is_result(message):  # where the user went back, what came after is no longer there
-                    del messages[parent:]
-                _append(messages, "user", message.get("content"))
-            elif message.get("model") != "<synthetic>":
-                if message.get("id") != latest or not messages or messages[-1]["role"] != "assistant":
-                    latest = str(message.get("id"))
-                    headers = {"x-claude-code-session-id": str(line.get("sessionId", ""))}
-                    headers |= {"x-claude-code-agent-id": agent} if agent else {}
-                    if messages:
-                        made = _asked_of_claude(messages, message, at, headers, before)
-                        before = made.before
-                        yield made
-                _append(messages, "assistant", message.get("content"))
-        until[name] = len(messages)
-
-
-def _is_result(message: Json) -> bool:
-    content = message.get("content")
-    return isinstance(content, list) and any(b.get("type") == "tool_result" for b in content if isinstance(b, dict))
-
-
-def _append(messages: list[Json], role: str, content: object) -> None:
-    blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
-    found = [block for block in blocks if isinstance(block, dict)] if isinstance(blocks, list) else []
-    if messages and messages[-1]["role"] == role:
-        messages[-1] = {"role": role, "content": messages[-1]["content"] + found}
-    else:
-        messages.append({"role": role, "content": found})
-
-
-def _asked_of_claude(
-    messages: list[Json], answer: Json, at: float, headers: dict[str, str], before: int | None
-) -> Recorded:
-    """The request that a message answers, with the marks that Claude Code sets."""
-    usage = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
-    assert isinstance(usage, dict)
-    written = usage.get("cache_creation")
-    hours = isinstance(written, dict) and bool(written.get("ephemeral_1h_input_tokens"))
-    mark = {"type": "ephemeral", **({"ttl": "1h"} if hours else {})}
-    sent = [*messages[:-2], *(_marked(message, mark) for message in messages[-2:])]
-    body = _bytes({"model": answer.get("model", ""), "messages": sent, "stream": True})
-    if before is None:
-        names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-        charged = sum(value for name in names if isinstance(value := usage.get(name), int))
-        before = max(0, charged - round(len(body) / CHARACTERS))
-    output = usage.get("output_tokens")
-    return Recorded(at, b"/v1/messages", body, headers, output if isinstance(output, int) else 0, before)
-
-
-def _marked(message: Json, mark: Json) -> Json:
-    blocks = list(message["content"])
-    if blocks:
-        blocks[-1] = {**blocks[-1], "cache_control": mark}
-    return {**message, "content": blocks}
-
-
-# --- Codex ---
-
-
-def _of_codex(lines: list[Json]) -> Iterator[Recorded]:
-    """The requests behind a rollout: one before each run of items that the model said."""
-    items: list[Json] = []
-    model, session, instructions, at, answers = "", "", "", 0.0, False
-    waiting: Recorded | None = None
-    before: int | None = None
-    for line in lines:
-        payload = line.get("payload")
-        if not isinstance(payload, dict):
-            continue
-        at, kind = _second(line.get("timestamp")) or at, line.get("type")
-        if kind == "session_meta":
-            given = payload.get("base_instructions") or payload.get("instructions") or ""
-            instructions = str(given.get("text", "")) if isinstance(given, dict) else str(given)
-            session = str(payload.get("id", ""))
-        elif kind == "turn_context":
-            model = str(payload.get("model", model))
-        elif kind == "compacted":
-            kept = payload.get("replacement_history")
-            summary = {"type": "message", "role": "user", "content": [
-                {"type": "input_text", "text": str(payload.get("message", ""))}]}  # fmt: skip
-            items, answers = list(kept) if isinstance(kept, list) else [summary], False
-        elif kind == "event_msg" and payload.get("type") == "token_count" and waiting is not None:
-            used = (payload.get("info") or {}).get("last_token_usage") or {}
-            if before is None and isinstance(used.get("input_tokens"), int):
-                before = max(0, used["input_tokens"] - round(len(waiting.body) / CHARACTERS))
-            output = used.get("output_tokens")
-            yield Recorded(waiting.at, waiting.path, waiting.body, waiting.headers,
-                           output if isinstance(output, int) else 0, before or 0)  # fmt: skip
-            waiting = None
-        elif kind == "response_item":
-            said = payload.get("type") in _SAID or payload.get("role") == "assistant"
-            if said and not answers:
-                if waiting is not None:
-                    yield Recorded(waiting.at, waiting.path, waiting.body, waiting.headers, 0, before or 0)
-                body = {"model": model, "instructions": instructions, "input": items, "prompt_cache_key": session}
-                waiting = Recorded(at, b"/v1/responses", _bytes(body))
-            answers = said
-            items.append(payload)
-    if waiting is not None:
-        yield Recorded(waiting.at, waiting.path, waiting.body, waiting.headers, 0, before or 0)

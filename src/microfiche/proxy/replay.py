@@ -29,11 +29,13 @@ from microfiche.page import Reading, TypesetPage
 from microfiche.proxy.account import kept_by, registered
 from microfiche.proxy.exchange import Drawer
 from microfiche.proxy.protocols import Asked, Block, Route, asked, route
-from microfiche.proxy.recorded import Recorded
 from microfiche.proxy.splice import Body, Replacement, Unreadable, Value, quoted
+from microfiche.proxy.transcripts import Recorded
 from microfiche.proxy.twin import CHARACTERS, PICTURE, Twins
 from microfiche.proxy.verdict import Draw
 
+_SHAPES = {"messages": ("anthropic",), "responses": ("responses", "openai"), "chat": ("openai", "responses"),
+           "gemini": ("gemini",)}  # fmt: skip
 _HEADER = 64  #: characters of base64 that hold the size of a PNG
 
 
@@ -220,12 +222,13 @@ def replay(
     found = [one for recorded in every if (one := opened(recorded, model)) is not None]
     if not found:
         raise InputError("there is no request in it that asks for an answer")
+    if not all(one.asked.model for one in found):
+        raise UsageError("the requests name no model; name one with --model")
     results, done = [], 0
     for name in dict.fromkeys(one.asked.model for one in found):
         mine = [one for one in found if one.asked.model == name]
         known = registered(name)
-        shape = {"messages": "anthropic", "responses": "responses", "chat": "openai", "gemini": "gemini"}
-        if model is not None and not known.guess and known.shape != shape[mine[0].route.dialect]:
+        if model is not None and not known.guess and known.shape not in _SHAPES[mine[0].route.dialect]:
             raise UsageError(f"{model} is not asked in the way that these requests are; name a model of the same maker")
         bills = {"text, never cached": Bill(known, characters, caches=False), "text": Bill(known, characters)}
         reasons: dict[str, dict[str, int]] = {}
