@@ -487,9 +487,14 @@ def test_a_vendor_that_fails_over_new_pages_is_asked_once_more(vendor: Provider,
         vendor.faults += [fails, fails]
         last = session.turn()
         assert (last.status_code, last.headers["x-a"], last.content) == (500, "1", b"{}")
+        assert session.send().status_code == 200
         vendor.faults.append(fails)
         asks = len(vendor.requests)
         assert session.says("Go on.").status_code == 500 and len(vendor.requests) == asks + 1, "no page is new"
+        vendor.faults.append(fails)
+        assert session.turn().status_code == 200 and session.turn().status_code == 200
+        assert len(pictures_in(vendor.requests[-1].json)) == 3 and account.recent[-1].note == ""
+        assert "answered 500 to pages" in account.recent[-1].reasons[-1], "it has failed twice"
     for before, after in pairwise(r for r in vendor.requests if r.usage):
         assert after.json["messages"][: len(before.json["messages"])] == before.json["messages"]
 

@@ -45,13 +45,15 @@ class Talk(NamedTuple):
 class Session:
     """The verdicts of a session, as they were when the ledger had so many changes of others; why nothing more of it is
     drawn, if that is so; when it was last seen, in seconds since 1970, None before the first time; and when the ledger
-    was last told that. `verdicts` is never changed, but made anew, so that whoever reads it is not disturbed."""
+    was last told that; and how often a provider `failed` over what was new. `verdicts` is never changed, but made anew,
+    so that whoever reads it is not disturbed."""
 
     verdicts: dict[bytes, Verdict]
     pinned: str
     changes: int
     seen: float | None
     noted: float
+    failed: int = 0
 
     @property
     def size(self) -> int:
@@ -159,11 +161,14 @@ class Sessions:
         return kept
 
     def refuse(self, talk: Talk, gone: Set[bytes], reason: str, pin: bool = True) -> None:
-        """Takes what was refused in a conversation for text, in it alone; and where it is to `pin`, draws nothing more
-        of it. What the ledger cannot be told now, it is told as soon as it can."""
-        refusal = Refusal(talk, frozenset(gone), reason, pin)
+        """Takes what was refused in a conversation for text, in it alone; and where it is to `pin`, or that happens
+        again, draws nothing more of it. What the ledger cannot be told now, it is told as soon as it can."""
         with self._lock:
             session = self._held.get(talk.key)
+            if session is not None:
+                session.failed += 1
+                pin = pin or session.failed > 1
+            refusal = Refusal(talk, frozenset(gone), reason, pin)
             if session is not None:
                 _tell(session, refusal)
             self._unwritten.setdefault(talk.key, []).append(refusal)
