@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +13,10 @@ from typing import Any
 import pytest
 from agent import listing
 from between import PATIENCE
+from test_drawing import perfect
 
 from microfiche.proxy import sessions
-from microfiche.proxy.drawer import LedgerDrawer
+from microfiche.proxy.drawer import LedgerDrawer, talk_of
 from microfiche.proxy.exchange import Drawing
 from microfiche.proxy.ledger import Ledger
 from microfiche.proxy.pages import Proofreader
@@ -96,3 +99,29 @@ def test_a_request_reads_the_same_verdicts_from_its_beginning_to_its_end(tmp_pat
     for number, _ in enumerate(before.values()):
         held.keep(talk, session, {bytes([number]) * 32: Verdict("later")}, 2.0)
     assert list(before) == [b"a" * 32] and len(session.verdicts) == 2 and held.at(talk, 3.0) is session
+
+
+def test_a_session_of_a_ledger_that_knew_no_calls_goes_on(tmp_path: Path) -> None:
+    """There a result was known by its text alone, and a session by how it opens."""
+    first = LedgerDrawer(lambda: Ledger(tmp_path / "new"), Draw.safe, perfect)
+    (png,) = drawn(first, read(1)).pages
+    text = read(1)[2]["content"][0]["content"]
+    body = Body.read(json.dumps({"model": "claude-fable-5-1", "messages": read(1)}).encode())
+    asks = route("POST", b"/v1/messages")
+    assert asks is not None
+    head = talk_of(asks, body, asked(asks, body, {})).opening
+    alone = hashlib.sha256(f"result\0{text}".encode()).digest()
+    path, new = tmp_path / "old", Ledger(tmp_path / "new")
+    connection = sqlite3.connect(tmp_path / "new")
+    ((digest,),) = connection.execute("SELECT digest FROM block").fetchall()
+    connection.close()
+    old = Ledger(path)
+    old.keep(head, {alone: Verdict("it costs less", new.drawn(digest), True)})
+    for ledger in (old, new):
+        ledger.close()
+    drawer = LedgerDrawer(lambda: Ledger(path), Draw.safe, perfect)
+    assert drawn(drawer, [*read(1), *ON]).pages == (png,)
+    again = {"role": "user", "content": [{**read(1)[2]["content"][0], "tool_use_id": "t2"}]}
+    call = {"role": "assistant", "content": [{"type": "tool_use", "id": "t2", "name": "Read", "input": {}}]}
+    assert drawn(drawer, [*read(1), call, again]).pages == (png, png), "what comes now is known by its call"
+    assert drawn(drawer, [*read(1), call, again, *ON]).pages == (png, png)
