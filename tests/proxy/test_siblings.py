@@ -19,6 +19,8 @@ from provider.server import Provider, Reply
 from test_drawing import asked, drawing, prose
 from test_sessions import bare
 
+from microfiche.proxy.ledger import Ledger
+
 WRONG = b'{"type":"error","error":{"type":"invalid_request_error","message":"Could not process image"}}'
 PAGES_NOT_TAKEN = Reply(400, [("content-type", "application/json")], [WRONG], length=len(WRONG))
 
@@ -97,6 +99,24 @@ def test_what_all_have_before_the_first_answer_stays_in_each_what_it_was(vendor:
             late.session = "s-9"  # gone on under another name
             turn(late, url, 2)
         assert pages_of(vendor, late) == 0 and grows(vendor, early)
+
+
+def test_what_is_forgotten_of_one_session_is_kept_for_the_others(vendor: Provider, tmp_path: Path) -> None:
+    """Also what all of them have before the first answer."""
+    vendor.script = tool_script(60)
+    with ExitStack() as stack:
+        one, other = runs(stack, 2, "\n".join(prose(400, Random(3))))
+        with drawing(vendor, tmp_path / "ledger") as (url, account):
+            for seed in range(2):
+                for agent in (other, one):
+                    turn(agent, url, seed)
+            name = account.recent[-1].session
+            ledger = Ledger(tmp_path / "ledger")
+            assert ledger.examined() == 2 and ledger.forget(session=name).sessions == 1
+            ledger.close()
+            turn(other, url, 2)
+            turn(other, url, 3)
+        assert pages_of(vendor, other) > 3 and grows(vendor, other)
 
 
 def test_a_fork_and_what_it_comes_from_keep_their_pages(vendor: Provider, tmp_path: Path) -> None:

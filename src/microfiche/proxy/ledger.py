@@ -93,20 +93,22 @@ class Ledger(LedgerFile):
                 [(session, one, reason, now) for one in blocks],
             )
 
-    def begin(self, head: bytes, before: bytes, name: str = "", now: float | None = None) -> None:
-        """Begins the session with this head, if it is not there, with all that holds in the one of `before`."""
+    def begin(self, head: bytes, before: Iterable[bytes], name: str = "", now: float | None = None) -> None:
+        """Begins the session with this head, if it is not there, with all that holds in those of `before`, where the
+        later ones stand over the others."""
         now = time.time() if now is None else now
         with self._using(write=True) as connection:
             if self.seen(head) is None:
                 session = self._session(head, name, now)
-                connection.execute(
-                    "UPDATE session SET pinned = coalesce((SELECT pinned FROM session WHERE head = ?), '')"
-                    " WHERE id = ?", (before, session),
-                )  # fmt: skip
-                connection.execute(
-                    "INSERT INTO verdict SELECT ?, digest, block, banner, stop, reason, time FROM verdict"
-                    " WHERE session = (SELECT id FROM session WHERE head = ?)", (session, before),
-                )  # fmt: skip
+                for one in before:
+                    connection.execute(
+                        "UPDATE session SET pinned = coalesce((SELECT nullif(pinned, '') FROM session WHERE head = ?),"
+                        " pinned) WHERE id = ?", (one, session),
+                    )  # fmt: skip
+                    connection.execute(
+                        "INSERT OR REPLACE INTO verdict SELECT ?, digest, block, banner, stop, reason, time"
+                        " FROM verdict WHERE session = (SELECT id FROM session WHERE head = ?)", (session, one),
+                    )  # fmt: skip
 
     def keep(
         self, head: bytes, verdicts: dict[bytes, Verdict], name: str = "", now: float | None = None
@@ -279,8 +281,8 @@ class Ledger(LedgerFile):
                 doomed = []
             if session or before is not None or everything:
                 wanted = ("name = ?", session) if session else ("seen < ?", float("inf") if before is None else before)
-                old = connection.execute(f"SELECT id FROM session WHERE {wanted[0]}", wanted[1:]).fetchall()
-                sessions = len(old)
+                rows = connection.execute(f"SELECT id, name FROM session WHERE {wanted[0]}", wanted[1:]).fetchall()
+                sessions, old = len({name or number for number, name in rows}), [(number,) for number, _ in rows]
                 connection.executemany("DELETE FROM verdict WHERE session = ?", old)
                 connection.executemany("DELETE FROM session WHERE id = ?", old)
                 doomed += connection.execute(_UNUSED).fetchall()

@@ -152,7 +152,8 @@ class LedgerFile:
             (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 raise StoreError(f"{self.path}: is damaged ({plain(found)[:EXCERPT].strip()})")
-            return int(connection.execute("SELECT count(*) FROM session").fetchone()[0])
+            counted = "SELECT count(DISTINCT coalesce(nullif(name, ''), id)) FROM session"
+            return int(connection.execute(counted).fetchone()[0])
 
 
 def _close(connection: sqlite3.Connection, file: int, lock: threading.RLock, process: int) -> None:

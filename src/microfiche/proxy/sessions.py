@@ -141,7 +141,7 @@ class Sessions:
         """Tells the ledger that a session goes on, and of one of its own as soon as the model has answered."""
         known = [head for head in (talk.opening, talk.named) if ledger.seen(head) is not None]
         if talk.own is not None and known and ledger.seen(talk.own) is None:
-            ledger.begin(talk.own, talk.named, talk.name, now)
+            ledger.begin(talk.own, (talk.opening, talk.named), talk.name, now)
         for head in (*known, talk.own):
             if head is not None:
                 ledger.touch(head, talk.name, now)
@@ -152,7 +152,7 @@ class Sessions:
         with self._lock:
             ledger = self.ledger()
             if talk.own is not None and ledger.seen(talk.own) is None:
-                ledger.begin(talk.own, talk.named, talk.name, now)
+                ledger.begin(talk.own, (talk.opening, talk.named), talk.name, now)
             head = talk.own or (talk.named if session.pinned else talk.opening)
             kept = ledger.keep(head, new, talk.name, now)
             for held in (session, self._held.get(talk.key)):
@@ -189,7 +189,7 @@ class Sessions:
             while refusals:
                 (talk, gone, reason, pin), ledger = refusals[0], self.ledger()
                 if talk.own is not None:
-                    ledger.begin(talk.own, talk.named, talk.name)
+                    ledger.begin(talk.own, (talk.opening, talk.named), talk.name)
                 ledger.refuse(talk.key, reason, gone, pin, talk.name)
                 del refusals[0]
             del self._unwritten[key]

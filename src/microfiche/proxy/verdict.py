@@ -95,7 +95,8 @@ class Hit(NamedTuple):
 
 
 class Erased(NamedTuple):
-    """How many blocks, sessions and characters were forgotten, and whether nothing of them is left in the file."""
+    """How many blocks, sessions (as the account names them) and characters were forgotten, and whether nothing of them
+    is left in the file."""
 
     blocks: int
     sessions: int

@@ -95,6 +95,9 @@ def test_what_is_not_drawn_is_the_same_object(hook: Any, ask: Any, kind: str) ->
 
 def test_a_drawer_that_fails_hinders_nothing() -> None:
     class Fails:
+        def flush(self) -> None:
+            """Keeps nothing."""
+
         def draw(self, *_: object) -> Drawing:
             raise RuntimeError
 
