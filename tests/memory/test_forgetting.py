@@ -111,6 +111,36 @@ def test_what_says_a_query_is_forgotten_once_it_is_confirmed(memory: Memory, ali
     assert memory.forget(query=SECRET, confirm=agreed).characters == 0
 
 
+@pytest.mark.parametrize("broken", [f"{SECRET.replace('-', chr(10))}\n", f"\n{SECRET.replace('-', '  ' + chr(10), 1)}"])
+def test_a_query_over_line_breaks_leaves_nothing_in_diffs(memory: Memory, broken: str) -> None:
+    """The lines that a diff puts marks before, those around what changed, and those whose pages moved."""
+    front, back = "".join(f"line {i}\n" for i in range(90)), "".join(f"row {i}\n" for i in range(90))
+    memory.add(front + back, name="a text")
+    memory.add(f"{front}{broken}\n{back}", name="a text")
+    memory.add(f"{front}{broken.replace('hunter2', 'another')}\n{back}", name="a text")
+    memory.add(f"{back}{front}{broken}", name="a text")
+    done = memory.forget(query=broken.replace("\n", " "), confirm=agreed)
+    memory.forget(query=broken.replace("hunter2", "another"), confirm=agreed)
+    assert done.wiped and not there(memory)
+    assert memory.version_text("a text", 1) == front + back
+    assert memory.history("a text")[3].diff and "+row 1" in memory.text(memory.history("a text")[3].diff[0])
+    sound(memory)
+
+
+def test_a_secret_that_the_end_of_a_page_breaks_is_in_no_diff(memory: Memory) -> None:
+    long = "".join(f"{i}, " for i in range(4000))
+    memory.add(long, name="a text")
+    end = len(memory.text(memory.history("a text")[0].pages[0]))
+    for shift in range(-30, 5, 5):
+        said = f"{long[: end + shift]}{SECRET} {long[end + shift :]}"
+        memory.add(said, name="a text")
+        memory.add(f"{said[: end + 200]}!{said[end + 200 :]}", name="a text")
+        memory.add(f"!{said}", name="a text")
+        memory.forget(query=SECRET, confirm=agreed)
+        assert not there(memory), shift
+    sound(memory)
+
+
 def test_a_query_finds_what_is_composed_otherwise_or_escaped(memory: Memory) -> None:
     name = "Zaż\u00f3łć Café"
     memory.add(f"first\nabout {normalize('NFD', name)} here\nlast\n", name="apart")

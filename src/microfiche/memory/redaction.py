@@ -25,7 +25,7 @@ from microfiche.memory.letters import compared_with_places
 from microfiche.memory.messages import as_read, legible
 from microfiche.memory.paper import cut_pages, digest, from_bytes, packed, typesetter_of
 from microfiche.memory.records import PageRecord, page_records, text_of
-from microfiche.memory.versions import Span, VersionPart, line_around, without
+from microfiche.memory.versions import Span, VersionPart, line_around, shown_of, without
 from microfiche.memory.words import index_words, pattern_of, unindex_words
 from microfiche.precision import text_tokens
 
@@ -89,20 +89,18 @@ class Redaction:
         """Forgets what stands on a page, in every version, and the diffs that show it."""
         if not page_records(self.connection, "WHERE id = ?", (number,)):
             raise UsageError(f"{self.archive.path}: there is no page {number}")
-        found: dict[VersionPart, list[Span]] = {}
-        holding = {row[0] for row in self.connection.execute("SELECT version FROM place WHERE page = ?", (number,))}
         sources = {row[0] for row in self.connection.execute(
             "SELECT source FROM version JOIN place ON place.version = version.id WHERE page = ?", (number,))}
-        before: VersionPart | None = None
-        for version in self._versions(sources, ("text",)):
-            here = version.id in holding
-            changed = before is not None and before.source == version.source and (before.id in holding) != here
-            if here:
-                found[version] = [(at, at + length) for page, at, length in self._pages(version) if page == number]
-            if changed:
-                self._drop_part(version.id, "diff")
-            before = version
+        found = {
+            version: spans for version in self._versions(sources, ("text",))
+            if (spans := [(at, at + length) for page, at, length in self._pages(version) if page == number])
+        }
         self.connection.execute("DELETE FROM place WHERE page = ? AND part = 'diff'", (number,))
+        try:
+            found = self._with_diffs(found)
+        except StoreError:  # what is damaged cannot be compared
+            for diff in self._diffs(found):
+                self._drop_part(diff.id, "diff")
         self.redact(found)
 
     def moments(self, sources: Iterable[int], first: float, last: float) -> None:
@@ -128,13 +126,13 @@ class Redaction:
             self._drop_source(source)
 
     def saying(self, sources: Iterable[int], query: str) -> dict[VersionPart, list[Span]]:
-        """Where versions and their diffs say something: whole messages, or lines."""
+        """Where versions say something, whole messages or lines, and where their diffs show these."""
         pattern = pattern_of(query)
         found: dict[VersionPart, list[Span]] = {}
-        for version in self._versions(sources, ("text", "diff")):
+        for version in self._versions(sources, ("text",)):
             text = self._text(version)
             spans = [line_around(text, *span) for span in _found(pattern, text)]
-            if version.kind == "chat" and version.part == "text":
+            if version.kind == "chat":
                 for start, length, whole in self.connection.execute(
                     "SELECT start, length, said FROM message WHERE version = ? AND said IS NOT NULL", (version.id,)
                 ):
@@ -142,6 +140,27 @@ class Redaction:
                         spans.append((start, start + length))
             if spans:
                 found[version] = self._whole_messages(version, spans)
+        return self._with_diffs(found)
+
+    def _with_diffs(self, found: dict[VersionPart, list[Span]]) -> dict[VersionPart, list[Span]]:
+        """What is found in texts, with the lines of diffs that show something of it."""
+        shown: dict[VersionPart, list[Span]] = {}
+        for diff, versions in self._diffs(found).items():
+            text = self._text(diff)
+            spans = [span for version in versions for span in shown_of(text, self._text(version), [
+                (max(start, at), min(end, at + length)) for start, end in found[version]
+                for _, at, length in self._pages(version) if start < at + length and end > at])]
+            if spans:
+                shown[diff] = _merged(spans)
+        return found | shown
+
+    def _diffs(self, versions: Iterable[VersionPart]) -> dict[VersionPart, list[VersionPart]]:
+        """The diffs that show what became of versions of texts, each with those of them that it shows."""
+        found: dict[VersionPart, list[VersionPart]] = {}
+        for version in versions:
+            for diff in self._versions([version.source], ("diff",)):
+                if diff.number - version.number in (0, 1) and self._pages(diff):
+                    found.setdefault(diff, []).append(version)
         return found
 
     def passages(self, found: dict[VersionPart, list[Span]]) -> list[Passage]:

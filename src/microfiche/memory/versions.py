@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import unified_diff
-from itertools import islice
+from itertools import islice, pairwise
 
 SHORTEST = 256  #: characters that a page must have to be looked for further on; a shorter one is kept only in its place
 NEAR = 1 << 20  #: characters further on that a page is looked for, and twice those of the pages that were not found
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"  #: by which `changes` tells lines
 LINES = 4000  #: lines of a changed stretch that are compared one by one
 AROUND = 200  #: characters to either side of something that are its line, where that is longer
 Span = tuple[int, int]  #: where a stretch of characters begins and ends
@@ -82,6 +83,29 @@ def _compared(old: str, new: str) -> str:
         return f"@@ {len(before)} lines replaced by {len(after)} lines @@\n"
     lines = islice(unified_diff(before, after, n=1, lineterm=""), 2, None)
     return "".join(f"{line}\n" for line in lines)
+
+
+def shown_of(diff: str, text: str, spans: Sequence[Span]) -> list[Span]:
+    """The lines of a diff, as `changes` writes it, that show something of what stands in spans of a text, each of which
+    is on one page. What begins or ends a page may be a part of a line, of which the diff shows more."""
+    whole, parts = set[str](), set[str]()
+    for start, end in spans:
+        at = start
+        for line in text[start:end].splitlines(keepends=True):
+            bare, last = line.rstrip(LINE_ENDS), at + len(line)
+            alone = (at == 0 or text[at - 1] in LINE_ENDS) and (line != bare or last == len(text))
+            at = last
+            if bare.strip():
+                (whole if alone else parts).add(bare)
+    ends = [0]
+    for line in diff.splitlines(keepends=True):
+        ends.append(ends[-1] + len(line))
+    found = []
+    for start, end in islice(pairwise(ends), 1, None):  # behind the title
+        mark, line = diff[start], diff[start + 1 : end].rstrip(LINE_ENDS)
+        if mark in " +-" and (line in whole or any(part in line for part in parts)):
+            found.append((start, end))
+    return found
 
 
 def without(text: str, spans: Sequence[Span]) -> str:
