@@ -157,7 +157,7 @@ def test_exclude_of_a_worktree_lies_in_the_repository_that_it_belongs_to(tmp_pat
 NAMES = ("a", "b.log", "in", "out", "c.txt", "Gen", "é")
 PATTERNS = ("*.log", "/a", "in/", "!b.log", "**/c.txt", "in/**", "out/*", "!out/c.txt", "[ab]*", "!in", "\\!a", "a ",
             "a\\ ", "in/**/a", "#a", "!/in/", "?", "*/a", "Gen", "é", "!*", "[!a]", "/**", "in/a", "b.*",
-            "[")  # fmt: skip
+            "[", "[z-a]", "[[:lower:]]", "[\\]a]", "a\\  ", "i**/a")  # fmt: skip
 
 
 @pytest.mark.skipif(not shutil.which("git"), reason="git is compared with")

@@ -13,10 +13,9 @@ from dataclasses import replace
 from fnmatch import fnmatch, translate
 from pathlib import Path
 
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
 from microfiche.errors import InputError
 from microfiche.files import Found, files_below
+from microfiche.memory.patterns import Pattern, pattern_in
 from microfiche.sources import DOCUMENTS
 
 NEVER = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}  #: folders that hold nothing written by hand
@@ -24,7 +23,7 @@ LARGEST = 64 << 20  #: bytes of a text file that is taken
 HEAD = 8192  #: bytes in which a NUL tells a binary, and a private key is looked for
 RULES = 1 << 20  #: bytes of a file of patterns, or of git's settings, that are read
 #: The files of patterns that count in a folder, the least important first, each with the folder that it speaks of.
-Rules = tuple[tuple[Path, list[GitIgnoreSpecPattern]], ...]
+Rules = tuple[tuple[Path, list[Pattern]], ...]
 #: Names of files that are likely secrets, in small letters, and those that only look like them.
 SECRETS = (
     ".env", ".env.*", "*.env", ".envrc", "id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_*_sk", "*.pem", "*.key",
@@ -142,15 +141,9 @@ def _with_own(folder: Path, rules: Rules) -> Rules:
     return (*rules, (folder, patterns)) if patterns else rules
 
 
-def _patterns(file: Path, links: bool = False) -> list[GitIgnoreSpecPattern]:
-    """The patterns in a file, but for lines that are none; a .gitignore that is a link does not count, as in git."""
-    found = []
-    for line in _lines(file, links):
-        try:
-            found.append(GitIgnoreSpecPattern(line))
-        except ValueError:
-            continue
-    return found
+def _patterns(file: Path, links: bool = False) -> list[Pattern]:
+    """The patterns in a file; a .gitignore that is a link does not count, as in git."""
+    return [pattern for line in _lines(file, links) if (pattern := pattern_in(line))]
 
 
 def _first_line(file: Path) -> str:
@@ -174,13 +167,8 @@ def _ignored(path: Path, is_folder: bool, rules: Rules) -> bool:
     for folder, patterns in reversed(rules):
         bare = os.fsencode(path.relative_to(folder).as_posix()).decode("latin-1")
         for pattern in reversed(patterns):
-            # "in/**" is what lies in a folder and not the folder.
-            name = f"{bare}/" if is_folder and not str(pattern.pattern).rstrip().endswith("/**") else bare
-            if pattern.include is None or pattern.regex is None:
-                continue
-            # A pattern with a group also matches everything below a folder; only the folder itself is asked for here.
-            if any(match.end() == len(name) or not match.re.groups for match in pattern.regex.finditer(name)):
-                return bool(pattern.include)
+            if pattern.matches(bare, is_folder):
+                return not pattern.taken
     return False
 
 
