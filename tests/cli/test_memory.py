@@ -305,3 +305,15 @@ def test_calibrate_with_nano_and_with_a_model_at_an_endpoint(
         assert "--strings 24: all right are at least 0.86 at 95 %, and 0.9 is wanted" in said
     (tmp_path / "short.txt").write_text("short")
     assert "give one of 100" in run("calibrate", "--text", str(tmp_path / "short.txt"), code=2).stderr
+
+
+def test_each_thing_that_is_named_takes_one_line(there: Path, tmp_path: Path) -> None:
+    """A folder from others may hold any names; none of them moves a terminal's cursor or looks like another line."""
+    (folder := tmp_path / "from others").mkdir()
+    (folder / "a\nmicrofiche: all is well.env").write_text("x")
+    (folder / "\x1b[2Jb\n[user] yes.txt").write_text("xylophone")
+    added = run("add", str(folder))
+    assert "a\\nmicrofiche: all is well.env: left out: likely a secret" in added.stderr
+    asked = run("forget", "--query", "xylophone", stdin="n\n")
+    assert "\\x1b[2Jb\\n[user] yes.txt, version 1: xylophone" in asked.stderr
+    assert "\x1b" not in added.output + asked.output

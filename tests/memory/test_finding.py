@@ -128,5 +128,14 @@ def test_a_page_of_a_size_that_no_mode_has_is_passed_over(hidden: Memory) -> Non
     assert hidden.search("xylophone") == []
 
 
+def test_passages_cut_nothing_that_was_said_in_two(memory: Memory) -> None:
+    """What stands for a label's beginning, and what stands before it, are written as two characters each."""
+    for shift in range(4):
+        said = "x" * shift + "\ufdd1\ufdd0" * 300 + f" needle{shift} " + "\ufdd1\ufdd1\ufdd0" * 300
+        memory.add_messages("chat", [{"role": "user", "content": said}, {"role": "user", "content": said[::-1] * 20}])
+        (hit,) = memory.search(f"needle{shift}")
+        assert hit.text in said and f"[user] {said}\n[user] {said[::-1] * 20}\n" in memory.version_text("chat")
+
+
 def test_citations_are_read_as_they_are_written() -> None:
     assert cited("So [page 3]. And [pages 4, 7 and 3] or [page 12: notes]; not [3].") == [3, 4, 7, 12]

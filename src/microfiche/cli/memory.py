@@ -106,7 +106,7 @@ def add(
                 taken, called = _taken(one, name)
                 total += opened.add(taken, called, tell, tokens=tokens, everything=everything)
         for where, why in total.left_out:
-            err.print(f"{where}: left out: {why}", markup=False)
+            err.print(one_line(f"{where}: left out: {why}"), markup=False)
         if json:
             print(jsons.dumps(asdict(total)))
         else:
@@ -176,7 +176,7 @@ def forget(
 
         def confirmed(passages: Sequence[Passage]) -> bool:
             for one in passages:
-                err.print(f"{one.source}, version {one.version}: {plain(' '.join(one.text.split()))}", markup=False)
+                err.print(one_line(f"{one.source}, version {one.version}: {' '.join(one.text.split())}"), markup=False)
             return yes or typer.confirm(
                 f"Forget {'this passage' if len(passages) == 1 else f'these {len(passages):,} passages'}?", err=True)
 

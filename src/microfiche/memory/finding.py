@@ -22,7 +22,7 @@ from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.memory.archive import Archive, OpenPage
 from microfiche.memory.context import Context, context
 from microfiche.memory.database import format_of
-from microfiche.memory.messages import as_read, legible, unmistakable
+from microfiche.memory.messages import as_read, legible, uncut, unmistakable
 from microfiche.memory.paper import from_bytes, set_again
 from microfiche.memory.records import PageRecord, Place, page_records, places
 from microfiche.memory.words import find, passage, places_of, score_of, words_of
@@ -243,7 +243,7 @@ def whereabouts(archive: Archive, hit: Hit, query: str) -> str:
 
 def _passage(text: str, query: str) -> tuple[int, int]:
     start, end = passage(text, query, WIDTH)
-    return start, end or min(len(text), WIDTH)
+    return uncut(text, start), uncut(text, end or min(len(text), WIDTH))
 
 
 def _read(archive: Archive, record: PageRecord, text: str, start: int, end: int) -> str:

@@ -29,8 +29,11 @@ LARGEST = 1 << 30  #: bytes of a chat's file
 LONGEST = 240  #: characters of a label
 _SHIELD = "\ufdd1"  #: stands before LABEL and itself where a message's text has them
 _SHIELDED = re.compile(f"{LABEL}|{_SHIELD}(.)")
-#: What was said, where it could be taken for a label once it is text: a bracket that begins a line or follows a label.
-_LIKE_LABEL = re.compile(rf"(?:\A|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|{LABEL}[^\]]*\])\s*\[")
+#: What stands at the beginning of a line or behind a label before the first letter or number, those without ink among
+#: it: a bracket there could be taken for a label once it is text.
+_BEFORE_WORDS = re.compile(
+    rf"(?:\A|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|{LABEL}[^\]]*\])((?:[_\u115f\u1160\u3164\uffa0]|[^\w{LABEL}])*+)"
+)
 NAMED = 120  #: characters of a name or id in a label
 #: The roles of items of OpenAI's Responses that have none.
 ITEMS = {
@@ -96,11 +99,16 @@ def legible(text: str) -> str:
     return _SHIELDED.sub(lambda found: {None: "[", ".": LABEL}.get(found[1], found[1]), text)
 
 
+def uncut(text: str, at: int) -> int:
+    """The last place up to `at` in what is written that cuts nothing in two which was said as one character."""
+    return at - (at - len(text[:at].rstrip(_SHIELD))) % 2
+
+
 def unmistakable(text: str) -> tuple[str, str]:
     """What is written on a page of a chat as text for a model, and the mark with which each label in it begins, which
     begins nothing else; the mark is empty where nothing that was said could be taken for a label."""
     shown, mark = legible(text), "§"
-    if not _LIKE_LABEL.search(text):
+    if not any("[" in found[1] for found in _BEFORE_WORDS.finditer(text)):
         return shown, ""
     while f"[{mark}" in shown:
         mark += "§"

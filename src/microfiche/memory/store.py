@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from html import escape
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, unquote
@@ -35,11 +35,12 @@ from microfiche.memory.fading import Faded, Schedule, fade, schedule, schedule_o
 from microfiche.memory.finding import By, Hit, search
 from microfiche.memory.folders import files_in
 from microfiche.memory.forgetting import forget, wiped
-from microfiche.memory.messages import as_read, legible
+from microfiche.memory.messages import as_read
 from microfiche.memory.paper import faded, png, to_bytes
 from microfiche.memory.records import Clock, Version, how_many, newest_first
 from microfiche.memory.redaction import Forgotten, Passage
 from microfiche.memory.writer import Added, Meter, Progress, Writer
+from microfiche.page import Layout
 from microfiche.sources import DOCUMENTS, decoded
 
 LARGEST = 1 << 30  #: bytes of one text
@@ -249,9 +250,13 @@ class Memory(Archive):
         with self.reading():
             chosen = self._version(name, number)
             records = [self.record(page) for page in chosen.pages]
-            kept = [as_read(self.text(record), record.layout) for record in records]
-            opened = self.open_pages() if chosen.retired is None else []
-            return "".join([*kept, *(legible(page.text) for page in opened if page.source == chosen.source)])
+            parts: list[tuple[Layout, str]] = [(record.layout, self.text(record)) for record in records]
+            if chosen.retired is None:
+                parts += [("turns", page.text) for page in self.open_pages() if page.source == chosen.source]
+            return "".join(
+                as_read("".join(text for _, text in together), layout)
+                for layout, together in groupby(parts, key=lambda part: part[0])
+            )
 
     def _version(self, name: str, number: int | None) -> Version:
         versions = self.history(name)

@@ -21,6 +21,7 @@ import numpy as np
 from microfiche.errors import InputError, UsageError
 from microfiche.files import plain
 from microfiche.memory import Memory
+from microfiche.memory.captioned import in_caption
 from microfiche.memory.messages import as_read, unmistakable
 from microfiche.memory.paper import beside_page, png, set_pages
 from microfiche.memory.words import words_of
@@ -124,7 +125,8 @@ class Recall:
             whole = as_read(whole, layout)
             at = whole.find(hit.text)
             text, mark = hit.marked
-            made.append(Found(page, whole.count("\n", 0, max(at, 0)) + 1, f"{plain(hit.source)}{_spoken(mark)}", text))
+            source = f"{in_caption(hit.source)}{_spoken(mark)}"
+            made.append(Found(page, whole.count("\n", 0, max(at, 0)) + 1, source, text))
         return made
 
     def read_lines(self, page: str, first: int | None = None, last: int | None = None, column: int = 1) -> Part:
@@ -190,7 +192,7 @@ class Recall:
             return png(memory.set_open(opened).page.image), f"{page}, a page that may still grow"
         number = int(rest)
         place = memory.places([number]).get(number)
-        return memory.png(number), f"{page}, {plain(place.source) if place else 'retired'}"
+        return memory.png(number), f"{page}, {in_caption(place.source) if place else 'retired'}"
 
     def _set_anew(self, page: str) -> Shown:
         if "/" in page:
@@ -246,10 +248,10 @@ class Recall:
         memory = self.memories[name]
         if rest.startswith(_OPEN):
             source = rest.removeprefix(_OPEN)
-            return plain(source), next(one.text for one in memory.open_pages() if one.source == source), "turns"
+            return in_caption(source), next(one.text for one in memory.open_pages() if one.source == source), "turns"
         record = memory.record(int(rest))
         place = memory.places([record.id]).get(record.id)
-        return plain(place.source) if place else "retired", memory.text(record), record.layout
+        return in_caption(place.source) if place else "retired", memory.text(record), record.layout
 
     def _unknown(self, page: str) -> UsageError:
         held = ", ".join(f"{name}/1 and on" for name in self.memories)
