@@ -163,6 +163,14 @@ def test_what_was_forgotten_of_a_chat_does_not_come_back_when_it_is_synced(memor
     added = memory.sync_chat("c", chat)
     assert (added.messages, added.rewritten) == (1, []) and not there(memory)
     assert [message["content"] for message in memory.messages("c")] == ["one", "three", "four"]
+    chat[2] = {"role": "user", "content": "another"}
+    added = memory.sync_chat("c", chat)
+    assert (added.messages, added.rewritten) == (3, [("c", 3)]) and not there(memory)
+    assert [message["content"] for message in memory.messages("c")] == ["one", "another", "four"]
+    chat.append({"role": "user", "content": "five"})
+    assert memory.sync_chat("c", chat).messages == 1 and memory.sync_chat("c", chat).unchanged == 1
+    assert memory.version_text("c") == "[user] one\n[user] another\n[user] four\n[user] five\n" and not there(memory)
+    sound(memory)
     memory.forget("c", after="2000-01-01")
     assert memory.sync_chat("c", chat).messages == 0 and memory.messages("c") == []
     sound(memory)

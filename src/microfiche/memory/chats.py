@@ -44,6 +44,10 @@ class Said:
     whole: bytes
 
 
+#: In the place of a message that was forgotten: it is still counted, and says nothing.
+_GONE = Said(Message("", ""), "", 0, FORGOTTEN, b"")
+
+
 def said(given: Given) -> Said:
     """A message ready to be added. Raises InputError if it is none, or holds what JSON cannot."""
     if not isinstance(given, Message | Mapping) and callable(dump := getattr(given, "model_dump", None)):
@@ -95,7 +99,7 @@ def sync(writer: Writer, name: str, messages: Sequence[Given]) -> None:
 
     Where it holds them and more, nothing is done, and what was forgotten does not come back. Where a turn that it holds
     is another now, its version is retired, a new one holds the messages, and the result's `rewritten` names the chat
-    and the first turn that changed.
+    and the first turn that changed. What was forgotten before that turn is not in the new version either.
     """
     source = writer.source(name, "chat")
     version = _current(writer, source)
@@ -114,6 +118,7 @@ def sync(writer: Writer, name: str, messages: Sequence[Given]) -> None:
             break
         same += 1
     if same < min(len(held), len(new)):
+        new[:same] = [_GONE if sign == FORGOTTEN else one for (sign, _, _), one in zip(held, new[:same], strict=False)]
         version = _again(writer, source, version)
         writer.added.rewritten.append((plain(name), same + 1))
         writer.added.changed += 1
@@ -178,7 +183,7 @@ def _append(writer: Writer, source: int, version: int, messages: Sequence[Said])
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
     )  # fmt: skip
     writer.turns += len(messages)
-    writer.added.messages += len(messages)
+    writer.added.messages += sum(one.sign != FORGOTTEN for one in messages)
     writer.gained("messages", len(messages))
     new = "".join(one.line for one in messages)
     text = before + new
