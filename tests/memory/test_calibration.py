@@ -74,6 +74,7 @@ def test_an_answer_is_scored_by_kind_and_by_what_is_invented(alice: str) -> None
     nearly, silent = sheet.scores(wrong)
     assert all(score.right == 0 for kind, score in nearly.items() if kind != "prose")
     assert nearly["prose"].right > 0 and silent == absent, "a slip in prose is forgiven, and silence invents nothing"
+    assert sheet.scores(f"Q{'9' * 5000}: x\n{right}") == (scores, absent), "a key of any length is none"
     assert sheet.scores("") == ({kind: Score(right=0, asked=s.asked) for kind, s in scores.items()}, absent)
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Shape = Literal["openai", "responses", "anthropic", "gemini"]  #: how a provider wants its messages
 MILLION = 1_000_000
+MOST = 10**12  #: tokens that no request has; a server that reports as many reports nothing
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _usage(used: Mapping[str, Any]) -> Usage:
 
 def _count(used: Mapping[str, Any], key: str) -> int:
     value = used.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST else 0
 
 
 def _inner(used: Mapping[str, Any], key: str) -> Mapping[str, Any]:

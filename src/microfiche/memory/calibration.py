@@ -41,7 +41,7 @@ PROMPT = (
     "follows it on the pages, character by character. For a key that is not on the pages write «none» instead. Guess "
     "nothing, and write nothing else.\n\nKeys: "
 )
-_LINE = re.compile(r"^[^\w\n]*Q(\d+)\b[*`\"']*\s*[:=]\s*(.*)$", re.MULTILINE)
+_LINE = re.compile(r"^[^\w\n]*Q(\d{1,9})\b[*`\"']*\s*[:=]\s*(.*)$", re.MULTILINE)
 _ABSENT = re.compile(r"(none|not (there|present|found|on the pages?)|absent|n/?a)?[.\s]*", re.IGNORECASE)
 
 
