@@ -169,6 +169,19 @@ def test_it_is_used_from_any_thread_and_a_thread_that_dies_leaves_nothing(opened
     assert memory.forget("alice").wiped, "nobody is adding any more"
 
 
+def test_what_is_closed_says_so_by_asyncio_too(tmp_path: Path, alice: str) -> None:
+    async def main() -> None:
+        async with AsyncMemory(tmp_path / "a.memory", mode="tiny") as memory:
+            await memory.add_text(alice[:900], "a text")
+            assert (await memory.page(1)).image.shape[1] == (await memory.record(1)).side
+        for call in (memory.names(), memory.add_text("x", "x"), memory.namespace("x")):
+            with pytest.raises(StoreError, match="this memory is closed; open it again"):
+                await call
+        await memory.close()
+
+    asyncio.run(main())
+
+
 def test_asyncio_goes_on_while_it_works(tmp_path: Path, nano: Nano, alice: str) -> None:
     async def main() -> None:
         async with AsyncMemory(tmp_path / "a.memory", mode="tiny", density="7x13", model=nano) as memory:
@@ -216,7 +229,7 @@ def test_a_call_that_is_cancelled_is_finished_before_the_memory_is_closed(tmp_pa
             with pytest.raises(asyncio.CancelledError):
                 await adding
             goes_on.set()
-        with pytest.raises(RuntimeError):
+        with pytest.raises(StoreError, match="this memory is closed"):
             await memory.names()
 
     asyncio.run(main())

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
+from microfiche.errors import StoreError
 from microfiche.memory.store import Memory
 
 THREADS = 4  #: that read and write at a time; each has a connection of its own
@@ -30,7 +31,11 @@ def _awaited(
     @wraps(method)
     async def call(self: AsyncMemory, /, *args: P.args, **kwargs: P.kwargs) -> R:
         work = partial(method, self.memory, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except RuntimeError as error:
+            raise StoreError(f"{self.memory.path}: this memory is closed; open it again") from error
+        return await done
 
     return call
 
@@ -67,11 +72,19 @@ class AsyncMemory:
     records = _awaited(Memory.records)
     text = _awaited(Memory.text)
     png = _awaited(Memory.png)
+    page = _awaited(Memory.page)
+    tokens = _awaited(Memory.tokens)
+    read = _awaited(Memory.read)
+    record = _awaited(Memory.record)
+    places = _awaited(Memory.places)
+    open_pages = _awaited(Memory.open_pages)
+    clock = _awaited(Memory.clock)
     namespaces = _awaited(Memory.namespaces)
+    _namespace = _awaited(Memory.namespace)
 
     async def namespace(self, name: str) -> Self:
         """The memory of a namespace, as `Memory.namespace` opens it."""
-        own = await asyncio.get_running_loop().run_in_executor(self._threads, self.memory.namespace, name)
+        own = await self._namespace(name)
         made = type(self).__new__(type(self))
         made.memory, made._threads = own, ThreadPoolExecutor(THREADS, "microfiche-memory")
         return made
