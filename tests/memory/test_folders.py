@@ -188,6 +188,9 @@ def test_likely_secrets_are_left_out_and_named_unless_all_is_taken(memory: Memor
         "credentials.json": "{}", "notes.txt": "Here it is:\n" + key,
         "config.yaml": "aws: AKIAIOSFODNN7EXAMPLE", "secrets.yaml": "a: 1",
         "sa.json": '{"private_key": "-----BEGIN PRIVATE KEY-----"}', "ci.toml": 'token = "ghp_' + 36 * "a" + '"',
+        "late.py": "x = 1\n" * 5000 + 'STRIPE = "sk_' + "live_" + 24 * "4e" + '"\n', "gitlab.md": "glpat-" + 20 * "x",
+        "compose.yaml": f"secrets:\n  key: |\n    {key.split(chr(10))[0]}\n    {40 * 'M'}\n",
+        "settings.ini": f'KEY="{key.split(chr(10))[0]}' + "\\n" + 40 * "M" + '"',
     }  # fmt: skip
     plain = {".env.example": "A=", "credentials.py": "def credentials(): ...", "id_rsa.pub": "ssh-rsa",
              "a.txt": "AKIA", "docker/config.json": "{}",

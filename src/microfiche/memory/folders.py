@@ -20,7 +20,7 @@ from microfiche.sources import DOCUMENTS
 
 NEVER = {".git", ".hg", ".svn", "__pycache__", "node_modules", ".venv"}  #: folders that hold nothing written by hand
 LARGEST = 64 << 20  #: bytes of a text file that is taken
-HEAD = 8192  #: bytes in which a NUL tells a binary, and a private key is looked for
+HEAD = 8192  #: bytes in which a NUL tells a binary
 RULES = 1 << 20  #: bytes of a file of patterns, or of git's settings, that are read
 #: The files of patterns that count in a folder, the least important first, each with the folder that it speaks of.
 Rules = tuple[tuple[Path, list[Pattern]], ...]
@@ -39,11 +39,13 @@ IN_FOLDERS = (".ssh/*", ".aws/*", ".gnupg/*", ".docker/config.json", ".kube/conf
 _ANY_SECRET, _ANY_PLAIN, _ANY_IN_FOLDER = (
     re.compile("|".join(map(translate, kinds))) for kinds in (SECRETS, NO_SECRETS, [f"*{kind}" for kind in IN_FOLDERS])
 )
-#: What stands at the beginning of a secret, or anywhere in it.
+#: What a secret begins with, or what stands anywhere in it.
 INSIDE = re.compile(
-    rb"^-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----|\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b"
-    rb"|\bgithub_pat_\w{60,}|\bxox[abprs]-[0-9A-Za-z-]{20,}|\bsk-(ant-|proj-|live_)?[A-Za-z0-9_-]{32,}"
-    rb"|\bAIza[0-9A-Za-z_-]{35}\b|\"private_key\"\s*:\s*\"-----BEGIN", re.MULTILINE,
+    rb"(?<!\w)(?:A(?:KIA|SIA)[0-9A-Z]{16}\b|AIza[\w-]{35}\b|GOCSPX-[\w-]{20,}|SG\.[\w-]{16,}\.[\w-]{16,}"
+    rb"|g(?:h[pousr]_[A-Za-z0-9]{36}\b|ithub_pat_\w{60,}|lpat-[\w-]{20,})|x(?:ox[abprs]-[0-9A-Za-z-]{20,}|app-[\w-]{20,})"
+    rb"|sk-(?:ant-|proj-|live_)?[\w-]{32,}|[rs]k_live_[0-9A-Za-z]{20,}|npm_[A-Za-z0-9]{36}\b|hf_[A-Za-z0-9]{30,})"
+    rb"|^-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\"private_key\"\s*:\s*\"-----BEGIN"
+    rb"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----(?:\\[nr]|[\s\"'+,])*[A-Za-z0-9+/=]{30}", re.MULTILINE,
 )  # fmt: skip
 SECRET = "likely a secret ({}); it is taken by its own name or with --all"
 
@@ -183,11 +185,13 @@ def _unfit(path: Path, everything: bool) -> str:
             return f"it has {size:,} bytes; at most {LARGEST:,} are taken from a folder"
         with path.open("rb") as file:
             head = file.read(HEAD)
+            binary = b"\0" in head
+            whole = b"" if binary or everything else head + file.read(LARGEST)
     except OSError as error:
         return error.strerror or "cannot be read"
-    if b"\0" in head:
+    if binary:
         return "binary"
-    if not everything and (inside := INSIDE.search(head)):
+    if inside := INSIDE.search(whole):
         what = "a private key" if b"PRIVATE KEY" in inside[0] or b"private_key" in inside[0] else "a key of a service"
         return SECRET.format(f"{what} stands in it")
     return ""
