@@ -61,8 +61,9 @@ class _Run:
         return union(line.box for row in self.rows for line in row)
 
 
-def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
-    """The boxes of the tables that alignment shows; `rules` that part their rows make them likelier."""
+def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = (), grids: Sequence[Box] = ()) -> list[Box]:
+    """The boxes of the tables that alignment shows; `rules` that part their rows make them likelier. What stands beside
+    one of the `grids` of other tables goes on none that stands above it."""
     prose = {id(line) for stack in running_text(lines) for line in stack} | _items(lines)
     level = [rule for rule in rules if rule[1] == rule[3]]
     done: list[_Run] = []
@@ -74,7 +75,10 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
             continue
         for segment in _segments(row, prose):
             near = [run for run in open_runs if _follows(run, segment)]
-            ended = [run for run in near if _ends(run, segment) or _begins_another(run, segment, level)]
+            ended = [
+                run for run in near
+                if _ends(run, segment) or _begins_another(run, segment, level) or _passes(run, segment, grids)
+            ]
             done += ended
             open_runs = [run for run in open_runs if run not in ended]
             near = [run for run in near if run not in ended]
@@ -171,6 +175,17 @@ def _ends(run: _Run, segment: Sequence[TextLine]) -> bool:
         len(segment) == 1 and len(steps) > 0 and bool(END.search(line.text))
         and line.box[0] < run.box[0] - OUTER * line.size
         and line.middle - run.last[0].middle > 1.4 * median(steps)
+    )
+
+
+def _passes(run: _Run, segment: Sequence[TextLine], grids: Sequence[Box]) -> bool:
+    """Whether a part of a row stands beside a grid that lies below the rows of a run and within their width."""
+    left, _, right, _ = run.box
+    last, line = max(x.middle for x in run.last), segment[0]
+    return any(
+        last < grid[1] < line.middle < grid[3]
+        and left - line.size < grid[0] and grid[2] < right + line.size
+        for grid in grids
     )
 
 
