@@ -23,6 +23,7 @@ from microfiche.documents.layout.chats import bubbles, wordless
 from microfiche.documents.layout.code_rows import with_code_rows
 from microfiche.documents.layout.contents import with_entries
 from microfiche.documents.layout.crowds import CROWD, crowd
+from microfiche.documents.layout.floats import around_floats
 from microfiche.documents.layout.gutters import divided
 from microfiche.documents.layout.initials import with_capitals
 from microfiche.documents.layout.items import Column, ordered_items
@@ -215,7 +216,7 @@ def _laid(page: Page, body: float, held: Sequence[Box] = (), ground: Box | None 
     found = ordered_items(lines, solid, rules, picture, body, stacked)
     found = _over_ground(found, ground) if ground else found
     parts = [part for column in found for part in parts_of(column, typed, regions)]
-    return blocks_of(with_kinds(parts, lines, regions, picture.height, body), body)
+    return blocks_of(around_floats(with_kinds(parts, lines, regions, picture.height, body)), body)
 
 
 def _over_ground(found: Sequence[Column], ground: Box) -> list[Column]:

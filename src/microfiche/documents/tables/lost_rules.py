@@ -12,6 +12,7 @@ from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
 FAR = 1.9  #: ems from one line to the next, from which they are not of one cell if a border passes
+ROWS = 0.5  #: of the cells between two rules, that hold rows with values of their own where a rule was lost, at least
 CLOSED = 0.8  #: of a table's width, from which a level rule closes a row
 
 
@@ -52,7 +53,8 @@ def mended(
             values = [cell for cell in stacked if any(is_value(x.text) for x in cell.lines)]
             known_apart = recognised or len(apart) > 2
             free = len(stacked) > 1 and high - low > FAR * below[0].size and not _closed(rules, columns, band[0])
-            if free or (known_apart and sum(far or not _wraps(cell, border) for cell in values) >= 2):
+            own = sum(far or not _wraps(cell, border) for cell in values)
+            if free or (known_apart and own >= max(2, ROWS * len(band))):
                 rows.append(border)
                 rules += [(cell.box[0], border, cell.box[2], border) for cell in stacked]
     rows = sorted(rows)
