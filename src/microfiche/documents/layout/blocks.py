@@ -34,6 +34,7 @@ from microfiche.documents.layout.panels import headed, panels
 from microfiche.documents.layout.parts import SMALL, blocks_of, parts_of, with_kinds
 from microfiche.documents.layout.sidebars import sidebar, within
 from microfiche.documents.layout.stacks import stack_rows
+from microfiche.documents.layout.typescripts import as_typed
 from microfiche.documents.tables.aligned import underlined
 from microfiche.documents.tables.solids import solids
 from microfiche.documents.text_lines import AROUND, BLANK, Region, TextLine, letters, read_by
@@ -72,6 +73,8 @@ def _blocks(page: Page) -> list[Block]:
     if len(lines) > CROWD:
         return crowd(lines)
     lines, numbers = without_numbers(with_bullets(with_code_rows(lines), picture))
+    lines, typed = as_typed(lines)
+    rules = [*rules, *typed]
     counts = [_counting(column) for column in numbers]
     notes = [line for line in lines if line.note]
     lines = _headed([line for line in lines if not line.note], notes)

@@ -32,6 +32,7 @@ from microfiche.page import Box
 ALIGNED = 0.6  #: ems between edges that are in line, at most
 OUTER = 0.3  #: ems that running text begins further out than the table above it, at least
 UNDER = 0.8  #: ems from a row to the rule on which it stands, at most
+FARTHER = 1.5  #: times the usual step from row to row, that to the head of another table, at least
 APART = 3.4  #: ems from one row of a table to the next, at most
 LONGEST = 16  #: lines of a cell beside which the others of its row are short
 OTHER = 1.3  #: times the type of a row: what is larger is no row of the same table
@@ -98,7 +99,7 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = (), grids: Sequenc
         open_runs = [run for run in open_runs if run not in ended]
     edges = [x.box[2] for x in lines if ENTRY.search(x.text)]
     found = [run for run in [*done, *open_runs] if _tabular(run, rules) and not _of_contents(run, edges)]
-    return [_with_head(_with_tail(run), lines, prose) for run in found]
+    return [_with_head(_with_tail(run), lines, prose, level) for run in found]
 
 
 def underlined(line: TextLine, level: Sequence[Box]) -> bool:
@@ -190,10 +191,13 @@ def _passes(run: _Run, segment: Sequence[TextLine], grids: Sequence[Box]) -> boo
 
 
 def _begins_another(run: _Run, segment: Sequence[TextLine], level: Sequence[Box]) -> bool:
-    """Whether a part of a row is the head of another table: bold, on rules, below rows without rules under them."""
-    return is_head(segment, [x for row in run.rows for x in row]) and _on_rules(segment, level) and not any(
-        _on_rules(row, level) for row in run.rows
-    )
+    """Whether a part of a row is the head of another table: bold, or words farther below than the rows of a run are
+    apart, on rules, below rows without rules under them."""
+    usual = median([b[0].middle - a[0].middle for a, b in pairwise(run.rows)] or [CLOSE * segment[0].size])
+    words = len(segment) > 2 and not any(is_value(x.text) for x in segment)
+    apart = words and segment[0].middle - run.last[0].middle > FARTHER * usual
+    head = apart or is_head(segment, [x for row in run.rows for x in row])
+    return head and _on_rules(segment, level) and not any(_on_rules(row, level) for row in run.rows)
 
 
 def _on_rules(row: Sequence[TextLine], level: Sequence[Box]) -> bool:
@@ -356,11 +360,15 @@ def _carried(run: _Run) -> int:
     )
 
 
-def _with_head(run: _Run, lines: Sequence[TextLine], prose: set[int]) -> Box:
+def _with_head(run: _Run, lines: Sequence[TextLine], prose: set[int], level: Sequence[Box]) -> Box:
     """The box of a run, with the row of pieces above it that head its columns."""
     box = run.box
     size = median(x.size for row in run.rows for x in row)
-    headed = is_head(run.rows[0], [x for row in run.rows[1:] for x in row])
+    first, *rest = run.rows
+    headed = is_head(first, [x for row in rest for x in row]) or (
+        not any(is_value(x.text) for x in first) and _on_rules(first, level)
+        and not any(_on_rules(row, level) for row in rest[:1])
+    )
     for _ in range(2):
         above = [
             x for x in lines

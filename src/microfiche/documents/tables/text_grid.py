@@ -197,10 +197,10 @@ def _spans(line: TextLine) -> list[tuple[float, float]]:
 
 
 def _over_several(rows: Sequence[Sequence[TextLine]]) -> set[int]:
-    """The ids of the lines that go over two pieces or more in several other rows."""
-    lines = [line for row in rows for line in row]
-    number = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    left, right = np.array([(line.box[0], line.box[2]) for line in lines], float).reshape(-1, 2).T
+    """The ids of the lines of which a part without a wide space goes over two pieces or more in several other rows."""
+    parts = [(k, line, *span) for k, row in enumerate(rows) for line in row for span in _spans(line)]
+    number = np.array([k for k, *_ in parts], int)
+    left, right = np.array([span for _, _, *span in parts], float).reshape(-1, 2).T
     out = set()
     # A line that goes over two pieces is wider than what is needed of the narrowest two.
     least = SPANNED * float(np.sort(right - left)[:2].sum())
@@ -208,7 +208,7 @@ def _over_several(rows: Sequence[Sequence[TextLine]]) -> set[int]:
         over = np.minimum(right, right[k]) - np.maximum(left, left[k]) >= SPANNED * (right - left)
         under = np.bincount(number[over & (number != number[k])], minlength=len(rows))
         if (under >= 2).sum() >= (2 if len(rows) > 3 else 1):
-            out.add(id(lines[k]))
+            out.add(id(parts[k][1]))
     return out
 
 
