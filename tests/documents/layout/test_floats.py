@@ -50,6 +50,16 @@ def test_what_begins_below_a_float_after_a_sentence_is_a_paragraph_of_its_own(en
     assert not any(f"coal in the {ends}" in text and "Captain" in text for text in said)
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_a_float_that_begins_below_the_first_line_parts_no_sentence(right: bool) -> None:
+    x, quote = (80, 720) if right else (340, 80)
+    text = [line(said, x, 200 + 26 * k) for k, said in enumerate((*BESIDE, *BESIDE[1:]))]
+    boxed = [line(said, quote, 222 + 30 * k) for k, said in enumerate(QUOTE)]
+    after = line("The council met to speak of the new breakwater, whose cost has risen again.", 80, 420)
+    said = [block.text for block in blocks([*text, *boxed, after], [], PAGE)]
+    assert " ".join((*BESIDE, *BESIDE[1:])) in said
+
+
 def test_columns_below_which_a_line_goes_on_stay_columns() -> None:
     """The second column is as long as the first: it is none that stands in the edge of a paragraph."""
     left = [line("words of the first column here", 80, 200 + 26 * k) for k in range(8)]

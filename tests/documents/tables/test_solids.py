@@ -518,3 +518,14 @@ def test_a_line_of_text_close_above_a_grid_is_no_head_of_its_columns() -> None:
     above = line("Here are the tasks that are open at the end of the month in all", 105, 174)
     found = blocks([above, *rows], [], PAGE, rules)
     assert [block.text for block in found if block.kind != "table"] == [above.text]
+
+
+def test_the_heading_of_a_column_beside_a_table_in_the_next_one_is_no_cell_of_it() -> None:
+    heading = line("Summary", 100, 200, bold=True)
+    left = prose(100, 232, 40)
+    cells = rows_of((("Cais", "1.2", "23"), ("Sul", "6.0", "118")), (620, 800, 1000), 200, 30)
+    right = prose(620, 290, 40)
+    found = solids([heading, *left, *cells, *right], [], [], [], PAGE, SIZE)
+    assert all(box[0] > 600 for _, box in found)
+    said = [block.text for block in blocks([heading, *left, *cells, *right], [], PAGE)]
+    assert said[0] == "Summary" and said[1].startswith("The ferry left")

@@ -26,6 +26,7 @@ LEVEL = 0.5  #: ems by which columns below one head begin at different heights, 
 MANY = 8  #: boxes on either side of the gutter of a page, at least
 DEEPEST = 40  #: cuts one within the other
 TANGLED = 600  #: boxes that are put in order pair by pair
+TITLE = 4  #: boxes of a title with authors that go across the gutter of a page, however few others there are
 JUTTING = 0.1  #: of the boxes may cross a gutter
 FULL = 0.15  #: of its column's width that a line of running text ends before the column does, at most
 LIKE = 0.75  #: times the strip below a bold line, the one above it that parts it from its column, at least
@@ -165,7 +166,8 @@ class _Page:
     def _gutter(self, chosen: Sequence[int]) -> float | None:
         """Where the gutter of a page in two columns is, if only few boxes, such as its title, go across."""
         starts, crossing, before, behind = self._cuts(chosen)
-        fits = (crossing > 0) & (crossing <= JUTTING * len(chosen)) & (np.minimum(before, behind) > MANY)
+        few = max(TITLE, JUTTING * len(chosen))
+        fits = (crossing > 0) & (crossing <= few) & (np.minimum(before, behind) > MANY)
         return float(starts[fits][crossing[fits].argmin()]) if fits.any() else None
 
     def _cuts(self, chosen: Sequence[int]) -> tuple[NDArray[Any], ...]:

@@ -4,60 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from statistics import median
 
 from microfiche.documents.boxes import union
 from microfiche.documents.layout.parts import Part
 from microfiche.documents.tables.text_grid import END
 
-STEP = 1.7  #: ems from the last line beside a float to the first line below it, at most
-OFF = 0.6  #: ems by which the two begin at different places, at most
-OVER = 1.0  #: ems by which a float may reach above or below the lines beside it
+STEP, EVEN = 1.7, 0.15  #: ems from line to line of such a paragraph, at most, and by how much of that it varies
+OFF = 0.6  #: ems by which its two halves begin at different places, at most
 ALIKE = 0.07  #: by which the sizes of their type differ, at most
-SEVERAL = 2  #: lines beside a float, at least
+NEAR = 6  #: parts before and after it, among which a float is
 
 
 def around_floats(parts: Sequence[Part]) -> list[Part]:
-    """The parts of a page in reading order, with each paragraph joined that goes on with its sentence below what stands
-    beside its first lines; what stands to their right follows it."""
+    """The parts of a page in reading order, with each paragraph joined that goes on with its sentence below the first
+    line, or the last, beside which something stands; what is read between its halves follows it."""
     out = list(parts)
     k = 0
     while k < len(out):
         end = k + 1
         while end < len(out) and _beside(out[end], out[k]):
             end += 1
-        before = k
-        while before and _beside(out[before - 1], out[k]):
-            before -= 1
-        floats = [*out[before:k], *out[k + 1 : end]]
-        if floats and end < len(out) and _flows(out[k], out[end], floats):
+        if end < len(out) and _flows(out[k], out[end], [*out[max(0, k - NEAR) : k], *out[k + 1 : k + NEAR]]):
             out[k : end + 1] = [_whole(out[k], out[end]), *out[k + 1 : end]]
         else:
             k += 1
     return out
 
 
-def _beside(part: Part, first: Part) -> bool:
-    """Whether a part stands beside the lines of another, within their heights."""
-    em = first.lines[0].size if first.lines else 0.0
-    left, top, right, bottom = first.box
-    apart = part.box[2] <= left or right <= part.box[0]
-    return apart and top - OVER * em < part.box[1] and part.box[3] < bottom + OVER * em
+def _beside(part: Part, other: Part) -> bool:
+    """Whether two parts stand beside each other, neither above the other."""
+    (a, top, b, bottom), (c, low, d, high) = part.box, other.box
+    em = other.lines[0].size if other.lines else 0.0
+    return (b <= c or d <= a) and top < high + em and low - em < bottom
 
 
-def _flows(first: Part, rest: Part, floats: Sequence[Part]) -> bool:
-    """Whether the `rest` of a paragraph stands close below its `first` lines, under the `floats` beside these as well,
-    and goes on with their sentence."""
+def _flows(first: Part, rest: Part, near: Sequence[Part]) -> bool:
+    """Whether the `rest` of a paragraph stands close below its `first` lines, goes on with their sentence, and one of
+    the parts `near` it stands beside either."""
     if first.kind != "text" or rest.kind != "text" or not first.paragraph or not rest.paragraph:
         return False
+    floats = [part for part in near if part is not rest and (_level(part, first) or _level(part, rest))]
+    if not floats or any(first.paragraph.kept) or any(rest.paragraph.kept):
+        return False
     a, b = first.lines[-1], rest.lines[0]
-    step, around = b.middle - a.middle, union([first.box, *(x.box for x in floats)])
+    step = b.middle - a.middle
+    own = [y.middle - x.middle for its in (first.lines, rest.lines) for x, y in pairwise(its)]
+    starts = first.box[0], a.box[0], min(part.box[0] for part in floats)
     return (
-        len(first.lines) >= SEVERAL
-        and 0.7 * a.size < step < STEP * a.size and abs(a.size - b.size) < ALIKE * a.size and a.bold == b.bold
-        and min(abs(x - b.box[0]) for x in (around[0], first.box[0], a.box[0])) < OFF * a.size
-        and (len(rest.lines) == 1 or rest.box[2] > first.box[2] + a.size or b.box[0] < a.box[0] - a.size)
+        0.7 * a.size < step < STEP * a.size and len(own) > 0 and abs(step - median(own)) < EVEN * step
+        and abs(a.size - b.size) < ALIKE * a.size and a.bold == b.bold
+        and min(abs(x - b.box[0]) for x in starts) < OFF * a.size
         and not END.search(a.text) and (b.text[:1].islower() or a.text[-1:] in "-\u00ad,;")
     )
+
+
+def _level(part: Part, other: Part) -> bool:
+    """Whether two parts stand beside each other at one height."""
+    return _beside(part, other) and part.box[1] < other.box[3] and other.box[1] < part.box[3]
 
 
 def _whole(first: Part, rest: Part) -> Part:

@@ -34,6 +34,7 @@ OUTER = 0.3  #: ems that running text begins further out than the table above it
 UNDER = 0.8  #: ems from a row to the rule on which it stands, at most
 FARTHER = 1.5  #: times the usual step from row to row, that to the head of another table, at least
 APART = 3.4  #: ems from one row of a table to the next, at most
+HEADING = 2.2  #: ems from a heading to the first line of its text, at most
 LONGEST = 16  #: lines of a cell beside which the others of its row are short
 OTHER = 1.3  #: times the type of a row: what is larger is no row of the same table
 NUMBERED = re.compile(r"^\(\s*[\w.]{1,6}\s*\)$")
@@ -98,7 +99,9 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = (), grids: Sequenc
         done += ended
         open_runs = [run for run in open_runs if run not in ended]
     edges = [x.box[2] for x in lines if ENTRY.search(x.text)]
-    found = [run for run in [*done, *open_runs] if _tabular(run, rules) and not _of_contents(run, edges)]
+    text = [line for line in lines if id(line) in prose]
+    runs = [_without_heads(run, text) for run in [*done, *open_runs]]
+    found = [run for run in runs if _tabular(run, rules) and not _of_contents(run, edges)]
     return [_with_head(_with_tail(run), lines, prose, level) for run in found]
 
 
@@ -188,6 +191,21 @@ def _passes(run: _Run, segment: Sequence[TextLine], grids: Sequence[Box]) -> boo
         and left - line.size < grid[0] and grid[2] < right + line.size
         for grid in grids
     )
+
+
+def _without_heads(run: _Run, text: Sequence[TextLine]) -> _Run:
+    """The run without pieces at its left that head running text in another column: few, close above or below lines of
+    `text` and no farther in than these."""
+    borders = column_borders([line for row in run.rows for line in row], run.box)
+    first = [x for row in run.rows for x in row if x.box[0] + x.box[2] < 2 * borders[1]] if len(borders) > 3 else []
+    heads = {
+        id(x) for x in first for y in text
+        if abs(x.middle - y.middle) < HEADING * x.size and y.box[0] - x.size < x.box[0] and x.box[2] < y.box[2]
+    }
+    if not heads or len(heads) < len(first) or 2 * len(first) > len(run.rows):
+        return run
+    kept = [[line for line in row if id(line) not in heads] for row in run.rows]
+    return _Run([row for row in kept if row], run.loose)
 
 
 def _begins_another(run: _Run, segment: Sequence[TextLine], level: Sequence[Box]) -> bool:

@@ -178,9 +178,13 @@ def column_borders(lines: Sequence[TextLine], box: Box) -> list[float]:
     gaps = [strips for strips in gaps[:-1] if strips]
     heads = ([span for line in row for span in _spans(line)] for row in rows[:HEADS])
     whole = next((row for row in heads if len(row) == len(gaps) + 1), [])  # a piece for each column
+    wide = [gap for row in body for line in row if id(line) in several for gap in line.gaps]
     borders = []
     for strips, a, b in zip_longest(gaps, whole[:-1], whole[1:]):
-        borders.append(min((a and _clipped(strips, a[1], b[0])) or strips)[2])
+        best = min((a and _clipped(strips, a[1], b[0])) or strips)
+        for low, high in wide:  # of lines that fill two columns
+            best = min(_clipped([best], low, high), default=best)
+        borders.append(best[2])
     return _without_signs(pieces, [box[0], *borders, box[2]])
 
 
@@ -197,10 +201,10 @@ def _spans(line: TextLine) -> list[tuple[float, float]]:
 
 
 def _over_several(rows: Sequence[Sequence[TextLine]]) -> set[int]:
-    """The ids of the lines of which a part without a wide space goes over two pieces or more in several other rows."""
-    parts = [(k, line, *span) for k, row in enumerate(rows) for line in row for span in _spans(line)]
-    number = np.array([k for k, *_ in parts], int)
-    left, right = np.array([span for _, _, *span in parts], float).reshape(-1, 2).T
+    """The ids of the lines that go over two pieces or more in several other rows."""
+    lines = [line for row in rows for line in row]
+    number = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+    left, right = np.array([(line.box[0], line.box[2]) for line in lines], float).reshape(-1, 2).T
     out = set()
     # A line that goes over two pieces is wider than what is needed of the narrowest two.
     least = SPANNED * float(np.sort(right - left)[:2].sum())
@@ -208,7 +212,7 @@ def _over_several(rows: Sequence[Sequence[TextLine]]) -> set[int]:
         over = np.minimum(right, right[k]) - np.maximum(left, left[k]) >= SPANNED * (right - left)
         under = np.bincount(number[over & (number != number[k])], minlength=len(rows))
         if (under >= 2).sum() >= (2 if len(rows) > 3 else 1):
-            out.add(id(parts[k][1]))
+            out.add(id(lines[k]))
     return out
 
 
