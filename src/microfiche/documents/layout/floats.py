@@ -9,10 +9,11 @@ from statistics import median
 
 from microfiche.documents.boxes import union
 from microfiche.documents.layout.parts import Part
-from microfiche.documents.tables.text_grid import END
+from microfiche.documents.tables.text_grid import END, first_word
 
 STEP, EVEN = 1.7, 0.15  #: ems from line to line of such a paragraph, at most, and by how much of that it varies
 OFF = 0.6  #: ems by which its two halves begin at different places, at most
+MARGIN = 3.0  #: ems between a float and the lines to its left, at most
 ALIKE = 0.07  #: by which the sizes of their type differ, at most
 NEAR = 6  #: parts before and after it, among which a float is
 
@@ -56,8 +57,17 @@ def _flows(first: Part, rest: Part, near: Sequence[Part]) -> bool:
         0.7 * a.size < step < STEP * a.size and len(own) > 0 and abs(step - median(own)) < EVEN * step
         and abs(a.size - b.size) < ALIKE * a.size and a.bold == b.bold
         and min(abs(x - b.box[0]) for x in starts) < OFF * a.size
+        and _full(first, rest, floats)
         and not END.search(a.text) and (b.text[:1].islower() or a.text[-1:] in "-\u00ad,;")
     )
+
+
+def _full(first: Part, rest: Part, floats: Sequence[Part]) -> bool:
+    """Whether the first word of the `rest` would not have fitted into the last of the `first` lines, before the float
+    to its right or the end of its column."""
+    a, b = first.lines[-1], rest.lines[0]
+    edges = [part.box[0] - MARGIN * a.size for part in floats if part.box[0] >= a.box[2] and _level(part, first)]
+    return a.box[2] + first_word(b) > min(edges, default=max(first.box[2], rest.box[2])) - a.size
 
 
 def _level(part: Part, other: Part) -> bool:

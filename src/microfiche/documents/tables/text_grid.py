@@ -31,6 +31,7 @@ STACK = 3  #: lines that running text has at least
 FARTHEST = 2.3  #: ems of a line below which no line is its next, though in somewhat larger type
 TALLEST = 12  #: lines of a cell, at most
 BESIDE = 3  #: lines that begin something beside the further lines of a paragraph, which are no cells
+FILLED = 0.7  #: of the rows of a table, that stand above those of its totals, at least
 HEADS = 3  #: rows of a head, at most
 CLOSE = 1.5  #: ems from line to line within one cell, at most
 SPANNED = 0.6  #: the share of a piece's width that a line must go over to span it
@@ -157,7 +158,8 @@ def column_borders(lines: Sequence[TextLine], box: Box) -> list[float]:
     rows = text_rows(lines)
     usual = median(len(row) for row in rows)
     full = [k for k, row in enumerate(rows) if len(row) >= 0.7 * usual]  # not those of a head over columns, nor totals
-    body = rows[full[0] : full[-1] + 1] if full[-1] - full[0] >= 2 else rows
+    last = full[-1] + 1 if usual >= 3 and full[-1] + 1 >= FILLED * len(rows) else len(rows)
+    body = rows[full[0] : last] if last - full[0] >= 3 else rows
     several = _over_several(rows)
     pieces = [line for row in body for line in row if id(line) not in several]
     if not pieces:
