@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
+
 import pytest
 from PIL import Image
 
@@ -40,7 +42,8 @@ def test_a_quotation_at_the_right_parts_no_sentence() -> None:
 
 
 def test_a_quotation_at_the_left_parts_no_sentence() -> None:
-    assert " ".join((*BESIDE, *BELOW)) in flowing(False)
+    below = tuple(wrap(" ".join(BELOW), 79))
+    assert " ".join((*BESIDE, *BELOW)) in flowing(False, below=below)
 
 
 @pytest.mark.parametrize("ends", ["islands.", "islands?"])
