@@ -40,9 +40,10 @@ def with_outer_rows(box: Box, lines: Sequence[TextLine], rules: Sequence[Box]) -
 
 
 def _apart(row: Sequence[TextLine], columns: Sequence[float]) -> list[TextLine]:
-    """The pieces of a row outside a grid, divided at the borders of its columns; one alone, as a line of text is,
-    stays whole."""
-    return [part for x in row for part in divided(x, columns[1:-1], always=True)] if len(row) > 1 else list(row)
+    """The pieces of a row outside a grid, those of a bold one of several divided at the borders of its columns; lines
+    of text stay whole."""
+    heads = len(row) > 1 and all(x.bold for x in row)
+    return [part for x in row for part in divided(x, columns[1:-1], always=True)] if heads else list(row)
 
 
 def parted(drawn: Sequence[Drawn], rules: Sequence[Box], columns: Sequence[float]) -> list[Drawn]:
