@@ -22,6 +22,7 @@ LEADING = 1.2  #: the height of a line's box over that of its type, where a mode
 WIDE = 0.6  #: ems of a space that is wider than between words, from which on it may lie between two cells
 BLANK = "____"  #: what a blank to fill in says
 TICKS = ("[x]", "[ ]")  #: what a box to tick says
+BOXES = {"☐": "[ ]", "☑": "[x]", "☒": "[x]"}  #: the same of signs of boxes
 CELLS = 5.0  #: ems between the cells of a row, at most
 LABEL = 3.0  #: ems between a field and its label, at most
 NUMBERED = 0.7  #: ems from the number of an item to its text, at most, where it may be that of a formula

@@ -60,6 +60,14 @@ def test_items_of_items(tmp_path: Path) -> None:
     assert f"- {ITEMS[0]}\n  - {ITEMS[1]}\n  - {ITEMS[2]}\n- {ITEMS[3]}" in text
 
 
+def test_an_item_of_an_item_may_be_alone_with_a_bullet_of_another_kind(tmp_path: Path) -> None:
+    def disc(canvas: Canvas, x: float, y: float) -> None:
+        canvas.circle(x + 3, y + 4, 2.5, stroke=x > 60, fill=x < 60)
+
+    text = slide(tmp_path / "s.pdf", disc, (0, 1, 0, 0))
+    assert f"- {ITEMS[0]}\n  - {ITEMS[1]}\n- {ITEMS[2]}\n- {ITEMS[3]}" in text
+
+
 @pytest.mark.parametrize("shape", ["disc", "square"])
 def test_numbers_in_discs_and_squares(tmp_path: Path, shape: str) -> None:
     number = iter("1234")

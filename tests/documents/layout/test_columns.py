@@ -129,3 +129,11 @@ def test_a_head_below_cards_goes_with_the_table_under_it() -> None:
 def test_the_last_lines_of_a_longer_column_stay_in_it() -> None:
     left, right, foot = stack(0, 0, 14), stack(220, 0, 8), stack(0, 360, 1, 420)
     assert order(left, right, foot) == [0, 1, 2]
+
+
+def test_a_title_and_authors_over_two_short_columns_come_first() -> None:
+    """The first heading of the left column and a table in the right one begin beside each other below them."""
+    title = [(382.0, 0.0, 842.0, 50.0), (490.0, 80.0, 734.0, 104.0), (506.0, 105.0, 718.0, 129.0)]
+    left = [(136.0, 150.0, 245.0, 178.0), *stack(136, 200, 10, 456)]
+    right = [(646.0, 150.0, 906.0, 210.0), *stack(632, 230, 10, 456)]
+    assert order(title, left, right, heads=(0,)) == [0, 1, 2]

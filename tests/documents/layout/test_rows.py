@@ -146,3 +146,9 @@ def test_places_far_beside_a_few_short_lines_are_read_with_them() -> None:
     assert read([*talks, *places]) == [
         "Workshop: trimming of Room 2", "Bring your own lamp.", "Lunch at your own cost Anchor Inn"
     ]
+
+
+def test_signs_of_boxes_before_the_further_answers_of_a_row_are_boxes_to_tick() -> None:
+    answers = line("Result: [ ] passed", 100, 100), line("☒ passed with remarks", 300, 100), line("☐ failed", 530, 100)
+    (said,) = read(list(answers))
+    assert said == "Result: [ ] passed [x] passed with remarks [ ] failed"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from scenes import FACES
+from scenes import FACES, page, worn
 
 from microfiche.documents.scans.ink import ink_of
 from microfiche.documents.scans.rapid import RapidEngine
 from microfiche.documents.scans.screen_ticks import drawn_boxes, is_hook
+from microfiche.documents.scans.ticks import boxes_to_tick
 
 LABELS = ("Product updates", "Weekly digest", "Security notices", "Partner offers")
 TICKED = (True, False, True, False)
@@ -88,3 +89,29 @@ def test_hooks_in_cells_and_beside_words_are_read() -> None:
         for x, said in zip((40, 260, 440), row, strict=True):
             draw.text((x, 30 + 50 * y), said, "black", font)
     assert [line.text for line in RapidEngine().lines(image)].count("✓") == 4
+
+
+@pytest.mark.parametrize("size", [18, 22, 26, 30])
+@pytest.mark.parametrize("face", ["DejaVuSerif", "DejaVuSans"])
+def test_the_first_letter_of_a_word_is_no_box(face: str, size: int) -> None:
+    lines = "The Free City of Bremen", "Born in Bonn, buried in Berne", "Day and Date of the Event"
+    image = page(lines, face=face, size=size)
+    for seen in (image, worn(image)):
+        assert boxes_to_tick(np.asarray(seen), ink_of(seen)) == []
+
+
+def test_boxes_between_words_that_were_found_as_one_line_stand_before_their_own() -> None:
+    font = ImageFont.truetype(str(FACES / "DejaVuSans.ttf"), 26)
+    image = Image.new("RGB", (900, 300), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((40, 60, 700, 130), outline="black", width=2)
+    draw.text((60, 75), "Sex", "black", font)
+    for x, label, ticked in ((125, "M", True), (195, "F", False)):
+        draw.rectangle((x, 80, x + 22, 102), outline="black", width=2)
+        draw.text((x + 32, 75), label, "black", font)
+        if ticked:
+            draw.line((x + 5, 85, x + 17, 97), "black", 3)
+            draw.line((x + 5, 97, x + 17, 85), "black", 3)
+    draw.text((60, 180), "Please print clearly and use black ink", "black", font)
+    said = " ".join(line.text for line in RapidEngine().lines(image))
+    assert "Sex [x] M [ ] F" in said

@@ -482,3 +482,50 @@ def test_a_bold_row_on_a_rule_heads_a_table_of_its_own() -> None:
     assert [(kind, round(box[1]), round(box[3])) for kind, box in sorted(found, key=lambda one: one[1][1])] == [
         ("table", 100, 152), ("table", 190, 292)
     ]
+
+
+def test_a_calendar_keeps_its_weeks_though_days_hold_appointments_of_their_own() -> None:
+    days = [[line(str(1 + day + 7 * week), 110 + 150 * day, 204 + 100 * week) for day in range(7)] for week in range(3)]
+    held = [line(text, 115 + 150 * day, 230 + 100 * week + 24 * k) for week, day, k, text in (
+        (0, 4, 0, "Labour Day"), (1, 0, 0, "9:00 Audit"), (1, 3, 0, "14:00 Board"), (1, 3, 1, "18:30 Choir"),
+        (2, 1, 0, "Ferry"))]
+    heads = [line(text, 120 + 150 * k, 164) for k, text in enumerate(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"])]
+    xs, ys = [100 + 150 * k for k in range(8)], [160, 200, 300, 400, 500]
+    rules: list[Box] = [*((x, 160, x, 500) for x in xs), *((100, y, 1150, y) for y in ys)]
+    text = table([*heads, *(x for week in days for x in week), *held], rules, (100, 160, 1150, 500))
+    assert "| 8 9:00 Audit | 9 | 10 | 11 14:00 Board 18:30 Choir | 12 | 13 | 14 |" in text
+
+
+def test_heads_over_a_grid_that_stand_as_close_as_words_are_one_for_each_column() -> None:
+    xs = 100, 400, 527, 603, 800
+    rules: list[Box] = [*((x, 200, x, 320) for x in xs), *((100, y, 800, y) for y in (200, 240, 280, 320))]
+    rows = [line(text, x + 5, 209 + 40 * k) for k in range(3)
+            for text, x in zip((f"Task {k}", "Jonas", f"{k} Nov", "open"), xs, strict=False)]
+    heads = [line("Task", 105, 174, bold=True),
+             TextLine("Owner Due State", (405, 174, 700, 196), SIZE, bold=True)]
+    prose_above = line("The tasks that are open at the end of the month are these, as far as we know.", 100, 120)
+    found = blocks([prose_above, *heads, *rows], [], PAGE, rules)
+    (text,) = [block.text for block in found if block.kind == "table"]
+    assert text.startswith("| Task | Owner | Due | State |")
+    assert prose_above.text in [block.text for block in found]
+
+
+def test_a_line_of_text_close_above_a_grid_is_no_head_of_its_columns() -> None:
+    xs = 100, 400, 520, 640, 800
+    rules: list[Box] = [*((x, 200, x, 320) for x in xs), *((100, y, 800, y) for y in (200, 240, 280, 320))]
+    rows = [line(text, x + 5, 209 + 40 * k) for k in range(3)
+            for text, x in zip((f"Task {k}", "Jonas", f"{k} Nov", "open"), xs, strict=False)]
+    above = line("Here are the tasks that are open at the end of the month in all", 105, 174)
+    found = blocks([above, *rows], [], PAGE, rules)
+    assert [block.text for block in found if block.kind != "table"] == [above.text]
+
+
+def test_the_heading_of_a_column_beside_a_table_in_the_next_one_is_no_cell_of_it() -> None:
+    heading = line("Summary", 100, 200, bold=True)
+    left = prose(100, 232, 40)
+    cells = rows_of((("Cais", "1.2", "23"), ("Sul", "6.0", "118")), (620, 800, 1000), 200, 30)
+    right = prose(620, 290, 40)
+    found = solids([heading, *left, *cells, *right], [], [], [], PAGE, SIZE)
+    assert all(box[0] > 600 for _, box in found)
+    said = [block.text for block in blocks([heading, *left, *cells, *right], [], PAGE)]
+    assert said[0] == "Summary" and said[1].startswith("The ferry left")

@@ -23,6 +23,7 @@ from microfiche.documents.layout.chats import bubbles, wordless
 from microfiche.documents.layout.code_rows import with_code_rows
 from microfiche.documents.layout.contents import with_entries
 from microfiche.documents.layout.crowds import CROWD, crowd
+from microfiche.documents.layout.floats import around_floats
 from microfiche.documents.layout.gutters import divided
 from microfiche.documents.layout.initials import with_capitals
 from microfiche.documents.layout.items import Column, ordered_items
@@ -33,6 +34,7 @@ from microfiche.documents.layout.panels import headed, panels
 from microfiche.documents.layout.parts import SMALL, blocks_of, parts_of, with_kinds
 from microfiche.documents.layout.sidebars import sidebar, within
 from microfiche.documents.layout.stacks import stack_rows
+from microfiche.documents.layout.typescripts import as_typed
 from microfiche.documents.tables.aligned import underlined
 from microfiche.documents.tables.solids import solids
 from microfiche.documents.text_lines import AROUND, BLANK, Region, TextLine, letters, read_by
@@ -71,6 +73,8 @@ def _blocks(page: Page) -> list[Block]:
     if len(lines) > CROWD:
         return crowd(lines)
     lines, numbers = without_numbers(with_bullets(with_code_rows(lines), picture))
+    lines, typed = as_typed(lines)
+    rules = [*rules, *typed]
     counts = [_counting(column) for column in numbers]
     notes = [line for line in lines if line.note]
     lines = _headed([line for line in lines if not line.note], notes)
@@ -215,7 +219,7 @@ def _laid(page: Page, body: float, held: Sequence[Box] = (), ground: Box | None 
     found = ordered_items(lines, solid, rules, picture, body, stacked)
     found = _over_ground(found, ground) if ground else found
     parts = [part for column in found for part in parts_of(column, typed, regions)]
-    return blocks_of(with_kinds(parts, lines, regions, picture.height, body), body)
+    return blocks_of(around_floats(with_kinds(parts, lines, regions, picture.height, body)), body)
 
 
 def _over_ground(found: Sequence[Column], ground: Box) -> list[Column]:

@@ -30,6 +30,7 @@ GROUND = 12  #: of 255, by which the ground of a number in a disc differs from t
 DIGIT = 0.52  #: ems that a digit is wide
 ALIKE = 0.25  #: of their sides, by which bullets of one kind differ, at most
 COLOUR = 60  #: of 255, by which their colours do
+INWARD, STEP = (0.8, 4.0), 2.4  #: ems that an item of an item stands further in, and below it
 PLACE = 0.35  #: ems by which the gaps to their lines do
 NUMBER = re.compile(r"(\d{1,2})(?:\s+(?=\S)|$)")
 
@@ -47,19 +48,26 @@ class _Bullet:
 
     def like(self, other: _Bullet) -> bool:
         """Whether two are bullets of one kind."""
+        return (
+            self.as_large(other)
+            and max(abs(a - b) for a, b in zip(self.colour, other.colour, strict=True)) <= COLOUR
+            and abs(self.filled - other.filled) < 0.2
+        )
+
+    def as_large(self, other: _Bullet) -> bool:
+        """Whether two are of one size, and as far from their lines."""
         wide, high = self.box[2] - self.box[0], self.box[3] - self.box[1]
         near = max(1.5, ALIKE * max(wide, high))
         return (
             abs(other.box[2] - other.box[0] - wide) <= near and abs(other.box[3] - other.box[1] - high) <= near
-            and max(abs(a - b) for a, b in zip(self.colour, other.colour, strict=True)) <= COLOUR
-            and abs(self.filled - other.filled) < 0.2 and abs(self.gap - other.gap) < PLACE
+            and abs(self.gap - other.gap) < PLACE
         )
 
 
 def with_bullets(lines: Sequence[TextLine], picture: Image.Image) -> list[TextLine]:
     """The lines, each beside which the picture (RGB) shows a bullet with "•" before its text, and each beside which a
     number stands in a disc or a square of its own with that number as its mark. One bullet makes no list: there are two
-    of a kind at least."""
+    of a kind at least, or one as large further in below an item."""
     free = [
         k for k, line in enumerate(lines)
         if not (line.displayed or MARK.match(line.text) or line.text.startswith(TICKS))
@@ -87,11 +95,18 @@ def with_bullets(lines: Sequence[TextLine], picture: Image.Image) -> list[TextLi
         start = max([left - REACH * line.size, *(boxes[i, 2] + NEAR * line.size for i in before)])
         if (bullet := _bullet(k, line, start, picture)) is not None:
             found.append(bullet)
+    sure = [one for one in found if any(other is not one and one.like(other) for other in found)]
     for bullet in found:
-        if any(other is not bullet and bullet.like(other) for other in found):
+        if bullet in sure or any(_under(lines[bullet.line], lines[x.line]) and bullet.as_large(x) for x in sure):
             line = lines[bullet.line]
             out[bullet.line] = replace(line, text=f"• {line.text}", box=union([bullet.box, line.box]))
     return list(out.values())
+
+
+def _under(line: TextLine, item: TextLine) -> bool:
+    """Whether a line stands close below an item of a list, and further in."""
+    inward, step = line.box[0] - item.box[0], line.middle - item.middle
+    return INWARD[0] < inward / line.size < INWARD[1] and 0.7 < step / line.size < STEP
 
 
 def _window(box: Box, picture: Image.Image) -> NDArray[np.int16]:

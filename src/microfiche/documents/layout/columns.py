@@ -26,20 +26,25 @@ LEVEL = 0.5  #: ems by which columns below one head begin at different heights, 
 MANY = 8  #: boxes on either side of the gutter of a page, at least
 DEEPEST = 40  #: cuts one within the other
 TANGLED = 600  #: boxes that are put in order pair by pair
+TITLE = 4  #: boxes of a title with authors that go across the gutter of a page, however few others there are
 JUTTING = 0.1  #: of the boxes may cross a gutter
 FULL = 0.15  #: of its column's width that a line of running text ends before the column does, at most
+LIKE = 0.75  #: times the strip below a bold line, the one above it that parts it from its column, at least
 WIDER = 1.5  #: times the strip below some lines, the one above them that parts them from their column, …
 AWAY = 0.75  #: … and ems that it is high, at least
 
 
-def columns(boxes: Sequence[Box], gutter: float, heads: Collection[int] = ()) -> list[list[int]]:
+def columns(
+    boxes: Sequence[Box], gutter: float, heads: Collection[int] = (), bold: Collection[int] = ()
+) -> list[list[int]]:
     """The indices of `boxes` in reading order, in pieces: each a column, or a part of the page across all columns.
 
     Columns are read from left to right, each from the top. An empty strip separates two of them, however narrow, as
     what is read across has been joined before; `gutter` px is how wide one usually is. Where nothing but some of the
-    boxes numbered in `heads` stands between what is above and what is below, what is above is read first.
+    boxes numbered in `heads` stands between what is above and what is below, what is above is read first. Those
+    in `bold` head what follows them where they stand apart.
     """
-    return _Page(_clipped(boxes), gutter, frozenset(heads)).cut(list(range(len(boxes))))
+    return _Page(_clipped(boxes), gutter, frozenset(heads), frozenset(bold)).cut(list(range(len(boxes))))
 
 
 def _clipped(boxes: Sequence[Box]) -> Sequence[Box]:
@@ -68,11 +73,12 @@ def _clipped(boxes: Sequence[Box]) -> Sequence[Box]:
 
 @dataclass(frozen=True)
 class _Page:
-    """What is put in order: boxes, the usual width of a gutter between them, and which of them are heads."""
+    """What is put in order: boxes, the usual width of a gutter between them, and which of them are heads or bold."""
 
     boxes: Sequence[Box]
     gutter: float
     heads: frozenset[int]
+    bold: frozenset[int]
 
     def cut(self, chosen: list[int], depth: int = 0) -> list[list[int]]:
         """`chosen`, which were cut out of the page in `depth` steps, in reading order, in pieces."""
@@ -129,7 +135,8 @@ class _Page:
         widest = max(range(len(strips)), key=strips.__getitem__)
         under = self._strip(run[-1], band)
         headed = self.heads.issuperset(run[first + widest])
-        apart = strips[widest] > max(WIDER * under, AWAY * self.gutter / USUAL)
+        wider = LIKE if self.bold.issuperset(run[first + widest]) else WIDER
+        apart = strips[widest] > max(wider * under, AWAY * self.gutter / USUAL)
         return first + widest if headed or apart else len(run)
 
     def _strip(self, above: Sequence[int], below: Sequence[int]) -> float:
@@ -159,7 +166,8 @@ class _Page:
     def _gutter(self, chosen: Sequence[int]) -> float | None:
         """Where the gutter of a page in two columns is, if only few boxes, such as its title, go across."""
         starts, crossing, before, behind = self._cuts(chosen)
-        fits = (crossing > 0) & (crossing <= JUTTING * len(chosen)) & (np.minimum(before, behind) > MANY)
+        few = max(TITLE, JUTTING * len(chosen))
+        fits = (crossing > 0) & (crossing <= few) & (np.minimum(before, behind) > MANY)
         return float(starts[fits][crossing[fits].argmin()]) if fits.any() else None
 
     def _cuts(self, chosen: Sequence[int]) -> tuple[NDArray[Any], ...]:

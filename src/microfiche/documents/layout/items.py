@@ -184,6 +184,7 @@ def _columns(items: Sequence[Item], rules: Sequence[Box], body: float) -> list[l
     kept = [i for i in range(len(items)) if i not in set(above.values())]
     boxes = [boxes[i] for i in kept]
     heads = [k for k, i in enumerate(kept) if (row := items[i].row) and row.line.size > HEAD * body]
+    bold = [k for k, i in enumerate(kept) if (row := items[i].row) and all(x.bold for x in row.pieces)]
     x0, y0, x1, y1 = np.array(boxes, float).reshape(-1, 4).T
     boxes += [
         (left, y, right, y + 1) for left, y, right, below in rules
@@ -191,7 +192,7 @@ def _columns(items: Sequence[Item], rules: Sequence[Box], body: float) -> list[l
         and not ((y0 < y) & (y < y1) & (x0 < right) & (left < x1)).any()
         and not ((abs(y - y1) < BASE * body) & (x1 <= left) & (left - x1 < FILLED_IN * body)).any()
     ]
-    found = [[kept[k] for k in piece if k < len(kept)] for piece in columns(boxes, USUAL * body, heads)]
+    found = [[kept[k] for k in piece if k < len(kept)] for piece in columns(boxes, USUAL * body, heads, bold)]
     return [[items[j] for i in piece for j in ([above[i]] if i in above else []) + [i]] for piece in found if piece]
 
 

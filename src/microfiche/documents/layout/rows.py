@@ -25,7 +25,7 @@ from microfiche.documents.layout.gaps import (
     is_river,
     numbered_on,
 )
-from microfiche.documents.text_lines import TextLine
+from microfiche.documents.text_lines import BOXES, TextLine
 from microfiche.page import Box
 
 CROWDED = 1500  #: lines of a page of which rows are found in one go
@@ -146,7 +146,7 @@ def _joined(pieces: Sequence[TextLine]) -> TextLine:
     count = sum(len(piece.text) for piece in pieces)
     return replace(
         pieces[0],
-        text=" ".join(piece.text for piece in pieces),
+        text=" ".join([pieces[0].text, *(BOXES.get(x.text[:1], x.text[:1]) + x.text[1:] for x in pieces[1:])]),
         box=union([piece.box for piece in pieces]),
         size=median(piece.size for piece in pieces),
         bold=all(piece.bold for piece in pieces),

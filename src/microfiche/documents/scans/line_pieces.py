@@ -35,6 +35,7 @@ NARROWER = 0.85  #: of the narrower spaces of the line, that a space has at leas
 WIDER = 2.2  #: times the median gap between letters, that a space is at least
 NEARBY = 1.5  #: times the gaps beside it, but for the widest, that a space is at least
 CORE = 0.13  #: of a box's height above and below that may show parts of other lines
+RULED = 0.95  #: of a row of a line's box, that is inked, from which a rule runs through it
 NARROW, SLIM = frozenset(".:'|1!-/[]{}`\"*"), frozenset("lIij")
 APART = 0.25  #: ems of paper between the first character of a line and ink before it that was not read, at least
 OPENING, CLOSING = frozenset("([{«“„‘¿¡"), frozenset(")]}»”.,;:!?…%'’\"")
@@ -78,7 +79,8 @@ def pieces(line: Recognised, mask: NDArray[np.uint8], parted: Sequence[float] = 
     height, width = mask.shape
     usual = TYPE * height
     size = float(np.clip(type_size(line, mask) or usual, 0.6 * usual, 1.4 * usual))
-    core = mask[int(CORE * height) : max(int(CORE * height) + 1, round((1 - CORE) * height))].max(0) > 0
+    core = mask[int(CORE * height) : max(int(CORE * height) + 1, round((1 - CORE) * height))]
+    core = core[core.mean(1) < RULED].max(0, initial=0) > 0
     inked = np.flatnonzero(core)
     if not len(inked):
         return [Piece(text.strip(), 0.0, width, size, 0.0, False, line.confidence)]

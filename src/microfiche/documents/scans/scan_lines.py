@@ -78,7 +78,8 @@ def lines_of(seen: Seen, recogniser: Recogniser = recognise) -> list[TextLine]:
     out: list[TextLine] = []
     strokes: list[float] = []
     for box in sorted(best, key=lambda one: (one.y, one.x)):
-        for piece in pieces(said[box], masks[box], [(a + b) / 2 for a, b in parted[box]]):
+        marks = _across(box, ticks) if not best[box][1] else []
+        for piece in pieces(said[box], masks[box], [*((a + b) / 2 for a, b in parted[box]), *marks]):
             out.append(replace(_placed(piece, box, best[box][1]), engine=said[box].engine))
             strokes.append(piece.stroke)
     return _with_ticks(_beginning(_settled(_weighed(out, strokes)), seen.ink.dark), ticks)
@@ -139,6 +140,16 @@ def _precedes(mark: TextLine, line: TextLine) -> bool:
     """Whether a box to tick stands level with a line, close before it or at its beginning."""
     level = line.box[1] < mark.middle < line.box[3]
     return level and mark.box[0] - mark.size < line.box[0] < mark.box[2] + mark.size
+
+
+def _across(box: Found, ticks: Sequence[Tick]) -> list[float]:
+    """Where across a box of text boxes to tick stand in it, px."""
+    cos, sin = math.cos(math.radians(box.angle)), math.sin(math.radians(box.angle))
+    middles = [((tick.box[0] + tick.box[2]) / 2 - box.x, (tick.box[1] + tick.box[3]) / 2 - box.y) for tick in ticks]
+    return [
+        x * cos + y * sin + box.width / 2 for x, y in middles
+        if abs(x * cos + y * sin) < box.width / 2 and abs(y * cos - x * sin) < box.height / 2
+    ]
 
 
 def _unticked(seen: Seen, ticks: Sequence[Tick]) -> Seen:

@@ -35,6 +35,7 @@ DOT = 0.25, 0.75  #: of its side, that the dot of a ring is wide
 CLEAR = 0.3  #: of its side, without ink to the left of a box; half of that to the right of a square
 LABEL = 2.0  #: sides from a box to its label, at most
 TALLER, FAR = 1.15, 0.6  #: heights of its label's letters that a lone ring is high at least, or away from it
+INITIAL = 0.3  #: sides from a first letter to the next one, at most
 LEVEL = 0.35  #: of their side, by which boxes of one row or column are off it, at most
 SAME = 1.5  #: px by which their sides differ, at most
 
@@ -75,7 +76,7 @@ def drawn_boxes(pixels: NDArray[np.uint8], ink: Ink, known: Sequence[Box] = ()) 
         if any(share_of_smaller(box, other) > 0.3 for other in known):
             continue
         one = _drawn(pixels, ink, (left, top, wide, high))
-        if one and _clear(ink, one):
+        if one and _clear(ink, one) and not _is_letter(ink, one):
             found.append(one)
     return [one for one in found if _counts(one, found, known, ink)]
 
@@ -199,6 +200,16 @@ def _clear(ink: Ink, one: Drawn) -> bool:
     room = CLEAR if one.round else CLEAR / 2  # letters o stand close together
     after = ink.faint[top : top + high, left + wide : left + wide + round(room * wide)]
     return before.sum() <= 0.02 * before.size and after.sum() <= 0.02 * after.size
+
+
+def _is_letter(ink: Ink, one: Drawn) -> bool:
+    """Whether what is like a square with a mark in it is the first letter of a word, such as B: the next one stands
+    close to it and on the same line."""
+    left, top, wide, high = one.place
+    x, y, _, h, _ = ink.letters.T
+    right, foot = left + wide, top + high
+    close = (x >= right) & (x < right + INITIAL * wide) & (y < foot) & (y + h > top)
+    return one.ticked and not one.sure and not one.round and bool((abs(y + h - foot)[close] <= 1).any())
 
 
 def _counts(one: Drawn, found: Sequence[Drawn], known: Sequence[Box], ink: Ink) -> bool:

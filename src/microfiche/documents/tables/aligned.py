@@ -32,7 +32,9 @@ from microfiche.page import Box
 ALIGNED = 0.6  #: ems between edges that are in line, at most
 OUTER = 0.3  #: ems that running text begins further out than the table above it, at least
 UNDER = 0.8  #: ems from a row to the rule on which it stands, at most
+FARTHER = 1.5  #: times the usual step from row to row, that to the head of another table, at least
 APART = 3.4  #: ems from one row of a table to the next, at most
+HEADING = 2.2  #: ems from a heading to the first line of its text, at most
 LONGEST = 16  #: lines of a cell beside which the others of its row are short
 OTHER = 1.3  #: times the type of a row: what is larger is no row of the same table
 NUMBERED = re.compile(r"^\(\s*[\w.]{1,6}\s*\)$")
@@ -61,8 +63,9 @@ class _Run:
         return union(line.box for row in self.rows for line in row)
 
 
-def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
-    """The boxes of the tables that alignment shows; `rules` that part their rows make them likelier."""
+def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = (), grids: Sequence[Box] = ()) -> list[Box]:
+    """The boxes of the tables that alignment shows; `rules` that part their rows make them likelier. What stands beside
+    one of the `grids` of other tables goes on none that stands above it."""
     prose = {id(line) for stack in running_text(lines) for line in stack} | _items(lines)
     level = [rule for rule in rules if rule[1] == rule[3]]
     done: list[_Run] = []
@@ -74,7 +77,10 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
             continue
         for segment in _segments(row, prose):
             near = [run for run in open_runs if _follows(run, segment)]
-            ended = [run for run in near if _ends(run, segment) or _begins_another(run, segment, level)]
+            ended = [
+                run for run in near
+                if _ends(run, segment) or _begins_another(run, segment, level) or _passes(run, segment, grids)
+            ]
             done += ended
             open_runs = [run for run in open_runs if run not in ended]
             near = [run for run in near if run not in ended]
@@ -93,8 +99,10 @@ def aligned(lines: Sequence[TextLine], rules: Sequence[Box] = ()) -> list[Box]:
         done += ended
         open_runs = [run for run in open_runs if run not in ended]
     edges = [x.box[2] for x in lines if ENTRY.search(x.text)]
-    found = [run for run in [*done, *open_runs] if _tabular(run, rules) and not _of_contents(run, edges)]
-    return [_with_head(_with_tail(run), lines, prose) for run in found]
+    text = [line for line in lines if id(line) in prose]
+    runs = [_without_heads(run, text) for run in [*done, *open_runs]]
+    found = [run for run in runs if _tabular(run, rules) and not _of_contents(run, edges)]
+    return [_with_head(_with_tail(run), lines, prose, level) for run in found]
 
 
 def underlined(line: TextLine, level: Sequence[Box]) -> bool:
@@ -174,11 +182,40 @@ def _ends(run: _Run, segment: Sequence[TextLine]) -> bool:
     )
 
 
-def _begins_another(run: _Run, segment: Sequence[TextLine], level: Sequence[Box]) -> bool:
-    """Whether a part of a row is the head of another table: bold, on rules, below rows without rules under them."""
-    return is_head(segment, [x for row in run.rows for x in row]) and _on_rules(segment, level) and not any(
-        _on_rules(row, level) for row in run.rows
+def _passes(run: _Run, segment: Sequence[TextLine], grids: Sequence[Box]) -> bool:
+    """Whether a part of a row stands beside a grid that lies below the rows of a run and within their width."""
+    left, _, right, _ = run.box
+    last, line = max(x.middle for x in run.last), segment[0]
+    return any(
+        last < grid[1] < line.middle < grid[3]
+        and left - line.size < grid[0] and grid[2] < right + line.size
+        for grid in grids
     )
+
+
+def _without_heads(run: _Run, text: Sequence[TextLine]) -> _Run:
+    """The run without pieces at its left that head running text in another column: few, close above or below lines of
+    `text` and no farther in than these."""
+    borders = column_borders([line for row in run.rows for line in row], run.box)
+    first = [x for row in run.rows for x in row if x.box[0] + x.box[2] < 2 * borders[1]] if len(borders) > 3 else []
+    heads = {
+        id(x) for x in first for y in text
+        if abs(x.middle - y.middle) < HEADING * x.size and y.box[0] - x.size < x.box[0] and x.box[2] < y.box[2]
+    }
+    if not heads or len(heads) < len(first) or 2 * len(first) > len(run.rows):
+        return run
+    kept = [[line for line in row if id(line) not in heads] for row in run.rows]
+    return _Run([row for row in kept if row], run.loose)
+
+
+def _begins_another(run: _Run, segment: Sequence[TextLine], level: Sequence[Box]) -> bool:
+    """Whether a part of a row is the head of another table: bold, or words farther below than the rows of a run are
+    apart, on rules, below rows without rules under them."""
+    usual = median([b[0].middle - a[0].middle for a, b in pairwise(run.rows)] or [CLOSE * segment[0].size])
+    words = len(segment) > 2 and not any(is_value(x.text) for x in segment)
+    apart = words and segment[0].middle - run.last[0].middle > FARTHER * usual
+    head = apart or is_head(segment, [x for row in run.rows for x in row])
+    return head and _on_rules(segment, level) and not any(_on_rules(row, level) for row in run.rows)
 
 
 def _on_rules(row: Sequence[TextLine], level: Sequence[Box]) -> bool:
@@ -341,11 +378,15 @@ def _carried(run: _Run) -> int:
     )
 
 
-def _with_head(run: _Run, lines: Sequence[TextLine], prose: set[int]) -> Box:
+def _with_head(run: _Run, lines: Sequence[TextLine], prose: set[int], level: Sequence[Box]) -> Box:
     """The box of a run, with the row of pieces above it that head its columns."""
     box = run.box
     size = median(x.size for row in run.rows for x in row)
-    headed = is_head(run.rows[0], [x for row in run.rows[1:] for x in row])
+    first, *rest = run.rows
+    headed = is_head(first, [x for row in rest for x in row]) or (
+        not any(is_value(x.text) for x in first) and _on_rules(first, level)
+        and not any(_on_rules(row, level) for row in rest[:1])
+    )
     for _ in range(2):
         above = [
             x for x in lines

@@ -13,6 +13,10 @@ from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 
 LARGER = 1.3  #: times the usual type between two rules: that of a headline is larger
+CLOSED = 3  #: rules of a table, from which on the last may be its foot
+EMPTY = 4.0  #: ems of paper between the last row of a table and the rule at its foot, at most
+FARTHER = 1.3  #: times the usual step from row to row, that to a line below a table, at least
+NOTE = 0.5  #: of a rule's length, that a line below a table is long, at least
 SAME = 0.012  #: of a rule's length, by which the ends of rules of one table differ at most
 
 
@@ -40,7 +44,8 @@ def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
             band = (above[0] - 8, above[1], above[2] + 8, below[3])
             inside = [x for x in lines if share(x.box, band) > 0.5]
             cells = holds_cells(inside, band) or (not part and _spaced(inside))
-            if cells and not _heads_next(inside, below) and not _headline(inside):
+            follows = len(part) >= CLOSED and _follows(inside, above, below)
+            if cells and not follows and not _heads_next(inside, below) and not _headline(inside):
                 part = [*(part or [above]), below]
             else:
                 found.append(part)
@@ -56,6 +61,22 @@ def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
             if len(several) >= 2 and len(column_borders(inside, box)) >= 3:
                 out.append(union([box, *(x.box for x in inside)]))
     return out
+
+
+def _follows(lines: Sequence[TextLine], above: Box, below: Box) -> bool:
+    """Whether what stands between two rules only follows a table that the upper one closes: its last row is far from
+    the lower rule, or long lines stand alone in its last rows, farther apart than rows above them."""
+    rows = text_rows(lines)
+    last = rows[-1]
+    if below[1] - max(x.box[3] for x in last) > EMPTY * last[0].size:
+        return True
+    steps = [b[0].middle - a[0].middle for a, b in pairwise(rows)]
+    alone = next((k for k in range(len(rows)) if all(len(row) == 1 for row in rows[k:])), len(rows))
+    if not 1 < alone < len(rows):
+        return False
+    (line,) = rows[alone]
+    long = line.box[2] - line.box[0] > NOTE * (above[2] - above[0])
+    return long and steps[alone - 1] > FARTHER * median(steps[: alone - 1])
 
 
 def _framed(rule: Box, rules: Sequence[Box]) -> tuple[float, float]:

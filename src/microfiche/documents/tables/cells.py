@@ -10,6 +10,7 @@ from statistics import median
 from PIL import Image
 
 from microfiche.documents.boxes import union, within
+from microfiche.documents.tables.dividing import divided
 from microfiche.documents.tables.grid import (
     JOIN,
     MOST,
@@ -24,10 +25,11 @@ from microfiche.documents.tables.grid import (
     table_text,
     without_letters,
 )
+from microfiche.documents.tables.lost_rules import mended
 from microfiche.documents.tables.outer_rows import parted
 from microfiche.documents.tables.slanet import doubtful, filled, seen_cells
-from microfiche.documents.tables.text_cells import form_cells, mended, text_cells
-from microfiche.documents.tables.text_grid import column_borders, continued_rows, divided, text_rows
+from microfiche.documents.tables.text_cells import form_cells, text_cells
+from microfiche.documents.tables.text_grid import column_borders, continued_rows, text_rows
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 from microfiche.documents.boxes import share, union, within
+from microfiche.documents.tables.dividing import divided
 from microfiche.documents.tables.grid import JOIN, Drawn, borders_of, place
 from microfiche.documents.tables.text_grid import by_column, is_value, text_rows
 from microfiche.documents.text_lines import TextLine
@@ -27,15 +28,22 @@ def with_outer_rows(box: Box, lines: Sequence[TextLine], rules: Sequence[Box]) -
     if len(columns) < 3 or len(rows) < 3 or not inside:
         return box
     out = box
-    head = _row(lines, rows[0], rows[0] - rows[1], box)
+    head = _apart(_row(lines, rows[0], rows[0] - rows[1], box), columns)
     if head and _heads(head, columns):
         out = union([out, *(x.box for x in head)])
     for _ in range(FEET):
-        foot = _row(lines, out[3], rows[-1] - rows[-2], box)
+        foot = _apart(_row(lines, out[3], rows[-1] - rows[-2], box), columns)
         if not foot or not (_ends(foot, inside, columns) or _fills(foot, inside, columns)):
             break
         out = union([out, *(x.box for x in foot)])
     return out
+
+
+def _apart(row: Sequence[TextLine], columns: Sequence[float]) -> list[TextLine]:
+    """The pieces of a row outside a grid, those of a bold one of several divided at the borders of its columns; lines
+    of text stay whole."""
+    heads = len(row) > 1 and all(x.bold for x in row)
+    return [part for x in row for part in divided(x, columns[1:-1], always=True)] if heads else list(row)
 
 
 def parted(drawn: Sequence[Drawn], rules: Sequence[Box], columns: Sequence[float]) -> list[Drawn]:
@@ -48,11 +56,12 @@ def parted(drawn: Sequence[Drawn], rules: Sequence[Box], columns: Sequence[float
         _, top, _, bottom = cell.box
         over, under = (any(abs(y - edge) <= JOIN for y in level) for edge in (top, bottom))
         whole = cell.across == len(columns) - 1 and cell.down == 1
-        if (over and under) or not whole or len(by_column(cell.lines, columns)) < 2:
+        pieces = [] if over and under else _apart(cell.lines, columns)
+        if not whole or len(by_column(pieces, columns)) < 2:
             out.append(cell)
             continue
         below = cell.row == last and not under
-        for i, row in enumerate(text_rows(cell.lines) if below else [cell.lines]):
+        for i, row in enumerate(text_rows(pieces) if below else [pieces]):
             held = by_column(row, columns)
             out += [
                 Drawn(cell.row + i, k, 1, 1, (columns[k], top, columns[k + 1], bottom), tuple(held.get(k, ())))

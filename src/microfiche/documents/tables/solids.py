@@ -106,7 +106,7 @@ def _tables(
         if not any(box[0] < x < box[2] and low < box[3] and box[1] < high for x, low, _, high in between):
             _add(found, box)
     level = [rule for rule in rules if rule[1] == rule[3]]
-    for box in (box for side in sides(free, between) for box in (*aligned(side, rules), *priced(side))):
+    for box in (box for side in sides(free, between) for box in (*aligned(side, rules, grids), *priced(side))):
         over = [x for x in found if share_of_smaller(box, x) > 0.3]
         if not _side_by_side(over) and not _drawn(picture, box, _within(lines, box), rules, solid=True):
             _add(found, box)

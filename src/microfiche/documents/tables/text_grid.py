@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise, zip_longest
 from statistics import median
 
 import numpy as np
 
 from microfiche.documents.boxes import union
-from microfiche.documents.inline import FORMULAS, unmarked
+from microfiche.documents.inline import unmarked
 from microfiche.documents.tables.grid import place
 from microfiche.documents.text_lines import TextLine
 from microfiche.page import Box
@@ -27,13 +26,12 @@ SIGN = re.compile(r"^[$€£¥%()†‡*]+$")
 OPEN = re.compile(r"(?:[,;(&/\u00ad–-]|\b(?:and|or|of|the|a|an|in|on|to|for|with|by|und|der|die|das|et|de|la|le))$")
 END = re.compile(r"[.!?。！？:]\W*$")
 LEADERS = ".·…_"
-NARROW = set("iljtfrI1.,;:'|!()[] ")
-NARROWEST = 0.45  #: their width, and that of a space, in those of most letters
 WORDY = 4  #: words in a line of running text, on average
 STACK = 3  #: lines that running text has at least
 FARTHEST = 2.3  #: ems of a line below which no line is its next, though in somewhat larger type
 TALLEST = 12  #: lines of a cell, at most
 BESIDE = 3  #: lines that begin something beside the further lines of a paragraph, which are no cells
+FILLED = 0.7  #: of the rows of a table, that stand above those of its totals, at least
 HEADS = 3  #: rows of a head, at most
 CLOSE = 1.5  #: ems from line to line within one cell, at most
 SPANNED = 0.6  #: the share of a piece's width that a line must go over to span it
@@ -77,7 +75,7 @@ def running_text(lines: Sequence[TextLine]) -> list[list[TextLine]]:
     live: list[list[TextLine]] = []  # those that may go on
     for line in sorted(lines, key=lambda x: (x.box[1], x.box[0])):
         live = [stack for stack in live if line.box[1] - stack[-1].middle < FARTHEST * stack[-1].size]
-        least = 2 if len(line.text.split()) < 2 and not _cjk(line.text) else 1
+        least = 2 if len(line.text.split()) < 2 and not cjk(line.text) else 1
         wanted = [stack for stack in live if len(stack) >= least and _stands_under(stack[-1], line)]
         if wanted:
             min(wanted, key=lambda s: line.middle - s[-1].middle).append(line)
@@ -102,7 +100,7 @@ def _reads_on(stack: Sequence[TextLine]) -> bool:
     size = median(x.size for x in stack)
     right = max(x.box[2] for x in stack)
     wide = right - min(x.box[0] for x in stack)
-    words = sum(len(x.text) / 2 if _cjk(x.text) else len(x.text.split()) for x in stack) / len(stack)
+    words = sum(len(x.text) / 2 if cjk(x.text) else len(x.text.split()) for x in stack) / len(stack)
     letters = sum(c.isalpha() for x in stack for c in x.text) / max(1, sum(len(x.text) for x in stack))
     if len(stack) < (STACK if wide < 30 * size else 2) or wide < 8 * size or words < WORDY or letters < 0.6:
         return False
@@ -113,10 +111,11 @@ def _reads_on(stack: Sequence[TextLine]) -> bool:
 
 def _on(a: TextLine, b: TextLine) -> bool:
     """Whether the words of `b` read as a sentence of `a` going on."""
-    return b.text[:1].islower() or _cjk(b.text) or bool(OPEN.search(a.text))
+    return b.text[:1].islower() or cjk(b.text) or bool(OPEN.search(a.text))
 
 
-def _cjk(text: str) -> bool:
+def cjk(text: str) -> bool:
+    """Whether most of a text is Chinese or Japanese."""
     return sum("\u3000" <= c <= "\u9fff" or "\uf900" <= c <= "\uffef" for c in text) > 0.5 * len(text)
 
 
@@ -158,8 +157,9 @@ def column_borders(lines: Sequence[TextLine], box: Box) -> list[float]:
     several pieces of other rows, as a heading over columns does."""
     rows = text_rows(lines)
     usual = median(len(row) for row in rows)
-    head = next((k for k, row in enumerate(rows) if len(row) >= 0.7 * usual), 0)
-    body = rows[head:] if len(rows) - head >= 3 else rows
+    full = [k for k, row in enumerate(rows) if len(row) >= 0.7 * usual]  # not those of a head over columns, nor totals
+    last = full[-1] + 1 if usual >= 3 and full[-1] + 1 >= FILLED * len(rows) else len(rows)
+    body = rows[full[0] : last] if last - full[0] >= 3 else rows
     several = _over_several(rows)
     pieces = [line for row in body for line in row if id(line) not in several]
     if not pieces:
@@ -180,9 +180,13 @@ def column_borders(lines: Sequence[TextLine], box: Box) -> list[float]:
     gaps = [strips for strips in gaps[:-1] if strips]
     heads = ([span for line in row for span in _spans(line)] for row in rows[:HEADS])
     whole = next((row for row in heads if len(row) == len(gaps) + 1), [])  # a piece for each column
+    wide = [gap for row in body for line in row if id(line) in several for gap in line.gaps]
     borders = []
     for strips, a, b in zip_longest(gaps, whole[:-1], whole[1:]):
-        borders.append(min((a and _clipped(strips, a[1], b[0])) or strips)[2])
+        best = min((a and _clipped(strips, a[1], b[0])) or strips)
+        for low, high in wide:  # of lines that fill two columns
+            best = min(_clipped([best], low, high), default=best)
+        borders.append(best[2])
     return _without_signs(pieces, [box[0], *borders, box[2]])
 
 
@@ -225,57 +229,6 @@ def _without_signs(lines: Sequence[TextLine], borders: list[float]) -> list[floa
             before = inside[0].text.strip()[0] in "$€£¥("
             drop.add(k + 1 if before and k + 2 < len(borders) else k)
     return [b for k, b in enumerate(borders) if k not in drop or k in (0, len(borders) - 1)]
-
-
-def divided(line: TextLine, borders: Sequence[float], always: bool = False) -> list[TextLine]:
-    """The line in pieces, where it goes over `borders` and has a space there: where the pieces are values, where the
-    space is wider than between words, or `always` (where rules stand there)."""
-    left, top, right, bottom = line.box
-    inner = [b for b in borders if left + 0.3 * line.size < b < right - 0.3 * line.size]
-    whole = FORMULAS.sub(lambda found: "x" * len(found[0]), line.text)
-    spaces = [m.start() for m in re.finditer(r"\s", whole)]
-    if not always and not all(is_value(word) for word in line.text.split()[1:]):
-        inner = [b for b in inner if any(a - 0.3 * line.size < b < z + 0.3 * line.size for a, z in line.gaps)]
-    if not inner or not spaces:
-        return [line]
-    at = _offsets(line)
-    cuts: list[int] = []
-    for border in inner:
-        nearest = min(spaces, key=lambda i: abs((at[i] + at[i + 1]) / 2 - border))
-        reach = 1.5 if always else 1.0
-        if abs((at[nearest] + at[nearest + 1]) / 2 - border) < reach * line.size and nearest not in cuts:
-            cuts.append(nearest)
-    out, start = [], 0
-    for cut in [*sorted(cuts), len(line.text)]:
-        text = line.text[start:cut].strip()
-        if text:
-            x0, x1 = at[start], at[cut]
-            inside = [b for b in inner if x0 < b < x1]
-            if always and inside:  # what is left of it stands on the side where most of it is
-                x0, x1 = (max(x0, inside[0]), x1) if x1 - inside[0] > inside[0] - x0 else (x0, min(x1, inside[0]))
-            out.append(replace(line, text=text, box=(x0, top, x1, bottom)))
-        start = cut + 1
-    return out or [line]
-
-
-def _offsets(line: TextLine) -> list[float]:
-    """Where each character of a line begins, and its end, after the usual widths of letters."""
-    widths = [NARROWEST if c in NARROW else 1.45 if c in "mwMW@—" else 2.0 if _cjk(c) else 1.2 if c.isupper() else 1.0
-              for c in line.text]
-    for found in FORMULAS.finditer(line.text):  # LaTeX is longer than what it shows
-        shown = len(re.sub(r"\\[A-Za-z]+|[^\w{}^]", "x", found[1]).translate({ord(c): None for c in "{}^_"}))
-        widths[found.start() : found.end()] = [shown / len(found[0])] * len(found[0])
-    wide = sum(end - start for start, end in line.gaps)
-    scale = (line.box[2] - line.box[0] - wide) / max(0.1, sum(widths) - len(line.gaps) * NARROWEST)
-    gaps = list(line.gaps)
-    out = [line.box[0]]
-    for sign, width in zip(line.text, widths, strict=True):
-        if sign == " " and gaps and gaps[0][0] - out[-1] < 0.5 * line.size:
-            out[-1], end = gaps.pop(0)
-            out.append(end)
-        else:
-            out.append(out[-1] + scale * width)
-    return [*out[:-1], line.box[2]]
 
 
 Held = dict[int, list[TextLine]]  #: the lines of a row by column

@@ -24,7 +24,7 @@ from microfiche.documents.text_layer.numbered import numbers_apart
 from microfiche.documents.text_layer.pieces import Piece, low_lines, pieces_of, spaces_after
 from microfiche.documents.text_layer.tick_boxes import tick_boxes
 from microfiche.documents.text_layer.turning import Turn
-from microfiche.documents.text_lines import WIDE, TextLine, with_fields, with_markers
+from microfiche.documents.text_lines import BOXES, WIDE, TextLine, with_fields, with_markers
 from microfiche.page import Box
 
 BOLD_WEIGHT = 600
@@ -43,7 +43,6 @@ MIDDLE = 0.08, 0.48  #: ems above the baseline between which a rule strikes lett
 WORD = 0.6  #: the share of a sign's width that a rule or a link covers, at least
 FRAME = 2.0  #: ems: upright rules that are lower are part of a frame around words
 LINKS = 2000  #: of a page that are looked at
-BOXES = {"☐": "[ ]", "☑": "[x]", "☒": "[x]"}
 COLUMN = 3  #: steps down from sign to sign that make a column
 CARD = 0.2  #: of the page: a link that is larger is no link of words
 OPERATORS = "=+<>≤≥≠≈∼−×∈⊂→"  #: what follows something that nobody can name in a formula rather than in a list
