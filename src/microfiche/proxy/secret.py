@@ -1,7 +1,8 @@
-"""Secrets in a text: keys by their known shapes, values that their names call secret, and strings that are random.
+"""Secrets in a text: keys by their known shapes, lines that call something secret by its name, and strings that are
+random.
 
-None of them is drawn. A string that only looks like a secret costs nothing but that: it stands beside the page as text.
-This module knows nothing of pages; the shapes stand in secret_shapes.py.
+None of them is drawn. What only looks like a secret costs nothing but that: it stands beside the page as text. This
+module knows nothing of pages; the shapes stand in secret_shapes.py, the names in secret_names.py.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import math
 import re
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator
+from itertools import accumulate
 
 from microfiche.proxy import secret_shapes as shapes
+from microfiche.proxy.secret_lines import Lines
+from microfiche.proxy.secret_plain import Plain, encoded, joined
 
 RANDOM = 3.5  #: bits a character from which on a long string of several kinds of characters is taken for random
 MIXED = 20  #: characters from which on two kinds of them are enough, and not capitals, small letters and digits
-NEAR = 80  #: characters of a line around an odd word in which something may tell that it is a secret
-REACH = 400  #: characters from a name to the end of what follows it, but for a value that a blank would end, at most
-AFTER = 2  #: lines after a name in which its value may stand
 
 
 def secrets_in(text: str) -> list[tuple[int, int]]:
     """Where secrets stand in a text: starts and ends, in order, none within another. Random strings and long hashes are
     among them."""
-    found = sorted({span for span in _spans(text) if span[1] > span[0]})
+    plain = Plain(text)
+    found = sorted({plain.source(span) for span in _spans(plain) if span[1] > span[0]})
     merged: list[tuple[int, int]] = []
     for start, end in found:
         if merged and start <= merged[-1][1]:
@@ -34,17 +36,18 @@ def secrets_in(text: str) -> list[tuple[int, int]]:
     return merged
 
 
-def _spans(text: str) -> Iterator[tuple[int, int]]:
-    for pattern in dict.fromkeys(pattern for start, pattern in shapes.KNOWN if start in text):
-        for match in pattern.finditer(text):
-            yield match.span(match.lastindex or 0)
+def _spans(plain: Plain) -> Iterator[tuple[int, int]]:
+    text = plain.text
+    yield from _known(text)
+    yield from Lines(text, plain.low).told()
+    yield from encoded(text)
+    cut = list(joined(text))
+    ends = list(accumulate(len(word) + 1 for _, word, _ in cut))
+    known = {bisect_right(ends, start) for start, _ in _known("\n".join(word for _, word, _ in cut))}
+    for number, (span, word, even) in enumerate(cut):
+        if number in known or (even and any(_random(word))):
+            yield span
     yield from _private(text)
-    lowered, starts = _lowered(text), [0, *(match.end() for match in shapes.LINE_END.finditer(text))]
-    lines = _hinted(lowered, starts)
-    others = [one for one in shapes.OTHERS if any(part in lowered for part in one[0])]
-    for first, last in _stretches(lines, starts, len(text)):
-        yield from _called(text, lowered, first, last, others)
-    yield from _in_columns(lowered, starts, set(lines))
     yield from _in_manifests(text)
     done = 0
     for cookies in shapes.COOKIES.finditer(text):
@@ -66,11 +69,11 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
             yield match.start() + start, match.start() + end
 
 
-def _lowered(text: str) -> str:
-    """The text in small letters, each in its place, without those that only look like some of ASCII's."""
-    for like, letter in shapes.LIKE.items():
-        text = text.replace(like, letter)
-    return text.lower()
+def _known(text: str) -> Iterator[tuple[int, int]]:
+    """Keys by their known shapes, and what tools take in a place of its own."""
+    for pattern in dict.fromkeys(pattern for start, pattern in shapes.KNOWN if start in text):
+        for match in pattern.finditer(text):
+            yield match.span(match.lastindex or 0)
 
 
 def _private(text: str) -> Iterator[tuple[int, int]]:
@@ -79,98 +82,6 @@ def _private(text: str) -> Iterator[tuple[int, int]]:
         end = text.find("END ", match.end(), match.end() + shapes.PRIVATE)
         stop = re.compile(r"[^-]*").match(text, match.end(), match.end() + shapes.PRIVATE)
         yield match.start(), end if end >= 0 else stop.end() if stop else match.end()
-
-
-def _hinted(lowered: str, starts: Sequence[int]) -> list[int]:
-    """The lines of a text that may call something secret, from 0."""
-    found: set[int] = set()
-    for hint in shapes.HINTS:
-        at = lowered.find(hint)
-        while at >= 0:
-            line = bisect_right(starts, at)
-            found.add(line - 1)
-            at = lowered.find(hint, starts[line]) if line < len(starts) else -1
-    return sorted(found)
-
-
-def _stretches(lines: Sequence[int], starts: Sequence[int], length: int) -> list[tuple[int, int]]:
-    """The stretches of a text of such lines and those after them in which a value may stand."""
-    found: list[tuple[int, int]] = []
-    for line in lines:
-        end = starts[line + AFTER + 1] - 1 if line + AFTER + 1 < len(starts) else length
-        if found and starts[line] <= found[-1][1]:
-            found[-1] = found[-1][0], end
-        else:
-            found.append((starts[line], end))
-    return found
-
-
-def _called(
-    text: str, lowered: str, first: int, last: int, others: Sequence[tuple[Sequence[str], re.Pattern[str]]]
-) -> Iterator[tuple[int, int]]:
-    """What is called secret by its name between two places, or by one of some other patterns."""
-    covered = first  # up to here all is in what was found
-    for at in dict.fromkeys(_begins(text, found.start()) for found in shapes.CALLED.finditer(lowered, first, last)):
-        if at < covered - REACH:
-            continue
-        if (match := shapes.NAMED.match(text, at, last)) is not None:
-            start, end = match.span(match.lastindex or 0)
-            quoted = match[6] is None
-            after = text[end : end + 1]
-            same = match[0].startswith(text[start:end])  # as in token=token
-            call = not quoted and (same or (after != "" and after in "(["))
-            if not call and not (shapes.BLANK if quoted else shapes.CODE).fullmatch(text, start, end):
-                yield start, end
-                covered = max(covered, end)
-        match = shapes.SETTING.match(text, at, last)
-        if match is not None and not shapes.CODE.fullmatch(text, *match.span(1)):
-            yield match.span(1)
-        if (match := shapes.INSTEAD.match(text, at, last)) is not None:
-            yield match.span(match.lastindex or 0)
-    for parts, pattern in others:
-        if any(lowered.find(part, first, last) >= 0 for part in parts):
-            for match in pattern.finditer(lowered, first, last):
-                yield match.span(match.lastindex or 0)
-    for match in shapes.ODD.finditer(text, first, last):
-        start, end = text.rfind("\n", 0, match.start()) + 1, text.find("\n", match.end())
-        near = max(start, match.start() - NEAR), min(len(text) if end < 0 else end, match.end() + NEAR)
-        if shapes.TELLS.search(lowered, *near) and not shapes.NOT_ODD.fullmatch(match[0]):
-            yield match.span()
-    for value, name in shapes.BEHIND:
-        for match in value.finditer(text, first, last):
-            if name.search(lowered, max(first, match.start() - shapes.LONGEST_NAME), match.start()):
-                yield match.span(1)
-
-
-def _begins(text: str, at: int) -> int:
-    """Where the word begins in which something stands."""
-    return at - len(shapes.WORD_BEFORE.match(text[max(0, at - 60) : at][::-1])[0])  # type: ignore[index]
-
-
-def _in_columns(lowered: str, starts: Sequence[int], hinted: Collection[int]) -> Iterator[tuple[int, int]]:
-    """The cells of a table below a head that calls them secret, as far as the lines have as many cells."""
-    cut, columns, count = "", list[int](), 0
-    for number, (at, end) in enumerate(zip(starts, [*starts[1:], len(lowered) + 1], strict=True)):
-        if not columns and number not in hinted:
-            continue
-        line = lowered[at : end - 1]
-        if columns and line.count(cut) == count:
-            start = at
-            for column, cell in enumerate(line.split(cut)):
-                if column in columns and cell.strip(" -:|\"'"):
-                    yield start, start + len(cell)
-                start += len(cell) + 1
-        else:
-            columns = []
-            found = shapes.CELLS.search(line) if len(line) < 1000 and number in hinted else None
-            if found is not None:
-                cut = found[0]
-                cells, count = line.split(cut), line.count(cut)
-                named = all(len(cell) < 60 and ":" not in cell and "=" not in cell for cell in cells)
-                columns = [n for n, cell in enumerate(cells) if named and shapes.COLUMN.fullmatch(cell)]
-                for column in columns:  # or the name stands before its value
-                    start = at + sum(len(cell) + 1 for cell in cells[: column + 1])
-                    yield start, start + len(cells[column + 1]) if column + 1 < len(cells) else start
 
 
 def _in_manifests(text: str) -> Iterator[tuple[int, int]]:
