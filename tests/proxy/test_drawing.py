@@ -730,3 +730,18 @@ def test_what_was_drawn_stays_drawn_when_less_is_to_be_drawn(
     assert "does not read pages well enough (measured 2026-11-21)" in account.recent[-1].reasons[0]
     assert len(pictures_in(requests[-1].json)) == len(pictures_in(requests[-2].json)) == len(
         pictures_in(requests[0].json)) + 3  # fmt: skip
+
+
+@pytest.mark.parametrize("order", [(False, True), (True, False)])
+def test_a_paste_whose_beginning_the_words_before_it_call_secret_is_drawn_without_it_whatever_was_drawn_before(
+    tmp_path: Path, order: tuple[bool, bool]
+) -> None:
+    pasted = "\n".join(["tulip orchid vault", *prose(400)])
+    with provider() as vendor, drawing(vendor, tmp_path / "ledger") as (url, _):
+        for told in order:
+            before = "The password of the vault:\n" if told else "What grows there now:\n"
+            said = f"{'x' * (1499 - len(before))}\n{before}{pasted}"
+            sent = {"model": "claude-fable-5-1", "max_tokens": 9, "messages": [{"role": "user", "content": said}]}
+            post(f"{url}/v1/messages", json=sent, headers={"x-api-key": "sk-ant-x"})
+            said = json.dumps(vendor.requests[-1].json, ensure_ascii=False)
+            assert "[page " in said and ("1: tulip orchid vault" in said) is told

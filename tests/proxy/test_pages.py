@@ -20,7 +20,7 @@ from microfiche.memory.paper import set_pages
 from microfiche.nano.cells import Nano
 from microfiche.nano.kept import to_try
 from microfiche.page import Page, Reading, Setting, TypesetPage
-from microfiche.proxy.pages import Draft, Proofreader, Undrawable, draft, unread
+from microfiche.proxy.pages import Draft, Proofreader, Undrawable, block_digest, draft, unread
 from microfiche.proxy.sight import Sight, calibration_of, sight_of
 
 RNG = random.Random(5)
@@ -241,6 +241,15 @@ def test_a_secret_whose_name_stands_before_a_text_or_whose_end_after_it_is_on_no
         made = draft("paste", text, sight, nano, around=around)
         assert ("hunter2" in said_on(made, nano)) is shown and "hunter2" in made.block.pages[0].caption
         assert "abc4" not in said_on(made, nano)
+
+
+def test_a_text_that_only_what_is_around_it_calls_secret_is_another(sight: Sight) -> None:
+    text = "\n".join(["tulip and on", *prose(60), "the end"])
+    alone = block_digest("paste", text, sight)
+    for around in (("some words\n", ""), ("", "\nmore words"), ("the password is long gone.\n\nsome words\n", "")):
+        assert block_digest("paste", text, sight, around) == alone
+    told = {block_digest("paste", text, sight, around) for around in (("Vault password:\n", ""), ("secret = ", ""))}
+    assert len(told | {alone}) == 3
 
 
 def test_the_same_text_gives_the_same_bytes(sight: Sight) -> None:

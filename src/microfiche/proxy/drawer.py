@@ -47,6 +47,7 @@ from microfiche.proxy.pages import (
     block_digest,
     caption_tokens,
     draft,
+    told_by,
     weighed,
 )
 from microfiche.proxy.places import Place, first_answer, opening, places_in
@@ -209,7 +210,7 @@ class LedgerDrawer:
                 new[digest] = Verdict(session.pinned)
                 continue
             try:
-                known = ledger.drawn(block_digest(place.kind, place.text, sight))
+                known = ledger.drawn(block_digest(place.kind, place.text, sight, (place.head, place.tail)))
                 drawn = weighed(known) if known else draft(
                     place.kind, place.text, sight, self.read, ledger.has, (place.head, place.tail))  # fmt: skip
             except (Undrawable, StoreError) as error:
@@ -362,17 +363,19 @@ def _hashed(text: str) -> bytes:
 
 
 def _told_apart(places: Iterable[Place], verdicts: Mapping[bytes, Verdict]) -> list[Place]:
-    """Places with their digests: by their kind, their text, the call that they answer, and how often all of that stood
-    before. Ledgers of before had no calls in theirs."""
+    """Places with their digests: by their kind, their text, the call that they answer, what around them calls something in
+    them secret, and how often all of that stood before. Ledgers of before had no calls in theirs."""
     seen, found = Counter[bytes](), list[Place]()
     for place in places:
         text, call = to_bytes(place.text), to_bytes(place.call)
         alone = hashlib.sha256(f"{place.kind}\0".encode() + text).digest()
-        digest = hashlib.sha256(b"\0".join((alone, call))).digest() if call else alone
+        context = to_bytes(told_by(place.text, (place.head, place.tail)))
+        parts = (alone, call, context) if context else (alone, call)
+        digest = hashlib.sha256(b"\0".join(parts)).digest() if call or context else alone
         seen[digest] += 1
         if (times := seen[digest]) > 1:
             digest = hashlib.sha256(digest + str(times).encode()).digest()
-        if not place.new and digest not in verdicts and alone in verdicts:
+        if not place.new and digest not in verdicts and alone in verdicts and not context:
             digest = alone
         found.append(replace(place, digest=digest))
     return found

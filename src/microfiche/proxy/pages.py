@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from unicodedata import combining
 
 import numpy as np
@@ -123,9 +124,23 @@ class Draft:
         return self.tokens * MARGIN < self.text_tokens
 
 
-def block_digest(place: str, text: str, sight: Sight) -> bytes:
-    """Names what is drawn of a text at a kind of place for a model that reads so."""
-    return hashlib.sha256(f"{place}\0{sight.print} {WAY}\0".encode() + to_bytes(text)).digest()
+def block_digest(place: str, text: str, sight: Sight, around: tuple[str, str] = ("", "")) -> bytes:
+    """Names what is drawn of a text, between the texts `around` it, at a kind of place for a model that reads so."""
+    said = f"{place}\0{sight.print} {WAY}\0{told_by(text, around)}"
+    return hashlib.sha256(to_bytes(said + text)).digest()
+
+
+def told_by(text: str, around: tuple[str, str]) -> str:
+    """What of the texts around a text makes something in it a secret that alone would be none: nothing, or all that is
+    near."""
+    before, after = around[0][-NEAR:], around[1][:NEAR]
+    return f"{before}\0{after}\0" if (before or after) and _told(before, text[:NEAR], text[-NEAR:], after) else ""
+
+
+@lru_cache(4096)
+def _told(before: str, head: str, tail: str, after: str) -> bool:
+    alone = _secrets(head, ("", "")), _secrets(tail, ("", ""))
+    return (_secrets(head, (before, "")), _secrets(tail, ("", after))) != alone
 
 
 def draft(
@@ -136,7 +151,7 @@ def draft(
     Undrawable, with the reason, where the pages would not be true or cost more than the text, which is known before
     they are read back where what stands beside them anyway is that much, or what a sample says will. A block is called
     by the beginning of its digest that is not `taken` yet."""
-    digest = block_digest(place, text, sight)
+    digest = block_digest(place, text, sight, around)
     size = next(n for n in range(8, 65) if not taken(digest.hex()[:n]))
     name, weight = digest.hex()[:size], text_tokens(text)
     bare = Bare(text, place == TOGETHER)

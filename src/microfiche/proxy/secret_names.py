@@ -20,9 +20,10 @@ _ALWAYS = (
     "passw", "p@ssw", "passphrase", "passcode", "assword:", "pwd", "credential", "requirepass", "masterauth",
     "authtok", ":{sha", ":{ssha", "securestring", "cookie", "stringdata", "sessid", "authkey", "keypass",
     "storepass", "contrase", "senha", "kennwort", "wachtwoord", "heslo", "lösenord", "adgangskode", "passord",
-    "salasana", "şifre", "jelszó", "lozink", "kata sandi", "mật khẩu", "парол", "κωδικό", "κωδικο", "συνθηματικ",
-    "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "סיסמ", "كلمة المرور", "كلمة السر", "رمز عبور",
-    "पासवर्ड", "รหัสผ่าน", "পাসওয়ার্ড", "mot de passe", "cryptsetup", "sshpass", "chpasswd", "net use",
+    "salasana", "şifre", "jelszó", "lozink", "kata sandi", "mật khẩu", "парол", "κωδικό", "κωδικο",
+    "συνθηματικ", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "סיסמ", "كلمة المرور",
+    "كلمة السر", "رمز عبور", "पासवर्ड", "รหัสผ่าน", "পাসওয়ার্ড", "mot de passe", "cryptsetup", "sshpass", "chpasswd",
+    "net use",
 )  # fmt: skip
 #: And what does in some surroundings: words of which one stands in it, how many characters may stand before that, and
 #: the pattern.
