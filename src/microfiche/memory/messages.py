@@ -13,7 +13,9 @@ from __future__ import annotations
 import json
 import re
 import reprlib
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -338,3 +340,26 @@ def moment(given: object) -> float | None:
 def _short(value: object) -> str:
     """The beginning of a value that may be very long or nested very deeply."""
     return reprlib.repr(value)[:60]
+
+
+def sayings(packed: bytes) -> Iterator[str]:
+    """The JSON of a message, packed with zlib, and every text in it, as it is without escapes, and so on in those that
+    are JSON themselves; nothing where it cannot be unpacked."""
+    try:
+        whole = zlib.decompress(packed).decode("utf-8", "surrogatepass")
+    except (zlib.error, UnicodeDecodeError):
+        return
+    yield whole
+    with suppress(ValueError, RecursionError):
+        waiting = [json.loads(whole)]
+        while waiting:
+            match waiting.pop():
+                case dict() as held:
+                    waiting += [*held, *held.values()]
+                case list() as held:
+                    waiting += held
+                case str() as said:
+                    yield said
+                    if said.lstrip()[:1] in ("{", "["):
+                        with suppress(ValueError, RecursionError):
+                            waiting.append(json.loads(said))

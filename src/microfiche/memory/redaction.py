@@ -7,12 +7,9 @@ A page keeps its number in the log and what else stands on it. This module knows
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from glob import escape
 
@@ -21,12 +18,11 @@ from microfiche.files import plain
 from microfiche.memory.archive import Archive
 from microfiche.memory.chats import close_open, index_all, put_open
 from microfiche.memory.database import meta
-from microfiche.memory.letters import compared_with_places
-from microfiche.memory.messages import as_read, legible
+from microfiche.memory.messages import as_read, legible, sayings
 from microfiche.memory.paper import cut_pages, digest, from_bytes, packed, typesetter_of
 from microfiche.memory.records import PageRecord, page_records, text_of
-from microfiche.memory.versions import Span, VersionPart, line_around, shown_of, without
-from microfiche.memory.words import index_words, pattern_of, unindex_words
+from microfiche.memory.versions import Span, VersionPart, line_around, merged, shown_of, without
+from microfiche.memory.words import found_in, index_words, pattern_of, unindex_words
 from microfiche.precision import text_tokens
 
 
@@ -131,12 +127,12 @@ class Redaction:
         found: dict[VersionPart, list[Span]] = {}
         for version in self._versions(sources, ("text",)):
             text = self._text(version)
-            spans = [line_around(text, *span) for span in _found(pattern, text)]
+            spans = [line_around(text, *span) for span in found_in(text, pattern)]
             if version.kind == "chat":
                 for start, length, whole in self.connection.execute(
                     "SELECT start, length, said FROM message WHERE version = ? AND said IS NOT NULL", (version.id,)
                 ):
-                    if any(_found(pattern, said) for said in _sayings(_unpacked(whole))):
+                    if any(found_in(said, pattern) for said in sayings(whole)):
                         spans.append((start, start + length))
             if spans:
                 found[version] = self._whole_messages(version, spans)
@@ -255,12 +251,12 @@ class Redaction:
                 "SELECT start, start + length FROM message WHERE source = ? AND version = ?",
                 (version.source, version.id),
             ).fetchall()
-            cuts, spans = _merged(spans), list(spans)
+            cuts, spans = merged(spans), list(spans)
             for start, end in lines:
                 before = bisect_left(cuts, (end, 0)) - 1  # the last cut that begins before the message ends
                 if before >= 0 and cuts[before][1] > start:
                     spans.append((start, end))
-        return _merged(spans)
+        return merged(spans)
 
     def _cut(self, page: int, places: dict[tuple[int, str], tuple[Span, ...]]) -> None:
         """Cuts spans out of a page in the versions that are named, each with its spans."""
@@ -409,45 +405,3 @@ class Redaction:
                     keys.seek(row[0] * int(name[2]))
                     keys.write(bytes(row[1] * int(name[2])))
         self.connection.execute("DELETE FROM index_keys WHERE page = ?", (page,))
-
-
-def _merged(spans: Sequence[Span]) -> list[Span]:
-    """The spans in order, those that overlap or touch as one."""
-    merged: list[Span] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def _found(pattern: re.Pattern[str], text: str) -> list[Span]:
-    """Where a text says a pattern, as texts are compared."""
-    low, places = compared_with_places(text)
-    return [(int(places[start]), int(places[end])) for start, end in (match.span() for match in pattern.finditer(low))]
-
-
-def _sayings(whole: str) -> Iterator[str]:
-    """A JSON text and every text in it, as it is without escapes, and so on in those that are JSON themselves."""
-    yield whole
-    with suppress(ValueError, RecursionError):
-        waiting = [json.loads(whole)]
-        while waiting:
-            match waiting.pop():
-                case dict() as held:
-                    waiting += [*held, *held.values()]
-                case list() as held:
-                    waiting += held
-                case str() as said:
-                    yield said
-                    if said.lstrip()[:1] in ("{", "["):
-                        with suppress(ValueError, RecursionError):
-                            waiting.append(json.loads(said))
-
-
-def _unpacked(whole: bytes) -> str:
-    try:
-        return from_bytes(zlib.decompress(whole))
-    except (zlib.error, UnicodeDecodeError):
-        return ""

@@ -117,6 +117,17 @@ def without(text: str, spans: Sequence[Span]) -> str:
     return "".join([*parts, text[at:]])
 
 
+def merged(spans: Sequence[Span]) -> list[Span]:
+    """The spans in order, those that overlap or touch as one."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
+
+
 def line_around(text: str, start: int, end: int) -> Span:
     """The line or lines that hold a stretch of text, but at most AROUND characters, in whole words, to either side."""
     first, last = text.rfind("\n", 0, start) + 1, text.find("\n", end) + 1

@@ -260,6 +260,12 @@ def pattern_of(query: str) -> re.Pattern[str]:
     return re.compile(r"\s+".join(map(_broken_anywhere, compared(query).split())))
 
 
+def found_in(text: str, pattern: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Where a text says what a pattern of `pattern_of` matches: starts and ends."""
+    low, places = compared_with_places(text)
+    return [(int(places[match.start()]), int(places[match.end()])) for match in pattern.finditer(low)]
+
+
 def _broken_anywhere(word: str) -> str:
     parts, at = [], 0
     for piece in _pieces().finditer(word):

@@ -363,8 +363,8 @@ def _hashed(text: str) -> bytes:
 
 
 def _told_apart(places: Iterable[Place], verdicts: Mapping[bytes, Verdict]) -> list[Place]:
-    """Places with their digests: by their kind, their text, the call that they answer, what around them calls something in
-    them secret, and how often all of that stood before. Ledgers of before had no calls in theirs."""
+    """Places with their digests: by their kind, their text, the call that they answer, what around them calls something
+    in them secret, and how often all of that stood before. Ledgers of before had no calls in theirs."""
     seen, found = Counter[bytes](), list[Place]()
     for place in places:
         text, call = to_bytes(place.text), to_bytes(place.call)
