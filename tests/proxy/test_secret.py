@@ -205,7 +205,10 @@ def test_ordinary_code_holds_no_secret() -> None:
 def test_no_text_takes_long_to_look_for_secrets() -> None:
     for text in ("mysql -x " * 9000, "-----BEGIN A PRIVATE KEY-----" * 3000, "password=" * 9000, "A1b" * 30000,
                  "\ndata:\n  x\nkind: Secret" * 3000, "docker login " * 7000, "kind: Secret data: " * 400,
-                 "=" * 5000 + "password" * 3000, "login((" * 5000, "<password " * 4000, "a:b@" * 9000):  # fmt: skip
+                 "=" * 5000 + "password" * 3000, "login((" * 5000, "<password " * 4000, "a:b@" * 9000,
+                 "a,token,b\n" * 9000, "password:\n" * 9000, "(token" * 9000, "abcdefgh\n" * 9000, "curl -x " * 9000,
+                 "luks" * 9000, "%41" * 9000, "\x1b[0mA" * 9000, "://a:" * 9000, "user x " * 9000, "abcd-" * 9000,
+                 "  password = (\n" * 9000, "-" * 50_000 + "x y", "seed " * 9000):  # fmt: skip
         assert len(secrets_in(text)) < 9001
     code = "def token(self, tokens: int = 3) -> None: return self.token or os.environ['X']\n" * 9
     assert secrets_in(code) == []
