@@ -31,10 +31,11 @@ _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, patter
     (("secret",), 0, r"secret(?!ar|i[vo]|ed?\b)"),
     # So is this one, but for what is tied to it, compounds, and heads of tables.
     (("token",), 0, r"(?:(?<=[\w/$&?.\"'`<{-])token|token(?=[\w\"'`\]-]|\s{0,9}[:=|])"
-     r"|token(?=\t|[ ]{2}|\s+(?:is|was)\b|\s+(?=\S{0,40}\d)\S{6}))"
+     r"|token(?=\t|[ ]{2}|\s+(?:is|was)\b))"
      r"(?!s\b|s_|s[a-z]|i[sz]|_?(?:count|type|id|limit|usage)\b)|(?<=[ \t]{2})token$"
      r"|tokens(?=[\"'`\]]{0,3}\s{0,3}[:=]\s{0,3}[\[({])"),
-    (("token",), 9, r"\b(?:access|auth|api|bearer|refresh|bot|session|secret|personal|deploy|my|your|his|her|use|with"
+    (("token",), 9, r"\b(?:access|auth|api|bearer|refresh|bot|session|secret|personal|deploy|env|arg|setx?|setenv|my"
+     r"|your|his|her|use|with"
      r"|using) token\b"),
     (("cred", "pw", "psk", "otp", "cvv", "cvc", "ssn", "mdp", "jwt", "dsn", "psw", "2fa", "mnemonic", "passe"), 1,
      r"pw(?![a-z])|(?<![a-z\d])(?:creds?|psk|c?otp|cvv2?|cvc|ssn|mdp|jwt|dsn|psw|2fa|mnemonics?|passe)(?![a-z])"),
