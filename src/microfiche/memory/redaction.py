@@ -147,7 +147,7 @@ class Redaction:
                 (max(start, at), min(end, at + length)) for start, end in found[version]
                 for _, at, length in self._pages(version) if start < at + length and end > at])]
             if spans:
-                shown[diff] = _merged(spans)
+                shown[diff] = merged(spans)
         return found | shown
 
     def _diffs(self, versions: Iterable[VersionPart]) -> dict[VersionPart, list[VersionPart]]:
