@@ -65,6 +65,19 @@ def test_a_file_can_be_named_and_the_one_in_the_current_folder_is_not_read_by_it
     assert none == (2, "", "microfiche: none.toml: there is no such file")
 
 
+def test_the_proxy_s_table_of_a_named_file_stands_over_its_own_file(tmp_path: Path) -> None:
+    configured(tmp_path, "port = 7001", "config/microfiche/proxy.toml")
+    file = str(configured(tmp_path, '[proxy]\nlog = "here.jsonl"\ndraw = "off"', "named.toml"))
+    for command in ("stats", "doctor"):
+        assert "here.jsonl" in " ".join(said(tmp_path, "--config", file, command)[1:])
+    (tmp_path / "named.toml").write_text('[proxy]\ndrow = "off"')
+    for command in (["stats"], ["doctor"], ["proxy"], ["run", "--", "true"], ["forget", "--session", "a", "--yes"]):
+        code, out, error = said(tmp_path, "--config", file, *command)
+        assert (code, out) == (2, "") and "named.toml: drow" in error
+    (tmp_path / "named.toml").write_text("[read]\njobs = 1")
+    assert "7001" in said(tmp_path, "--config", file, "doctor")[1], "without a table, the proxy's own file holds"
+
+
 @pytest.mark.parametrize(("text", "wrong"), [
     ("[raed]\njobs = 1", "raed: there is no such command"), ("read = 1", "read: a table of options is needed, [read]"),
     ("[read]\njbos = 1", "read.jbos: there is no such option"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from microfiche.cli.console import one_line, reported, say
+from microfiche.cli.settings import named_file
 from microfiche.errors import require
 from microfiche.proxy.verdict import Draw
 
@@ -318,7 +319,7 @@ def _needed() -> Any:
 def _settings(config: Path | None, flags: dict[str, Any]) -> Settings:
     from microfiche.proxy.settings import settings
 
-    return settings(config, flags)
+    return settings(config, flags, named_file())
 
 
 def _money(one: Sum) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from microfiche.cli.console import counted, fail, one_line, reported, say
+from microfiche.cli.settings import named_file
 from microfiche.errors import UsageError
 
 LedgerOption = Annotated[
@@ -140,7 +141,7 @@ def _ledger(named: Path | None) -> Path:
         return named
     from microfiche.proxy.settings import settings
 
-    return settings().ledger_path
+    return settings(main=named_file()).ledger_path
 
 
 def _second(date: str) -> float:

@@ -27,6 +27,7 @@ _WORDS = {
     "int": "NUMBER", "int range": "NUMBER", "float": "NUMBER", "float range": "NUMBER",
 }  # fmt: skip
 PROXY = "proxy"  #: the command whose table and variables the proxy itself reads, and checks
+_files: list[Path] = []  # the configuration file that this process was given by --config, if any
 
 
 def called(
@@ -63,6 +64,7 @@ def root(
 ) -> None:
     """What comes before every command."""
     loudness(quiet, verbose)
+    _files[:] = [config] if config else []
     if version:
         print(f"microfiche {__version__}")
         raise typer.Exit
@@ -74,6 +76,11 @@ def root(
             context.default_map = _defaults(context, config)
         except UsageError as error:
             fail(str(error), error.exit_code)
+
+
+def named_file() -> Path | None:
+    """The configuration file that --config named before the command."""
+    return _files[0] if _files else None
 
 
 def _defaults(context: typer.Context, named: Path | None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The proxy's settings: a TOML file, the environment over it, the command line over both.
 
 The file is proxy.toml in the user's configuration folder, unless one is named, or else the table `proxy` of
-microfiche.toml there, which has the options of the other commands too. A variable of the environment is called
+microfiche.toml there, which has the options of the other commands too; where another is named in the place of
+microfiche.toml, its table comes before proxy.toml. A variable of the environment is called
 MICROFICHE_PROXY_ and the setting's name.
 """
 
@@ -98,17 +99,22 @@ def _folder(variable: str, default: str) -> Path:
     return (Path(named) if named else Path.home() / default) / "microfiche"
 
 
-def settings(path: Path | None = None, given: Mapping[str, Any] | None = None) -> Settings:
-    """The settings, of which those `given` that are not None stand over the environment, and that over the file.
+def settings(
+    path: Path | None = None, given: Mapping[str, Any] | None = None, main: Path | None = None
+) -> Settings:
+    """The settings, of which those `given` that are not None stand over the environment, and that over the file: `path`
+    or else the table of `main`, which was named in the place of microfiche.toml.
 
     UsageError, in one line that repeats no value, where one of them is wrong.
     """
     named = path or (Path(found) if (found := os.environ.get(PREFIX + "CONFIG")) else None)
-    file = named or config_folder() / "proxy.toml"
-    table = toml_table(file, must=named is not None)
-    if not table and named is None:
-        file = config_folder() / "microfiche.toml"
-        table = toml_table(file, must=False).get("proxy", {})
+    own, shared = config_folder() / "proxy.toml", main or config_folder() / "microfiche.toml"
+    table: dict[str, Any] = {}
+    for file in [named] if named else [shared, own] if main else [own, shared]:
+        table = toml_table(file, must=file in (named, main))
+        table = table.get("proxy", {}) if file == shared else table
+        if table:
+            break
     names = {name: PREFIX + name.upper() for name in Settings.model_fields}
     parts = {
         str(file): table,
