@@ -16,8 +16,10 @@ import reprlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from microfiche.errors import InputError
 from microfiche.files import bytes_of
@@ -29,11 +31,13 @@ LARGEST = 1 << 30  #: bytes of a chat's file
 LONGEST = 240  #: characters of a label
 _SHIELD = "\ufdd1"  #: stands before LABEL and itself where a message's text has them
 _SHIELDED = re.compile(f"{LABEL}|{_SHIELD}(.)")
-#: What stands at the beginning of a line or behind a label before the first letter or number, those without ink among
-#: it: a bracket there could be taken for a label once it is text.
-_BEFORE_WORDS = re.compile(
-    rf"(?:\A|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]|{LABEL}[^\]]*\])((?:[_\u115f\u1160\u3164\uffa0]|[^\w{LABEL}])*+)"
+#: A line of what was said that nobody takes for a label: before its first letter or digit, if it has one, only common
+#: punctuation and spaces stand. A line begins after any control character or line break, and behind a label.
+_HARMLESS = (
+    rf"""[ \xa0\u3000!-/:-@\\-`{{-~\u2010-\u2027“”‘’«»•·¿¡]*"""
+    rf"""(?:[^\W\u115f\u1160\u3164\uffa0]|[\x00-\x1f\x7f-\x9f\u2028\u2029{LABEL}]|\Z)"""
 )
+_LIKE_LABEL = re.compile(rf"(?:\A|[\x00-\x1f\x7f-\x9f\u2028\u2029]|{LABEL}[^\]]*\])(?!{_HARMLESS})")
 NAMED = 120  #: characters of a name or id in a label
 #: The roles of items of OpenAI's Responses that have none.
 ITEMS = {
@@ -110,8 +114,12 @@ def unmistakable(text: str) -> tuple[str, str]:
     shown, mark = legible(text), "§"
     if not any("[" in found[1] for found in _BEFORE_WORDS.finditer(text)):
         return shown, ""
-    while f"[{mark}" in shown:
-        mark += "§"
+    if mark in shown:
+        seen = "".join(filter(str.isalnum, normalize("NFKC", shown).casefold()))
+        digest, length = blake2b(text.encode("utf-8", "surrogatepass")).hexdigest(), 4
+        while digest[:length] in seen:
+            length += 1
+        mark += digest[:length]
     return legible(text.replace(LABEL, f"{LABEL}{mark}")), mark
 
 
