@@ -166,7 +166,7 @@ def test_a_forged_turn_cannot_be_taken_for_one_where_a_page_goes_in_as_text(said
 
 def test_what_nobody_takes_for_a_turn_is_left_as_it_is() -> None:
     said = ("a [link](x), x[0], and no more\n- 1. “So,” she said.\n\n    return x\n---\n}\n* Łódź\n$ ls\n中文\nשלום",
-            "ok", "", "...")
+            "⚠️ no\n→ on", "\U0001f407", "ok", "", "...")
     honest = "".join(written(Message("user", one)) for one in said)
     assert unmistakable(honest) == (legible(honest), "")
 

@@ -186,10 +186,10 @@ def forget(
         else:
             texts = f"{', '.join(done.names)}; " if done.names else ""
             counts = [(done.versions, "version"), (done.messages, "message"), (done.characters, "character")]
-            say(f"{memory}: forgotten: {texts}{', '.join(counted(*one) for one in counts)}; "
+            say(f"{memory}: forgotten: {one_line(texts)}{', '.join(counted(*one) for one in counts)}; "
                 f"{counted(done.pages, 'page')} {'is' if done.pages == 1 else 'are'} gone or changed")
             if done.shared:
-                say(f"these have pages of it as well and keep them: {', '.join(done.shared)}")
+                say(f"these have pages of it as well and keep them: {one_line(', '.join(done.shared))}")
         if not done.wiped:
             fail(f"{memory}: forgotten, but somebody still reads an older state of the file or writes to it; forget "
                  "again when they have ended, or use Memory.wipe", 1)
@@ -220,7 +220,7 @@ def history(
     with reported(), opened_memory(memory) as opened:
         if name is None:
             for one, kind in opened.names():
-                print(f"{kind}\t{one}")
+                print(f"{kind}\t{one_line(one)}")
         elif version is not None:
             sys.stdout.buffer.write(opened.version_text(name, version).encode("utf-8", "surrogatepass"))
         elif json:
@@ -295,7 +295,7 @@ def _print_answer(answer: CitingAnswer, json: bool) -> None:
         return
     print(plain(answer.text))
     for page, where in cited.items():
-        print(f"[page {page}] {where}")
+        print(f"[page {page}] {one_line(where)}")
     if answer.unknown:
         err.print(f"it cites pages that it was not shown: {', '.join(map(str, answer.unknown))}", markup=False)
     err.print(f"{sent.tokens:,} tokens; as text it would be {sent.text_tokens:,}", markup=False)

@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from microfiche.memory.captioned import caption_tokens, in_caption
+from microfiche.memory.captioned import caption_tokens, titled
 from microfiche.memory.database import format_of
 from microfiche.memory.models import HostedModel
 from microfiche.memory.paper import from_bytes
@@ -58,7 +58,7 @@ def attachments(connection: sqlite3.Connection) -> list[Attachment]:
             message = json.loads(from_bytes(zlib.decompress(whole)))
         except (zlib.error, ValueError, RecursionError):
             continue
-        pictures = [one for data in _encoded(message) if (one := _picture(data, f"[{in_caption(name)}, a picture]"))]
+        pictures = [one for data in _encoded(message) if (one := _picture(data, f"[{titled(name)}, a picture]"))]
         found += reversed(pictures)
     return found
 

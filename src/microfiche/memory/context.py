@@ -21,7 +21,7 @@ from microfiche.files import plain
 from microfiche.memory.archive import Archive, OpenPage
 from microfiche.memory.attachments import Attachment, attachments, chosen
 from microfiche.memory.billing import Shape
-from microfiche.memory.captioned import LEGEND, CaptionedPage, in_caption, legend_tokens, undrawn_note
+from microfiche.memory.captioned import LEGEND, CaptionedPage, legend_tokens, titled, undrawn_note
 from microfiche.memory.fading import schedule_of
 from microfiche.memory.forms import Form, Reader, forms_of, levels_of, reader_of, sides_of
 from microfiche.memory.messages import unmistakable
@@ -256,7 +256,7 @@ def _open(archive: Archive, by: Reader, opened: OpenPage, number: int) -> _Page:
     density = densities.density(page.setting.density)
     text, mark = unmistakable(page.text)
     note = undrawn_note(page.text, page.setting, page.undrawn)
-    caption = f"[{in_caption(opened.source)}, page {opened.number}, the newest{note}{_said_by(mark)}]"
+    caption = f"[{titled(opened.source)}, page {opened.number}, the newest{note}{_said_by(mark)}]"
     tokens = text_tokens(plain(text))
     forms = forms_of(text, tokens, (height, width), density, caption, by)
     return _Page(Candidate(number, (*(form.cost for form in forms), 0), (0,)), caption, tokens, page, forms)
@@ -330,4 +330,4 @@ def _caption(record: PageRecord, place: Place, text: str, mark: str) -> str:
         what += f" of {place.of}" + (f", version {place.version}" if place.version > 1 else "")
     warning = f"; not trusted: {place.untrusted}" if place.untrusted else ""
     note = undrawn_note(text, record.setting, record.undrawn)
-    return f"[page {record.id}: {in_caption(place.source)}, {what}{note}{_said_by(mark)}{warning}]"
+    return f"[page {record.id}: {titled(place.source)}, {what}{note}{_said_by(mark)}{warning}]"

@@ -31,11 +31,13 @@ LARGEST = 1 << 30  #: bytes of a chat's file
 LONGEST = 240  #: characters of a label
 _SHIELD = "\ufdd1"  #: stands before LABEL and itself where a message's text has them
 _SHIELDED = re.compile(f"{LABEL}|{_SHIELD}(.)")
-#: A line of what was said that nobody takes for a label: before its first letter or digit, if it has one, only common
-#: punctuation and spaces stand. A line begins after any control character or line break, and behind a label.
+#: A line of what was said that nobody takes for a label: before its first letter, digit or emoji, if it has one, only
+#: common punctuation and spaces stand. A line begins after any control character or line break, and behind a label.
 _HARMLESS = (
     rf"""[ \xa0\u3000!-/:-@\\-`{{-~\u2010-\u2027“”‘’«»•·¿¡]*"""
-    rf"""(?:[^\W\u115f\u1160\u3164\uffa0]|[\x00-\x1f\x7f-\x9f\u2028\u2029{LABEL}]|\Z)"""
+    rf"""(?:[^\W\u115f\u1160\u3164\uffa0]|"""
+    rf"""[\u2190-\u21ff\u2600-\u2767\u2776-\u27bf\U0001f300-\U0001faff]|"""
+    rf"""[\x00-\x1f\x7f-\x9f\u2028\u2029{LABEL}]|\Z)"""
 )
 _LIKE_LABEL = re.compile(rf"(?:\A|[\x00-\x1f\x7f-\x9f\u2028\u2029]|{LABEL}[^\]]*\])(?!{_HARMLESS})")
 NAMED = 120  #: characters of a name or id in a label
@@ -130,7 +132,8 @@ def as_read(text: str, layout: Layout) -> str:
 
 def named(value: object) -> str:
     """A name or an id as it stands in a label: in one line, without what could end the label, and not too long."""
-    line = "".join(c if c.isprintable() and c not in "[]" else "·" for c in " ".join(str(value).split()))
+    line = "".join("·" if not c.isprintable() or normalize("NFKC", c) in ("[", "]") else c
+                   for c in " ".join(str(value)[: 8 * NAMED].split()))
     return line if len(line) <= NAMED else f"{line[: NAMED - 1]}…"
 
 
