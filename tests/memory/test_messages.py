@@ -116,7 +116,7 @@ GEMINI = [
 
 @pytest.mark.parametrize(("messages", "page"), [
     (CHAT, '[user Zofia] Look at this.\n[picture]\n[file plan.pdf]\n[audio]\n'
-           '[assistant] [reasoning] It is small.\nYes.\n[calls read, id call_7] {"path": "a.py"}\n'
+           '[assistant] [reasoning] It is small.\n[says] Yes.\n[calls read, id call_7] {"path": "a.py"}\n'
            '[calls run, id call_8] ls -la\n[tool] [result of call_7] ok\n[user] Delete it\n'
            '[assistant] [refusal] I cannot.\n[audio au_1] No.\n'),
     (RESPONSES, '[user] Look at this.\n[picture https://x.org/cat.png]\n[file plan.pdf]\n'

@@ -136,7 +136,7 @@ def test_messages_with_pictures_tools_and_nothing(memory: Memory) -> None:
         {"role": "user"},
     ])
     assert memory.version_text("chat") == (
-        '[user] look\n[picture]\n[assistant] [calls f] {"x": 1}\n[tool] [result] 42\n[odd]\n7\n'
+        '[user] look\n[picture]\n[assistant] [calls f] {"x": 1}\n[tool] [result] 42\n[odd]\n[says] 7\n'
         "[assistant] \n[user] \n"
     )
     for bad in ({"content": "x"}, {"role": 3}, "text"):

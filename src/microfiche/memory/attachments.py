@@ -84,9 +84,12 @@ def _encoded(value: Any) -> Iterator[str]:
         for each in value:
             yield from _encoded(each)
     elif isinstance(value, Mapping):
-        kind = str(value.get("media_type") or value.get("mimeType") or "")
+        kind = str(value.get("media_type") or value.get("mimeType") or value.get("mime_type") or "")
         if kind.startswith("image/") and isinstance(value.get("data"), str):
             yield value["data"]
+            return
+        if value.get("type") == "image_generation_call" and isinstance(value.get("result"), str):
+            yield value["result"]
             return
         for key, each in value.items():
             if key in ("url", "image_url") and isinstance(each, str):
