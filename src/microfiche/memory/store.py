@@ -99,8 +99,8 @@ class Memory(Archive):
     def add_messages(
         self, name: str, messages: Iterable[Given], progress: Say = _silent, *, tokens: bool = False
     ) -> Added:
-        """Adds messages to the end of a chat; `sync_chat` adds only those that it does not hold yet."""
-        every = list(messages)
+        """Adds messages to the end of a chat, as often as they come; `sync_chat` makes it hold just its messages."""
+        every = chats.listed(messages)
         with self._adding(progress, tokens, {"messages": len(every)}) as (writer, _):
             chats.append(writer, name, every)
             return writer.added
@@ -108,12 +108,13 @@ class Memory(Archive):
     def sync_chat(
         self, name: str, messages: Sequence[Given], progress: Say = _silent, *, tokens: bool = False
     ) -> Added:
-        """Makes a chat hold `messages`, all of it from the first turn on, and adds only what is new.
+        """Makes a chat hold just `messages`, all of it from the first turn on, and adds only what is new.
 
-        The same call twice adds nothing. Where a turn that it holds is another now, the chat begins a new version (the
-        old one stays in its history), and the result's `rewritten` names the first turn that changed.
+        The same call twice adds nothing. Where a turn that it holds is another now, or the last ones were taken back,
+        the chat begins a new version (the old one stays in its history); the result's `rewritten` names the first turn
+        that changed or is missing, and `removed` counts the turns from there on. UsageError for what is no list.
         """
-        every = list(messages)
+        every = chats.listed(messages)
         with self._adding(progress, tokens, {"messages": len(every)}) as (writer, _):
             chats.sync(writer, name, every)
             return writer.added
