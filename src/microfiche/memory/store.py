@@ -190,22 +190,18 @@ class Memory(Archive):
 
     @contextmanager
     def _adding(self, say: Say, tokens: bool, total: dict[str, int]) -> Iterator[tuple[Writer, Meter]]:
-        model = self.model if tokens else None
+        model, begun = self.model if tokens else None, False
         try:
             with self.writing() as connection:
-                meter = Meter(say, total)
-                writer = Writer(connection, self.manner, model, meter, self._room)
-                yield writer, meter
+                meter, begun = Meter(say, total), True
+                yield Writer(connection, self.manner, model, meter, self._room), meter
                 meter.end()
                 adding(connection, False)
         except BaseException:
-            self._stopped()
+            if begun:
+                with suppress(StoreError), self.writing() as connection:
+                    adding(connection, False)
             raise
-
-    def _stopped(self) -> None:
-        """Notes that an `add` has ended before its end, if that can be written down."""
-        with suppress(StoreError), self.writing() as connection:
-            adding(connection, False)
 
     def messages(self, name: str, version: int | None = None) -> list[dict[str, Any]]:
         """The messages of a chat as they were added: role, content, name, tool calls, whatever they held."""
@@ -270,8 +266,8 @@ class Memory(Archive):
         """The name and kind (text, file, document or chat) of everything that is remembered now."""
         with self.reading() as connection:
             return connection.execute(
-                "SELECT name, kind FROM source WHERE id IN (SELECT source FROM version WHERE retired IS NULL)"
-                " ORDER BY id"
+                "SELECT name, kind FROM source WHERE id IN (SELECT source FROM version WHERE retired IS NULL"
+                " AND characters) ORDER BY id"  # of what was forgotten all of it, the count of its turns is left
             ).fetchall()
 
     def context(self, budget: int, query: str = "", model: str = "", shape: Shape | None = None) -> Context:
