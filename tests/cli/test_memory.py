@@ -200,6 +200,9 @@ def test_forget_asks_before_it_forgets_what_a_query_finds(there: Path) -> None:
     run("add", "-", "--name", "note", stdin="My pass phrase is xylophone.\nThis stays.\n")
     assert run("forget", "--query", "PASS PHRASE", stdin="n\n").stderr.count("My pass phrase is xylophone.") == 1
     assert run("search", "xylophone").stdout
+    run("add", "-", "--name", "gnp\u202e\n", stdin="\u202eeno\x1b[2J giraffe")
+    asked = run("forget", "--query", "giraffe", stdin="y\n").stderr
+    assert "gnp\\u202e\\n, version 1: \\u202eeno\\x1b[2J giraffe" in asked and "\u202e" not in asked
     assert "29 characters" in run("forget", "--query", "pass phrase", "--yes").stderr
     assert run("history", "note", "--version", "1").stdout == "This stays.\n"
     done = json.loads(run("forget", "note", "--json").stdout)
