@@ -72,13 +72,6 @@ def legend_tokens() -> int:
     return caption_tokens(f" {LEGEND}")
 
 
-def in_caption(name: str) -> str:
-    """The name of a text as it stands in a caption, on one line. One that could end the caption, or holds what cannot
-    be seen, stands there as a JSON string."""
-    quoted = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in json.dumps(name, ensure_ascii=False))
-    return name if quoted == f'"{name}"' and not set(name) & set("[]") else quoted
-
-
 @lru_cache(1 << 16)
 def caption_tokens(caption: str) -> int:
     """The tokens of a caption as text."""

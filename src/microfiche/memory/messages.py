@@ -94,7 +94,7 @@ def unmistakable(text: str) -> tuple[str, str]:
     """What is written on a page of a chat as text for a model, and the mark with which each label in it begins, which
     begins nothing else; the mark is empty where nothing that was said could be taken for a label."""
     shown, mark = legible(text), "§"
-    if not any("[" in found[1] for found in _BEFORE_WORDS.finditer(text)):
+    if not _LIKE_LABEL.search(text):
         return shown, ""
     if mark in shown:
         seen = "".join(filter(str.isalnum, normalize("NFKC", shown).casefold()))
