@@ -110,9 +110,8 @@ class Memory(Archive):
     ) -> Added:
         """Makes a chat hold just `messages`, all of it from the first turn on, and adds only what is new.
 
-        The same call twice adds nothing. Where a turn that it holds is another now, or the last ones were taken back,
-        the chat begins a new version (the old one stays in its history); the result's `rewritten` names the first turn
-        that changed or is missing, and `removed` counts the turns from there on. UsageError for what is no list.
+        Where a turn that it holds is another now or missing, the chat begins a new version (the old one stays in its
+        history); the result's `rewritten` names the first such turn, and `removed` counts the turns from there on.
         """
         every = chats.listed(messages)
         with self._adding(progress, tokens, {"messages": len(every)}) as (writer, _):
@@ -265,10 +264,9 @@ class Memory(Archive):
     def names(self) -> list[tuple[str, str]]:
         """The name and kind (text, file, document or chat) of everything that is remembered now."""
         with self.reading() as connection:
-            return connection.execute(
+            return connection.execute(  # of what was forgotten all of it, the count of its turns is left
                 "SELECT name, kind FROM source WHERE id IN (SELECT source FROM version WHERE retired IS NULL"
-                " AND characters) ORDER BY id"  # of what was forgotten all of it, the count of its turns is left
-            ).fetchall()
+                " AND characters) ORDER BY id").fetchall()
 
     def context(self, budget: int, query: str = "", model: str = "", shape: Shape | None = None) -> Context:
         """Messages of at most `budget` tokens with the history as pages, and those that `query` needs sharp.
