@@ -9,6 +9,7 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,30 @@ def test_add_says_what_it_did(there: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{")
     assert "not a chat" in run("add", str(tmp_path / "bad.jsonl"), code=1).stderr
     assert "no such file" in run("add", str(tmp_path / "none"), code=1).stderr
+
+
+def test_a_chat_that_is_added_again_is_synced(there: Path, tmp_path: Path) -> None:
+    lines = [json.dumps({"role": "user", "content": f"turn {number}"}) for number in range(6)]
+    first, second = tmp_path / "c.jsonl", tmp_path / "d.jsonl"
+
+    def added(count: int, *more: str) -> dict[str, Any]:
+        first.write_text("\n".join(lines[:count]))
+        return dict(json.loads(run("add", str(first), *more, "--json").stdout))
+
+    def turns(name: str) -> int:
+        with Memory(there) as memory:
+            return len(memory.messages(name))
+
+    second.write_text("\n".join(lines[4:]))
+    assert [added(count)["messages"] for count in (3, 3, 4)] == [3, 0, 1] and turns("c") == 4
+    again = run("add", str(first))
+    assert "1 unchanged; 0 pages set" in again.stderr and "vision" not in again.stderr
+    first.write_text("\n".join(lines[:2]))
+    assert "c: changed from message 3 on" in run("add", str(first)).stderr and turns("c") == 2
+    for _ in range(2):
+        added(3, str(second), "--name", "both")
+    assert turns("both") == 5
+
 
 
 def test_a_chat_is_read_line_by_line_and_what_is_wrong_with_one_is_told(tmp_path: Path, there: Path) -> None:
@@ -175,6 +200,9 @@ def test_forget_asks_before_it_forgets_what_a_query_finds(there: Path) -> None:
     run("add", "-", "--name", "note", stdin="My pass phrase is xylophone.\nThis stays.\n")
     assert run("forget", "--query", "PASS PHRASE", stdin="n\n").stderr.count("My pass phrase is xylophone.") == 1
     assert run("search", "xylophone").stdout
+    run("add", "-", "--name", "gnp\u202e\n", stdin="\u202eeno\x1b[2J giraffe")
+    asked = run("forget", "--query", "giraffe", stdin="y\n").stderr
+    assert "gnp\\u202e\\n, version 1: \\u202eeno\\x1b[2J giraffe" in asked and "\u202e" not in asked
     assert "29 characters" in run("forget", "--query", "pass phrase", "--yes").stderr
     assert run("history", "note", "--version", "1").stdout == "This stays.\n"
     done = json.loads(run("forget", "note", "--json").stdout)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from microfiche import typeset
@@ -11,7 +9,7 @@ from microfiche.memory.captioned import (
     Pictures,
     caption_tokens,
     cost_at,
-    in_caption,
+    titled,
     undrawn_note,
 )
 from microfiche.memory.models import hosted
@@ -61,11 +59,10 @@ def test_a_page_of_an_older_memory_has_a_sign_for_each_character_that_is_not_dra
     "\ud800",
 ])  # fmt: skip
 def test_no_name_ends_a_caption_or_begins_a_line(name: str) -> None:
-    shown = in_caption(name)
-    assert shown.isprintable() and shown.startswith('"') and shown.endswith('"')
-    assert json.loads(shown.replace("\\x", "\\u00")) == name
+    shown = titled(name)
+    assert shown.isprintable() and not set(shown) & set("[]") and titled(shown) == shown
 
 
 def test_a_usual_name_stands_in_a_caption_as_it_is() -> None:
     for name in ("src/main.rs", "/home/zo\u00eb/\u4f60\u597d, really.txt", "chat 4711", "it's (1).md"):
-        assert in_caption(name) == name
+        assert titled(name) == name

@@ -88,11 +88,11 @@ def test_what_no_reader_can_read_is_never_a_picture(opened: Callable[..., Memory
 def test_the_forms_of_a_full_page(model: str, sides: list[int]) -> None:
     """At 5x8 and 7x13: each cheaper than the one before, and none that the model sees too small."""
     text, by = "well then " * 2000, reader_of(model)
-    forms = forms_of(text, 4000, (1280, 1280), density("7x13"), "[page 1]", by)
+    forms = forms_of(text, 4000, (1280, 1280), density("7x13"), ("[page 1]", "[page 1]"), by)
     assert [form.side for form in forms] == sides
     costs = [form.cost for form in forms]
     assert costs == sorted(set(costs), reverse=True) and all(form.beside == "" for form in forms)
-    small = [form.side for form in forms_of(text, 4000, (1280, 1280), density("5x8"), "[page 1]", by)]
+    small = [form.side for form in forms_of(text, 4000, (1280, 1280), density("5x8"), ("[page 1]", "[page 1]"), by)]
     assert small == ([0] if model == "gpt-4o" else [1280] if by.model.seen(1024, 1024).width < 1024 else sides)
 
 
@@ -168,14 +168,20 @@ def test_a_page_that_faded_below_what_can_be_read_is_sent_as_small_as_it_can_be_
     assert {page.side for page in memory.context(400, model="nano").pages} == {512}
 
 
-def test_what_cannot_be_drawn_stands_in_the_caption(memory: Memory) -> None:
-    memory.add("It is \U0001f600 and \U0001f680, but costs 5 ¤. " * 2, name="faces")
+def test_what_cannot_be_drawn_stands_in_the_caption_of_a_picture_alone(memory: Memory, alice: str) -> None:
+    faces = "It is \U0001f600 and \U0001f680, but costs 5 ¤. " * 2
+    memory.add(faces, name="faces")
     memory.add([Message("user", "\U0001f407 hops")])
-    captions = [page.caption for page in memory.context(9000).pages]
+    as_text = memory.context(9000).pages
+    assert [(page.caption, page.png) for page in as_text] == [
+        ("[page 1: faces, page 1 of 1]", b""), ("[chat, page 1, the newest]", b"")]
+    assert as_text[0].beside == faces
+    memory.add(faces + alice[:600], name="more")
+    memory.add([Message("user", "\U0001f407 hops. " + alice[:600])], name="more chat")
+    pages = [page for page in memory.context(9000, model="nano").pages if page.png]
     kept = "\U0001f600 and \U0001f680, but costs 5 ¤. It is \U0001f600 and \U0001f680"
-    assert captions == [
-        f'[page 1: faces, page 1 of 1; as text: 1 "{kept}"]',
-        '[chat, page 1, the newest; as text: 1 "\U0001f407"]',
+    assert [page.caption for page in pages] == [
+        f'[page 2: more, page 1 of 1; as text: 1 "{kept}"]', '[more chat, page 1, the newest; as text: 1 "\U0001f407"]',
     ]
 
 

@@ -95,6 +95,20 @@ def test_pages_of_an_add_that_was_killed_are_not_found_until_it_is_done_again(me
     assert (again.new, again.pages_set) == (1, 0) and memory.search("rabbit") != []
 
 
+def test_a_passage_says_which_message_it_is_of(memory: Memory) -> None:
+    said = [{"role": ("user", "assistant", "tool")[i % 3], "content": f"word{i} " + "and so on " * 30}
+            for i in range(30)]
+    memory.sync_chat("chat", said)
+    memory.add("word77 in a text", name="text")
+    memory.forget("chat", query="word2 ", confirm=lambda passages: len(passages) == 1)
+    for number in (0, 1, 3, 17, 29):
+        (hit,) = memory.search(f"word{number}")
+        assert hit.message is not None and hit.role == said[number]["role"]
+        assert memory.messages("chat")[hit.message - 1] == said[number]
+        assert (hit.to_dict()["message"], hit.to_dict()["role"]) == (hit.message, hit.role)
+    assert [(hit.message, hit.role) for hit in memory.search("word77")] == [(None, "")]
+
+
 def test_chinese_is_found_by_its_characters(memory: Memory) -> None:
     memory.add("微縮膠片把文字保存为图片。" + "天下大势分久必合。" * 30, name="zh")
     assert "保存为图片" in memory.search("文字保存", 1)[0].text

@@ -174,6 +174,10 @@ def test_what_was_forgotten_of_a_chat_does_not_come_back_when_it_is_synced(memor
     memory.forget("c", after="2000-01-01")
     assert memory.sync_chat("c", chat).messages == 0 and memory.messages("c") == []
     sound(memory)
+    assert memory.names() == [], "of what is forgotten nothing is listed"
+    assert memory.sync_chat("c", [*chat, {"role": "user", "content": "five"}]).messages == 1
+    assert memory.names() == [("c", "chat")]
+    assert memory.forget("c").messages == 1, "what was forgotten before is not counted again"
 
 
 def test_a_page_is_forgotten_with_the_diffs_that_show_it(memory: Memory, alice: str) -> None:

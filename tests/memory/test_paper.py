@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from microfiche.memory import Memory
-from microfiche.memory.messages import NAMED, Message, legible, message_of, written
+from microfiche.memory.messages import Message, legible, message_of, written
 from microfiche.memory.paper import Manner, SetPage, beside_page, coarse, encoded, png, set_again, set_pages
+from microfiche.memory.parts import NAMED
 from microfiche.nano.cells import Nano
 from microfiche.nano.kept import Notes, checked
 from microfiche.page import Corrected, Kept, Reading, Setting, VisionTokens, dequantise

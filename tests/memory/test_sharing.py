@@ -86,7 +86,7 @@ def test_syncing_a_chat_adds_only_what_is_new_and_says_what_changed(memory: Memo
     said = [{"role": "user" if i % 2 else "assistant", "content": f"turn {i}: " + "words " * 40} for i in range(60)]
     assert memory.sync_chat("c", said[:50]).messages == 50
     pages = [memory.png(page) for page in memory.history("c")[0].pages]
-    assert memory.sync_chat("c", said[:50]).messages == 0 and memory.sync_chat("c", said[:10]).messages == 0
+    assert memory.sync_chat("c", said[:50]).messages == 0
     assert memory.sync_chat("c", said).messages == 10
     assert [memory.png(page) for page in memory.history("c")[0].pages][: len(pages)] == pages
     other = [*said[:40], {"role": "user", "content": "something else"}, *said[41:]]
@@ -100,6 +100,33 @@ def test_syncing_a_chat_adds_only_what_is_new_and_says_what_changed(memory: Memo
     assert memory.sync_chat("c", other).rewritten == []
     assert memory.version_text("c", 1).endswith(memory.messages("c", 1)[-1]["content"] + "\n")
     assert {r.retired for r in memory.records()} == {None}
+
+
+def test_turns_that_are_taken_back_are_no_longer_held(memory: Memory) -> None:
+    said = [{"role": "user" if i % 2 else "assistant", "content": f"turn{i}: " + "words " * 40} for i in range(20)]
+    memory.sync_chat("c", said)
+    memory.forget("c", query="turn3:", confirm=lambda passages: len(passages) == 1)
+    added = memory.sync_chat("c", said[:10])
+    assert (added.rewritten, added.removed, added.messages) == ([("c", 11)], 10, 9)
+    held = [*said[:3], *said[4:10]]
+    assert memory.messages("c") == held and memory.messages("c", 1) == [*held, *said[10:]], "what is forgotten stays so"
+    assert not memory.search("turn11") and not memory.search("turn3") and memory.search("turn9")
+    assert "turn11:" not in str(memory.context(20_000, model="claude-opus-5-5").messages)
+    added = memory.sync_chat("c", [*said[:9], {"role": "user", "content": "again"}])
+    assert (added.rewritten, added.removed) == ([("c", 10)], 1)
+    assert memory.sync_chat("c", said).messages == 11 + 8 and not memory.search("turn3")
+    assert memory.sync_chat("c", said).unchanged == 1
+    added = memory.sync_chat("c", [])
+    assert (added.removed, memory.messages("c"), memory.search("turn9")) == (19, [], [])
+    assert memory.sync_chat("c", said[:2]).rewritten == [] and memory.messages("c") == said[:2]
+
+
+@pytest.mark.parametrize("messages", ["hello", b"hello", {"role": "user", "content": "x"}, 7, None])
+def test_what_is_no_list_of_messages_is_refused_as_that(memory: Memory, messages: Any) -> None:
+    for add in (memory.sync_chat, memory.add_messages):
+        with pytest.raises(UsageError, match=r"a chat is a list of messages, no (str|bytes|dict|int|NoneType)"):
+            add("c", messages)
+    assert memory.names() == []
 
 
 def test_keys_without_a_value_are_kept_and_marks_of_a_cache_change_nothing(memory: Memory) -> None:

@@ -136,7 +136,7 @@ def test_messages_with_pictures_tools_and_nothing(memory: Memory) -> None:
         {"role": "user"},
     ])
     assert memory.version_text("chat") == (
-        '[user] look\n[picture]\n[assistant] [calls f] {"x": 1}\n[tool] [result] 42\n[odd]\n7\n'
+        '[user] look\n[picture]\n[assistant] [calls f] {"x": 1}\n[tool] [result] 42\n[odd]\n[says] 7\n'
         "[assistant] \n[user] \n"
     )
     for bad in ({"content": "x"}, {"role": 3}, "text"):
@@ -272,11 +272,14 @@ def test_a_corrupt_page_is_named_and_the_rest_served(memory: Memory, alice: str)
         assert ask(sound) is not None
 
 
-def test_a_locked_file_is_said_to_be(opened: Opened, alice: str) -> None:
+def test_a_locked_file_is_said_to_be(opened: Opened, alice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = opened(), opened()
+    waited, writing = [], second.writing
+    monkeypatch.setattr(second, "writing", lambda: waited.append(1) or writing())
     with first.writing():
         with pytest.raises(StoreError, match=r"\(MainThread\), since .*, is writing to it; waited 0\.2 s"):
             second.add(alice, name="alice")
+        assert len(waited) == 1, "it waits once"
         assert second.records() == [], "readers go on"
     assert second.add(alice, name="alice").new == 1
 

@@ -88,7 +88,8 @@ def add(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Remembers texts. Of one that changed only the changes are added, with a page that shows them."""
+    """Remembers texts. Of one that changed only the changes are added, with a page that shows them; a chat is then as
+    its file says."""
     from microfiche.memory import Memory
     from microfiche.memory.writer import Added, Progress
 
@@ -102,15 +103,24 @@ def add(
             def tell(at: Progress) -> None:
                 done(at.done, at.now and shown(Path(at.now)), at.total)
 
-            for one in what:
-                taken, called = _taken(one, name)
-                total += opened.add(taken, called, tell, tokens=tokens, everything=everything)
+            every = [_taken(one, name) for one in what]
+            chats: dict[str | None, list[Message]] = {}
+            for taken, called in every:
+                if isinstance(taken, list):
+                    chats.setdefault(called, []).extend(taken)
+            for taken, called in every:
+                if not isinstance(taken, list):
+                    total += opened.add(taken, called, tell, tokens=tokens, everything=everything)
+                elif called in chats:
+                    total += opened.sync_chat(called or "chat", chats.pop(called), tell, tokens=tokens)
+        for chat, turn in total.rewritten:
+            err.print(f"{one_line(chat)}: changed from message {turn:,} on; history keeps what it was", markup=False)
         for where, why in total.left_out:
             err.print(one_line(f"{where}: left out: {why}"), markup=False)
         if json:
             print(jsons.dumps(asdict(total)))
         else:
-            err.print(f"{memory}: {_summary(total)}", markup=False)
+            err.print(f"{memory}: {_summary(total, tokens)}", markup=False)
 
 
 @app.command()
@@ -186,10 +196,10 @@ def forget(
         else:
             texts = f"{', '.join(done.names)}; " if done.names else ""
             counts = [(done.versions, "version"), (done.messages, "message"), (done.characters, "character")]
-            say(f"{memory}: forgotten: {texts}{', '.join(counted(*one) for one in counts)}; "
+            say(f"{memory}: forgotten: {one_line(texts)}{', '.join(counted(*one) for one in counts)}; "
                 f"{counted(done.pages, 'page')} {'is' if done.pages == 1 else 'are'} gone or changed")
             if done.shared:
-                say(f"these have pages of it as well and keep them: {', '.join(done.shared)}")
+                say(f"these have pages of it as well and keep them: {one_line(', '.join(done.shared))}")
         if not done.wiped:
             fail(f"{memory}: forgotten, but somebody still reads an older state of the file or writes to it; forget "
                  "again when they have ended, or use Memory.wipe", 1)
@@ -220,7 +230,7 @@ def history(
     with reported(), opened_memory(memory) as opened:
         if name is None:
             for one, kind in opened.names():
-                print(f"{kind}\t{one}")
+                print(f"{kind}\t{one_line(one)}")
         elif version is not None:
             sys.stdout.buffer.write(opened.version_text(name, version).encode("utf-8", "surrogatepass"))
         elif json:
@@ -258,14 +268,14 @@ def _taken(one: str, name: str | None) -> tuple[str | Path | list[Message], str 
     return chat_in(path), name or path.stem
 
 
-def _summary(added: Added) -> str:
+def _summary(added: Added, made: bool) -> str:
     counts = {"new": added.new, "changed": added.changed, "unchanged": added.unchanged, "gone": added.gone,
-              "message": added.messages}
+              "message": added.messages, "removed": added.removed}
     parts = [
         ", ".join(counted(n, what) if what == "message" else f"{n:,} {what}" for what, n in counts.items() if n)
         or "nothing",
         f"{counted(added.pages_set, 'page')} set, {added.pages_kept} kept, "
-        f"{added.text_tokens:,} text tokens as {added.vision_tokens:,} vision tokens",
+        f"{added.text_tokens:,} text tokens" + (f" as {added.vision_tokens:,} vision tokens" if made else ""),
     ]
     if added.undrawn:
         are = "is" if added.undrawn == 1 else "are"
@@ -295,7 +305,7 @@ def _print_answer(answer: CitingAnswer, json: bool) -> None:
         return
     print(plain(answer.text))
     for page, where in cited.items():
-        print(f"[page {page}] {where}")
+        print(f"[page {page}] {one_line(where)}")
     if answer.unknown:
         err.print(f"it cites pages that it was not shown: {', '.join(map(str, answer.unknown))}", markup=False)
     err.print(f"{sent.tokens:,} tokens; as text it would be {sent.text_tokens:,}", markup=False)

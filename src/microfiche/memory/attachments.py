@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from microfiche.memory.captioned import caption_tokens, in_caption
+from microfiche.memory.captioned import caption_tokens, titled
 from microfiche.memory.database import format_of
 from microfiche.memory.models import HostedModel
 from microfiche.memory.paper import from_bytes
@@ -58,7 +58,7 @@ def attachments(connection: sqlite3.Connection) -> list[Attachment]:
             message = json.loads(from_bytes(zlib.decompress(whole)))
         except (zlib.error, ValueError, RecursionError):
             continue
-        pictures = [one for data in _encoded(message) if (one := _picture(data, f"[{in_caption(name)}, a picture]"))]
+        pictures = [one for data in _encoded(message) if (one := _picture(data, f"[{titled(name)}, a picture]"))]
         found += reversed(pictures)
     return found
 
@@ -84,9 +84,12 @@ def _encoded(value: Any) -> Iterator[str]:
         for each in value:
             yield from _encoded(each)
     elif isinstance(value, Mapping):
-        kind = str(value.get("media_type") or value.get("mimeType") or "")
+        kind = str(value.get("media_type") or value.get("mimeType") or value.get("mime_type") or "")
         if kind.startswith("image/") and isinstance(value.get("data"), str):
             yield value["data"]
+            return
+        if value.get("type") == "image_generation_call" and isinstance(value.get("result"), str):
+            yield value["result"]
             return
         for key, each in value.items():
             if key in ("url", "image_url") and isinstance(each, str):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from threading import Lock
+from unicodedata import normalize
 
 from microfiche.files import plain
 from microfiche.memory.models import HostedModel
@@ -23,6 +24,7 @@ LEGEND = (
     "On the pages a small hook is a line end, and a small notched x a tab; white on black is who speaks, or the number "
     "of a text that the caption gives."
 )
+TITLED = (40, 80)  #: characters at the beginning and at the end of a long name that a caption shows
 HELD = 64 << 20  #: bytes of pictures that are kept at hand
 
 
@@ -70,17 +72,20 @@ def legend_tokens() -> int:
     return caption_tokens(f" {LEGEND}")
 
 
-def in_caption(name: str) -> str:
-    """The name of a text as it stands in a caption, on one line. One that could end the caption, or holds what cannot
-    be seen, stands there as a JSON string."""
-    quoted = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in json.dumps(name, ensure_ascii=False))
-    return name if quoted == f'"{name}"' and not set(name) & set("[]") else quoted
-
-
 @lru_cache(1 << 16)
 def caption_tokens(caption: str) -> int:
     """The tokens of a caption as text."""
     return text_tokens(plain(caption))
+
+
+def titled(name: str) -> str:
+    """A name as it stands in a caption: in one line, its square brackets and what cannot be printed as escapes, and
+    without the middle of a long one."""
+    first, last = TITLED
+    if len(name) > first + last + 1:
+        return f"{titled(name[:first])}…{titled(name[-last:])}"
+    return "".join(sign if sign.isprintable() and (plain := normalize("NFKC", sign)) not in ("[", "]")
+                   else f"\\x{ord(plain):02x}" if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
 
 
 def undrawn_note(text: str, setting: Setting, undrawn: int) -> str:

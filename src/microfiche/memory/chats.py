@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from microfiche.errors import InputError, StoreError
+from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.files import plain
 from microfiche.memory.database import format_of
 from microfiche.memory.messages import Message, as_read, message_of, written
@@ -44,8 +44,11 @@ class Said:
     whole: bytes
 
 
-#: In the place of a message that was forgotten: it is still counted, and says nothing.
-_GONE = Said(Message("", ""), "", 0, FORGOTTEN, b"")
+def listed(messages: Iterable[Given]) -> list[Given]:
+    """The messages as a list; UsageError for what is none."""
+    if isinstance(messages, str | bytes | bytearray | Mapping) or not isinstance(messages, Iterable):
+        raise UsageError(f"a chat is a list of messages, no {type(messages).__name__}")
+    return list(messages)
 
 
 def said(given: Given) -> Said:
@@ -95,11 +98,12 @@ def append(writer: Writer, name: str, messages: Iterable[Given]) -> None:
 
 
 def sync(writer: Writer, name: str, messages: Sequence[Given]) -> None:
-    """Makes a chat hold `messages` and adds only what is new.
+    """Makes a chat hold `messages`, no more and no fewer, and adds only what is new; what was forgotten does not come
+    back.
 
-    Where it holds them and more, nothing is done, and what was forgotten does not come back. Where a turn that it holds
-    is another now, its version is retired, a new one holds the messages, and the result's `rewritten` names the chat
-    and the first turn that changed. What was forgotten before that turn is not in the new version either.
+    Where a turn that it holds is another now, or is missing at the end, its version is retired and a new one holds the
+    messages; the result's `rewritten` names the chat and the first turn that changed or is missing, and `removed`
+    counts the turns that it no longer holds.
     """
     source = writer.source(name, "chat")
     version = _current(writer, source)
@@ -117,18 +121,21 @@ def sync(writer: Writer, name: str, messages: Sequence[Given]) -> None:
         elif sign != one.sign if sign is not None else text[start : start + length] != _before(one.message):
             break
         same += 1
-    if same < min(len(held), len(new)):
-        new[:same] = [_GONE if sign == FORGOTTEN else one for (sign, _, _), one in zip(held, new[:same], strict=False)]
+    if same < len(held):
         version = _again(writer, source, version)
         writer.added.rewritten.append((plain(name), same + 1))
         writer.added.changed += 1
+        writer.added.removed += sum(sign != FORGOTTEN for sign, _, _ in held[same:])
+        stays = zip(held[:same], new, strict=False)
+        new = [_GONE if sign == FORGOTTEN else one for (sign, _, _), one in stays] + new[same:]
         same = 0
-    elif len(held) >= len(new):
+    elif len(new) == same:
         writer.added.unchanged += 1
-    _extend(writer, source, version, new[same:] if same else new)
+    _extend(writer, source, version, new[same:])
 
 
 _OF = "source = ? AND version = ?"
+_GONE = Said(Message("", ""), "", 0, FORGOTTEN, b"")  #: a turn that was forgotten, which is counted and says nothing
 
 
 def _current(writer: Writer, source: int) -> int:
@@ -176,14 +183,14 @@ def _append(writer: Writer, source: int, version: int, messages: Sequence[Said])
     for one in messages:
         message = one.message
         rows.append((source, plain(message.role), message.time, at, len(one.line), version, writer.now, one.sign,
-                     one.whole or None, one.head))
+                     one.whole or None, one.head if one.line else None))
         at += len(one.line)
     writer.connection.executemany(
         "INSERT INTO message(source, role, time, start, length, version, added, sign, said, head)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows,
     )  # fmt: skip
     writer.turns += len(messages)
-    writer.added.messages += sum(one.sign != FORGOTTEN for one in messages)
+    writer.added.messages += sum(1 for one in messages if one.line)
     writer.gained("messages", len(messages))
     new = "".join(one.line for one in messages)
     text = before + new

@@ -21,7 +21,7 @@ from microfiche.files import plain
 from microfiche.memory.archive import Archive, OpenPage
 from microfiche.memory.attachments import Attachment, attachments, chosen
 from microfiche.memory.billing import Shape
-from microfiche.memory.captioned import LEGEND, CaptionedPage, in_caption, legend_tokens, undrawn_note
+from microfiche.memory.captioned import LEGEND, CaptionedPage, legend_tokens, titled, undrawn_note
 from microfiche.memory.fading import schedule_of
 from microfiche.memory.forms import Form, Reader, forms_of, levels_of, reader_of, sides_of
 from microfiche.memory.messages import unmistakable
@@ -79,10 +79,9 @@ class Context:
 
 @dataclass(frozen=True)
 class _Page:
-    """What may go in: a page of the log, or an open one as it is set now, with its caption and its forms."""
+    """What may go in: a page of the log, or an open one as it is set now, with its forms."""
 
     candidate: Candidate
-    caption: str
     text_tokens: int
     source: PageRecord | SetPage
     forms: tuple[Form, ...]
@@ -217,12 +216,12 @@ def _chosen(
             notes.append(str(error))
             continue
         shown, mark = unmistakable(text) if record.layout == "turns" else (text, "")
-        caption = _caption(record, places[record.id], text if record.undrawn else "", mark)
+        captions = _captions(record, places[record.id], text if record.undrawn else "", mark)
         size = (record.height, record.side)
-        forms = forms_of(shown, record.text_tokens, size, densities.density(record.density), caption, by)
-        levels = levels_of(record, by_age, then, forms, by, caption)
+        forms = forms_of(shown, record.text_tokens, size, densities.density(record.density), captions, by)
+        levels = levels_of(record, by_age, then, forms, by, captions[0])
         candidate = Candidate(record.id, (*(form.cost for form in forms), 0), levels)
-        pages[record.id] = _Page(candidate, caption, record.text_tokens, record, forms)
+        pages[record.id] = _Page(candidate, record.text_tokens, record, forms)
     for number, opened in enumerate(archive.open_pages() if now.pages == archive.clock().pages else (), 1):
         pages[-number] = _open(archive, by, opened, -number)
     history = [page.candidate for i, page in pages.items() if 0 < i <= boundary]
@@ -256,10 +255,11 @@ def _open(archive: Archive, by: Reader, opened: OpenPage, number: int) -> _Page:
     density = densities.density(page.setting.density)
     text, mark = unmistakable(page.text)
     note = undrawn_note(page.text, page.setting, page.undrawn)
-    caption = f"[{in_caption(opened.source)}, page {opened.number}, the newest{note}{_said_by(mark)}]"
+    name, speaks = f"[{titled(opened.source)}, page {opened.number}, the newest", f"{_said_by(mark)}]"
+    captions = (f"{name}{note}{speaks}", f"{name}{speaks}")
     tokens = text_tokens(plain(text))
-    forms = forms_of(text, tokens, (height, width), density, caption, by)
-    return _Page(Candidate(number, (*(form.cost for form in forms), 0), (0,)), caption, tokens, page, forms)
+    forms = forms_of(text, tokens, (height, width), density, captions, by)
+    return _Page(Candidate(number, (*(form.cost for form in forms), 0), (0,)), tokens, page, forms)
 
 
 def _captioned(archive: Archive, page: _Page, number: int, notes: list[str]) -> ContextPage | None:
@@ -268,18 +268,18 @@ def _captioned(archive: Archive, page: _Page, number: int, notes: list[str]) -> 
     record = source if isinstance(source, PageRecord) else None
     name = record.id if record else None
     if not form.side:
-        return ContextPage(name, page.caption, b"", 0, 0, form.cost, page.text_tokens, form.beside)
+        return ContextPage(name, form.caption, b"", 0, 0, form.cost, page.text_tokens, form.beside)
     if not isinstance(source, PageRecord):
         picture = faded(source.page, form.side).image
         height, side = picture.shape[:2]
-        return ContextPage(None, page.caption, png(picture), side, height, form.cost, page.text_tokens, form.beside)
+        return ContextPage(None, form.caption, png(picture), side, height, form.cost, page.text_tokens, form.beside)
     try:
         data = archive.png(source, form.side)
     except StoreError as error:
         notes.append(str(error))
         return None
     height = faded_height(source.height, source.side, form.side)
-    return ContextPage(name, page.caption, data, form.side, height, form.cost, page.text_tokens, form.beside)
+    return ContextPage(name, form.caption, data, form.side, height, form.cost, page.text_tokens, form.beside)
 
 
 def _within_limits(
@@ -324,10 +324,11 @@ def _said_by(mark: str) -> str:
     return f"; as text, who speaks begins with [{mark}" if mark else ""
 
 
-def _caption(record: PageRecord, place: Place, text: str, mark: str) -> str:
+def _captions(record: PageRecord, place: Place, text: str, mark: str) -> tuple[str, str]:
+    """What stands before a page that goes in as a picture, and before one that goes in as text, where all is drawn."""
     what = "what changed in version " + str(place.version) if place.part == "diff" else f"page {place.number}"
     if place.part == "text" and place.kind != "chat":
         what += f" of {place.of}" + (f", version {place.version}" if place.version > 1 else "")
     warning = f"; not trusted: {place.untrusted}" if place.untrusted else ""
-    note = undrawn_note(text, record.setting, record.undrawn)
-    return f"[page {record.id}: {in_caption(place.source)}, {what}{note}{_said_by(mark)}{warning}]"
+    before, after = f"[page {record.id}: {titled(place.source)}, {what}", f"{_said_by(mark)}{warning}]"
+    return f"{before}{undrawn_note(text, record.setting, record.undrawn)}{after}", f"{before}{after}"

@@ -67,11 +67,27 @@ class Hit:
     part: str = "text"
     marked: tuple[str, str] = ("", "")
     _line: Callable[[], int] = field(default=lambda: 1, repr=False, compare=False)
+    _spoken: Callable[[], tuple[int | None, str]] = field(default=lambda: (None, ""), repr=False, compare=False)
 
     @cached_property
     def line(self) -> int:
         """The line of print on the page on which the passage begins, from 1; the page is set to find it."""
         return self._line()
+
+    @cached_property
+    def _said(self) -> tuple[int | None, str]:
+        return self._spoken()
+
+    @property
+    def message(self) -> int | None:
+        """The message of a chat in which the query's first word in the passage stands, as `Memory.messages` has them,
+        from 1; None where the source is no chat."""
+        return self._said[0]
+
+    @property
+    def role(self) -> str:
+        """Who says it; empty where the source is no chat."""
+        return self._said[1]
 
     @property
     def exact(self) -> bool:
@@ -84,7 +100,8 @@ class Hit:
 
     def to_dict(self) -> dict[str, Any]:
         """The hit as JSON takes it."""
-        names = ("page", "source", "part", "number", "line", "start", "text", "read", "exact", "score")
+        names = ("page", "source", "part", "number", "line", "message", "role", "start", "text", "read", "exact",
+                 "score")
         return {name: getattr(self, name) for name in names}
 
 
@@ -196,9 +213,8 @@ def _on_open(archive: Archive, page: OpenPage, at: int, text: str, query: str, s
         return 1 + top // density.density(page_set.setting.density).height
 
     said = text[start:end]
-    return Hit(
-        None, page.source, page.number, at + start, legible(said), score, None, "text", unmistakable(said), line
-    )
+    return Hit(None, page.source, page.number, at + start, legible(said), score, None, "text", unmistakable(said), line,
+               lambda: _message_at(archive, page.source, _first(legible(said), query) + at + start))
 
 
 def _hit(archive: Archive, record: PageRecord, place: Place, query: str, score: float, read: bool) -> Hit:
@@ -212,26 +228,22 @@ def _hit(archive: Archive, record: PageRecord, place: Place, query: str, score: 
     seen = as_read(_read(archive, record, text, start, end), record.layout) if read else None
     said, chat = text[start:end], record.layout == "turns"
     return Hit(record.id, place.source, place.number, place.start + start, as_read(said, record.layout), score, seen,
-               place.part, unmistakable(said) if chat else (said, ""), line)
+               place.part, unmistakable(said) if chat else (said, ""), line,
+               lambda: _message_at(archive, place.source, _first(said, query) + place.start + start))
 
 
 def whereabouts(archive: Archive, hit: Hit, query: str) -> str:
     """Where in its source the first of a query's words in a passage stands, as people say it: the line of a text, or
     the message of a chat and who said it."""
-    at = hit.start + next((start for start, _ in places_of(hit.text, query)), 0)
+    if hit.message:
+        return f"message {hit.message:,} ({hit.role})"
+    at = hit.start + _first(hit.text, query)
     with archive.reading() as connection:
-        source, version, number, kind = connection.execute(
-            "SELECT source, version.id, number, kind FROM version JOIN source ON source.id = source"
-            " WHERE name = ? AND retired IS NULL", (hit.source,),
-        ).fetchone()  # fmt: skip
+        _, version, number, kind = _current(connection, hit.source)
         if hit.part == "diff":
             return f"what version {number} changed"
         if kind == "chat":
-            of = "version = ? AND length" if format_of(connection) > 1 else "? IS NOT NULL"
-            said = connection.execute(
-                f"SELECT role FROM message WHERE source = ? AND {of} AND start <= ? ORDER BY id", (source, version, at)
-            ).fetchall()
-            return f"message {len(said):,} ({said[-1][0]})" if said else f"page {hit.number}"
+            return f"page {hit.number}"
         lines = 1
         for page, start in connection.execute(
             "SELECT page, start FROM place WHERE version = ? AND part = 'text' AND start <= ? ORDER BY number",
@@ -239,6 +251,34 @@ def whereabouts(archive: Archive, hit: Hit, query: str) -> str:
         ).fetchall():
             lines += archive.text(page).count("\n", 0, at - start)
         return f"line {lines:,}"
+
+
+def _message_at(archive: Archive, name: str, at: int) -> tuple[int | None, str]:
+    """The number of the message that stands at a character of a chat, and who says it; (None, "") in what is none."""
+    with archive.reading() as connection:
+        source, version, _, kind = _current(connection, name)
+        if kind != "chat":
+            return None, ""
+        of = "version = ? AND length" if format_of(connection) > 1 else "? IS NOT NULL"
+        count, role, _ = connection.execute(
+            f"SELECT count(*), role, max(id) FROM message WHERE source = ? AND {of} AND start <= ?",
+            (source, version, at),
+        ).fetchone()  # fmt: skip
+        return (count, role) if count else (None, "")
+
+
+def _current(connection: Connection, name: str) -> tuple[int, int, int, str]:
+    """The number of a source in the table, that of its current version there and in its history, and its kind."""
+    found: tuple[int, int, int, str] = connection.execute(
+        "SELECT source, version.id, number, kind FROM version JOIN source ON source.id = source"
+        " WHERE name = ? AND retired IS NULL", (name,),
+    ).fetchone() or (0, 0, 0, "")  # fmt: skip
+    return found
+
+
+def _first(text: str, query: str) -> int:
+    """Where the first of a query's words stands in a text."""
+    return next((start for start, _ in places_of(text, query)), 0)
 
 
 def _passage(text: str, query: str) -> tuple[int, int]:

@@ -29,12 +29,14 @@ SMALLEST, SMALLEST_WIDE = (4.0, 6.0), 12.0
 @dataclass(frozen=True)
 class Form:
     """A form in which a page can go in: a picture of `side` px of width with the text `beside` it, or that text alone,
-    where `side` is 0; its `cost` in tokens, caption and all, and what is of it without the text beside a picture."""
+    where `side` is 0, after a `caption`; its `cost` in tokens, caption and all, and what is of it without the text
+    beside a picture."""
 
     side: int
     beside: str
     cost: int
     bare: int
+    caption: str
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,16 @@ def sides_of(whole: int) -> list[int]:
 
 
 def forms_of(
-    text: str, tokens: int, size: tuple[int, int], density: Density, caption: str, by: Reader
+    text: str, tokens: int, size: tuple[int, int], density: Density, captions: tuple[str, str], by: Reader
 ) -> tuple[Form, ...]:
     """The forms of a page with a text of so many `tokens`, set as a picture of `size` (height, width) px, best first
-    and each cheaper than the one before.
+    and each cheaper than the one before. It has one of the `captions` as a picture and the other as text.
 
     A picture that the model cannot read is none of them, and neither is one that costs as much as a larger one or as
     the text. Where no picture can be read, the text is the only form.
     """
     height, whole = size
-    words = caption_tokens(caption)
+    words, words_of_text = map(caption_tokens, captions)
     pictures: list[Form] = []
     for side in sides_of(whole):
         shown = (side, faded_height(height, whole, side))
@@ -89,11 +91,11 @@ def forms_of(
         beside, bare = exact_list(text, trusted), by.model.tokens(*shown) + words
         cost = bare + (caption_tokens(beside) if beside else 0)
         if not pictures or (cost < pictures[-1].cost and bare < pictures[-1].bare):
-            pictures.append(Form(side, beside, cost, bare))
-    if pictures and tokens + words > 2 * pictures[0].cost:
+            pictures.append(Form(side, beside, cost, bare, captions[0]))
+    if pictures and tokens + words_of_text > 2 * pictures[0].cost:
         return tuple(pictures)
-    cost = words + text_tokens(plain(text))
-    as_text = Form(0, text, cost, cost)
+    cost = words_of_text + text_tokens(plain(text))
+    as_text = Form(0, text, cost, cost, captions[1])
     if pictures and as_text.cost > pictures[0].cost:
         return tuple(pictures)
     return (as_text, *(form for form in pictures if form.cost < as_text.cost))

@@ -368,9 +368,10 @@ class Redaction:
         self._from.add(version.source)
         if version.current:
             close_open(self.connection, version.source)
-        messages = self.connection.execute(
-            "DELETE FROM message WHERE source = ? AND version = ?", (version.source, version.id)
-        ).rowcount
+        of = "FROM message WHERE source = ? AND version = ?"
+        (messages,) = self.connection.execute(
+            f"SELECT count(*) {of} AND length", (version.source, version.id)).fetchone()
+        self.connection.execute(f"DELETE {of}", (version.source, version.id))
         self.connection.execute("DELETE FROM place WHERE version = ?", (version.id,))
         self.connection.execute("DELETE FROM version WHERE id = ?", (version.id,))
         self.done.versions += 1

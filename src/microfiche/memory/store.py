@@ -99,8 +99,8 @@ class Memory(Archive):
     def add_messages(
         self, name: str, messages: Iterable[Given], progress: Say = _silent, *, tokens: bool = False
     ) -> Added:
-        """Adds messages to the end of a chat; `sync_chat` adds only those that it does not hold yet."""
-        every = list(messages)
+        """Adds messages to the end of a chat, as often as they come; `sync_chat` makes it hold just its messages."""
+        every = chats.listed(messages)
         with self._adding(progress, tokens, {"messages": len(every)}) as (writer, _):
             chats.append(writer, name, every)
             return writer.added
@@ -108,12 +108,12 @@ class Memory(Archive):
     def sync_chat(
         self, name: str, messages: Sequence[Given], progress: Say = _silent, *, tokens: bool = False
     ) -> Added:
-        """Makes a chat hold `messages`, all of it from the first turn on, and adds only what is new.
+        """Makes a chat hold just `messages`, all of it from the first turn on, and adds only what is new.
 
-        The same call twice adds nothing. Where a turn that it holds is another now, the chat begins a new version (the
-        old one stays in its history), and the result's `rewritten` names the first turn that changed.
+        Where a turn that it holds is another now or missing, the chat begins a new version (the old one stays in its
+        history); the result's `rewritten` names the first such turn, and `removed` counts the turns from there on.
         """
-        every = list(messages)
+        every = chats.listed(messages)
         with self._adding(progress, tokens, {"messages": len(every)}) as (writer, _):
             chats.sync(writer, name, every)
             return writer.added
@@ -189,22 +189,18 @@ class Memory(Archive):
 
     @contextmanager
     def _adding(self, say: Say, tokens: bool, total: dict[str, int]) -> Iterator[tuple[Writer, Meter]]:
-        model = self.model if tokens else None
+        model, begun = self.model if tokens else None, False
         try:
             with self.writing() as connection:
-                meter = Meter(say, total)
-                writer = Writer(connection, self.manner, model, meter, self._room)
-                yield writer, meter
+                meter, begun = Meter(say, total), True
+                yield Writer(connection, self.manner, model, meter, self._room), meter
                 meter.end()
                 adding(connection, False)
         except BaseException:
-            self._stopped()
+            if begun:
+                with suppress(StoreError), self.writing() as connection:
+                    adding(connection, False)
             raise
-
-    def _stopped(self) -> None:
-        """Notes that an `add` has ended before its end, if that can be written down."""
-        with suppress(StoreError), self.writing() as connection:
-            adding(connection, False)
 
     def messages(self, name: str, version: int | None = None) -> list[dict[str, Any]]:
         """The messages of a chat as they were added: role, content, name, tool calls, whatever they held."""
@@ -268,10 +264,9 @@ class Memory(Archive):
     def names(self) -> list[tuple[str, str]]:
         """The name and kind (text, file, document or chat) of everything that is remembered now."""
         with self.reading() as connection:
-            return connection.execute(
-                "SELECT name, kind FROM source WHERE id IN (SELECT source FROM version WHERE retired IS NULL)"
-                " ORDER BY id"
-            ).fetchall()
+            return connection.execute(  # of what was forgotten all of it, the count of its turns is left
+                "SELECT name, kind FROM source WHERE id IN (SELECT source FROM version WHERE retired IS NULL"
+                " AND characters) ORDER BY id").fetchall()
 
     def context(self, budget: int, query: str = "", model: str = "", shape: Shape | None = None) -> Context:
         """Messages of at most `budget` tokens with the history as pages, and those that `query` needs sharp.

@@ -37,7 +37,8 @@ class Added:
     """What an `add` did: how many texts are new, changed, unchanged and gone, and which were `left_out` and why; how
     many pages were set and how many stood there already; and what the new pages hold.
 
-    `rewritten` names the chats whose earlier turns changed, each with the number of the first turn that did (from 1).
+    `rewritten` names the chats of which earlier turns changed or are missing now, each with the number of the first of
+    these turns (from 1), and `removed` counts the turns that were held from there on.
     """
 
     new: int = 0
@@ -45,6 +46,7 @@ class Added:
     unchanged: int = 0
     gone: int = 0
     messages: int = 0
+    removed: int = 0
     pages_set: int = 0
     pages_kept: int = 0
     characters: int = 0

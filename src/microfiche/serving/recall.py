@@ -21,7 +21,8 @@ import numpy as np
 from microfiche.errors import InputError, UsageError
 from microfiche.files import plain
 from microfiche.memory import Memory
-from microfiche.memory.captioned import in_caption
+from microfiche.memory.archive import OpenPage
+from microfiche.memory.captioned import titled
 from microfiche.memory.messages import as_read, unmistakable
 from microfiche.memory.paper import beside_page, png, set_pages
 from microfiche.memory.words import words_of
@@ -120,13 +121,12 @@ class Recall:
     def _in_memory(self, name: str, memory: Memory, query: str, count: int) -> list[Found]:
         made = []
         for hit in memory.search(query, count):
-            page = f"{name}/{_OPEN}{hit.source}" if hit.page is None else f"{name}/{hit.page}"
+            page = f"{name}/{_OPEN}{titled(hit.source)}" if hit.page is None else f"{name}/{hit.page}"
             _, whole, layout = self._text_of(page)
             whole = as_read(whole, layout)
             at = whole.find(hit.text)
             text, mark = hit.marked
-            source = f"{in_caption(hit.source)}{_spoken(mark)}"
-            made.append(Found(page, whole.count("\n", 0, max(at, 0)) + 1, source, text))
+            made.append(Found(page, whole.count("\n", 0, max(at, 0)) + 1, f"{titled(hit.source)}{_spoken(mark)}", text))
         return made
 
     def read_lines(self, page: str, first: int | None = None, last: int | None = None, column: int = 1) -> Part:
@@ -188,11 +188,12 @@ class Recall:
         name, _, rest = page.partition("/")
         memory = self.memories[name]
         if rest.startswith(_OPEN):
-            opened = next(one for one in memory.open_pages() if one.source == rest.removeprefix(_OPEN))
+            opened = _opened(memory, rest)
+            assert opened
             return png(memory.set_open(opened).page.image), f"{page}, a page that may still grow"
         number = int(rest)
         place = memory.places([number]).get(number)
-        return memory.png(number), f"{page}, {in_caption(place.source) if place else 'retired'}"
+        return memory.png(number), f"{page}, {titled(place.source) if place else 'retired'}"
 
     def _set_anew(self, page: str) -> Shown:
         if "/" in page:
@@ -230,7 +231,7 @@ class Recall:
         if memory not in self.memories or not (opened or (rest.isascii() and rest.isdecimal() and len(rest) < 10)):
             raise self._unknown(name)
         if opened:
-            if rest.removeprefix(_OPEN) not in [one.source for one in self.memories[memory].open_pages()]:
+            if _opened(self.memories[memory], rest) is None:
                 raise self._unknown(name)
             return name
         self.memories[memory].record(int(rest))
@@ -247,11 +248,12 @@ class Recall:
         name, _, rest = page.partition("/")
         memory = self.memories[name]
         if rest.startswith(_OPEN):
-            source = rest.removeprefix(_OPEN)
-            return in_caption(source), next(one.text for one in memory.open_pages() if one.source == source), "turns"
+            opened = _opened(memory, rest)
+            assert opened
+            return titled(opened.source), opened.text, "turns"
         record = memory.record(int(rest))
         place = memory.places([record.id]).get(record.id)
-        return in_caption(place.source) if place else "retired", memory.text(record), record.layout
+        return titled(place.source) if place else "retired", memory.text(record), record.layout
 
     def _unknown(self, page: str) -> UsageError:
         held = ", ".join(f"{name}/1 and on" for name in self.memories)
@@ -263,6 +265,12 @@ class Recall:
         if self._opened is None and self.ledger is not None and self.ledger.exists():
             self._opened = Ledger(self.ledger)
         return self._opened
+
+
+def _opened(memory: Memory, name: str) -> OpenPage | None:
+    """The open page of the chat that a page's name names, as it is or as captions show it."""
+    chat, every = name.removeprefix(_OPEN), memory.open_pages()
+    return next((one for shown in (str, titled) for one in every if shown(one.source) == chat), None)
 
 
 def _spoken(mark: str) -> str:
