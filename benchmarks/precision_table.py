@@ -1,16 +1,18 @@
 """Precision and ratio on held-out documents, as a Markdown table.
 
     python benchmarks/precision_table.py FOLDER [--characters 100000] [--checkpoint nano] [--files en-wiki zh-wiki]
-        [--mode small] [--shrink 512] [--jpeg 70] [--tokens float16] [--decoder]
+        [--whole] [--mode small] [--shrink 512] [--jpeg 70] [--tokens float16] [--decoder]
 
 FOLDER is the corpus that the model was trained on. Of each text file in it, the documents that training held out
-(SHA-256 starting with 0) are measured, up to so many characters, and so is their random twin, at each density that
-draws the script. Characters that the density cannot draw are left out.
+(SHA-256 starting with 0) are measured, or with --whole all, for texts that no training saw, up to so many characters;
+and so is their random twin, at each density that draws the script. Characters that the density cannot draw are left
+out.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import torch
@@ -31,6 +33,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--characters", type=int, default=100_000)
     parser.add_argument("--checkpoint", default="nano")
+    parser.add_argument("--whole", action="store_true", help="measure all of each file: text that no training saw")
     parser.add_argument("--mode", default="small")
     parser.add_argument("--tokens", choices=list(TOKEN_TYPES), default="int8", help="how tokens are stored")
     parser.add_argument("--dtype", choices=["bfloat16", "float32"], help="type to compute in (default: what is fast)")
@@ -47,7 +50,9 @@ def main() -> None:
     for file in sorted(f for f in args.folder.iterdir() if f.name.endswith(SUFFIXES)):
         if args.files is not None and not file.name.startswith(tuple(args.files)):
             continue
-        text = "\n".join(d for d in documents(file) if held_out(d))[: args.characters]
+        text = "\n".join(d for d in documents(file) if args.whole or held_out(d))[: args.characters]
+        if not text:
+            print(f"{file.name}: training held out nothing of it; --whole measures all of it", file=sys.stderr)
         wide = sum(c >= "\u3000" for c in text) > 0.3 * len(text)
         for name in args.densities:
             density = DENSITIES[name]

@@ -58,6 +58,20 @@ def test_add_says_what_it_did(there: Path, tmp_path: Path) -> None:
     assert "no such file" in run("add", str(tmp_path / "none"), code=1).stderr
 
 
+@pytest.mark.parametrize("key", ["", "messages", "input", "contents"])
+def test_a_chat_in_json_is_a_chat_whether_alone_or_in_a_request(there: Path, tmp_path: Path, key: str) -> None:
+    said = [{"role": "user", "content": "Where is the zebra?"}, {"role": "assistant", "content": "In the zoo."}]
+    (tmp_path / "talk.json").write_text(json.dumps({"model": "m", key: said} if key else said))
+    (tmp_path / "plain.json").write_text('[{"animal": "okapi"}]')
+    done = json.loads(run("add", str(tmp_path / "talk.json"), str(tmp_path / "plain.json"), "--json").stdout)
+    assert done["messages"] == 2 and done["new"] == 1
+    (hit,) = json.loads(run("search", "zebra", "--json").stdout)
+    assert (hit["source"], hit["message"], hit["role"]) == ("talk", 1, "user")
+    (hit,) = json.loads(run("search", "okapi", "--json").stdout)
+    assert hit["source"].endswith("plain.json") and hit["text"] == '[{"animal": "okapi"}]'
+    assert json.loads(run("add", str(tmp_path / "talk.json"), "--json").stdout)["messages"] == 0
+
+
 def test_a_chat_that_is_added_again_is_synced(there: Path, tmp_path: Path) -> None:
     lines = [json.dumps({"role": "user", "content": f"turn {number}"}) for number in range(6)]
     first, second = tmp_path / "c.jsonl", tmp_path / "d.jsonl"

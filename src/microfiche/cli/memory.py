@@ -67,7 +67,7 @@ DEFAULT = Path("microfiche.memory")
 def add(
     what: Annotated[
         list[str],
-        typer.Argument(help="Files, folders, PDF, pictures, chats as .jsonl (role, content, time), or - for stdin."),
+        typer.Argument(help="Files, folders, PDF, pictures, chats as .jsonl or .json, or - for stdin."),
     ],
     memory: MemoryOption = DEFAULT,
     name: Annotated[str | None, typer.Option("--name", help="The name of the chat, or of the text on stdin.")] = None,
@@ -258,14 +258,17 @@ def server_at(url: str) -> Endpoint:
 
 def _taken(one: str, name: str | None) -> tuple[str | Path | list[Message], str | None]:
     """What an argument stands for, and the name under which it is added."""
-    from microfiche.memory.messages import chat_in
+    from microfiche.memory.messages import chat_in, chat_in_json
 
     if one == "-":
         return decoded("-", standard_input().read()), name or "stdin"
     path = named(one)
-    if path.suffix != ".jsonl":
-        return path, None
-    return chat_in(path), name or path.stem
+    chat = None
+    if path.suffix == ".jsonl":
+        chat = chat_in(path)
+    elif path.suffix == ".json" and path.is_file():
+        chat = chat_in_json(path)
+    return (path, None) if chat is None else (chat, name or path.stem)
 
 
 def _summary(added: Added, made: bool) -> str:

@@ -118,6 +118,19 @@ def chat_in(path: Path) -> list[Message]:
     return [_in_line(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
 
 
+def chat_in_json(path: Path) -> list[Message] | None:
+    """The messages in a .json file that is an array of them, or the body of a request that has one; None if it is
+    neither. InputError where it cannot be read."""
+    text = decoded(str(path), bytes_of(path, LARGEST))
+    try:
+        held = json.loads(text)
+        if isinstance(held, dict):
+            held = next((held[name] for name in ("messages", "input", "contents") if name in held), None)
+        return [message_of(one) for one in held] if isinstance(held, list) and held else None
+    except (ValueError, RecursionError, InputError):
+        return None
+
+
 def _in_line(line: str, where: str) -> Message:
     try:
         return message_of(json.loads(line))
