@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from microfiche.memory.billing import Usage
+from microfiche.memory.billing import MOST, Usage
 from microfiche.proxy.protocols import Dialect
-from microfiche.proxy.usage import MOST, Listener, Said
+from microfiche.proxy.usage import Listener, Said
 
 START = {"type": "message_start", "message": {"model": "claude-opus-5",
          "usage": {"input_tokens": 7, "cache_read_input_tokens": 2, "output_tokens": 1}}}  # fmt: skip

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Shape = Literal["openai", "responses", "anthropic", "gemini"]  #: how a provider wants its messages
 MILLION = 1_000_000
-MOST = 10**12  #: tokens that no request has; a server that reports as many reports nothing
+MOST = 10**12  #: tokens that an answer may say; more is no usage
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class Prices(Rates):
 
 
 def usage_in(answer: Mapping[str, Any]) -> Usage | None:
-    """The usage in an answer of any shape, or in the event of a stream that holds it; None if there is none.
+    """The usage in an answer of any shape, or in the event of a stream that holds it; None if there is none, or
+    more than MOST tokens.
 
     OpenAI and Gemini count cached tokens as part of the input, Anthropic beside it.
     """
@@ -123,7 +124,8 @@ def usage_in(answer: Mapping[str, Any]) -> Usage | None:
         if isinstance(holder, Mapping):
             for key in ("usage", "usageMetadata"):
                 if isinstance(found := holder.get(key), Mapping):
-                    return _usage(found)
+                    usage = _usage(found)
+                    return usage if max(usage.input, usage.output) <= MOST else None
     return None
 
 
@@ -146,7 +148,7 @@ def _usage(used: Mapping[str, Any]) -> Usage:
 
 def _count(used: Mapping[str, Any], key: str) -> int:
     value = used.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
 
 
 def _inner(used: Mapping[str, Any], key: str) -> Mapping[str, Any]:

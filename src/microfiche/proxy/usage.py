@@ -19,7 +19,6 @@ from microfiche.proxy.unpack import unpacking
 LARGEST = 32 << 20  #: bytes of an answer, unpacked, that are looked at
 EVENT = 8 << 20  #: bytes of an event of a stream that are looked at
 WORD = 400  #: characters of a name or a word that an answer says of itself
-MOST = 10**12  #: tokens that an answer may say; more is no usage
 _SIGNS = re.compile(rb'"usage"|"usageMetadata"|"finish_?[rR]eason"\s*:\s*"|"blockReason"|"error"|'
                     rb'"type"\s*:\s*"(?:message_stop|response\.(?:completed|failed|incomplete))"')  # fmt: skip
 _LAST = frozenset(("message_stop", "error", "response.completed", "response.failed", "response.incomplete"))
@@ -174,7 +173,7 @@ class Listener:
         usage = usage_in({"usage": _usual(self._raw)}) if _counts(self._raw) else None
         self.said = replace(
             self.said,
-            usage=None if usage is None or max(usage.input, usage.output) > MOST else usage,
+            usage=usage,
             model=_word(answer.get("model")) or _word(answer.get("modelVersion")) or self.said.model,
             name=_word(answer.get("id")) or _word(answer.get("responseId")) or self.said.name,
             ended=_word(ended) or self.said.ended,
