@@ -484,8 +484,7 @@ def test_lines_that_are_kept_beyond_a_page_are_no_harm(fiche: Path, tmp_path: Pa
 
 
 def test_bad_input_ends_in_one_line(tmp_path: Path) -> None:
-    face = "\U0001f600".encode()
-    cases = {"not utf-8 at byte 3": b"hi \xff", "empty": b"", "NUL at character 2": b"ab\0", "U+1F600": face}
+    cases = {"not utf-8 at byte 3": b"hi \xff", "empty": b"", "NUL at character 2": b"ab\0"}
     for message, data in cases.items():
         (tmp_path / "bad.txt").write_bytes(data)
         result = CliRunner().invoke(app, ["pack", str(tmp_path / "bad.txt"), "-o", str(tmp_path / "x.fiche")])

@@ -109,24 +109,26 @@ def pack(
     """Typesets one or several texts, encodes the pages with `reader` (nano by default) and writes the .fiche file
     `output`, whole or not at all. On the pages, letters and the marks that follow them are composed (NFC), and `say` is
     called with a line about it. With `keep_text` the compressed text is stored too, as it was given. Lines with
-    characters that models do not know are kept as text.
+    characters that models do not know are kept as text, and so are those with characters that cannot be drawn, unless a
+    `replacement` is given, which is drawn instead; `say` is called with a line about either.
 
-    Raises UnreadableCharacters for characters that cannot be drawn, unless a `replacement` is given; it is drawn
-    instead, and `say` is called with a line about it. Raises UsageError for an unknown name, and CheckpointError
+    Raises UnreadableCharacters for characters that cannot be drawn, if the reader is not nano, which alone reads kept
+    lines. Raises UsageError for an unknown name, and CheckpointError
     if the reader's tokens are not those of its checkpoint or if its weights come from no file.
     """
     reader = _checked(reader)
     at = densities.density(density)
-    typesetter = Typesetter(at, densities.mode(mode), layout)
+    beside = replacement is None and reader.checkpoint.name == "nano"
+    typesetter = Typesetter(at, densities.mode(mode), layout, beside)
     sources = [Source("text", _utf8(text))] if isinstance(text, str) else list(text)
     if not sources:
         raise InputError("no text to pack")
-    texts = [(source, replacing(source, at, replacement, say)) for source in sources]
+    texts = [(source, replacing(source, at, replacement, say, beside)) for source in sources]
     start = time.perf_counter()
     pages = characters = vision_tokens = kept = 0
     with (
-        whole_file(Path(output)) as beside,
-        FicheWriter(beside, reader.checkpoint, typesetter.setting, mode, "int8", keep_text) as fiche,
+        whole_file(Path(output)) as file,
+        FicheWriter(file, reader.checkpoint, typesetter.setting, mode, "int8", keep_text) as fiche,
     ):
         for source, replaced in texts:
             fiche.source(source.name)

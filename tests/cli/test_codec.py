@@ -109,7 +109,7 @@ def test_a_name_that_is_no_utf_8_is_packed_and_shown(tmp_path: Path) -> None:
         with Fiche(tmp_path / "x.fiche") as fiche:
             assert [source.name for source in fiche.manifest.sources] == [f"{tmp_path}/in/caf\\udce9.txt"]
     Path(name).write_text("\U0001f600")
-    assert "caf\\udce9.txt: 5x8 cannot draw U+1F600" in run("pack", name, "-o", "x", code=1).stderr
+    assert "caf\\udce9.txt: 5x8 cannot draw U+1F600" in run("measure", name, code=1).stderr
     (tmp_path / "in" / ("a" * 251 + ".txt")).write_text("words")
     run("render", str(tmp_path / "in"), "-o", str(tmp_path / "pages"), "--replace", "?")
     assert len(list((tmp_path / "pages").iterdir())) == 2
@@ -124,9 +124,13 @@ def test_a_device_is_not_replaced_by_what_is_written(tmp_path: Path) -> None:
 def test_replacing_is_said_and_only_on_demand(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("caf\u00e9 \U0001f600")
     out = str(tmp_path / "x.fiche")
-    refused = run("pack", str(tmp_path / "a.txt"), "-o", out, code=1)
-    assert "U+1F600" in refused.stderr and "first at character 5" in refused.stderr
-    assert not Path(out).exists()
+    for command in (("measure",), ("render", "-o", str(tmp_path / "pages"))):
+        refused = run(command[0], str(tmp_path / "a.txt"), *command[1:], code=1)
+        assert "U+1F600" in refused.stderr and "first at character 5" in refused.stderr
+    assert not (tmp_path / "pages").exists()
+    kept = run("pack", str(tmp_path / "a.txt"), "-o", out)
+    assert "1 character that 5x8 cannot draw kept as text" in kept.stderr
+    assert run("unpack", out).stdout == "caf\u00e9 \U0001f600"
     replaced = run("pack", str(tmp_path / "a.txt"), "-o", out, "--replace", "?", "--text")
     assert "1 character drawn as '?'" in replaced.stderr
     assert run("unpack", out, "--text").stdout == "caf\u00e9 ?"

@@ -204,12 +204,11 @@ class Desk:
         text: str | None = None,
         source: str | None = None,
         density: str = "5x8",
-        replace: str = "?",
         tick: Tick = lambda: None,
     ) -> str:
         """Sets a text, or the file `source` (a text in UTF-8, or a document that is read first), on pages, writes their
-        tokens with the text to the .fiche file `output`, and says what that costs, what cannot be drawn, and how
-        much of it is read back right.
+        tokens with the text to the .fiche file `output`, and says what that costs, what cannot be drawn and is kept as
+        text, and how much of it is read back right.
 
         Raises UsageError for what is asked wrongly or not allowed, and InputError for a text that is too long or none,
         for a document that cannot be read whole, and where `output` is there already.
@@ -224,15 +223,13 @@ class Desk:
             raise UsageError("give either the text or the source of a file, and not both")
         at = densities.density(density)
         path = allowed.new_file(output, ".fiche")
-        if len(replace) != 1 or unreadable([replace], at)[0]:
-            raise UsageError(f"replace is one character that {at.name} can draw, and not {replace!r:.40}")
         with self._lock:
             notes: list[str] = []
             given = self._given(allowed, text, source, notes, tick)
             whole = "".join(given.chunks(composed=False))
             counts, first = unreadable(given.chunks(), at)
             reader = load()
-            packed = codec.pack([given], path, reader, at.name, keep_text=True, replacement=replace, say=notes.append,
+            packed = codec.pack([given], path, reader, at.name, keep_text=True, say=notes.append,
                                 progress=lambda pages: tick())  # fmt: skip
             with Fiche(path) as fiche:
                 wrong = [number for number, (_, right) in enumerate(codec.read_back(fiche, reader), 1) if not right]
@@ -256,8 +253,7 @@ class Desk:
             said.append(f"read back with errors: {', '.join(listed)} of {_pages(packed.pages)}")
         else:
             said.append("every page is read back exactly")
-        exact = f"the text as well, with {replace} for what cannot be drawn" if counts else "the exact text as well"
-        return "\n".join([*said, f"the file holds {exact}", *notes])
+        return "\n".join([*said, "the file holds the exact text as well", *notes])
 
     def _given(
         self, allowed: Allowed, text: str | None, source: str | None, notes: list[str], tick: Tick

@@ -51,9 +51,6 @@ DensityName = Annotated[str, Field(json_schema_extra={"enum": list(DENSITIES)}, 
     "The cell of a character in pixels. 7x13 and 6x12 are read back best, 5x8 and 4x6 cost least, 16x16 and 12x12 are "
     "for Chinese."
 ))]  # fmt: skip
-Sign = Annotated[
-    str, Field(min_length=1, max_length=1, description="The character that stands for those that cannot be drawn.")
-]
 
 
 class _Left(Exception):
@@ -120,15 +117,14 @@ def add_desk(made: Any, desk: Desk, allowed: Allowed, roots: bool) -> None:
         text: Text | None = None,
         source: TextFile | None = None,
         density: DensityName = DEFAULT_DENSITY,
-        replace: Sign = "?",
     ) -> CallToolResult:
         """Sets a text, or a file, on pages, encodes each page to a few vision tokens, and writes them to a .fiche file.
 
-        It says how many text tokens became how many vision tokens, which characters cannot be drawn, and which pages
-        are read back with errors. The file holds the text as well, exactly but for what cannot be drawn.
+        It says how many text tokens became how many vision tokens, which characters cannot be drawn and are kept as
+        text, and which pages are read back with errors. The file holds the exact text as well.
         """
         may = allowed.with_roots(str(root.uri) for root in opened.roots)
-        return await answered(context, partial(desk.pack, may, output, text, source, density, replace))
+        return await answered(context, partial(desk.pack, may, output, text, source, density))
 
     for tool in (read_document, pack):
         tool.__annotations__["opened"] = Annotated[ListRootsResult, Resolve(roots_of)]

@@ -212,12 +212,18 @@ def _counted(
 
 
 def replacing(
-    source: Source, at: Density, replacement: str | None = None, say: Callable[[str], None] = lambda line: None
+    source: Source,
+    at: Density,
+    replacement: str | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    beside: bool = False,
 ) -> dict[int, str]:
     """What to put in the place of the characters of a source that cannot be drawn, for `str.translate`; `say` is called
-    with their number. Raises UnreadableCharacters, which names them, if there is no `replacement` for them."""
+    with their number. Raises UnreadableCharacters, which names them, if there is no `replacement` for them and they do
+    not stand `beside` the page."""
     counts, first = unreadable(source.chunks(), at)
-    if counts and replacement is None:
+    number = f"{source.name}: {counts.total():,} character{'s' * (counts.total() != 1)}"
+    if counts and replacement is None and not beside:
         shown = ", ".join(
             f"U+{ord(c):04X} {c if c.isprintable() else ''} ×{n} first at character {first[c]}"
             for c, n in counts.most_common(10)
@@ -228,11 +234,10 @@ def replacing(
         )
     if replacement is not None and (len(replacement) != 1 or unreadable([replacement], at)[0]):
         raise UnreadableCharacters(f"--replace {replacement!r}: give one character that {at.name} can draw")
-    if replacement is None:
-        return {}
-    if count := counts.total():
-        say(f"{source.name}: {count} character{'s' * (count != 1)} drawn as {replacement!r}")
-    return {ord(c): replacement for c in counts}
+    if counts:
+        say(f"{number} that {at.name} cannot draw kept as text" if replacement is None else
+            f"{number} drawn as {replacement!r}")
+    return {} if replacement is None else {ord(c): replacement for c in counts}
 
 
 def drawable(
