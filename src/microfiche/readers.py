@@ -141,7 +141,8 @@ def _nano(name: str | Path, device: str, dtype: torch.dtype | None) -> Reader:
         return cells.NanoLines(nano, cells.line_decoder(nano))
     path = shipped(name) if isinstance(name, str) and name in READERS else Path(name)
     if not path.is_file():
-        known = f"there are {', '.join(READERS)} (on the command line, --engine NAME); weights on the hub are given as path='OWNER/NAME'"
+        known = f"there are {', '.join(READERS)} (on the command line, --engine NAME)"
+        known += "; weights on the hub are given as path='OWNER/NAME'"
         raise CheckpointError(f"{name}: no checkpoint there, nor a reader of that name; {known}")
     head = stored.head_of(path)
     if not head and _published(path):
