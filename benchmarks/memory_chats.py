@@ -256,7 +256,8 @@ def compare(
             counts["pictures"] += 1
         else:
             shown, mark = unmistakable(text_of_page)
-            assert page.beside == shown and shown.replace(f"[{mark}", "[") == legible(text_of_page)
+            assert page.beside == shown + (f"\n[{mark}end]" if mark else "")
+            assert shown.replace(f"[{mark}", "[") == legible(text_of_page)
             counts["texts"] += 1
         if page.beside:
             assert parts[at] == plain(page.beside)

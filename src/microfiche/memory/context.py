@@ -24,7 +24,7 @@ from microfiche.memory.billing import Shape
 from microfiche.memory.captioned import LEGEND, CaptionedPage, legend_tokens, titled, undrawn_note
 from microfiche.memory.fading import schedule_of
 from microfiche.memory.forms import Form, Reader, forms_of, levels_of, reader_of, sides_of
-from microfiche.memory.messages import unmistakable
+from microfiche.memory.messages import mark_of, unmistakable
 from microfiche.memory.models import HostedModel
 from microfiche.memory.paper import SetPage, faded, faded_height, png
 from microfiche.memory.plan import Candidate, Plan, block, plan
@@ -215,10 +215,11 @@ def _chosen(
         except StoreError as error:
             notes.append(str(error))
             continue
-        shown, mark = unmistakable(text) if record.layout == "turns" else (text, "")
-        captions = _captions(record, places[record.id], text if record.undrawn else "", mark)
+        chat = record.layout == "turns"
+        shown, mark = unmistakable(text) if chat else (text, mark_of(text))
+        captions = _captions(record, places[record.id], text if record.undrawn else "", _said_by(mark, chat))
         size = (record.height, record.side)
-        forms = forms_of(shown, record.text_tokens, size, densities.density(record.density), captions, by)
+        forms = forms_of(shown, record.text_tokens, size, densities.density(record.density), captions, by, _end(mark))
         levels = levels_of(record, by_age, then, forms, by, captions[0])
         candidate = Candidate(record.id, (*(form.cost for form in forms), 0), levels)
         pages[record.id] = _Page(candidate, record.text_tokens, record, forms)
@@ -255,10 +256,10 @@ def _open(archive: Archive, by: Reader, opened: OpenPage, number: int) -> _Page:
     density = densities.density(page.setting.density)
     text, mark = unmistakable(page.text)
     note = undrawn_note(page.text, page.setting, page.undrawn)
-    name, speaks = f"[{titled(opened.source)}, page {opened.number}, the newest", f"{_said_by(mark)}]"
+    name, speaks = f"[{titled(opened.source)}, page {opened.number}, the newest", f"{_said_by(mark, True)}]"
     captions = (f"{name}{note}{speaks}", f"{name}{speaks}")
     tokens = text_tokens(plain(text))
-    forms = forms_of(text, tokens, (height, width), density, captions, by)
+    forms = forms_of(text, tokens, (height, width), density, captions, by, _end(mark))
     return _Page(Candidate(number, (*(form.cost for form in forms), 0), (0,)), tokens, page, forms)
 
 
@@ -319,16 +320,22 @@ def _say_what_it_rests_on(by: Reader, pages: Sequence[ContextPage], notes: list[
         )
 
 
-def _said_by(mark: str) -> str:
-    """What a caption says of the mark by which labels in a text are told from what is said, if there is one."""
-    return f"; as text, who speaks begins with [{mark}" if mark else ""
+def _said_by(mark: str, chat: bool) -> str:
+    """What a caption says of the mark by which labels and the end of a text are told from what is said, if there is
+    one."""
+    speaks = f"who speaks begins with [{mark} and " if chat else ""
+    return f"; as text, {speaks}its end is {_end(mark).strip()}" if mark else ""
 
 
-def _captions(record: PageRecord, place: Place, text: str, mark: str) -> tuple[str, str]:
+def _end(mark: str) -> str:
+    return f"\n[{mark}end]" if mark else ""
+
+
+def _captions(record: PageRecord, place: Place, text: str, said_by: str) -> tuple[str, str]:
     """What stands before a page that goes in as a picture, and before one that goes in as text, where all is drawn."""
     what = "what changed in version " + str(place.version) if place.part == "diff" else f"page {place.number}"
     if place.part == "text" and place.kind != "chat":
         what += f" of {place.of}" + (f", version {place.version}" if place.version > 1 else "")
     warning = f"; not trusted: {place.untrusted}" if place.untrusted else ""
-    before, after = f"[page {record.id}: {titled(place.source)}, {what}", f"{_said_by(mark)}{warning}]"
+    before, after = f"[page {record.id}: {titled(place.source)}, {what}", f"{said_by}{warning}]"
     return f"{before}{undrawn_note(text, record.setting, record.undrawn)}{after}", f"{before}{after}"

@@ -72,10 +72,11 @@ def sides_of(whole: int) -> list[int]:
 
 
 def forms_of(
-    text: str, tokens: int, size: tuple[int, int], density: Density, captions: tuple[str, str], by: Reader
-) -> tuple[Form, ...]:
+    text: str, tokens: int, size: tuple[int, int], density: Density, captions: tuple[str, str], by: Reader,
+    end: str = "",
+) -> tuple[Form, ...]:  # fmt: skip
     """The forms of a page with a text of so many `tokens`, set as a picture of `size` (height, width) px, best first
-    and each cheaper than the one before. It has one of the `captions` as a picture and the other as text.
+    and each cheaper than the one before. It has one of the `captions` as a picture, and the other and an `end` as text.
 
     A picture that the model cannot read is none of them, and neither is one that costs as much as a larger one or as
     the text. Where no picture can be read, the text is the only form.
@@ -94,8 +95,8 @@ def forms_of(
             pictures.append(Form(side, beside, cost, bare, captions[0]))
     if pictures and tokens + words_of_text > 2 * pictures[0].cost:
         return tuple(pictures)
-    cost = words_of_text + text_tokens(plain(text))
-    as_text = Form(0, text, cost, cost, captions[1])
+    cost = words_of_text + text_tokens(plain(text + end))
+    as_text = Form(0, text + end, cost, cost, captions[1])
     if pictures and as_text.cost > pictures[0].cost:
         return tuple(pictures)
     return (as_text, *(form for form in pictures if form.cost < as_text.cost))

@@ -95,16 +95,22 @@ def uncut(text: str, at: int) -> int:
 def unmistakable(text: str) -> tuple[str, str]:
     """What is written on a page of a chat as text for a model, and the mark with which each label in it begins, which
     begins nothing else; the mark is empty where nothing that was said could be taken for a label."""
-    shown, mark = legible(text), "§"
+    mark = mark_of(text)
+    return legible(text.replace(LABEL, f"{LABEL}{mark}") if mark else text), mark
+
+
+def mark_of(text: str) -> str:
+    """A mark that stands nowhere in a text, where a line of it could be taken for a label or a caption; else empty."""
     if not _LIKE_LABEL.search(text):
-        return shown, ""
+        return ""
+    shown, mark = legible(text), "§"
     if mark in shown:
         seen = "".join(filter(str.isalnum, normalize("NFKC", shown).casefold()))
         digest, length = blake2b(text.encode("utf-8", "surrogatepass")).hexdigest(), 4
         while digest[:length] in seen:
             length += 1
         mark += digest[:length]
-    return legible(text.replace(LABEL, f"{LABEL}{mark}")), mark
+    return mark
 
 
 def as_read(text: str, layout: Layout) -> str:
