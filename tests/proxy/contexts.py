@@ -30,6 +30,7 @@ CONTEXTS = (
     "credentials (admin / §)", "spawn ssh x\nexpect \"assword:\"\nsend \"§\\r\"", "db: {user: a, password: §}",
     "password: >-\n  §\n", "\"password\": \n   \"§\"", "[db]\npassword =          \"§\"\n",
     "mysql <<EOF\nSET PASSWORD FOR x = '§';\nEOF", "curl -d '{\"user\":\"a\",\"pass\":\"§\"}' http://x",
+    "unlock code: §", "the unlock code is §", "Das Zugangswort lautet §", "MFA backup: §", "totp seed §",
     "curl -u admin:§ http://x", "wget --http-password=§ http://x", "sshpass -p § ssh x",
     "docker run -e POSTGRES_PASSWORD=§ pg", "environment:\n  - POSTGRES_PASSWORD=§",
     "helm install x --set auth.rootPassword=§", "helm install x --set-string 'auth.password=§,foo=bar'",

@@ -80,6 +80,8 @@ def test_a_log_of_bedrock_s_says_what_was_asked_and_how_long_answers_were(tmp_pa
            "input": {"inputBodyJson": BEDROCK}, "output": {"outputTokenCount": 70}}  # fmt: skip
     (found,) = kept(tmp_path / "a", log, {**log, "operation": "Converse", "input": {"inputBodyJson": {"messages": []}}})
     assert found.output == 70 and models([found]) == ["anthropic.claude-fable-5-v1:0"]
+    profile = "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-fable-5-v1:0"
+    assert models(kept(tmp_path / "b", {**log, "modelId": profile})) == ["us.anthropic.claude-fable-5-v1:0"]
 
 
 def of_gemini_cli() -> Any:
@@ -105,6 +107,16 @@ def of_opencode(model: str) -> Any:
         {"info": {"role": "user"}, "parts": [{"type": "text", "text": "Read it."}]},
         {"info": step, "parts": [{"type": "step-start"}, said, call]},
         {"info": step, "parts": [{"type": "text", "text": "Done."}]}]}  # fmt: skip
+
+
+def test_a_newer_session_of_gemini_cli_is_replayed(tmp_path: Path) -> None:
+    """It has a line for its head, one a message, and again one for a message that went on."""
+    whole = of_gemini_cli()
+    head = {key: value for key, value in whole.items() if key != "messages"}
+    user, answer, *more = whole["messages"]
+    begun = {key: value for key, value in answer.items() if key not in ("toolCalls", "tokens")}
+    lines = [head, user, begun, {"$set": {"lastUpdated": "x"}}, answer, *more]
+    assert [one.body for one in kept(tmp_path / "a", *lines)] == [one.body for one in kept(tmp_path / "b", whole)]
 
 
 @pytest.mark.parametrize(("line", "model"), [
@@ -136,6 +148,8 @@ def test_messages_alone_are_replayed_for_a_model_that_is_named(
     assert len(found) == sum(one["role"] in ("assistant", "model") for one in messages)
     (bill,) = replay(found, {}, model)
     assert bill.model == model and bill.bills["text"].usage.input > len(TEXT) / 4
+    marked = [one for one in found if b"cache_control" in one.body]
+    assert marked == (found if model.startswith("claude") else []), "as agents mark what the cache keeps"
 
 
 def test_items_alone_are_replayed(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from microfiche.proxy.transcripts import (
     Recorded,
     as_bytes,
     dicts,
+    gemini_session,
     of_claude_code,
     of_codex,
     of_gemini_cli,
@@ -49,7 +50,7 @@ _WANTED = (
 )
 #: where the path names a model of Anthropic's at Bedrock, one at Vertex, or what Azure calls one of OpenAI's
 _NAMED = re.compile(
-    r"/model/([^/]+)/invoke(?:-with-response-stream)?$|/publishers/anthropic/models/([^/:]+):(?:r|streamR)awPredict$"
+    r"/model/(.+)/invoke(?:-with-response-stream)?$|/publishers/anthropic/models/([^/:]+):(?:r|streamR)awPredict$"
     r"|/deployments/([^/]+)/(?:chat/completions|responses)$"
 )
 _CONVERSE = re.compile(r"/converse(?:-stream)?$")
@@ -125,6 +126,8 @@ def _told_by(lines: list[Json]) -> list[Recorded]:
         path = _PATHS["chat" if _is_chat({"messages": lines}, "claude") else "messages"]
         path = "/v1beta/models/gemini:generateContent" if "parts" in lines[0] else path
         return list(of_messages(lines, path.encode()))
+    if any(line.get("type") == "gemini" and "content" in line for line in lines):
+        return list(of_gemini_cli(gemini_session(lines)))
     found: list[Recorded] = []
     for number, line in enumerate(lines):
         if any(one.get("type") == "gemini" for one in dicts(line.get("messages"))):
@@ -233,7 +236,7 @@ def _with_model(path: str, body: Json) -> tuple[str, Json]:
     named = _NAMED.search(path)
     if named is None:
         return path, body
-    model = unquote(named[1] or named[2] or named[3])
+    model = unquote(named[1] or named[2] or named[3]).rpartition("/")[2]  # of an ARN, what it ends with
     at = f"/{path.partition(f'/{named[3]}/')[2]}" if named[3] else "/v1/messages"
     return at, {**body, "model": body.get("model") or model}
 

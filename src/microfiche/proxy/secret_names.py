@@ -19,7 +19,8 @@ _TIED = r"[\"'`\]]{0,3}\s{0,9}(?:=>|[:=(,|])"  #: what ties a value to a word th
 _ALWAYS = (
     "passw", "p@ssw", "passphrase", "passcode", "assword:", "pwd", "credential", "requirepass", "masterauth",
     "authtok", ":{sha", ":{ssha", "securestring", "cookie", "stringdata", "sessid", "authkey", "keypass",
-    "storepass", "contrase", "senha", "kennwort", "wachtwoord", "heslo", "lösenord", "adgangskode", "passord",
+    "storepass", "contrase", "senha", "kennwort", "zugangswort", "zugangscode", "losungswort",
+    "wachtwoord", "heslo", "lösenord", "adgangskode", "passord",
     "salasana", "şifre", "jelszó", "lozink", "kata sandi", "mật khẩu", "парол", "κωδικό", "κωδικο",
     "συνθηματικ", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "סיסמ", "كلمة المرور",
     "كلمة السر", "رمز عبور", "पासवर्ड", "รหัสผ่าน", "পাসওয়ার্ড", "mot de passe", "cryptsetup", "sshpass", "chpasswd",
@@ -57,8 +58,11 @@ _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, patter
      r"|(?<![a-z])pass(?=[a-z_]{0,12}[ \t]{0,9}[:=])(?!ed|es|i|en|a|o|er)|\bpass (?:show|insert|ls|-c)\b"),
     (("pass ",), 40, r"^(?:[^\s>:$+]{1,30}[>:$+] ?)?pass \S{1,80}\s*$"),
     (("pass ",), 90, r"\b(?:user|login)\W{1,3}\S{1,80} pass (?=\S)"),
+    (("mfa", "2fa", "totp"), 0, r"(?<![a-z])(?:mfa|2fa|totp)[_ -]?(?:backup|seed|secret|code|key)"),
+    # What an answer of OAuth holds, and a query to it.
+    (("access", "refresh"), 0, r"(?<![a-z])(?:access|refresh)(?:[\"']\s{0,3}:\s{0,3}[\"'][^\s\"']{12}|=[^\s&\"']{12})"),
     (("code", "phrase", "words", "word:"), 14,
-     r"(?:seed|recovery|backup|one[_ -]time|verification|security|login|access|scratch|emergency|secret|wallet"
+     r"(?:seed|recovery|backup|unlock|one[_ -]time|verification|security|login|access|scratch|emergency|secret|wallet"
      r"|mnemonic|sms|activation|confirmation|pass)[_ -]?(?:phrase|code|word)s?"),
     (("identified",), 0, r"identified\s+(?:with\s+\S{1,40}\s+)?by\s+(?:password\s+)?[\"'`]"),
     (("identified by",), 90, r"\b(?:user|role|alter|grant)\b.{1,80}\bidentified by"),

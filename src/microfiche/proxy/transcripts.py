@@ -131,7 +131,8 @@ def _asked_of_claude(
 
 
 def _marked(message: Json, mark: Json) -> Json:
-    blocks = list(message["content"])
+    said = message["content"]
+    blocks = [{"type": "text", "text": said}] if isinstance(said, str) else list(said)
     if blocks:
         blocks[-1] = {**blocks[-1], "cache_control": mark}
     return {**message, "content": blocks}
@@ -184,6 +185,13 @@ def of_codex(lines: list[Json]) -> Iterator[Recorded]:
 
 
 # --- Gemini CLI ---
+
+
+def gemini_session(lines: list[Json]) -> Json:
+    """A session of Gemini CLI out of the lines of a newer one's file: its head, and each message as it was last."""
+    messages = {str(line.get("id", number)): line for number, line in enumerate(lines) if "content" in line}
+    head = next((line for line in lines if "sessionId" in line), {})
+    return {**head, "messages": list(messages.values())}
 
 
 def of_gemini_cli(line: Json) -> Iterator[Recorded]:
@@ -278,11 +286,13 @@ def _told(model: str, messages: list[Json]) -> tuple[bytes, bytes]:
 
 def of_messages(messages: list[Json], path: bytes) -> Iterator[Recorded]:
     """The requests behind a list of messages that names no model (of Cline, Roo, or one's own): one before each answer,
-    in the dialect of a path."""
+    in the dialect of a path, and in Anthropic's with the marks that agents set for its cache."""
     for number, message in enumerate(messages):
         if message.get("role") in ("assistant", "model") and number:
-            key = "contents" if "parts" in message else "messages"
-            yield Recorded(GAP * number, path, as_bytes({"model": "", key: messages[:number]}))
+            key, sent = "contents" if "parts" in message else "messages", messages[:number]
+            if path == b"/v1/messages":
+                sent = [*sent[:-2], *(_marked(one, {"type": "ephemeral"}) for one in sent[-2:])]
+            yield Recorded(GAP * number, path, as_bytes({"model": "", key: sent}))
 
 
 def dicts(value: object) -> list[Json]:
