@@ -102,6 +102,16 @@ def test_a_part_with_members_that_are_not_known_is_no_place(dialect: Dialect, ki
             assert len(places_in(dialect, body)) == places, (shape[dialect], more)
 
 
+def test_what_changes_from_turn_to_turn_stays_text_however_often_its_tag_is_opened() -> None:
+    """Looked for from each tag to the end of the text, this would take minutes."""
+    text = f"Head.\n{LONG}<env>x\ny</env>{LONG}{'<env>' * 20_000}"
+    body = Body.read(json.dumps({"messages": [{"role": "user", "content": "Hi."}], "system": text}).encode())
+    (place,) = slab_in("messages", body.root)
+    assert place.text == f"{LONG}{LONG}{'<env>' * 20_000}"
+    (stub,) = place.stubs
+    assert (stub.head, stub.tail) == ("Head.\n", "<env>x\ny</env>")
+
+
 HOUR, MINUTES = '{"type":"ephemeral","ttl":"1h"}', '{"type":"ephemeral"}'
 
 

@@ -146,6 +146,18 @@ def test_a_page_is_shown_as_it_was_drawn_smaller_or_larger(recall: Recall) -> No
     assert Image.open(io.BytesIO(opened)).width > 300
 
 
+def test_no_secret_is_drawn_larger_either(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger")
+    plain = [f"line {n} of a file" for n in range(40)]
+    kept(ledger, "s1", [*plain, "sk-ant-api03-0123456789abcdefghij", "password: tulip", *plain], 100)
+    kept(ledger, "s2", [*plain, "*" * 33, "*" * 15, *plain], 100)
+    ledger.close()
+    recall = Recall(tmp_path / "ledger", [])
+    assert recall.show_page("s1-1", "large").pictures == recall.show_page("s2-1", "large").pictures
+    assert "password: tulip" in recall.read_lines("s1-1").lines
+    recall.close()
+
+
 def test_a_ledger_that_is_made_later_is_found_and_one_that_is_damaged_is_named(tmp_path: Path) -> None:
     recall = Recall(tmp_path / "ledger")
     assert recall.search("zebra") == []

@@ -251,6 +251,11 @@ def _secrets(text: str, around: tuple[str, str]) -> list[tuple[int, int]]:
     return [(max(start, 0), min(end, len(text))) for start, end in found if end > 0 and start < len(text)]
 
 
+def without_secrets(text: str) -> str:
+    """A text with an asterisk for each character of a secret but for line ends."""
+    return _masked(text, secrets_in(text))
+
+
 def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """The text with an asterisk for each character of a span but for line ends."""
     parts, done = [], 0

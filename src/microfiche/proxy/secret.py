@@ -122,7 +122,8 @@ def _is_card(word: str) -> bool:
     """Whether digits are the number of a card, by their check digit (Luhn's)."""
     digits = [int(c) for c in reversed(word) if c.isdigit()]
     doubled = [n if at % 2 == 0 else 2 * n - 9 * (n > 4) for at, n in enumerate(digits)]
-    return len(set(digits)) > 1 and digits[-1] in (3, 4, 5, 6) and sum(doubled) % 10 == 0
+    first = digits[-1] in (3, 4, 5, 6) or 2221 <= int("".join(map(str, digits[:-5:-1]))) <= 2720  # or Mastercard's
+    return len(set(digits)) > 1 and first and sum(doubled) % 10 == 0
 
 
 def _random(word: str) -> Iterator[tuple[int, int]]:

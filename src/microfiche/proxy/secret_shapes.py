@@ -57,7 +57,7 @@ KNOWN = tuple((start, re.compile(pattern)) for starts, pattern in (
     (("echo", "printf"),
      r"\b(?:echo|printf)\s+(?:-\w+\s+)?[\"']?([^\s\"'|]{3,})[\"']?\s*\|[^\n|]{0,80}?"
      r"(?:\bbase64\b(?! +-+d)|\bgpg\b|--passphrase-fd)"),
-    (("WIFI:",), r"\bWIFI:(?:[^;\n]*;){0,4}?P:([^;\n]{3,})"),
+    (("WIFI:",), r"\bWIFI:(?:[^;\n]{0,80};){0,4}?P:([^;\n]{3,})"),
     (("\tTRUE\t", "\tFALSE\t"), r"(?m)^\S+\t(?:TRUE|FALSE)\t\S+\t(?:TRUE|FALSE)\t\d+\t\S+\t(\S+)$"),  # a jar of cookies
     ((":",), r"(?m)^[+ -]?[\w.*-]+:(?:\d{2,5}|\*):[\w*-]+:[\w.*-]+:(\S+)$"),  # a line of ~/.pgpass
     ((" login",),
@@ -80,7 +80,9 @@ COOKIES = re.compile(r"\"cookies\"\s{0,4}:\s{0,4}\[")
 VALUE = re.compile(r"\"value\"\s{0,4}:\s{0,4}\"((?:[^\"\\\n]|\\.)+)\"")
 STRING = re.compile(r":\s*\"((?:[^\"\\\n]|\\.)+)\"")
 BEGUN = re.compile(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
-CARD = re.compile(r"\d(?<![\w.-]\d)(?:[ -]?\d){12,18}(?![\w.-]?\d)")
+CARD = re.compile(
+    r"\d(?<![\w.-]\d)(?:[ -]?\d){12,18}(?![\w.-]?\d)|\d(?<![\w.-]\d)\d{3}(?:[ \t\xa0./-]{1,3}\d{4}){3}(?![\w.-]?\d)"
+)
 INSURED = re.compile(r"\d(?<![\w-]\d)\d{2}-\d{2}-\d{4}(?![\w-])")
 #: What stands after a name without quotes in code, where it is no value: types, variables, members.
 CODE = re.compile(

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
+from microfiche.memory.versions import merged
 from microfiche.proxy.places import LEAST, Place, Stub, first_content, is_begun
 from microfiche.proxy.protocols import Dialect
 from microfiche.proxy.splice import Value
@@ -18,8 +20,9 @@ DOCUMENT = 300  #: characters of a tool's description that may be drawn
 LONGEST_HEAD = 400  #: characters of the first line that stay
 _TAGS = ("env", "context", "git_status", "directoryStructure", "system-reminder", "total_tokens", "severity",
          "category", "cc_automode_session_rules", "cc_automode_permissions", "environment_context")  # fmt: skip
+_OPENED = re.compile(rf"<({'|'.join(_TAGS)})>")
 _VOLATILE = re.compile(
-    rf"<({'|'.join(_TAGS)})>[\s\S]*?</\1>|^#+ Environment\n[\s\S]*?(?=^#+ |\Z)|^gitStatus:[\s\S]*?(?=\n\n[A-Z#<]|\Z)"
+    r"^#+ Environment\n[\s\S]*?(?=^#+ |\Z)|^gitStatus:[\s\S]*?(?=\n\n[A-Z#<]|\Z)"
     r"|^[^\n]*\b(?:[Tt]oday|[Cc]urrent|[Nn]ow)\b[^\n]{0,40}\b(?:date|time|day|20\d\d)\b[^\n]*$",
     re.MULTILINE,
 )
@@ -58,8 +61,20 @@ def _split(text: str) -> tuple[str, str, str]:
     if not 0 < end <= LONGEST_HEAD:
         end = text.rfind(" ", 0, LONGEST_HEAD) + 1
     head, rest = text[:end], text[end:]
-    volatile = [found[0] for found in _VOLATILE.finditer(rest)]
-    return head, _VOLATILE.sub("", rest), "\n".join(volatile)
+    volatile = merged([*_tagged(rest), *(found.span() for found in _VOLATILE.finditer(rest))])
+    ends = [(0, 0), *volatile, (len(rest), 0)]
+    stays = "".join(rest[before:start] for (_, before), (start, _) in pairwise(ends))
+    return head, stays, "\n".join(rest[start:end] for start, end in volatile)
+
+
+def _tagged(text: str) -> Iterator[tuple[int, int]]:
+    """Where what stands between tags that are closed begins and ends."""
+    done = 0
+    last = {tag: text.rfind(f"</{tag}>") for tag in _TAGS}
+    for opened in _OPENED.finditer(text):
+        if done <= opened.start() and opened.end() <= last[opened[1]]:
+            done = text.index(f"</{opened[1]}>", opened.end()) + len(opened[1]) + 3
+            yield opened.start(), done
 
 
 def _system(dialect: Dialect, root: Value) -> Iterator[tuple[Value, Value | None]]:

@@ -28,6 +28,7 @@ from microfiche.memory.paper import beside_page, png, set_pages
 from microfiche.memory.words import words_of
 from microfiche.page import Layout
 from microfiche.proxy.ledger import Ledger
+from microfiche.proxy.pages import without_secrets
 from microfiche.typesetting.density import MODES, density
 from microfiche.typesetting.shrink import shrink_picture
 from microfiche.typesetting.typesetter import Typesetter
@@ -200,6 +201,7 @@ class Recall:
             source, lines, first, of = self._from_memory(page, None, None)
         else:
             source, lines, first, of = self._from_ledger(page, None, None)
+            lines = without_secrets("\n".join(lines)).split("\n")
         pictures, beside, shown = [], [], 0
         typesetter = Typesetter(density(ZOOM), MODES["large"], "lines", beside=True)
         whole = "\n".join(lines)[: PICTURES * CHARACTERS] or " "
