@@ -44,8 +44,8 @@ def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
             band = (above[0] - 8, above[1], above[2] + 8, below[3])
             inside = [x for x in lines if share(x.box, band) > 0.5]
             cells = holds_cells(inside, band) or (not part and _spaced(inside))
-            follows = len(part) >= CLOSED and _follows(inside, above, below)
-            if cells and not follows and not _heads_next(inside, below) and not _headline(inside):
+            ended = not cells or (len(part) >= CLOSED and _follows(inside, above, below))
+            if not ended and not _heads_next(inside, below) and not _headline(inside):
                 part = [*(part or [above]), below]
             else:
                 found.append(part)
@@ -64,7 +64,7 @@ def barred(lines: Sequence[TextLine], rules: Sequence[Box]) -> list[Box]:
 
 
 def _follows(lines: Sequence[TextLine], above: Box, below: Box) -> bool:
-    """Whether what stands between two rules only follows a table that the upper one closes: its last row is far from
+    """Whether rows that stand between two rules only follow a table that the upper one closes: its last row is far from
     the lower rule, or long lines stand alone in its last rows, farther apart than rows above them."""
     rows = text_rows(lines)
     last = rows[-1]
