@@ -113,8 +113,8 @@ def pack(
     `replacement` is given, which is drawn instead; `say` is called with a line about either.
 
     Raises UnreadableCharacters for characters that cannot be drawn, if the reader is not nano, which alone reads kept
-    lines. Raises UsageError for an unknown name, and CheckpointError
-    if the reader's tokens are not those of its checkpoint or if its weights come from no file.
+    lines. Raises UsageError for an unknown name, and CheckpointError if the reader's tokens are not those of its
+    checkpoint or if its weights come from no file.
     """
     reader = _checked(reader)
     at = densities.density(density)

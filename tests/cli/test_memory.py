@@ -63,6 +63,12 @@ def test_a_chat_in_json_is_a_chat_whether_alone_or_in_a_request(there: Path, tmp
     said = [{"role": "user", "content": "Where is the zebra?"}, {"role": "assistant", "content": "In the zoo."}]
     (tmp_path / "talk.json").write_text(json.dumps({"model": "m", key: said} if key else said))
     (tmp_path / "plain.json").write_text('[{"animal": "okapi"}]')
+    data = {"users": [{"name": "Bob Quagga", "role": "admin"}, {"name": "Ann", "role": "user"}],
+            "map": [{"type": "Feature", "name": "Quagga Hill"}], "calls": {"input": [{"role": "user", "quagga": 1}]}}
+    for name, held in data.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(held))
+    run("add", *(str(tmp_path / f"{name}.json") for name in data))
+    assert len(json.loads(run("search", "quagga", "--json").stdout)) == 3, "data that are no chats are texts"
     done = json.loads(run("add", str(tmp_path / "talk.json"), str(tmp_path / "plain.json"), "--json").stdout)
     assert done["messages"] == 2 and done["new"] == 1
     (hit,) = json.loads(run("search", "zebra", "--json").stdout)

@@ -25,13 +25,15 @@ from unicodedata import normalize
 
 from microfiche.errors import InputError
 from microfiche.files import bytes_of
-from microfiche.memory.parts import Part, named, parts_of, role_of
+from microfiche.memory.parts import NOBODY, Part, named, parts_of, role_of
 from microfiche.page import Layout
 from microfiche.sources import decoded
 from microfiche.typesetting.repertoire import LABEL
 
 LARGEST = 1 << 30  #: bytes of a chat's file
 LONGEST = 240  #: characters of a label
+ROLES = ("system", "developer", "user", "assistant", "model", "tool", "function")  #: who speaks in any provider's chats
+SAYING = ("content", "parts", "tool_calls", "function_call")  #: of which a message has one at least
 SAYS = "says"  #: the label of what is just said, where a part with a label stands before it
 _SHIELD = "\ufdd1"  #: stands before LABEL and itself where a message's text has them
 _SHIELDED = re.compile(f"{LABEL}|{_SHIELD}(.)")
@@ -126,15 +128,26 @@ def chat_in(path: Path) -> list[Message]:
 
 def chat_in_json(path: Path) -> list[Message] | None:
     """The messages in a .json file that is an array of them, or the body of a request that has one; None if it is
-    neither. InputError where it cannot be read."""
+    neither, as other data are that happen to have roles or types. InputError where it cannot be read."""
     text = decoded(str(path), bytes_of(path, LARGEST))
     try:
         held = json.loads(text)
         if isinstance(held, dict):
             held = next((held[name] for name in ("messages", "input", "contents") if name in held), None)
-        return [message_of(one) for one in held] if isinstance(held, list) and held else None
+        if not isinstance(held, list) or not held or not all(map(_is_said, held)):
+            return None
+        return [message_of(one) for one in held]
     except (ValueError, RecursionError, InputError):
         return None
+
+
+def _is_said(given: object) -> bool:
+    """Whether something is surely a message or an item of Responses: by who speaks, and what it says or calls."""
+    if not isinstance(given, Mapping):
+        return False
+    if given.get("role") is None:
+        return role_of(given) not in (None, NOBODY)
+    return given["role"] in ROLES and any(key in given for key in SAYING)
 
 
 def _in_line(line: str, where: str) -> Message:

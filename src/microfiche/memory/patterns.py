@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 NEVER = "(?!)"
 _STAR, _FOLDERS, _SLASH = "[^/]*", "(?:.*/)?", "/"
+_NAMED = re.compile(r"\[:([^\]]*):\]")
 _CLASSES = {
     "alnum": "[0-9A-Za-z]", "alpha": "[A-Za-z]", "blank": "[ \t]", "cntrl": r"[\x00-\x1f\x7f]", "digit": "[0-9]",
     "graph": "[!-~]", "lower": "[a-z]", "print": "[ -~]", "punct": r"[!-/:-@[-`{-~]", "space": r"[ \t-\r]",
@@ -98,7 +99,7 @@ def _set(glob: str, at: int) -> tuple[str, int]:
     while first or glob[at : at + 1] != "]":
         first = False
         sign = glob[at : at + 1]
-        named = re.compile(r"\[:([^\]]*):\]").match(glob, at)
+        named = _NAMED.match(glob, at)
         if sign == "-" and before and glob[at + 1 : at + 2] not in ("", "]"):
             at += 1 + (glob[at + 1] == "\\")
             found |= {chr(point) for point in range(ord(before), ord(glob[at]) + 1)} if at < len(glob) else set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from glob import escape
 
@@ -150,12 +150,13 @@ class Redaction:
                 shown[diff] = merged(spans)
         return found | shown
 
-    def _diffs(self, versions: Iterable[VersionPart]) -> dict[VersionPart, list[VersionPart]]:
+    def _diffs(self, versions: Collection[VersionPart]) -> dict[VersionPart, list[VersionPart]]:
         """The diffs that show what became of versions of texts, each with those of them that it shows."""
         found: dict[VersionPart, list[VersionPart]] = {}
+        diffs = {(x.source, x.number): x for x in self._versions({x.source for x in versions}, ("diff",))}
         for version in versions:
-            for diff in self._versions([version.source], ("diff",)):
-                if diff.number - version.number in (0, 1) and self._pages(diff):
+            for number in (version.number, version.number + 1):
+                if (diff := diffs.get((version.source, number))) and self._pages(diff):
                     found.setdefault(diff, []).append(version)
         return found
 

@@ -201,12 +201,8 @@ def _of_body(line: Json, number: int) -> Recorded | None:
         output = whole(answer.get("outputTokenCount")) if isinstance(answer, dict) else 0
     elif body is line:
         path = at = None
-    if isinstance(body, str):
-        try:
-            body = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-    if not isinstance(body, dict):
+    body = _as_object(body)
+    if body is None:
         return None
     if isinstance(path, str):
         path = path.partition("?")[0]
@@ -229,6 +225,16 @@ def _of_body(line: Json, number: int) -> Recorded | None:
     headers = {"x-session-id": session} if isinstance(session, str) else {}
     when = second(at)
     return Recorded(20.0 * number if when is None else when, path.encode(), as_bytes(body), headers, output)
+
+
+def _as_object(body: object) -> Json | None:
+    """A body that is an object, as such or as JSON; None for any other."""
+    if isinstance(body, str):
+        try:
+            body = json.loads(body)
+        except (ValueError, RecursionError):
+            return None
+    return body if isinstance(body, dict) else None
 
 
 def _with_model(path: str, body: Json) -> tuple[str, Json]:
@@ -276,11 +282,7 @@ def _of_entry(entry: Json) -> Recorded | None:
     url, body = str(request.get("url", "")), request["postData"].get("text")
     path = _path_in(url)
     if isinstance(body, str) and _NAMED.search(url.partition("?")[0]):
-        try:
-            given = json.loads(body)
-        except (ValueError, RecursionError):
-            return None
-        if not isinstance(given, dict):
+        if (given := _as_object(body)) is None:
             return None
         named, whole_body = _with_model(url.partition("?")[0], given)
         path, body = named.encode(), as_bytes(whole_body).decode("utf-8", "surrogatepass")

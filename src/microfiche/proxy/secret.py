@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import accumulate
 
+from microfiche.memory.versions import merged
 from microfiche.proxy import secret_shapes as shapes
 from microfiche.proxy.secret_lines import Lines
 from microfiche.proxy.secret_plain import Plain, encoded, joined
@@ -26,14 +27,7 @@ def secrets_in(text: str) -> list[tuple[int, int]]:
     """Where secrets stand in a text: starts and ends, in order, none within another. Random strings and long hashes are
     among them."""
     plain = Plain(text)
-    found = sorted({plain.source(span) for span in _spans(plain) if span[1] > span[0]})
-    merged: list[tuple[int, int]] = []
-    for start, end in found:
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
+    return merged([*{plain.source(span) for span in _spans(plain) if span[1] > span[0]}])
 
 
 def _spans(plain: Plain) -> Iterator[tuple[int, int]]:
