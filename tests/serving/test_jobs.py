@@ -109,7 +109,6 @@ def test_figures_are_served_by_their_names_alone(serve: Door) -> None:
     (b"PK\3\4 a letter", {}, "unreadable"), (TWO, {"pages": "9"}, "bad_request"),
     (TWO, {"engine": "sh"}, "bad_request"), (TWO, {"engine": "deepseek-ocr"}, "bad_request"),
     (b"not a fiche", {"do": "open"}, "unreadable_fiche"),
-    (b"snowman \xe2\x98\x83 \xf0\x9f\x98\x80", {"do": "pack", "density": "5x8"}, "unreadable_characters"),
     (b"x", {"do": "pack", "density": "9x9"}, "bad_request"), (b"\xff\xfe\x00bad", {"do": "pack"}, "unreadable"),
 ])  # fmt: skip
 def test_a_job_that_cannot_be_done_says_why(serve: Door, data: bytes, fields: dict[str, str], code: str) -> None:
