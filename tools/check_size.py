@@ -4,7 +4,8 @@ says of it.
     python -m pip wheel --no-deps -w WHEELS . && python tools/check_size.py WHEELS/*.whl
 
 The install is what lies in the running Python's site-packages, without pip, which an environment has before; run it
-where nothing but Microfiche was installed. Sizes are those of the files' content, with the byte code that pip compiles.
+where nothing but Microfiche was installed. Sizes are those of the files' content, without byte code, of which there may
+be any share of what there is to compile.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ BEFORE = re.compile(r"pip(-[\d.]+\.dist-info)?$")
 
 
 def install_size(packages: Path) -> int:
-    """The bytes of all files below a site-packages folder, but for what an empty environment has."""
+    """The bytes of all files below a site-packages folder, but for byte code and what an empty environment has."""
     tops = (top for top in packages.iterdir() if not BEFORE.match(top.name))
     files = (file for top in tops for file in ((top,) if top.is_file() else top.rglob("*")))
-    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+    files = (file for file in files if "__pycache__" not in file.parts and file.is_file() and not file.is_symlink())
+    return sum(file.lstat().st_size for file in files)
 
 
 def stated(document: str) -> dict[str, float]:

@@ -164,9 +164,12 @@ def _served(_model: Model, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def serve(_served: Door, model: Model) -> Door:
-    """A server that most tests share, with one process that reads; scans are read by `model`."""
-    return _served
+def serve(_served: Door, model: Model) -> Iterator[Door]:
+    """A server that most tests share, with one process that reads; scans are read by `model`. What a test that fails
+    leaves there is in no other's way."""
+    yield _served
+    for job in _served.left():
+        _served.client.delete(f"/v1/jobs/{job}")
 
 
 def pdf(*pages: str) -> bytes:

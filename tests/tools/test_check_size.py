@@ -14,9 +14,9 @@ check_size = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(check_size)
 
 
-def test_what_an_empty_environment_has_is_not_counted(tmp_path: Path) -> None:
+def test_byte_code_and_what_an_empty_environment_has_are_not_counted(tmp_path: Path) -> None:
     for name, size in {"a/b.py": 3, "a/deep/c.so": 40, "one.py": 500, "pip/x.py": 6000, "pip-23.2.1.dist-info/R": 7000,
-                       "pipes/x": 80_000}.items():  # fmt: skip
+                       "pipes/x": 80_000, "a/__pycache__/b.pyc": 900_000}.items():  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(bytes(size))
     (tmp_path / "linked.py").symlink_to(tmp_path / "one.py")
