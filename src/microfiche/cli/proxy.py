@@ -120,8 +120,8 @@ def proxy(
     replay: Annotated[
         Path | None,
         typer.Option("--replay", metavar="FILE", help="Serves nothing, but says what each setting would have saved or "
-                     "cost for the requests in FILE: JSON lines, an HTTP archive (HAR), a transcript of Claude Code, a "
-                     "rollout of Codex."),
+                     "cost for the requests in FILE, or in standard input (-): JSON lines, an HTTP archive (HAR), a "
+                     "transcript of Claude Code, a rollout of Codex, a chat."),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Replays for this model instead of the one that was asked.")
