@@ -360,7 +360,9 @@ def test_who_reads_what_is_said_with_its_date() -> None:
         "claude-fable-5", "claude-fable-5-1", "gemini-3.7-flash", "grok-4.6", "claude-fable-5-20260609"}
     said = calibration_of("claude-fable-5-2")
     assert said.startswith("microfiche memory calibrate") and re.search(r"\$\d+\.\d\d", said)
-    assert calibration_of("claude-fable-5") == "" and calibration_of("somebodys-own") == ""
+    assert calibration_of("claude-fable-5") == "" and calibration_of("") == ""
+    said = calibration_of("somebody's; own")
+    assert "'somebody'\"'\"'s; own'" in said and "price is not known" in said and "registry" in said
     for name in ("claude-fable-5", "gemini-3.7-flash", "grok-4.6"):
         found = sight_of(name)[0]
         assert found is not None and found.width % 64 == found.height % 64 == 0

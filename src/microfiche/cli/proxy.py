@@ -213,7 +213,7 @@ def _unread(total: Sum, chosen: Settings) -> list[str]:
         return []
     from microfiche.proxy.sight import calibration_of
 
-    return [f"{one_line(model)} has no profile and was sent text: {said}"
+    return [f"{one_line(model)} is not known to read pages and was sent text: {one_line(said)}"
             for model in sorted(total.models) if (said := calibration_of(model))]  # fmt: skip
 
 

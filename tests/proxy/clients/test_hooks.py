@@ -43,9 +43,10 @@ def hook(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def registered(hook: Any) -> Any:
+    litellm.logging_callback_manager._reset_all_callbacks()
     litellm.callbacks = [hook]
     yield hook
-    litellm.callbacks = []
+    litellm.logging_callback_manager._reset_all_callbacks()
 
 
 def test_litellm_s_library_sends_pages(vendor: Provider, registered: Any) -> None:
