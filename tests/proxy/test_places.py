@@ -7,6 +7,7 @@ import json
 import pytest
 
 from microfiche.proxy.edits import Edits
+from microfiche.proxy.history import stretch
 from microfiche.proxy.pages import Undrawable, draft
 from microfiche.proxy.places import Place, places_in
 from microfiche.proxy.protocols import Dialect
@@ -133,3 +134,47 @@ def test_a_mark_of_an_hour_does_not_move_behind_one_of_five_minutes(
     assert ("cache_control" in picture, "cache_control" in went["system"][0]) == (moves, not moves)
     assert went["system"][1].get("cache_control") == (json.loads(second) if second else None) and "text" in said
     assert (picture if moves else went["system"][0])["cache_control"] == json.loads(first)
+
+
+TELLING = ['"is_error":true', '"is_error":"true"', '"isError":true', '"is_error":1', '"error":"no such file"',
+           '"error":{"a":1}', '"status":"error"', '"status":"Failed"', '"success":false', '"success":"false"',
+           '"ok":false']  # fmt: skip
+QUIET = ['"is_error":false', '"is_error":"false"', '"isError":null', '"is_error":0', '"error":null', '"error":""',
+         '"errors":[]', '"status":"completed"', '"status":"ok"', '"success":true', '"success":null',
+         '"ok":"true"']  # fmt: skip
+MARKED: dict[Dialect, str] = {
+    "messages": '"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":"%s",%s}]}]',
+    "responses": '"input":[{"type":"function_call_output","call_id":"a","output":"%s",%s}]',
+    "chat": '"messages":[{"role":"tool","tool_call_id":"a","content":"%s",%s}]',
+    "gemini": '"contents":[{"role":"user","parts":[{"functionResponse":{"response":{"output":"%s",%s}}}]}]',
+}
+
+
+@pytest.mark.parametrize("dialect", ["messages", "responses", "chat", "gemini"])
+@pytest.mark.parametrize("member", [*TELLING, *QUIET])
+def test_results_that_failed_are_no_places_however_that_is_said(dialect: Dialect, member: str) -> None:
+    """By a member of the result, or of the object that is its text."""
+    inside = json.dumps(f'{{"content":"{LONG}",{member}}}')[1:-1]
+    for body in (MARKED[dialect] % (LONG, member), RESULTS[dialect] % inside):
+        places = places_in(dialect, Body.read(f"{{{body}}}".encode()))
+        assert [place.kind for place in places] == ([] if member in TELLING else ["result"])
+
+
+@pytest.mark.parametrize("text", ['{"error"', '{"status": "error"} and more', '[{"error": 1}]', 'x = {"error": 1}',
+                                  '{"a": {"error": 1}}', '{"error": ' * 2000])  # fmt: skip
+def test_a_text_that_is_no_object_of_its_own_tells_of_no_failure(text: str) -> None:
+    body = Body.read(json.dumps({"messages": [{"role": "tool", "content": text + " " * 2000}]}).encode())
+    assert len(places_in("chat", body)) == 1
+
+
+def test_what_failed_in_old_turns_stays_text_there() -> None:
+    failed = [{"type": "tool_result", "tool_use_id": "a", "isError": "true", "content": "No such file."},
+              {"type": "tool_result", "tool_use_id": "b", "content": [{"type": "text", "text": "It is there."}]},
+              {"type": "tool_result", "is_error": True, "content": [{"type": "text", "text": "No."}]},
+              {"type": "text", "text": "Go on."}]  # fmt: skip
+    reply = {"role": "tool", "tool_call_id": "d", "content": '{"success": false, "why": "busy"}'}
+    body = Body.read(json.dumps({"messages": [{"role": "user", "content": failed}, reply]}).encode())
+    old = stretch(body, body.root.each("messages"), 0, 2)
+    assert old is not None and old.words == (
+        "A result that failed: No such file.", "A result that failed: No.", "The user said: Go on.",
+        'A result that failed: {"success": false, "why": "busy"}')  # fmt: skip
