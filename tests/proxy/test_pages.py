@@ -191,7 +191,7 @@ def test_results_on_one_page_keep_their_own_numbers_of_lines(sight: Sight) -> No
     lines = prose(60, random.Random(5))
     one, two = ("\n".join(f"{n:6d}\t{line}" for n, line in enumerate(part, first))
                 for part, first in ((lines[:30], 1), (lines[30:], 900)))  # fmt: skip
-    text = f"## 1 of 3\n{one}\n## 2 of 3\n{chr(10).join(lines)}\n## 3 of 3\n{two}"
+    text = f"## abcd 1 of 3\n{one}\n## abcd 2 of 3\n{chr(10).join(lines)}\n## abcd 3 of 3\n{two}"
     (page,) = draft("results", text, sight, perfect).block.pages
     told = ("lines 2 to 31 numbered from 1 on by '\\t'", "lines 94 to 123 numbered from 900 on by '\\t'")
     assert all(one in page.caption for one in told)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from microfiche.memory.billing import Prices
-from microfiche.memory.messages import legible, message_of, written
+from microfiche.memory.messages import message_of, unmistakable, written
 from microfiche.proxy.places import is_failure, tells_of_failure
 from microfiche.proxy.protocols import Dialect
 from microfiche.proxy.splice import Body, Replacement, Value
@@ -26,6 +26,7 @@ WORDS = 2000  #: characters up to which what a user said in a stretch, and a res
 DIALECTS: tuple[Dialect, ...] = ("messages", "chat")
 NEARLY = 0.9  #: the share of a window, or of a price step, from which on it is nearly reached
 BINDING = "thinking-binding-controls-2026-08-01"  #: the beta by which Anthropic drops bound thoughts when asked to
+USER = "The user said"
 NOTE = "[Earlier turns of this conversation are on the pages that follow, in their order.]"
 _BOUND = {"thinking", "redacted_thinking"}
 _OF_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "reasoning_signature")
@@ -41,6 +42,7 @@ class Stretch:
     start: int
     end: int
     text: str
+    mark: str
     words: tuple[str, ...]
     digest: bytes
 
@@ -56,9 +58,9 @@ def stretch(body: Body, messages: Sequence[Value], first: int, stop: int) -> Str
         return None
     given = [_normal(json.loads(body.raw(message))) for message in messages[first:stop]]
     digest = hashlib.sha256(b"history\0" + json.dumps(given).encode()).digest()
-    text = "".join(legible(written(message_of(one))) for one in given)
+    text, mark = unmistakable("".join(written(message_of(one)) for one in given))
     words = tuple(said for one in given for said in _words(one))
-    return Stretch(first, stop, messages[first].start, messages[stop - 1].end, text, words, digest)
+    return Stretch(first, stop, messages[first].start, messages[stop - 1].end, text, mark, words, digest)
 
 
 def next_stop(messages: Sequence[Value], first: int, loose: bool = False) -> int | None:
@@ -139,16 +141,18 @@ def _words(message: Any) -> Iterator[str]:
         yield from _short("A result that failed", parts)
     for part in parts if role == "user" else ():
         if part.get("type") == "text":
-            yield from _short("The user said", [part])
+            yield from _short(USER, [part])
         elif part.get("type") == "tool_result" and _has_failed(part):
             said = part.get("content")
             yield from _short("A result that failed", [{"text": said}] if isinstance(said, str) else said or ())
 
 
 def _short(who: str, parts: Iterable[Any]) -> Iterator[str]:
+    """The texts of parts that are not long, each after who said it; what is not the user's own, in quotes and on one
+    line, so that nothing in it can pass for that."""
     for said in (part.get("text") for part in parts):
         if isinstance(said, str) and said.strip() and len(said) <= WORDS:
-            yield f"{who}: {said}"
+            yield f"{who}: {said if who == USER else json.dumps(said, ensure_ascii=False)}"
 
 
 def _has_failed(result: dict[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from microfiche.proxy.numbered import heading
+from microfiche.proxy.numbered import heading, mark_for
 from microfiche.proxy.protocols import Dialect
 from microfiche.proxy.splice import Body, Value
 
@@ -79,7 +79,8 @@ def places_in(dialect: Dialect, body: Body) -> list[Place]:
 
 def _together(parts: Sequence[Place]) -> list[Place]:
     """The results of one turn as one place."""
-    texts = [f"{heading(number, len(parts))}\n{part.text}" for number, part in enumerate(parts, 1)]
+    mark = mark_for([part.text for part in parts])
+    texts = [f"{heading(number, len(parts), mark)}\n{part.text}" for number, part in enumerate(parts, 1)]
     stubs = tuple(Stub(part.value, part.head, part.tail) for part in parts)
     first = parts[0]
     calls = "\0".join(part.call for part in parts) if any(part.call for part in parts) else ""
