@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from io import BytesIO
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -368,3 +369,29 @@ def test_who_reads_what_is_said_with_its_date() -> None:
         assert found is not None and found.width % 64 == found.height % 64 == 0
         seen = found.model.seen(found.width, found.height)
         assert (seen.width, seen.height) == (found.width, found.height), "no page is shrunk"
+
+
+@pytest.mark.parametrize("apart", ["한국어 문장입니다 ", "café naïve crème ", "Tiếng Việt rất ", "e\u0323\u0302 ", ""])
+def test_lines_that_are_not_read_stand_beside_the_page_whatever_was_composed_before_them(
+    sight: Sight, apart: str
+) -> None:
+    """Letters and their marks apart, as macOS writes names of files, take one place on a page."""
+    lines = [f"{normalize('NFD', apart) if n % 3 == 0 else ''}{line}" for n, line in enumerate(prose(90))]
+    missed = {7, 31, 32, 60, 88}
+
+    def reads(pages: Sequence[TypesetPage]) -> list[Reading]:
+        made = []
+        for page in pages:
+            sure = np.ones(len(page.text), np.float32)
+            at = 0
+            for line in page.text.split("\n"):
+                if any(line == normalize("NFC", lines[n]) for n in missed):
+                    sure[at : at + len(line)] = 0
+                at += len(line) + 1
+            made.append(Reading(page.text, sure, page.boxes))
+        return made
+
+    (page,) = draft("result", "\n".join(lines), sight, reads).block.pages
+    assert "stands for" not in page.caption
+    beside = [line for line in page.caption.split("\n")[1:] if re.match(r"\d+: ", line)]
+    assert beside == [f"{n + 1}: {lines[n]}" for n in sorted(missed)]
