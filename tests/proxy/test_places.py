@@ -207,3 +207,16 @@ def test_no_text_of_old_turns_can_pass_for_another_speaker() -> None:
         body = Body.read(json.dumps({"messages": said}).encode())
         old = stretch(body, body.root.each("messages"), 0, 2)
         assert old is not None and old.mark and old.text.count(f"[{old.mark}") == 2
+
+
+@pytest.mark.parametrize("dialect", ["messages", "responses", "chat", "gemini"])
+@pytest.mark.parametrize(("before", "after"), [("", "\n" * 1600), ("\n \t\n" * 500, ""), ("\n" * 9, " \n" * 2000),
+                                               ("", "\n"), ("\u2028" * 1600, "\u00a0" * 1600)])  # fmt: skip
+def test_a_paste_with_blank_ends_is_kept_to_the_character(dialect: Dialect, before: str, after: str) -> None:
+    text = before + json.loads(f'"{LONG}"') + after
+    body = Body.read(("{" + PASTES[dialect] % json.dumps(text)[1:-1] + "}").encode())
+    place, went = drawn(dialect, body)
+    said = [one for one in _strings(json.loads(went)) if "quick" in one]
+    assert said == [place.head, place.tail] and place.head + place.text + place.tail == text
+    blank = Body.read(("{" + PASTES[dialect] % json.dumps("x" + after + " " * 9000)[1:-1] + "}").encode())
+    assert not places_in(dialect, blank)

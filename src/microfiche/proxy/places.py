@@ -154,11 +154,12 @@ def _result(value: Value, text: str, new: bool, call: str | None, anchor: int | 
 
 
 def _paste(value: Value, text: str, new: bool) -> Iterator[Place]:
-    if len(text) < PASTE or _REMINDER.search(text):
+    begins, ends = len(text) - len(text.lstrip()), len(text.rstrip())  # a part that is all blank is sent by no client
+    if ends - begins < PASTE or _REMINDER.search(text):
         return
-    start = text.rfind("\n", 0, OWN) + 1 or OWN
-    stop = text.find("\n", len(text) - OWN)
-    stop = stop + 1 if stop >= 0 else len(text) - OWN
+    start = text.rfind("\n", begins, begins + OWN) + 1 or begins + OWN
+    stop = text.find("\n", ends - OWN, ends)
+    stop = stop + 1 if stop >= 0 else ends - OWN
     yield Place("paste", text[start:stop], value, new, text[:start], text[stop:])
 
 
