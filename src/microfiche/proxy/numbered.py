@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
+
+from microfiche.sources import plainly
 
 AROUND, LONG = 40, 160  #: characters around a place in a line that is longer than LONG
 _NUMBERED = re.compile(r"[ ]*(\d{1,7})(\t|→|:|\|)")
@@ -22,7 +23,7 @@ def heading(number: int, of: int, mark: str) -> str:
 
 def mark_for(texts: Sequence[str]) -> str:
     """A mark that stands nowhere in some texts, always the same for the same ones."""
-    seen = [(text if text.isascii() else normalize("NFKC", text)).casefold() for text in texts]
+    seen = [plainly(text).casefold() for text in texts]
     digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
     return next(digest[:n] for n in range(4, len(digest) + 1) if not any(digest[:n] in text for text in seen))
 
