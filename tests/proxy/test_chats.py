@@ -102,6 +102,9 @@ def test_pictures_and_failures_of_the_ai_sdk_are_told(tmp_path: Path) -> None:
     ([{"role": "user", "parts": [{"type": "text", "content": "x"}]}, {"role": "assistant", "parts": [
         {"type": "tool_call", "id": "x"}]}], "'tool_call'"),
     ({"model": "gpt-6-luna", "messages": [{"role": "user", "content": [{"type": "telepathy"}]}]}, "'telepathy'"),
+    ({"model": "gpt-6-luna", "messages": [{"type": "human", "content": "x"}]}, "who speaks"),
+    ([{"role": {}, "content": [SAID]}], "who speaks"),
+    ([{"role": "user", "content": [{"type": "document"}]}, DONE], "only Claude"),
     ({"id": "r", "run_type": "llm", "inputs": {"messages": [[{"lc": 1}]]}}, "LangSmith"),
     ({"resourceSpans": [{"scopeSpans": []}]}, "OpenTelemetry"),
     ({"name": "chat", "context": {}, "attributes": {"gen_ai.request.model": "gpt-6-luna"}}, "OpenTelemetry"),
@@ -116,6 +119,19 @@ def test_what_cannot_be_counted_is_refused_in_one_line(tmp_path: Path, data: Any
     with pytest.raises(InputError, match=why) as error:
         kept(tmp_path / "a", data, "gpt-6-luna")
     assert "\n" not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("message", [
+    {"role": "user", "content": [{"type": "tool_result"}]}, {"role": "user", "content": [{"type": "text"}]},
+    {"role": "assistant", "content": [{"type": "tool_use"}]}, {"role": "user", "content": None}, {"role": "system"},
+    {"role": "tool"}, {"role": "assistant", "parts": [{"type": "tool-x"}]},
+    {"role": "assistant", "tool_calls": [{}, 3]},
+    {"role": "assistant", "tool_calls": [{"function": {"arguments": "{"}}]}, {"role": "user", "content": [3, None]},
+])  # fmt: skip
+@pytest.mark.parametrize("model", MAKERS)
+def test_a_message_that_leaves_things_out_is_told_with_what_it_has(tmp_path: Path, message: Any, model: str) -> None:
+    found = kept(tmp_path / "a", [USER, message, DONE], model)
+    assert len(read(found)) == 1 + (message["role"] == "assistant")
 
 
 def test_bodies_that_go_on_from_each_other_are_requests_and_no_chats(tmp_path: Path) -> None:

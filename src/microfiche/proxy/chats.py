@@ -37,6 +37,9 @@ _MEMBERS = {"role", "content", "name", "tool_calls", "tool_call_id", "function_c
 def shape_of(messages: Sequence[Json], model: str = "") -> str:
     """In whose shape messages are: `messages` of Anthropic's, `chat` completions, `gemini`, or `sdk`, which is
     Vercel's; where two providers could have written them, by the model. InputError where they are in none."""
+    if not all(isinstance(one.get("role"), str) for one in messages):
+        raise InputError("holds messages that do not say who speaks (role); have the requests themselves written by "
+                         "`microfiche proxy --record FILE`")  # fmt: skip
     parts = [part for one in messages for key in ("content", "parts") for part in dicts(one.get(key))]
     paged = any("toolInvocations" in one or isinstance(one.get("parts"), list) for one in messages)
     if paged and parts and not any("type" in part for part in parts):
@@ -47,7 +50,7 @@ def shape_of(messages: Sequence[Json], model: str = "") -> str:
         odd = next((part for part in parts if not any(_is_of(part, shape) for shape in shapes)), parts[-1])
         raise InputError(f"holds a message with a part of the type {str(odd.get('type'))[:40]!r}, which is in "
                          "no provider's shape; give requests as `microfiche proxy --record FILE` writes them")
-    roles = {one.get("role") for one in messages}
+    roles = {str(one.get("role")) for one in messages}
     if "chat" in fit and (roles - {"user", "assistant"} or any({"tool_calls", "function_call"} & one.keys()
                                                                for one in messages)):  # fmt: skip
         return "chat"
@@ -106,15 +109,24 @@ def _of_claude(messages: Sequence[Json]) -> list[Json]:
     """Messages of Anthropic's with the blocks that can be told in another shape. InputError where they have others."""
     found = []
     for message in messages:
-        blocks = _with_blocks(message)["content"]
-        for block in blocks:
-            source = block.get("source")
-            data = block.get("type") == "image" and isinstance(source, dict) and source.get("type") == "base64"
-            if not data and block.get("type") not in ("text", "tool_use", "tool_result", "thinking"):
-                raise InputError(f"holds a block of the type {str(block.get('type'))[:40]!r}, which only Claude is "
-                                 "sent; name one of its models with --model")  # fmt: skip
-        found.append({"role": message.get("role"), "content": blocks})
+        found.append({"role": message.get("role"), "content": [*map(_block, _with_blocks(message)["content"])]})
     return found
+
+
+def _block(block: Json) -> Json:
+    """A block of Anthropic's with all that is told of it. InputError where it cannot be told."""
+    kind, source, content = block.get("type"), block.get("source"), block.get("content")
+    if kind == "image" and isinstance(source, dict):
+        return _picture({"mediaType": source.get("media_type"), **source})
+    if kind == "tool_result":
+        said = content if isinstance(content, str) else [*map(_block, dicts(content))]
+        return {**block, "tool_use_id": str(block.get("tool_use_id")), "content": said}
+    if kind == "tool_use":
+        return {**block, "id": str(block.get("id")), "name": str(block.get("name")), "input": block.get("input") or {}}
+    if kind in ("text", "thinking"):
+        return {**block, kind: str(block.get(kind) or "")}
+    raise InputError(f"holds a block of the type {str(kind)[:40]!r}, which only Claude is sent; name one of its models"
+                     " with --model")  # fmt: skip
 
 
 def _of_completions(messages: Sequence[Json]) -> list[Json]:
@@ -132,7 +144,7 @@ def _of_completions(messages: Sequence[Json]) -> list[Json]:
         if role in ("tool", "function"):
             answers = str(message.get("tool_call_id") or message.get("name"))
             blocks = [{"type": "tool_result", "tool_use_id": answers, "content": blocks}]
-            if found and found[-1]["role"] == "user" and found[-1]["content"][-1]["type"] == "tool_result":
+            if found and any(block["type"] == "tool_result" for block in found[-1]["content"]):
                 blocks = found.pop()["content"] + blocks
         calls: list[Json] = [*dicts(message.get("tool_calls")), {"function": message.get("function_call")}]
         for call in calls:

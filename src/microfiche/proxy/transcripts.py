@@ -35,11 +35,11 @@ class Recorded:
 
 def second(when: object) -> float | None:
     """A time as seconds since 1970, from such a number or ISO time; None where it is neither."""
-    if isinstance(when, int | float):
-        return float(when) if math.isfinite(when) else None
     try:
+        if isinstance(when, int | float):
+            return float(when) if math.isfinite(when) else None
         return datetime.fromisoformat(when).timestamp() if isinstance(when, str) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
