@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from microfiche import sources as module
 from microfiche.errors import InputError, UsageError
-from microfiche.sources import Source, composed, composed_with_places, decoded, sources
+from microfiche.sources import Source, composed, composed_with_places, decoded, plainly, sources
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES
 
@@ -128,3 +128,10 @@ def test_an_empty_name_is_not_the_current_folder(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(InputError, match="-: standard input is closed"):
         sources(["-"])
+
+
+def test_each_character_is_told_plainly_and_marks_stay_in_their_order() -> None:
+    """However many stand upon a letter."""
+    assert plainly("ｆ７ﬁ² e") == "f7fi2 e"
+    for marks in ("\u0301\u0323" * 50_000, "\u0301" * 50_000 + "\u0323" * 50_000):
+        assert plainly(f"a{marks}") == f"a{marks}"

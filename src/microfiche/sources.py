@@ -118,6 +118,12 @@ def decoded(name: str, data: bytes) -> str:
     return text
 
 
+def plainly(text: str) -> str:
+    """A text with the characters for which each of its own stands (NFKC), one by one: of many marks upon a letter, none
+    is put in another's place, which would take as long as their square."""
+    return text if text.isascii() else text.translate({ord(c): normalize("NFKC", c) for c in set(text)})
+
+
 def composed_pieces(chunks: Iterable[str]) -> Iterator[str]:
     """Composes letters with the marks that follow them, across the borders of the pieces. Everything else stays as it
     is, whereas NFC would also replace some single characters by plainer ones."""

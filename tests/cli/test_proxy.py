@@ -118,11 +118,23 @@ def test_run_ends_with_its_command_and_with_its_code(place: Path, vendor: Provid
         get(address[0])
 
 
+@pytest.mark.parametrize("model", ["gpt-99-nova", "claude-99", "somebodys-own"])
+def test_run_says_how_a_model_that_the_registry_does_not_know_is_measured(
+    place: Path, vendor: Provider, model: str
+) -> None:
+    done = microfiche("run", "--", sys.executable, "-c", ASK.replace("claude-opus-5", model),
+                      ANTHROPIC_BASE_URL=vendor.url)  # fmt: skip
+    said = done.stderr.splitlines()[-1]
+    assert f"microfiche memory calibrate --text FILE --endpoint URL --endpoint-model {model} " in said
+    assert re.search(r"[\d,]+ tokens of input and about [\d,]+ of output, whose price is not known, if pictures", said)
+    assert "not in the registry" in said
+
+
 def test_run_says_how_a_model_without_a_profile_is_measured(place: Path, vendor: Provider) -> None:
     ask = [sys.executable, "-c", ASK.replace("claude-opus-5", "claude-fable-5-2")]
     done = microfiche("run", "--", *ask, ANTHROPIC_BASE_URL=vendor.url)
     said = done.stderr.splitlines()[-1]
-    assert "claude-fable-5-2 has no profile and was sent text: microfiche memory calibrate --text" in said
+    assert "claude-fable-5-2 is not known to read pages and was sent text: microfiche memory calibrate --text" in said
     assert re.search(r"[\d,]+ tokens of input and about [\d,]+ of output, about \$\d+\.\d\d", said)
     quiet = microfiche("run", "--draw", "off", "--", *ask, ANTHROPIC_BASE_URL=vendor.url)
     assert quiet.returncode == 0 and "calibrate" not in quiet.stderr

@@ -153,7 +153,7 @@ def test_results_of_one_turn_share_pages_where_a_picture_has_one_price(
     replies = [part["functionResponse"]["response"] for content in requests[5].json["contents"]
                for part in content["parts"] if "functionResponse" in part]  # fmt: skip
     assert len(replies) == 15 and len(requests) > 9
-    assert all(f"## {n % 3 + 1} of 3]" in json.dumps(reply) for n, reply in enumerate(replies))
+    assert all(f" {n % 3 + 1} of 3]" in json.dumps(reply) for n, reply in enumerate(replies))
 
 
 @pytest.mark.parametrize("told", [None, "MEDIA_RESOLUTION_LOW"])

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from io import BytesIO
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -191,7 +192,7 @@ def test_results_on_one_page_keep_their_own_numbers_of_lines(sight: Sight) -> No
     lines = prose(60, random.Random(5))
     one, two = ("\n".join(f"{n:6d}\t{line}" for n, line in enumerate(part, first))
                 for part, first in ((lines[:30], 1), (lines[30:], 900)))  # fmt: skip
-    text = f"## 1 of 3\n{one}\n## 2 of 3\n{chr(10).join(lines)}\n## 3 of 3\n{two}"
+    text = f"## abcd 1 of 3\n{one}\n## abcd 2 of 3\n{chr(10).join(lines)}\n## abcd 3 of 3\n{two}"
     (page,) = draft("results", text, sight, perfect).block.pages
     told = ("lines 2 to 31 numbered from 1 on by '\\t'", "lines 94 to 123 numbered from 900 on by '\\t'")
     assert all(one in page.caption for one in told)
@@ -360,9 +361,37 @@ def test_who_reads_what_is_said_with_its_date() -> None:
         "claude-fable-5", "claude-fable-5-1", "gemini-3.7-flash", "grok-4.6", "claude-fable-5-20260609"}
     said = calibration_of("claude-fable-5-2")
     assert said.startswith("microfiche memory calibrate") and re.search(r"\$\d+\.\d\d", said)
-    assert calibration_of("claude-fable-5") == "" and calibration_of("somebodys-own") == ""
+    assert calibration_of("claude-fable-5") == "" and calibration_of("") == ""
+    said = calibration_of("somebody's; own")
+    assert "'somebody'\"'\"'s; own'" in said and "price is not known" in said and "registry" in said
     for name in ("claude-fable-5", "gemini-3.7-flash", "grok-4.6"):
         found = sight_of(name)[0]
         assert found is not None and found.width % 64 == found.height % 64 == 0
         seen = found.model.seen(found.width, found.height)
         assert (seen.width, seen.height) == (found.width, found.height), "no page is shrunk"
+
+
+@pytest.mark.parametrize("apart", ["한국어 문장입니다 ", "café naïve crème ", "Tiếng Việt rất ", "e\u0323\u0302 ", ""])
+def test_lines_that_are_not_read_stand_beside_the_page_whatever_was_composed_before_them(
+    sight: Sight, apart: str
+) -> None:
+    """Letters and their marks apart, as macOS writes names of files, take one place on a page."""
+    lines = [f"{normalize('NFD', apart) if n % 3 == 0 else ''}{line}" for n, line in enumerate(prose(90))]
+    missed = {7, 31, 32, 60, 88}
+
+    def reads(pages: Sequence[TypesetPage]) -> list[Reading]:
+        made = []
+        for page in pages:
+            sure = np.ones(len(page.text), np.float32)
+            at = 0
+            for line in page.text.split("\n"):
+                if any(line == normalize("NFC", lines[n]) for n in missed):
+                    sure[at : at + len(line)] = 0
+                at += len(line) + 1
+            made.append(Reading(page.text, sure, page.boxes))
+        return made
+
+    (page,) = draft("result", "\n".join(lines), sight, reads).block.pages
+    assert "stands for" not in page.caption
+    beside = [line for line in page.caption.split("\n")[1:] if re.match(r"\d+: ", line)]
+    assert beside == [f"{n + 1}: {lines[n]}" for n in sorted(missed)]

@@ -27,6 +27,7 @@ from provider.eyes import Eyes, Model
 from provider.questions import planted, with_values
 from typer.testing import CliRunner
 
+from microfiche import __version__
 from microfiche.cli import app
 from microfiche.errors import InputError, StoreError, UsageError
 from microfiche.memory import Memory
@@ -226,6 +227,7 @@ def text_of(result: Any) -> str:
 
 def test_the_tools_answer_by_mcp(recall: Recall) -> None:
     async def work(client: Client) -> None:
+        assert client.server_info.name == "microfiche" and client.server_info.version == __version__
         tools = (await client.list_tools()).tools
         assert [tool.name for tool in tools] == ["search", "read_lines", "show_page"]
         assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in tools)

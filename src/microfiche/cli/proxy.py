@@ -120,8 +120,8 @@ def proxy(
     replay: Annotated[
         Path | None,
         typer.Option("--replay", metavar="FILE", help="Serves nothing, but says what each setting would have saved or "
-                     "cost for the requests in FILE: JSON lines, an HTTP archive (HAR), a transcript of Claude Code, a "
-                     "rollout of Codex."),
+                     "cost for the requests in FILE, or in standard input (-): JSON lines, an HTTP archive (HAR), a "
+                     "transcript of Claude Code, a rollout of Codex, a chat."),
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="Replays for this model instead of the one that was asked.")
@@ -213,7 +213,7 @@ def _unread(total: Sum, chosen: Settings) -> list[str]:
         return []
     from microfiche.proxy.sight import calibration_of
 
-    return [f"{one_line(model)} has no profile and was sent text: {said}"
+    return [f"{one_line(model)} is not known to read pages and was sent text: {one_line(said)}"
             for model in sorted(total.models) if (said := calibration_of(model))]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ def shown(path: Path, model: str | None, as_json: bool) -> None:
     from microfiche.proxy.replay import drawers, replay
 
     with progress("requests") as done:
-        found = replay(recorded_in(path), drawers(), model, progress=lambda at, of: done(at, "", of))
+        found = replay(recorded_in(path, model), drawers(), model, progress=lambda at, of: done(at, "", of))
     if as_json:
         typer.echo(json.dumps([one.as_json() for one in found]))
         return

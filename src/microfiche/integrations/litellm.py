@@ -5,12 +5,16 @@
 
 In the configuration of LiteLLM's proxy: `litellm_settings: {callbacks: my_module.hook}`, where my_module has
 `hook = MicroficheHook()`. A request that fails to be drawn goes as it came.
+
+LiteLLM asks no hook before it sends a request of its synchronous `completion`. That goes as text, with one warning,
+unless it is drawn first: `litellm.completion(**hook.drawn(request, "completion"))`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,6 +34,10 @@ _ROUTES = {
 }  # fmt: skip
 #: what of a request says its prompt; the rest is LiteLLM's own, or says how it is answered
 _PROMPT = ("model", "messages", "system", "tools", "input", "instructions", "prompt_cache_key")
+UNASKED = (
+    "LiteLLM asks no hook before a completion that is not awaited, so that this one went as text: use acompletion, or "
+    'draw it first, litellm.completion(**hook.drawn(request, "completion"))'
+)
 
 
 class MicroficheHook(CustomLogger):
@@ -47,6 +55,7 @@ class MicroficheHook(CustomLogger):
 
             drawer = drawer_of(settings())
         self.drawer, self.names = drawer, dict(names or {})
+        self._quiet = drawer is None
 
     async def async_pre_call_hook(
         self, user_api_key_dict: Any, cache: Any, data: dict[str, Any], call_type: str
@@ -58,8 +67,15 @@ class MicroficheHook(CustomLogger):
         """Draws a request that LiteLLM's library is about to send; what its proxy has drawn already stays as it is."""
         return await asyncio.to_thread(self.drawn, kwargs, getattr(call_type, "value", call_type) or "")
 
+    def log_pre_api_call(self, model: Any, messages: Any, kwargs: Any) -> None:
+        """Warns once of a request that LiteLLM's library sends without having asked, unless such are drawn first."""
+        if not self._quiet and kwargs.get("call_type") == "completion":
+            self._quiet = True
+            warnings.warn(UNASKED, stacklevel=2)
+
     def drawn(self, data: dict[str, Any], call_type: str) -> dict[str, Any]:
-        """A request with pages in it, or the same one."""
+        """A request with pages in it, or the same one; for LiteLLM's synchronous `completion`, before it is called."""
+        self._quiet |= call_type == "completion"
         route = _ROUTES.get(call_type.removeprefix("a") if call_type != "anthropic_messages" else call_type)
         if self.drawer is None or route is None:
             return data

@@ -21,13 +21,12 @@ from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
-from unicodedata import normalize
 
 from microfiche.errors import InputError
 from microfiche.files import bytes_of
 from microfiche.memory.parts import NOBODY, Part, named, parts_of, role_of
 from microfiche.page import Layout
-from microfiche.sources import decoded
+from microfiche.sources import decoded, plainly
 from microfiche.typesetting.repertoire import LABEL
 
 LARGEST = 1 << 30  #: bytes of a chat's file
@@ -107,7 +106,7 @@ def mark_of(text: str) -> str:
         return ""
     shown, mark = legible(text), "§"
     if mark in shown:
-        seen = "".join(filter(str.isalnum, normalize("NFKC", shown).casefold()))
+        seen = "".join(filter(str.isalnum, plainly(shown).casefold()))
         digest, length = blake2b(text.encode("utf-8", "surrogatepass")).hexdigest(), 4
         while digest[:length] in seen:
             length += 1

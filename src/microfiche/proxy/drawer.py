@@ -295,8 +295,9 @@ class LedgerDrawer:
             pages = list(zip(captions, [page.png for page in block.pages], grades, strict=True))
             tokens = sum(page.tokens for page in block.pages) + sum(map(len, captions)) // 4
             if isinstance(place, Stretch):
-                said = "".join(f"\nThe user said: {words}" for words in place.words)
-                edits.collapse(place.start, place.end, f"{NOTE}{said}", pages, tokens + len(said) // 4)
+                said = "".join(f"\n{words}" for words in place.words)
+                note = f"{NOTE[:-1]} Who speaks there begins with [{place.mark}…]" if place.mark else NOTE
+                edits.collapse(place.start, place.end, f"{note}{said}", pages, tokens + len(said) // 4)
             else:
                 names = f"{block.name}-1" + (f" to {block.name}-{len(pages)}" if len(pages) > 1 else "")
                 edits.put(place, pages, NOTES[place.kind].format(names), tokens)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from microfiche.memory.billing import Shape
 from microfiche.memory.shapes import picture_part, text_part
-from microfiche.proxy.numbered import heading
+from microfiche.proxy.numbered import heading, mark_in
 from microfiche.proxy.places import Place, Stub
 from microfiche.proxy.protocols import Dialect, runs
 from microfiche.proxy.splice import Body, Replacement, Value, quoted
@@ -59,8 +59,9 @@ class Edits:
             return
         if place.anchor is not None:
             stubs = place.stubs or (Stub(place.value, place.head, place.tail),)
+            told = mark_in(place.text)
             for number, stub in enumerate(stubs, 1):
-                own = f"{note[:-1]}, {heading(number, len(stubs))}]" if place.stubs else note
+                own = f"{note[:-1]}, {heading(number, len(stubs), told)}]" if place.stubs else note
                 self._replaced.append((_over(stub.value, quoted(f"{stub.head}{own}{stub.tail}")),
                                        (_unrun(stub) if place.stubs else gone, len(own) // 4)))  # fmt: skip
             held = self._after.setdefault(place.anchor, ([], []))

@@ -10,21 +10,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from microfiche.memory.billing import Prices
-from microfiche.memory.messages import legible, message_of, written
+from microfiche.memory.messages import message_of, unmistakable, written
+from microfiche.proxy.places import is_failure, tells_of_failure
 from microfiche.proxy.protocols import Dialect
 from microfiche.proxy.splice import Body, Replacement, Value
 
 KEPT, LEAST = 6, 10  #: messages at the end that stay, and that a stretch has at least
 LONGEST = 150_000  #: characters of a stretch
-WORDS = 2000  #: characters up to which what a user said in a stretch stays text
+WORDS = 2000  #: characters up to which what a user said in a stretch, and a result that failed, stays text
 DIALECTS: tuple[Dialect, ...] = ("messages", "chat")
 NEARLY = 0.9  #: the share of a window, or of a price step, from which on it is nearly reached
 BINDING = "thinking-binding-controls-2026-08-01"  #: the beta by which Anthropic drops bound thoughts when asked to
+USER = "The user said"
 NOTE = "[Earlier turns of this conversation are on the pages that follow, in their order.]"
 _BOUND = {"thinking", "redacted_thinking"}
 _OF_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "reasoning_signature")
@@ -32,14 +34,15 @@ _OF_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking
 
 @dataclass(frozen=True)
 class Stretch:
-    """Messages `first` to `stop`, from character `start` to `end` of the body: what they say as text, what the user
-    said in them, and the `digest` of it all without marks of the cache."""
+    """Messages `first` to `stop`, from character `start` to `end` of the body: what they say as text, what of
+    them stays text besides, and the `digest` of it all without marks of the cache."""
 
     first: int
     stop: int
     start: int
     end: int
     text: str
+    mark: str
     words: tuple[str, ...]
     digest: bytes
 
@@ -55,9 +58,9 @@ def stretch(body: Body, messages: Sequence[Value], first: int, stop: int) -> Str
         return None
     given = [_normal(json.loads(body.raw(message))) for message in messages[first:stop]]
     digest = hashlib.sha256(b"history\0" + json.dumps(given).encode()).digest()
-    text = "".join(legible(written(message_of(one))) for one in given)
+    text, mark = unmistakable("".join(written(message_of(one)) for one in given))
     words = tuple(said for one in given for said in _words(one))
-    return Stretch(first, stop, messages[first].start, messages[stop - 1].end, text, words, digest)
+    return Stretch(first, stop, messages[first].start, messages[stop - 1].end, text, mark, words, digest)
 
 
 def next_stop(messages: Sequence[Value], first: int, loose: bool = False) -> int | None:
@@ -131,11 +134,31 @@ def _normal(message: Any) -> Any:
 
 
 def _words(message: Any) -> Iterator[str]:
-    if message.get("role") != "user":
-        return
-    content = message.get("content")
-    parts = [content] if isinstance(content, str) else [p.get("text") for p in content or () if p.get("type") == "text"]
-    yield from (part for part in parts if isinstance(part, str) and part.strip() and len(part) <= WORDS)
+    """What of a message stays text, with who said it: the words of the user, and results that failed."""
+    role, content = message.get("role"), message.get("content")
+    parts = [{"type": "text", "text": content}] if isinstance(content, str) else content or ()
+    if role == "tool" and _has_failed(message):
+        yield from _short("A result that failed", parts)
+    for part in parts if role == "user" else ():
+        if part.get("type") == "text":
+            yield from _short(USER, [part])
+        elif part.get("type") == "tool_result" and _has_failed(part):
+            said = part.get("content")
+            yield from _short("A result that failed", [{"text": said}] if isinstance(said, str) else said or ())
+
+
+def _short(who: str, parts: Iterable[Any]) -> Iterator[str]:
+    """The texts of parts that are not long, each after who said it; what is not the user's own, in quotes and on one
+    line, so that nothing in it can pass for that."""
+    for said in (part.get("text") for part in parts):
+        if isinstance(said, str) and said.strip() and len(said) <= WORDS:
+            yield f"{who}: {said if who == USER else json.dumps(said, ensure_ascii=False)}"
+
+
+def _has_failed(result: dict[str, Any]) -> bool:
+    """Whether a result says that it failed."""
+    own = any(is_failure(name, one if isinstance(one, str) else json.dumps(one)) for name, one in result.items())
+    return own or (isinstance(result.get("content"), str) and tells_of_failure(result["content"]))
 
 
 def _thinks(message: Value) -> bool:

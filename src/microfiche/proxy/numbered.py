@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from microfiche.sources import plainly
+
 AROUND, LONG = 40, 160  #: characters around a place in a line that is longer than LONG
 _NUMBERED = re.compile(r"[ ]*(\d{1,7})(\t|→|:|\|)")
-_HEADING = re.compile(r"## \d+ of \d+")
+_HEADING = re.compile(r"## ([0-9a-f]{4,}) 1 of \d+")
 
 
-def heading(number: int, of: int) -> str:
-    """The line before one of several results that share pages."""
-    return f"## {number} of {of}"
+def heading(number: int, of: int, mark: str) -> str:
+    """The line before one of several results that share pages, with a mark that stands in none of them."""
+    return f"## {mark} {number} of {of}"
+
+
+def mark_for(texts: Sequence[str]) -> str:
+    """A mark that stands nowhere in some texts, always the same for the same ones."""
+    seen = [plainly(text).casefold() for text in texts]
+    digest = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
+    return next(digest[:n] for n in range(4, len(digest) + 1) if not any(digest[:n] in text for text in seen))
+
+
+def mark_in(text: str) -> str:
+    """The mark of a text of several results; empty where it is none."""
+    found = _HEADING.fullmatch(text.partition("\n")[0])
+    return found[1] if found else ""
 
 
 class Bare:
@@ -24,7 +40,8 @@ class Bare:
 
     def __init__(self, text: str, together: bool = False) -> None:
         lines = text.split("\n")
-        heads = [n for n, line in enumerate(lines) if _HEADING.fullmatch(line)] if together else []
+        begins = f"## {mark_in(text)} "
+        heads = [n for n, line in enumerate(lines) if line.startswith(begins)] if together and mark_in(text) else []
         prefixes, self.note = [0] * len(lines), ""
         for start, stop in zip([0, *(n + 1 for n in heads)], [*heads, len(lines)], strict=True):
             first = _NUMBERED.match(lines[start]) if stop - start > 2 else None

@@ -30,6 +30,7 @@ from microfiche.proxy.protocols import runs
 from microfiche.proxy.secret import secrets_in
 from microfiche.proxy.sight import Sight
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage
+from microfiche.sources import composed, composed_with_places
 from microfiche.typesetting import Typesetter
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import code_points
@@ -269,7 +270,7 @@ def _stood_in(text: str, density: str) -> tuple[str, dict[str, str]]:
     """The text with others in the place of signs that occur often and that nano does not know or nobody sees, and what
     each of those others is meant for."""
     known = repertoire(densities.density(density)).known
-    counts = Counter(text)
+    counts = Counter(composed(text))  # a mark that is composed with its letter is not seen as itself
     odd = [c for c, n in counts.most_common() if n >= OFTEN and not c.isalnum() and (
         not c.isprintable() or ord(c) > 0xFFFF or not known[ord(c)])]  # fmt: skip
     free = [c for c in STAND_INS if c not in counts]
@@ -317,10 +318,9 @@ def unread(page: SetPage, reading: Reading, shown: dict[str, str]) -> list[int]:
             if said != should:
                 wrong = [a != b and not _alike(a, b, shown) for a, b in zip(should, said, strict=True)]
                 doubted[begin:end] |= np.array(wrong)
-    if len(wanted.text) != len(page.text):  # letters and marks were composed: places are by their share
-        scale = len(page.text) / max(1, len(wanted.text))
-        return sorted({min(round(i * scale), len(page.text) - 1) for i in np.flatnonzero(doubted).tolist()})
-    return np.flatnonzero(doubted).tolist()
+    _, places = composed_with_places(page.text)  # where letters and marks were composed, each at its letter
+    found = np.flatnonzero(doubted)
+    return (found if places is None else places[found]).tolist()
 
 
 def _alike(character: str, said: str, shown: dict[str, str]) -> bool:

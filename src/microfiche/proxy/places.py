@@ -8,18 +8,20 @@ names the pages, which follow the last reply of that turn. This module knows not
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
-from microfiche.proxy.numbered import heading
+from microfiche.proxy.numbered import heading, mark_for
 from microfiche.proxy.protocols import Dialect
 from microfiche.proxy.splice import Body, Value
 
 Kind = Literal["result", "results", "paste", "system", "tools"]
 LEAST = 1500  #: characters of a text that may be drawn
+LONGEST = 1 << 20  #: characters of a result that is looked at as JSON; none that may be drawn is as long
 PART = 300  #: characters of a result that may be drawn with others of its turn
 PASTE, OWN = 8000, 1500  #: characters of a user's text that is taken for a paste, of which so many stay at either end
 _REMINDER = re.compile(r"<(system-reminder|total_tokens|env|context)>[\s\S]*?(?:</\1>|\Z)\s*")
@@ -64,9 +66,10 @@ class Place:
 def places_in(dialect: Dialect, body: Body) -> list[Place]:
     """The places of results and pastes in a request, in its order. Where pages follow the replies of a turn, all of its
     results together come before each of them."""
-    found = {"messages": _messages, "responses": _responses, "chat": _chat, "gemini": _gemini}[dialect](body.root)
+    found = {"messages": _messages, "responses": _responses, "chat": _chat, "gemini": _gemini}[dialect](body)
     every = list[Place]()
-    for anchor, places in groupby(found, lambda place: place.anchor):
+    whole = (place for place in found if place.kind != "result" or not tells_of_failure(place.text))
+    for anchor, places in groupby(whole, lambda place: place.anchor):
         own = list(places)
         parts = [place for place in own if len(place.text) >= PART] if anchor is not None else []
         together = _together(parts) if len(parts) > 1 else []
@@ -76,7 +79,8 @@ def places_in(dialect: Dialect, body: Body) -> list[Place]:
 
 def _together(parts: Sequence[Place]) -> list[Place]:
     """The results of one turn as one place."""
-    texts = [f"{heading(number, len(parts))}\n{part.text}" for number, part in enumerate(parts, 1)]
+    mark = mark_for([part.text for part in parts])
+    texts = [f"{heading(number, len(parts), mark)}\n{part.text}" for number, part in enumerate(parts, 1)]
     stubs = tuple(Stub(part.value, part.head, part.tail) for part in parts)
     first = parts[0]
     calls = "\0".join(part.call for part in parts) if any(part.call for part in parts) else ""
@@ -150,11 +154,12 @@ def _result(value: Value, text: str, new: bool, call: str | None, anchor: int | 
 
 
 def _paste(value: Value, text: str, new: bool) -> Iterator[Place]:
-    if len(text) < PASTE or _REMINDER.search(text):
+    begins, ends = len(text) - len(text.lstrip()), len(text.rstrip())  # a part that is all blank is sent by no client
+    if ends - begins < PASTE or _REMINDER.search(text):
         return
-    start = text.rfind("\n", 0, OWN) + 1 or OWN
-    stop = text.find("\n", len(text) - OWN)
-    stop = stop + 1 if stop >= 0 else len(text) - OWN
+    start = text.rfind("\n", begins, begins + OWN) + 1 or begins + OWN
+    stop = text.find("\n", ends - OWN, ends)
+    stop = stop + 1 if stop >= 0 else ends - OWN
     yield Place("paste", text[start:stop], value, new, text[:start], text[stop:])
 
 
@@ -193,7 +198,8 @@ def _results(content: Value | None, kind: str, new: bool, call: str | None) -> I
         yield _result(value, _said(value), new, call)
 
 
-def _messages(root: Value) -> Iterator[Place]:
+def _messages(body: Body) -> Iterator[Place]:
+    root = body.root
     messages = root.each("messages")
     last = _last_answer(messages)
     by_code = set[str | None]()
@@ -210,7 +216,7 @@ def _messages(root: Value) -> Iterator[Place]:
             if part.words("type") == "text" and _KNOWN.issuperset(part.members or ()):
                 yield from _paste(part, _said(part), new)
             elif (
-                part.words("type") == "tool_result" and not _is_true(part.at("is_error"))
+                part.words("type") == "tool_result" and not _has_failed(body, part)
                 and part.words("tool_use_id") not in by_code
             ):
                 yield from _results(part.at("content"), "text", new, part.words("tool_use_id"))
@@ -222,31 +228,61 @@ def _is_by_code(part: Value) -> bool:
     return part.words("type") == "tool_use" and caller is not None and caller.words("type") not in (None, "direct")
 
 
-def _is_true(value: Value | None) -> bool:
-    """Whether a value is `true`, which alone of all that has no text takes four characters and may follow is_error."""
-    return value is not None and value.text is None and value.end - value.start == 4
+_WRONG = {"iserror", "error", "errors"}  #: members by which a result says that it failed, unless they say no
+_NO = {"false", "no", "none", "null", "0", "", "[]", "{}"}
+_RIGHT = {"success", "ok"}  #: members by which it says so where they say no
+_STATES = {"error", "errored", "failed", "failure", "incomplete", "cancelled", "canceled", "aborted", "denied",
+           "rejected", "timeout", "timed_out"}  # fmt: skip
+_MAY_TELL = re.compile(r'"(?:is_?errors?|errors?|success|ok|status)"', re.I)
 
 
-def _responses(root: Value) -> Iterator[Place]:
+def is_failure(member: str, said: str) -> bool:
+    """Whether a member of a result says that it failed, whose value is `said`, as a string or as JSON."""
+    name, word = member.lower().replace("_", ""), said.strip().lower()
+    if name == "status":
+        return word in _STATES
+    return (name in _WRONG and word not in _NO) or (name in _RIGHT and word in ("false", "no", "0"))
+
+
+def _has_failed(body: Body, value: Value | None) -> bool:
+    """Whether the object in which a result comes says that it failed."""
+    members = value.members or {} if value is not None else {}
+    return any(is_failure(name, body.raw(one) if one.text is None else one.text) for name, one in members.items())
+
+
+def tells_of_failure(text: str) -> bool:
+    """Whether a text is an object in JSON that says of itself that it failed."""
+    if text.lstrip()[:1] != "{" or len(text) > LONGEST or not _MAY_TELL.search(text):
+        return False
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return any(is_failure(name, one if isinstance(one, str) else json.dumps(one)) for name, one in said.items())
+
+
+def _responses(body: Body) -> Iterator[Place]:
+    root = body.root
     items = root.each("input")
     last = _last_answer(items)
     if not items:
         yield from _pastes(root.at("input"), "input_text", True)
     for number, item in enumerate(items):
-        if item.words("type") == "function_call_output":
+        if item.words("type") == "function_call_output" and not _has_failed(body, item):
             yield from _results(item.at("output"), "input_text", number > last, item.words("call_id"))
         elif item.words("role") == "user":
             yield from _pastes(item.at("content"), "input_text", number > last)
 
 
-def _chat(root: Value) -> Iterator[Place]:
+def _chat(body: Body) -> Iterator[Place]:
+    root = body.root
     messages = root.each("messages")
     last = _last_answer(messages)
     for number, message in enumerate(messages):
         content, new = message.at("content"), number > last
         if message.words("role") == "user":
             yield from _pastes(content, "text", new)
-        elif message.words("role") == "tool" and content is not None:
+        elif message.words("role") == "tool" and content is not None and not _has_failed(body, message):
             end = number
             while end + 1 < len(messages) and messages[end + 1].words("role") == "tool":
                 end += 1
@@ -256,7 +292,8 @@ def _chat(root: Value) -> Iterator[Place]:
                     yield _result(value, value.text, new, message.words("tool_call_id"), messages[end].end)
 
 
-def _gemini(root: Value) -> Iterator[Place]:
+def _gemini(body: Body) -> Iterator[Place]:
+    root = body.root
     contents = root.each("contents")
     last = _last_answer(contents)
     for number, content in enumerate(contents):
@@ -266,7 +303,8 @@ def _gemini(root: Value) -> Iterator[Place]:
         replies = [part for part in parts if part.at("functionResponse") is not None]
         for part in parts:
             said, call = part.at("functionResponse", "response"), part.words("functionResponse", "id")
-            if said is not None and said.members is not None and "error" not in said.members:
+            failed = _has_failed(body, said) or _has_failed(body, part.at("functionResponse"))
+            if said is not None and said.members is not None and not failed:
                 for value in said.members.values():
                     if value.text is not None:
                         yield _result(value, value.text, new, call, replies[-1].end)

@@ -1,9 +1,9 @@
 """Requests as they were recorded: by the proxy, as bodies in a file, or told again by the transcript of an agent.
 
-A file is JSON lines, or one value or list in JSON, packed by gzip or not, and known by what stands in it: lines of this
-proxy's recorder (`body`, with `at` and `path`), bare bodies of requests, HTTP archives (HAR 1.2, as mitmproxy, browsers
-and other tools that watch traffic save them), Bedrock's logs of invocations, and transcripts. Bedrock, Vertex and Azure
-name the model in the path.
+A file is JSON lines, or one value or list in JSON, in any of Unicode's encodings, packed by gzip or not, and known by
+what stands in it: lines of this proxy's recorder (`body`, with `at` and `path`), bare bodies of requests, HTTP archives
+(HAR 1.2, as mitmproxy, browsers and other tools that watch traffic save them), logs of Bedrock's and of gateways,
+exports of Langfuse's, transcripts, and chats. Bedrock, Vertex and Azure name the model in the path.
 """
 
 from __future__ import annotations
@@ -11,18 +11,22 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
+import io
 import json
 import os
 import re
 import time
 import zlib
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from microfiche.errors import InputError
-from microfiche.proxy.protocols import Asked, Dialect, Route, route
+from microfiche.proxy.chats import ANSWERS, PATHS, are_bodies, of_chat, of_opencode, shape_of
+from microfiche.proxy.exports import is_langfuse, of_gateway, of_langfuse, why_not
+from microfiche.proxy.protocols import Asked, Route, route
 from microfiche.proxy.splice import Body
 from microfiche.proxy.transcripts import (
     Json,
@@ -33,17 +37,13 @@ from microfiche.proxy.transcripts import (
     of_claude_code,
     of_codex,
     of_gemini_cli,
-    of_messages,
-    of_opencode,
     second,
     whole,
 )
 from microfiche.proxy.usage import Listener
+from microfiche.sources import MARK, standard_input
 
 LINE = 256 << 20  #: bytes of a line, and of a value in several lines
-_PATHS: dict[Dialect, str] = {
-    "messages": "/v1/messages", "responses": "/v1/responses", "chat": "/v1/chat/completions",
-}  # fmt: skip
 _WANTED = (
     "give request bodies as JSON lines, an HTTP archive (HAR), a transcript of Claude Code or Gemini CLI, a rollout of"
     " Codex, what `opencode export` wrote, or what `microfiche proxy --record FILE` wrote of any other client"
@@ -59,7 +59,13 @@ _OTHER = {
     b"SQLite format 3": "is a database; of OpenCode's, give what `opencode export` writes",
     b"PK\x03\x04": "is a zip archive; unpack it", b"\x28\xb5\x2f\xfd": "is packed by zstd; unpack it",
     b"\xfd7zXZ": "is packed by xz; unpack it",
+    b"# aider chat": "is Aider's history, without the files and prompts that it sent; have these written by `microfiche"
+                     " proxy --record FILE`",
 }  # fmt: skip
+_FLOWS = re.compile(rb"\d+:\d+:")  #: how a file of mitmproxy's own begins
+#: what stands in a request, and not in a chat
+_OF_REQUEST = {"max_tokens", "max_completion_tokens", "anthropic_version", "stream", "stream_options", "temperature",
+               "generationConfig"}  # fmt: skip
 _GZIP = b"\x1f\x8b"
 
 
@@ -77,7 +83,8 @@ class Recorder:
         """Records a request."""
         if route.purpose != "answer":
             return
-        path = _PATHS.get(route.dialect, f"/v1beta/models/{asked.model}:generateContent")
+        path = (PATHS[route.dialect].decode() if route.dialect in PATHS
+                else f"/v1beta/models/{asked.model}:generateContent")
         head = json.dumps({"at": time.time(), "path": path, "session": asked.session})
         text = body.text.replace("\n", " ").replace("\r", " ")  # which stand between values only
         try:
@@ -88,31 +95,64 @@ class Recorder:
             self.trouble = f"{self.path}: {error.strerror or error}"
 
 
-def recorded_in(path: Path) -> list[Recorded]:
-    """The requests that a file holds, in their order. InputError, in one line, where it holds none."""
+def recorded_in(path: Path, model: str | None = None) -> list[Recorded]:
+    """The requests that a file holds, or standard input where it is called "-", in their order; chats in the shape of
+    no provider are told in that of a `model`. InputError, in one line, where it holds none."""
     try:
-        with path.open("rb") as file:
-            begins = file.read(16)
-            file.seek(0)
-            other = next((why for sign, why in _OTHER.items() if begins.startswith(sign)), None)
-            if other is not None:
-                raise InputError(f"{path}: {other}")
-            if begins.startswith(_GZIP):
-                with gzip.open(file) as unpacked:
-                    lines = list(_objects(cast("BinaryIO", unpacked), path))
-            else:
-                lines = list(_objects(file, path))
+        with ExitStack() as opened:
+            piped = io.BytesIO(standard_input().read()) if str(path) == "-" else path.open("rb")
+            file = cast("BinaryIO", opened.enter_context(piped))
+            lines = list(_objects(_unpacked(file, path, opened), path))
     except (EOFError, zlib.error) as error:
         raise InputError(f"{path}: is damaged, or was cut off ({error})") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    found = _told_by(lines)
+    try:
+        found = _told_by(lines, model or "")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     if not found:
         raise InputError(f"{path}: {_why_not(lines)}")
     return found
 
 
-def _told_by(lines: list[Json]) -> list[Recorded]:
+def _unpacked(file: BinaryIO, path: Path, opened: ExitStack) -> BinaryIO:
+    """A file's lines in UTF-8, whatever it is packed by and written in, until `opened` ends. InputError where it
+    cannot hold requests."""
+    begins = file.read(64)
+    file.seek(0)
+    other = next((why for sign, why in _OTHER.items() if begins.lstrip().startswith(sign)), None)
+    if other is None and _FLOWS.match(begins):
+        other = "looks like mitmproxy's own file; save it as HAR (save.har)"
+    if other is not None:
+        raise InputError(f"{path}: {other}")
+    if begins.startswith(_GZIP):
+        file = cast("BinaryIO", opened.enter_context(gzip.GzipFile(fileobj=file)))
+        begins = file.read(64)
+        file.seek(0)
+    encoding = json.detect_encoding(begins)
+    if encoding in ("utf-8", "utf-8-sig"):
+        return file
+    text = opened.enter_context(io.TextIOWrapper(file, encoding, "surrogatepass", newline="\n"))
+    return cast("BinaryIO", _Recoded(text))
+
+
+class _Recoded:
+    """The lines of a text in UTF-8."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+
+    def readline(self, size: int) -> bytes:
+        """A line, or so many characters of it."""
+        return self._text.readline(size).encode("utf-8", "surrogatepass")
+
+    def read(self, size: int) -> bytes:
+        """So many characters at most."""
+        return self._text.read(size).encode("utf-8", "surrogatepass")
+
+
+def _told_by(lines: list[Json], model: str) -> list[Recorded]:
     """The requests that the objects of a file tell of, whatever it is."""
     if any("payload" in line and "type" in line for line in lines):
         return list(of_codex(lines))
@@ -123,24 +163,38 @@ def _told_by(lines: list[Json]) -> list[Recorded]:
     if any(line.get("type") == "function_call_output" for line in lines):  # older rollouts, and lists of items
         return list(of_codex([{"type": "response_item", "payload": line} for line in lines if "type" in line]))
     if lines and all("role" in line and "model" not in line for line in lines):
-        path = _PATHS["chat" if _is_chat({"messages": lines}, "claude") else "messages"]
-        path = "/v1beta/models/gemini:generateContent" if "parts" in lines[0] else path
-        return list(of_messages(lines, path.encode()))
+        return of_chat({"messages": lines}, model)
     if any(line.get("type") == "gemini" and "content" in line for line in lines):
         return list(of_gemini_cli(gemini_session(lines)))
+    if is_langfuse(lines):
+        return of_langfuse(lines, model)
     found: list[Recorded] = []
+    alike = are_bodies(lines)
     for number, line in enumerate(lines):
         if any(one.get("type") == "gemini" for one in dicts(line.get("messages"))):
             found += of_gemini_cli(line)
         elif any(isinstance(one.get("info"), dict) for one in dicts(line.get("messages"))):
             found += of_opencode(line)
+        elif not alike and _is_chat(line):
+            found += of_chat(line, model)
         elif (made := _of_body(line, number)) is not None:
             found.append(made)
     return found
 
 
+def _is_chat(line: Json) -> bool:
+    """Whether an object is a whole chat rather than a request: it holds answers, and nothing of what only a request
+    says; where it names a model, an answer is its end."""
+    said = dicts(line.get("messages")) or dicts(line.get("contents"))
+    if not said or _OF_REQUEST & line.keys() or not any(one.get("role") in ANSWERS for one in said[1:]):
+        return False
+    return not line.get("model") or said[-1].get("role") in ANSWERS
+
+
 def _why_not(lines: list[Json]) -> str:
     """Why there is no request in a file, and what to give instead."""
+    if (why := why_not(lines)):
+        return why
     kinds = {str(line.get("type")) for line in lines}
     if "thread.started" in kinds or "item.completed" in kinds:
         return "is what `codex exec --json` says, without what tools gave; give the rollout in ~/.codex/sessions"
@@ -155,17 +209,20 @@ def _why_not(lines: list[Json]) -> str:
 
 def _objects(file: BinaryIO, path: Path) -> Iterator[Json]:
     """The objects of JSON lines, or of one value in several lines; those in a list are one after another."""
-    number = 0
+    number, alone = 0, True
     while line := file.readline(LINE + 1):
         number += 1
+        if number == 1:
+            line = line.removeprefix(MARK.encode())
         if not line.strip():
             continue
         try:
-            found = _json(line) if number > 1 else _json(line, file)
+            found = _json(line, file if alone else None)
+            alone = False
         except _TooLong as error:
             raise InputError(f"{path}: line {number} and what belongs to it have more than {LINE:,} bytes") from error
         except (ValueError, RecursionError) as error:
-            unended = number > 1 and not line.endswith(b"\n")  # the last line of a session that still runs
+            unended = not alone and not line.endswith(b"\n")  # the last line of a session that still runs
             if unended and isinstance(error, json.JSONDecodeError):
                 return
             raise InputError(f"{path}: line {number} is no JSON; {_WANTED}") from error
@@ -192,6 +249,7 @@ def _json(line: bytes, rest: BinaryIO | None = None) -> object:
 
 
 def _of_body(line: Json, number: int) -> Recorded | None:
+    line = of_gateway(line)
     body = line.get("body", line)
     path, at, output = line.get("path"), line.get("at", line.get("timestamp")), 0
     if line.get("schemaType") == "ModelInvocationLog":  # Bedrock's
@@ -209,22 +267,37 @@ def _of_body(line: Json, number: int) -> Recorded | None:
         if _CONVERSE.search(path):
             return None
         path, body = _with_model(path, body)
-    else:
-        model = str(body.get("model", ""))
-        if "contents" in body:
-            path = f"/v1beta/models/{model.removeprefix('models/') or 'gemini'}:generateContent"
-        elif "input" in body and model:
-            path = "/v1/responses"
-        elif "messages" in body and (model or any("role" in message for message in dicts(body["messages"]))):
-            claude = "anthropic_version" in body
-            path = _PATHS["chat" if not claude and _is_chat(body, model) else "messages"]
-            body = body if model else {**body, "model": ""}
-        else:
-            return None
+        way: bytes | None = path.encode()
+    elif (way := _way_of(body)) is not None:
+        body = body if b"models/" in way or "model" in body else {**body, "model": ""}
+    if way is None:
+        return None
     session = line.get("session") if body is not line else None
     headers = {"x-session-id": session} if isinstance(session, str) else {}
     when = second(at)
-    return Recorded(20.0 * number if when is None else when, path.encode(), as_bytes(body), headers, output)
+    return Recorded(20.0 * number if when is None else when, way, as_bytes(body), headers, output)
+
+
+def _way_of(body: Json) -> bytes | None:
+    """The path of a bare body; None where it is no request that asks for an answer."""
+    model = str(body.get("model") or "")
+    if "contents" in body:
+        return f"/v1beta/models/{model.removeprefix('models/') or 'gemini'}:generateContent".encode()
+    if "messages" in body:
+        messages = dicts(body["messages"])
+        if not model and not any("role" in one for one in messages):
+            return None
+        tools, claude = dicts(body.get("tools")), "anthropic_version" in body or "system" in body
+        if claude or any("input_schema" in one for one in tools):
+            return PATHS["messages"]
+        shape = shape_of(messages, "" if any("function" in one for one in tools) else model)
+        if shape in ("gemini", "sdk"):
+            raise InputError("holds messages of Vercel's AI SDK in a request; give them without the request")
+        return PATHS[shape]
+    items = body.get("input")
+    listed = isinstance(items, list) and all("role" in one or "type" in one for one in dicts(items))
+    embeds = {"output", "encoding_format", "dimensions"} & body.keys() or "embed" in model
+    return PATHS["responses"] if (listed or isinstance(items, str)) and model and not embeds else None
 
 
 def _as_object(body: object) -> Json | None:
@@ -247,22 +320,6 @@ def _with_model(path: str, body: Json) -> tuple[str, Json]:
     return at, {**body, "model": body.get("model") or model}
 
 
-def _is_chat(body: Json, model: str) -> bool:
-    """Whether a body with messages has the shape of Chat Completions rather than that of Anthropic's Messages; where
-    both could have written it, by its model."""
-    messages = [one for one in body["messages"] if isinstance(one, dict)] if isinstance(body["messages"], list) else []
-    tools = [one for one in body.get("tools") or () if isinstance(one, dict)]
-    if any(one.get("role") not in ("user", "assistant") or "tool_calls" in one for one in messages):
-        return True
-    if any("function" in one for one in tools):
-        return True
-    parts = [part for one in messages if isinstance(one.get("content"), list) for part in one["content"]]
-    kinds = {part.get("type") for part in parts if isinstance(part, dict)}
-    if "system" in body or any("input_schema" in one for one in tools) or kinds & {"tool_use", "tool_result", "image"}:
-        return False
-    return not model.startswith("claude")
-
-
 # --- HTTP archives ---
 
 
@@ -275,26 +332,38 @@ def _of_archive(lines: list[Json]) -> list[Recorded]:
 
 
 def _of_entry(entry: Json) -> Recorded | None:
-    """The request of an entry; None where it asks no model, or was refused, which costs nothing."""
+    """The request of an entry; None where it asks no model, or was refused or never answered, which costs nothing.
+    InputError where its body is not whole."""
     request, response = entry.get("request"), entry.get("response")
-    if not isinstance(request, dict) or not isinstance(request.get("postData"), dict):
+    if not isinstance(request, dict) or request.get("method") != "POST":
         return None
-    url, body = str(request.get("url", "")), request["postData"].get("text")
-    path = _path_in(url)
-    if isinstance(body, str) and _NAMED.search(url.partition("?")[0]):
-        if (given := _as_object(body)) is None:
-            return None
-        named, whole_body = _with_model(url.partition("?")[0], given)
-        path, body = named.encode(), as_bytes(whole_body).decode("utf-8", "surrogatepass")
+    url, posted = str(request.get("url", "")), request.get("postData")
+    path, named = _path_in(url), _NAMED.search(url.partition("?")[0]) is not None
     status = response.get("status") if isinstance(response, dict) else None
-    if path is None or request.get("method") != "POST" or not isinstance(body, str):
+    if (path is None and not named) or (isinstance(status, int) and (status >= 400 or status <= 0)):
         return None
-    if isinstance(status, int) and status >= 400:
-        return None
+    said = _posted(posted if isinstance(posted, dict) else {})
+    body = _as_object(said)
+    if body is None:
+        raise InputError(f"the body of the request to {url[:80]!r} at {entry.get('startedDateTime')} is missing or "
+                         "cut off; let the browser keep whole bodies, or use `microfiche proxy --record FILE`")
+    if named:
+        way, body = _with_model(url.partition("?")[0], body)
+        path, said = way.encode(), as_bytes(body).decode("utf-8", "surrogatepass")
     headers = {str(one.get("name")).lower(): str(one.get("value"))
                for one in request.get("headers") or () if isinstance(one, dict)}  # fmt: skip
-    said = body.encode("utf-8", "surrogatepass")
-    return Recorded(second(entry.get("startedDateTime")) or 0.0, path, said, headers, _answered(response))
+    assert path is not None
+    return Recorded(second(entry.get("startedDateTime")) or 0.0, path, said.encode("utf-8", "surrogatepass"), headers,
+                    _answered(response))  # fmt: skip
+
+
+def _posted(data: Json) -> str:
+    """A body as an archive has it, which may be in base64."""
+    said = data.get("text")
+    if isinstance(said, str) and data.get("encoding") == "base64":
+        with suppress(binascii.Error):
+            return base64.b64decode(said).decode("utf-8", "surrogateescape")
+    return said if isinstance(said, str) else ""
 
 
 def _path_in(url: str) -> bytes | None:

@@ -5,6 +5,7 @@ A model without either is sent text. This module knows nothing of what is drawn.
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -133,15 +134,22 @@ def _measured(model: HostedModel, profile: Profile) -> tuple[Sight | None, str]:
 
 
 def calibration_of(name: str) -> str:
-    """The command that measures a model, and what that costs by the registry; empty where it has a profile or published
-    figures, or where what its pages cost is not known."""
+    """The command that measures a model, and what that costs by the registry, or why that is not known; empty where it
+    has published figures, or a profile and what its pages cost is known."""
     from microfiche.memory.calibration import expected_usage  # which loads nano
 
     model = hosted(name)
-    if model.guess or profile_of(model.name) is not None or plain_name(name) in _published():
+    measured = profile_of(model.name) is not None
+    if not name or plain_name(name) in _published() or (measured and not model.guess):
         return ""
+    unlisted = ("it is not in the registry, which has to say how its pictures are counted before it is sent any "
+                "(docs/architecture.md, a provider's formula for pictures)")  # fmt: skip
+    if measured:
+        return f"it was measured, but {unlisted}"
     usage = expected_usage(model)
     money = model.cost(usage)
     tokens = f"{usage.input:,} tokens of input and about {usage.output:,} of output"
-    return (f"microfiche memory calibrate --text FILE --endpoint URL --endpoint-model {name} measures whether it reads "
-            f"pages: {tokens}, {f'about ${money.dollars:.2f}' if money else 'whose price is not known'}")  # fmt: skip
+    price = f"about ${money.dollars:.2f}" if money else "whose price is not known"
+    rule = f", if{model.guess.rpartition(': its')[2]}; {unlisted}" if model.guess else ""
+    return (f"microfiche memory calibrate --text FILE --endpoint URL --endpoint-model {shlex.quote(name)} measures "
+            f"whether it reads pages: {tokens}, {price}{rule}")  # fmt: skip

@@ -1,5 +1,4 @@
-"""Transcripts of agents as the requests that they tell of: of Claude Code, Codex, Gemini CLI and OpenCode, and bare
-lists of messages.
+"""Transcripts of agents as the requests that they tell of: of Claude Code, Codex and Gemini CLI.
 
 They hold no system prompt or no documents of tools; what was charged for these is taken from the usage that they note,
 and stands in front of every prompt as text.
@@ -36,11 +35,11 @@ class Recorded:
 
 def second(when: object) -> float | None:
     """A time as seconds since 1970, from such a number or ISO time; None where it is neither."""
-    if isinstance(when, int | float):
-        return float(when) if math.isfinite(when) else None
     try:
+        if isinstance(when, int | float):
+            return float(when) if math.isfinite(when) else None
         return datetime.fromisoformat(when).timestamp() if isinstance(when, str) else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -120,7 +119,7 @@ def _asked_of_claude(
     written = usage.get("cache_creation")
     hours = isinstance(written, dict) and bool(written.get("ephemeral_1h_input_tokens"))
     mark = {"type": "ephemeral", **({"ttl": "1h"} if hours else {})}
-    sent = [*messages[:-2], *(_marked(message, mark) for message in messages[-2:])]
+    sent = [*messages[:-2], *(marked(message, mark) for message in messages[-2:])]
     body = as_bytes({"model": answer.get("model", ""), "messages": sent, "stream": True})
     if before is None:
         names = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -130,7 +129,8 @@ def _asked_of_claude(
     return Recorded(at, b"/v1/messages", body, headers, output if isinstance(output, int) else 0, before)
 
 
-def _marked(message: Json, mark: Json) -> Json:
+def marked(message: Json, mark: Json) -> Json:
+    """A message with a mark of the cache at its end."""
     said = message["content"]
     blocks = [{"type": "text", "text": said}] if isinstance(said, str) else list(said)
     if blocks:
@@ -220,79 +220,6 @@ def of_gemini_cli(line: Json) -> Iterator[Recorded]:
             if calls:
                 results = [part for call in calls for part in dicts(call["result"])]
                 contents.append({"role": "user", "parts": results})
-
-
-# --- OpenCode ---
-
-
-def of_opencode(line: Json) -> Iterator[Recorded]:
-    """The requests behind a session that `opencode export` wrote: one before each message of the model, which is a step
-    of its own."""
-    messages: list[Json] = []
-    before: int | None = None
-    session = line.get("info")
-    headers = {"x-session-id": str(session.get("id", ""))} if isinstance(session, dict) else {}
-    for number, one in enumerate(dicts(line.get("messages"))):
-        info, parts = one.get("info"), dicts(one.get("parts"))
-        info = info if isinstance(info, dict) else {}
-        texts = [{"type": "text", "text": part["text"]} for part in parts
-                 if part.get("type") == "text" and isinstance(part.get("text"), str)]  # fmt: skip
-        if info.get("role") == "user":
-            messages.append({"role": "user", "content": texts})
-        elif info.get("role") == "assistant" and messages:
-            model, used = str(info.get("modelID", "")), info.get("tokens")
-            used = used if isinstance(used, dict) else {}
-            body, path = _told(model, messages)
-            cache = used.get("cache")
-            charged = whole(used.get("input")) + sum(map(whole, cache.values() if isinstance(cache, dict) else ()))
-            before = max(0, charged - round(len(body) / CHARACTERS)) if before is None else before
-            made = info.get("time")
-            at = second(made.get("created")) if isinstance(made, dict) else None
-            output = whole(used.get("output")) + whole(used.get("reasoning"))
-            yield Recorded(GAP * number if at is None else at / 1000, path, body, headers, output, before)
-            calls = [part for part in parts if part.get("type") == "tool" and isinstance(part.get("state"), dict)]
-            messages.append({"role": "assistant", "content": texts + [
-                {"type": "tool_use", "id": str(call.get("callID")), "name": str(call.get("tool")),
-                 "input": call["state"].get("input") or {}} for call in calls]})  # fmt: skip
-            if calls:
-                messages.append({"role": "user", "content": [
-                    {"type": "tool_result", "tool_use_id": str(call.get("callID")),
-                     "content": str(call["state"].get("output", call["state"].get("error", ""))),
-                     **({"is_error": True} if call["state"].get("status") == "error" else {})}
-                    for call in calls]})  # fmt: skip
-
-
-def _told(model: str, messages: list[Json]) -> tuple[bytes, bytes]:
-    """A body and its path, in the dialect of a model's maker: messages of Anthropic's, or of chat completions."""
-    if not model or "claude" in model:
-        marked = [*messages[:-2], *(_marked(message, {"type": "ephemeral"}) for message in messages[-2:])]
-        return as_bytes({"model": model, "messages": marked}), b"/v1/messages"
-    chat: list[Json] = []
-    for message in messages:
-        blocks = message["content"]
-        results = [block for block in blocks if block["type"] == "tool_result"]
-        chat += [{"role": "tool", "tool_call_id": one["tool_use_id"], "content": one["content"]} for one in results]
-        calls = [{"id": one["id"], "type": "function", "function": {
-            "name": one["name"], "arguments": json.dumps(one["input"])}}
-            for one in blocks if one["type"] == "tool_use"]  # fmt: skip
-        text = "\n".join(one["text"] for one in blocks if one["type"] == "text")
-        if text or calls or not results:
-            chat.append({"role": message["role"], "content": text, **({"tool_calls": calls} if calls else {})})
-    return as_bytes({"model": model, "messages": chat}), b"/v1/chat/completions"
-
-
-# --- messages alone ---
-
-
-def of_messages(messages: list[Json], path: bytes) -> Iterator[Recorded]:
-    """The requests behind a list of messages that names no model (of Cline, Roo, or one's own): one before each answer,
-    in the dialect of a path, and in Anthropic's with the marks that agents set for its cache."""
-    for number, message in enumerate(messages):
-        if message.get("role") in ("assistant", "model") and number:
-            key, sent = "contents" if "parts" in message else "messages", messages[:number]
-            if path == b"/v1/messages":
-                sent = [*sent[:-2], *(_marked(one, {"type": "ephemeral"}) for one in sent[-2:])]
-            yield Recorded(GAP * number, path, as_bytes({"model": "", key: sent}))
 
 
 def dicts(value: object) -> list[Json]:

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from microfiche import __version__
 from microfiche.errors import MicroficheError, UsageError
 from microfiche.serving.allowed import Allowed
 from microfiche.serving.desk import Desk
@@ -46,7 +47,7 @@ def server(recall: Recall, desk: Desk | None = None, allowed: Allowed = Allowed(
     except ImportError as error:
         raise UsageError("recall by MCP needs its SDK: pip install 'microfiche[mcp]'") from error
     logging.getLogger("mcp").setLevel(logging.CRITICAL)  # what the SDK would log names arguments
-    made: Any = MCPServer("microfiche", instructions=INSTRUCTIONS, log_level="ERROR")
+    made: Any = MCPServer("microfiche", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR")
     reads = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 
     def search(query: Query, count: Count = 5) -> str:

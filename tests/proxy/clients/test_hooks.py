@@ -43,9 +43,10 @@ def hook(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def registered(hook: Any) -> Any:
+    litellm.logging_callback_manager._reset_all_callbacks()
     litellm.callbacks = [hook]
     yield hook
-    litellm.callbacks = []
+    litellm.logging_callback_manager._reset_all_callbacks()
 
 
 def test_litellm_s_library_sends_pages(vendor: Provider, registered: Any) -> None:
@@ -63,6 +64,28 @@ def test_litellm_s_library_sends_pages(vendor: Provider, registered: Any) -> Non
     again = vendor.requests[1]
     assert pictures_in(again.json["messages"]) == pictures_in(first.json["messages"])
     assert [len(CHAT[2]["content"]), CHAT[2]["content"]] == [len(PROSE), PROSE], "the caller's own messages stay"
+
+
+def test_litellm_s_synchronous_completion_goes_as_text_and_says_so_once(vendor: Provider, registered: Any) -> None:
+    """LiteLLM asks no hook before it."""
+    ask = {"model": "anthropic/claude-fable-5", "messages": CHAT, "tools": TOOLS, "api_base": vendor.url,
+           "api_key": "k"}  # fmt: skip
+    with pytest.warns(UserWarning, match="acompletion") as warned:
+        litellm.completion(**ask)
+        litellm.completion(**ask)
+    assert sum("asks no hook" in str(one.message) for one in warned) == 1
+    assert [pictures_in(one.json["messages"]) for one in vendor.requests] == [[], []]
+
+
+def test_litellm_s_synchronous_completion_can_be_drawn_first(
+    vendor: Provider, registered: Any, recwarn: pytest.WarningsRecorder
+) -> None:
+    ask = {"model": "anthropic/claude-fable-5", "messages": CHAT, "tools": TOOLS, "api_base": vendor.url,
+           "api_key": "k"}  # fmt: skip
+    litellm.completion(**registered.drawn(ask, "completion"))
+    (sent,) = vendor.requests
+    assert len(pictures_in(sent.json["messages"])) == 1
+    assert not [one for one in recwarn if "asks no hook" in str(one.message)]
 
 
 def test_litellm_s_proxy_draws_before_it_chooses_a_deployment(hook: Any) -> None:
