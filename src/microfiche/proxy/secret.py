@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 from microfiche.memory.versions import merged
+from microfiche.proxy import secret_names as names
 from microfiche.proxy import secret_shapes as shapes
+from microfiche.proxy import secret_tables as tables
 from microfiche.proxy.secret_lines import Lines
 from microfiche.proxy.secret_plain import Plain, encoded, joined
 
@@ -33,7 +35,9 @@ def secrets_in(text: str) -> list[tuple[int, int]]:
 def _spans(plain: Plain) -> Iterator[tuple[int, int]]:
     text = plain.text
     yield from _known(text)
-    yield from Lines(text, plain.low).told()
+    called = names.called(plain.low)
+    yield from Lines(text, plain.low, called).told()
+    yield from tables.below(plain.low, called)
     yield from encoded(text)
     cut = list(joined(text))
     ends = list(accumulate(len(word) + 1 for _, word, _ in cut))

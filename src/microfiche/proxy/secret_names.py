@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from functools import cache, partial
 
+from microfiche.proxy.secret_plain import Plain
+
 _KINDS = (
     "api|access|account|private|signing|sign|encryption|encrypt|auth|client|hmac|licen[cs]e|master|shared|storage|deploy"
     "|service|app|application|secret|recovery|activation|product|session|symmetric|aes|wpa|wep|wifi|ssh|pgp|gpg|admin"
@@ -16,16 +18,19 @@ _KINDS = (
 )
 _TIED = r"[\"'`\]]{0,3}\s{0,9}(?:=>|[:=(,|])"  #: what ties a value to a word that alone is one of prose and of code
 #: What calls something secret, wherever it stands.
-_ALWAYS = (
+_ALWAYS = tuple(Plain(word).low for word in (
     "passw", "p@ssw", "passphrase", "passcode", "assword:", "pwd", "credential", "requirepass", "masterauth",
     "authtok", ":{sha", ":{ssha", "securestring", "cookie", "stringdata", "sessid", "authkey", "keypass",
     "storepass", "contrase", "senha", "kennwort", "zugangswort", "zugangscode", "losungswort",
-    "wachtwoord", "heslo", "lösenord", "adgangskode", "passord",
-    "salasana", "şifre", "jelszó", "lozink", "kata sandi", "mật khẩu", "парол", "κωδικό", "κωδικο",
-    "συνθηματικ", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "סיסמ", "كلمة المرور",
-    "كلمة السر", "رمز عبور", "पासवर्ड", "รหัสผ่าน", "পাসওয়ার্ড", "mot de passe", "cryptsetup", "sshpass", "chpasswd",
-    "net use",
-)  # fmt: skip
+    "wachtwoord", "heslo", "lösenord", "adgangskode", "passord", "palavra-passe", "motdepasse", "código de acceso",
+    "clé secrète", "clé d'accès", "clave de acceso", "chave secreta", "slaptazod", "slaptažod", "parool", "kod dostępu",
+    "tajny klucz", "tajný kl", "tajný klíč", "geheimnis", "geheimwort", "geheimcode", "gizli anahtar", "khóa bí mật",
+    "salasana", "şifre", "jelszó", "lozink", "kata sandi", "mật khẩu", "парол", "гасло", "лозинк", "құпия сөз",
+    "секретный ключ", "κωδικό", "συνθηματικ", "密码", "密碼", "口令", "密钥", "密鑰", "秘密鍵", "パスワード",
+    "パスフレーズ", "暗証番号", "비밀번호", "암호", "비밀 키", "비밀키", "סיסמ", "كلمة المرور", "كلمة السر",
+    "مفتاح سري", "المفتاح السري", "رمز عبور", "पासवर्ड", "รหัสผ่าน", "পাসওয়ার্ড", "mot de passe", "cryptsetup",
+    "sshpass", "chpasswd", "net use",
+))  # fmt: skip
 #: And what does in some surroundings: words of which one stands in it, how many characters may stand before that, and
 #: the pattern.
 _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, pattern in (
@@ -69,8 +74,8 @@ _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, patter
     (("community",), 14, r"snmp\S{0,12}\s+community|community\s+(?:string\b|\S{1,60}\s+r[ow]\b)"),
     (("basic",), 1, r"(?<![a-z])basic\s+[\w+/]{6,200}="),
     ((" data =",), 3, r"== data ="),
-    (("clave", "hasl", "hasł", "parol", "sifre", "geslo"), 0,
-     r"(?<![a-z])(?:clave|has[łl]o|parol[aăeo]?|sifre|geslo)(?![a-z])"),
+    (("clave", "haslo", "parol", "sifre", "geslo", "geheim", "secreto"), 0,
+     r"(?<![a-z])(?:clave|haslo|parol[aeo]?|sifre|geslo|geheim|secreto)(?![a-z])"),
     (("-u", "-user"), 8, r"\s-u\s?[\"']?[^\s:\"']{1,60}:[^\s]|\s--(?:proxy-)?user[ =]\S{1,60}:"),
     (("login", "log in", "user "), 42,
      r"\blog ?in(?:\s{0,9}[:=]|\s+(?:is|with)\b)|^(?:\S{1,30}> ?|\S{1,9} )?(?:login|user) \S{1,80} \S{1,80}$"
