@@ -12,8 +12,11 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
+from fnmatch import translate
+from functools import lru_cache
 from itertools import accumulate
 
+from microfiche.memory.folders import IN_FOLDERS, NO_SECRETS, SECRETS
 from microfiche.memory.versions import merged
 from microfiche.proxy import secret_names as names
 from microfiche.proxy import secret_shapes as shapes
@@ -21,6 +24,10 @@ from microfiche.proxy import secret_tables as tables
 from microfiche.proxy.secret_lines import Lines
 from microfiche.proxy.secret_plain import Plain, encoded, joined
 
+_SECRET_FILE, _PLAIN_FILE, _IN_FOLDER = (
+    re.compile("|".join(map(translate, kinds)))
+    for kinds in ((*SECRETS, "shadow"), NO_SECRETS, [f"*{one}" for one in IN_FOLDERS])
+)
 RANDOM = 3.5  #: bits a character from which on a long string of several kinds of characters is taken for random
 MIXED = 20  #: characters from which on two kinds of them are enough, and not capitals, small letters and digits
 
@@ -30,6 +37,22 @@ def secrets_in(text: str) -> list[tuple[int, int]]:
     among them."""
     plain = Plain(text)
     return merged([*{plain.source(span) for span in _spans(plain) if span[1] > span[0]}])
+
+
+@lru_cache(4096)
+def asks(said: str) -> bool:
+    """Whether a call, by its words, or what a member is called asks for a secret: by what that is called, the file in
+    which it is, or a tool that unveils it."""
+    low = Plain(said).low
+    files = [match.span() for match in names.FILE.finditer(low)]
+    called = [one for one in names.called(low) if not any(a <= one[0] and one[1] <= b for a, b in files)]
+    return bool(called or names.UNVEILS.search(low)) or any(map(_is_secret_file, re.findall(r"[^\s\"'=:,;()]+", low)))
+
+
+def _is_secret_file(word: str) -> bool:
+    parts = re.split(r"[/\\]+", word)
+    secret = _SECRET_FILE.match(parts[-1]) or _IN_FOLDER.match("/".join(parts[-3:]))
+    return bool(secret and ("/" in word or "." in word) and not _PLAIN_FILE.match(parts[-1]))
 
 
 def _spans(plain: Plain) -> Iterator[tuple[int, int]]:

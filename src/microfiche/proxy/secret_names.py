@@ -139,6 +139,12 @@ def _places(text: str, word: str) -> list[int]:
     return found
 
 
+#: What unveils a secret.
+UNVEILS = re.compile(
+    r"(?<![a-z])(?:vault|keychain|keyring|gopass|doppler|infisical|secret-tool|keepass\w*)(?![a-z])"
+    r"|\b(?:op|bw|rbw|lpass)\s+(?:item|get|read|show|list|document)\b|\b(?:gpg2?|sops|age|rage|openssl)\b[^\n]*\s-\w{0,5}d\b"
+    r"|--?(?:with-)?decrypt|find-(?:generic|internet)-pass"
+)
 #: Parts of names that call something secret.
 PART = re.compile(
     "passw(?:or)?[dt]s?|passwd|passphrase|passcode|pwd?|pass|secrets?|tokens?|credentials?|creds?|cookies?|keys?|api|auth"
