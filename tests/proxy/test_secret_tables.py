@@ -98,3 +98,52 @@ def test_lists_of_names_in_code_have_no_values_below() -> None:
     code = json.dumps({"required": ["user", "password"], "type": "object"})
     code += "\nFIELDS = ['user', 'password']\nx = [1]\n"
     assert not [span for span in secrets_in(code) if span[1] > code.index("\n") and span[0] > code.index("x = ")]
+
+
+@pytest.mark.parametrize("command", [
+    "kinit bob <<< §", "rabbitmqctl add_user bob §", "netsh wlan set hostednetwork ssid=home key=§",
+    "qpdf --encrypt § § 256 --", "bw unlock §",
+    "mc alias set s3 https://minio.x ABCD §", "cf auth bob §", "vault operator unseal §", "cargo login §",
+    "some-new-tool -u bob -p § --host x", "xh -a bob:§ x", "winexe -U bob%§ //h cmd", "gem push -k § x.gem",
+    "npm config set _auth §", "poetry config http-basic.foo bob §", "rar a -hp§ a.rar b", "signtool sign /f c /p § x",
+    'expect "PIN:"\nsend "§\\r"', "child.expect('word:')\nchild.sendline('§')", "$ read -rs K\n§",
+    "net.exe user bob § /add",
+])  # fmt: skip
+def test_what_a_command_takes_as_a_secret_is_found(command: str) -> None:
+    for prompt in ("", "$ ", "bob@host:~$ ", "  - run: "):
+        secret = made() + "7"
+        assert is_found(f"above\n{prompt}{command.replace('§', secret)}\nbelow", secret), prompt
+
+
+@pytest.mark.parametrize("line", [
+    "mkdir -p src/microfiche", "ssh -p 22 host", "docker run -p 80:80 nginx", "git add -p", "cp -a src dst",
+])  # fmt: skip
+def test_ordinary_commands_take_none(line: str) -> None:
+    assert not secrets_in(f"above\n{line}\nbelow")
+
+
+@pytest.mark.parametrize("joint", ['" +\n      "', "\n", "\\\n", "=\n", '"\n    "'])
+def test_a_key_that_lines_cut_anywhere_within_words_is_found(joint: str) -> None:
+    for start in ("ghp_", "sk-proj-"):
+        key = start + "".join(RNG.choices(string.ascii_letters + string.digits, k=30)) + "7"
+        pieces = [key[:10], key[10:23], key[23:]]
+        text = f'above\nthe value "{joint.join(pieces)}" is here\nbelow'
+        assert all(is_found(text, piece) for piece in pieces), text
+
+
+def test_a_word_alone_with_all_kinds_of_characters_is_taken_for_a_password() -> None:
+    for shape in ("§", '  "§",', "x = '§'", "> §", "- §", "it is `§` now"):
+        assert is_found(f"above\n{shape.replace('§', 'k9$Lm2&xQ!4vTr#8')}\nbelow", "k9$Lm2&xQ!4vTr#8")
+    for line in ("'%Y-%m-%dT%H:%M:%S'", "https://docs.Example.org/3/Library.html#x"):
+        assert not secrets_in(f"above\n{line}\nbelow"), line
+
+
+def test_no_text_of_any_size_takes_long() -> None:
+    """None of these is gone through by the square of its length, which would take hours."""
+    for text in ('["password",' * 20_000, "insert into a (password) values " * 4_000,
+                 "create table a (password " * 4_000,
+                 "".join(f"cat <<E{n} password\n" for n in range(4_000)), "[password]\na = b\n" * 6_000,
+                 "\\" * 99_000, "%25" * 50_000, "&amp;" * 30_000, "\"+\"" * 40_000, "<th>password " * 9_000,
+                 "alias set " + "--a " * 40_000, "AKIA\n" * 30_000, "user login " * 9_000,
+                 "aA1!" * 30_000):  # fmt: skip
+        secrets_in(text)

@@ -103,8 +103,8 @@ def test_reminders_that_come_and_go_are_not_around() -> None:
 
 
 def test_of_old_turns_what_was_asked_for_as_a_secret_is_told() -> None:
-    for dialect in ("messages", "chat"):
-        body = conversation(dialect, "get_secret", {"name": "db"}, [LONG], 3)  # type: ignore[arg-type]
+    for dialect in (DIALECTS[0], DIALECTS[2]):
+        body = conversation(dialect, "get_secret", {"name": "db"}, [LONG], 3)
         made = stretch(body, body.root.each("messages"), 1, 5)
         assert made is not None and len(made.secret) == 1
         start, end = made.secret[0]

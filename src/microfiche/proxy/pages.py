@@ -37,7 +37,7 @@ from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.repertoire import repertoire
 
-WAY = 9  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
+WAY = 10  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
 MOST = 10  #: pages of a block
 TOGETHER = "results"  #: the kind of place whose text has several results, each after a line as of `heading`
 UNSURE = 0.5  #: the probability of a character below which nano is not sure of it

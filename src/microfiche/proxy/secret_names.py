@@ -85,6 +85,23 @@ _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, patter
      r"(?:login|log_?on|sign_?in|connect|auth\w{0,12})\W{0,3}[(=:]\s?\(?[bfru]{0,2}[\"'`][^\"'`\n]{0,60}[\"'`]\s*,"),
     (("/p:",), 1, r"\s/p:\S"),
     (("vault",), 0, r"(?<![a-z])vault(?=[\w-]{0,20}[\"']?\s{0,3}[:=])"),
+    # Options and subcommands of whatever command that take a secret, and what is said to one instead of typing it.
+    ((" -p", " -hp", " -w", " -ap", " -xp", " -up", " /p "), 0,
+     r"(?<!mkdir) (?:-(?:h|a|x)?p|-pw|-[uo]pw|-w|/p)(?:[ =]|(?=\S*\d)|(?<=-hp))[\"']?"
+     r"(?!\d{1,5}(?:[.:/]\d{1,5})*(?:[\s:/\"']|$)|[-|<>$&~./\"'(\[])\S{3}"),
+    ((" -k ", " -t ", " -a ", " --auth ", " --auth="), 0,
+     r" (?:-k(?= (?!\S*[./])\S{6})|-t(?= (?=\S*\d)\S{6})|-a(?= [\w.@-]{1,40}:\S)|--auth(?=[ =]\S{3}))"),
+    ((" -u", "-creds", ":pserver:"), 0, r" -u ?[^\s%:]{1,40}[%:](?=\S{3})|-creds(?=[ =]\S)|:pserver:"),
+    (("<<<",), 0, r"<<<(?=\s?[\"']?[^\s$\"'(])"),
+    (("login ", "signin ", "unlock ", "unseal ", "obscure ", "auth ", "set ", "add "), 14,
+     r"(?:(?<= )(?:login|signin|unlock|unseal|obscure)|(?<= )auth +\w{1,40}|(?<![a-z])users? (?:set|add)"
+     r"|(?:alias|config|account|host)s? (?:set|add)(?: --\S+| [\w.][\w.-]*){0,4}) +[^\s-]\S{2}"),
+    (("http-basic", "-oauth", "_auth", "add_user", "user create", "user add", "users add", "user ", "setapikey"), 0,
+     r"http-basic|(?<=[a-z])-oauth|(?<![a-z])_auth(?![a-z])|add_user|users? (?:create|add) \S|setapikey"
+     r"|user \S{1,40} \S{3,80}(?= /|$)"),
+    (("send",), 0, r"send(?:_?line)?[ (]{1,2}(?:-- )?[\"']"), (("read -",), 0, r"read -\w{0,5}s"),
+    (("kinit", "qpdf", "wlan", "networksetup", "security import", "zerotier-cli set", "rman target", "surge login"), 0,
+     r"kinit|qpdf|wlan\d? [^\n]{0,60}key|networksetup|security import|zerotier-cli set|rman target|surge login"),
 ))  # fmt: skip
 #: Commands, and what takes a secret on their lines.
 _COMMAND = re.compile(
