@@ -86,11 +86,11 @@ _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, patter
     (("/p:",), 1, r"\s/p:\S"),
     (("vault",), 0, r"(?<![a-z])vault(?=[\w-]{0,20}[\"']?\s{0,3}[:=])"),
     # Options and subcommands of whatever command that take a secret, and what is said to one instead of typing it.
-    ((" -p", " -hp", " -w", " -ap", " -xp", " -up", " /p "), 0,
-     r"(?<!mkdir) (?:-(?:h|a|x)?p|-pw|-[uo]pw|-w|/p)(?:[ =]|(?=\S*\d)|(?<=-hp))[\"']?"
+    ((" -p", " -hp", " -w", " -ap", " -xp", " -up", " /p ", " /rp "), 0,
+     r"(?<!mkdir) (?:-(?:h|a|x)?p|-pw|-[uo]pw|-w|/r?p)(?:[ =]|(?=\S*\d)|(?<=-hp))[\"']?"
      r"(?!\d{1,5}(?:[.:/]\d{1,5})*(?:[\s:/\"']|$)|[-|<>$&~./\"'(\[])\S{3}"),
-    ((" -k ", " -t ", " -a ", " --auth ", " --auth="), 0,
-     r" (?:-k(?= (?!\S*[./])\S{6})|-t(?= (?=\S*\d)\S{6})|-a(?= [\w.@-]{1,40}:\S)|--auth(?=[ =]\S{3}))"),
+    ((" -k ", " -t ", " -a ", " --auth ", " --auth=", " -auth "), 0,
+     r" (?:-k(?= (?!\S*[./])\S{6})|-t(?= (?=\S*\d)\S{6})|-a(?= [\w.@-]{1,40}:\S)|--?auth(?=[ =]\S{3}))"),
     ((" -u", "-creds", ":pserver:"), 0, r" -u ?[^\s%:]{1,40}[%:](?=\S{3})|-creds(?=[ =]\S)|:pserver:"),
     (("<<<",), 0, r"<<<(?=\s?[\"']?[^\s$\"'(])"),
     (("login ", "signin ", "unlock ", "unseal ", "obscure ", "auth ", "set ", "add "), 14,
