@@ -39,7 +39,9 @@ _WORD = re.compile(r"\w+")
 _MARGIN = re.compile(r"[ \t>|#*+-]*")
 _CUTS = (re.compile(r"[|│┃║]"), re.compile(r"\t"), re.compile(","), re.compile(";"), re.compile(r"\s{2,}"))
 _CELL = re.compile(r"[\s\"'`*#$+]*(?:[\w./()*#$%-]++ ?){1,4}[\s\"'`*]*")
-_ENTRY = re.compile(r"\s*(?:[-*+]\s+|\d{1,6}[.)]\s+)?(?:[\w.@\"'/-]{1,80}\s*(?:[-=]>|[:=]|[-–—] ))?\s*[^\s(){}]*[,;]?\s*")
+_ENTRY = re.compile(
+    r"\s*(?:[-*+]\s+|\d{1,6}[.)]\s+)?(?:[\w.@\"'/-]{1,80}\s*(?:[-=]>|[:=]|[-\u2013\u2014] ))?\s*[^\s(){}]*[,;]?\s*"
+)
 _RULE = re.compile(r"[\s|+:=\u2500-\u257f-]*[\u2500\u2501\u2550=-]{2}[\s|+:=\u2500-\u257f-]*")
 _VALUE_ABOVE = re.compile(r"\W*(?:value|val|content|secret\w*|data|text|string)\b")
 _GOES_ON = re.compile(r"[^\s\"'<>,;&|]*")
