@@ -52,6 +52,7 @@ from microfiche.proxy.pages import (
 )
 from microfiche.proxy.places import Place, first_answer, opening, places_in
 from microfiche.proxy.protocols import Asked, Route
+from microfiche.proxy.secret import asks
 from microfiche.proxy.sessions import Session, Sessions, Talk
 from microfiche.proxy.sight import Sight, sight_of
 from microfiche.proxy.slab import slab_in
@@ -209,10 +210,13 @@ class LedgerDrawer:
             if session.pinned:
                 new[digest] = Verdict(session.pinned)
                 continue
+            if asks(place.asked):
+                new[digest] = Verdict("the call that it answers asks for a secret")
+                continue
             try:
-                known = ledger.drawn(block_digest(place.kind, place.text, sight, (place.head, place.tail)))
+                known = ledger.drawn(block_digest(place.kind, place.text, sight, place.around))
                 drawn = weighed(known) if known else draft(
-                    place.kind, place.text, sight, self.read, ledger.has, (place.head, place.tail))  # fmt: skip
+                    place.kind, place.text, sight, self.read, ledger.has, place.around)  # fmt: skip
             except (Undrawable, StoreError) as error:
                 new[digest] = Verdict(str(error))
                 continue
@@ -263,7 +267,7 @@ class LedgerDrawer:
         if not (cold or is_near(prices, sight.model.window, whole)):
             return found, []
         try:
-            drawn = draft("history", new.text, sight, self.read, self._sessions.ledger().has)
+            drawn = draft("history", new.text, sight, self.read, self._sessions.ledger().has, new.around, new.secret)
         except Undrawable as error:
             return found, [f"old turns: text, {error}"]
         cost = drawn.tokens + sum(map(len, new.words)) // 4 + caption_tokens(BANNER)
@@ -370,7 +374,7 @@ def _told_apart(places: Iterable[Place], verdicts: Mapping[bytes, Verdict]) -> l
     for place in places:
         text, call = to_bytes(place.text), to_bytes(place.call)
         alone = hashlib.sha256(f"{place.kind}\0".encode() + text).digest()
-        context = to_bytes(told_by(place.text, (place.head, place.tail)))
+        context = to_bytes(told_by(place.text, place.around))
         parts = (alone, call, context) if context else (alone, call)
         digest = hashlib.sha256(b"\0".join(parts)).digest() if call or context else alone
         seen[digest] += 1

@@ -12,13 +12,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from microfiche.memory.billing import Prices
-from microfiche.memory.messages import message_of, unmistakable, written
+from microfiche.memory.messages import LABEL, legible, mark_of, message_of, written
 from microfiche.proxy.places import is_failure, tells_of_failure
 from microfiche.proxy.protocols import Dialect
+from microfiche.proxy.secret import asks
 from microfiche.proxy.splice import Body, Replacement, Value
+from microfiche.proxy.surroundings import Surroundings, words_of
 
 KEPT, LEAST = 6, 10  #: messages at the end that stay, and that a stretch has at least
 LONGEST = 150_000  #: characters of a stretch
@@ -34,8 +37,9 @@ _OF_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details", "thinking
 
 @dataclass(frozen=True)
 class Stretch:
-    """Messages `first` to `stop`, from character `start` to `end` of the body: what they say as text, what of
-    them stays text besides, and the `digest` of it all without marks of the cache."""
+    """Messages `first` to `stop`, from character `start` to `end` of the body: what they say as text, the `mark` with
+    which each label in it begins, what of them stays text besides, and the `digest` of it all without marks of the
+    cache; what is said `around` it, and where in the text answers stand to calls that ask for something `secret`."""
 
     first: int
     stop: int
@@ -45,6 +49,8 @@ class Stretch:
     mark: str
     words: tuple[str, ...]
     digest: bytes
+    around: tuple[str, str] = ("", "")
+    secret: tuple[tuple[int, int], ...] = ()
 
 
 def opening_of(messages: Sequence[Value]) -> int | None:
@@ -58,9 +64,31 @@ def stretch(body: Body, messages: Sequence[Value], first: int, stop: int) -> Str
         return None
     given = [_normal(json.loads(body.raw(message))) for message in messages[first:stop]]
     digest = hashlib.sha256(b"history\0" + json.dumps(given).encode()).digest()
-    text, mark = unmistakable("".join(written(message_of(one)) for one in given))
+    every = [written(message_of(one)) for one in given]
+    mark = mark_of("".join(every))
+    texts = [legible(one.replace(LABEL, f"{LABEL}{mark}")) for one in every]
+    ends = list(accumulate(map(len, texts)))
+    calls = {call.words("id"): words_of(call) for message in messages[first:stop] for call in _calls(message)}
+    secret = tuple((end - len(text), end) for message, text, end in zip(messages[first:stop], texts, ends, strict=True)
+                   if any(asks(calls.get(call, "")) for call in _answered(message)))  # fmt: skip
     words = tuple(said for one in given for said in _words(one))
-    return Stretch(first, stop, messages[first].start, messages[stop - 1].end, text, mark, words, digest)
+    around = Surroundings(messages).around(messages[first])[0], ""
+    start, end = messages[first].start, messages[stop - 1].end
+    return Stretch(first, stop, start, end, "".join(texts), mark, words, digest, around, secret)
+
+
+def _calls(message: Value) -> list[Value]:
+    """The calls in a message."""
+    content = message.at("content")
+    parts = (content.items or []) if content is not None else []
+    return [*message.each("tool_calls"), *(part for part in parts if part.words("type") == "tool_use")]
+
+
+def _answered(message: Value) -> list[str | None]:
+    """The names of the calls that a message answers."""
+    content = message.at("content")
+    parts = (content.items or []) if content is not None else []
+    return [one for one in (message.words("tool_call_id"), *(part.words("tool_use_id") for part in parts)) if one]
 
 
 def next_stop(messages: Sequence[Value], first: int, loose: bool = False) -> int | None:

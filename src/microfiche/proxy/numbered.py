@@ -65,6 +65,14 @@ class Bare:
         begins = number > 1 and at == int(self.starts[number - 1])
         return at + int(self._cut[number - 1 - begins]) if at else 0
 
+    def cut(self, span: tuple[int, int]) -> tuple[int, int]:
+        """Where a stretch of the text as it came stands here, or rather more."""
+        places = self.starts + np.concatenate(([0], self._cut[:-1]))  # where each line begins in the text as it came
+        first, last = (int(np.searchsorted(places, at, "right")) - 1 for at in span)
+        start = int(self.starts[first])
+        end = int(self.starts[last + 1]) if last + 1 < len(self) else len(self.text)
+        return (start, end) if len(self._cut) and self._cut[-1] else span
+
     def number(self, at: int) -> int:
         """The number of the line in which a character stands, from 1."""
         return int(np.searchsorted(self.starts, at, "right"))

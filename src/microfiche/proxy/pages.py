@@ -24,11 +24,13 @@ from microfiche.files import plain
 from microfiche.memory.captioned import LEGEND
 from microfiche.memory.exact import BETWEEN, Kind, exact_strings
 from microfiche.memory.paper import SetPage, png, set_pages, to_bytes
+from microfiche.memory.versions import merged
 from microfiche.page import Reading, TypesetPage
 from microfiche.proxy.numbered import Bare
 from microfiche.proxy.protocols import runs
 from microfiche.proxy.secret import secrets_in
 from microfiche.proxy.sight import Sight
+from microfiche.proxy.surroundings import NEAR
 from microfiche.proxy.verdict import DrawnBlock, DrawnPage
 from microfiche.sources import composed, composed_with_places
 from microfiche.typesetting import Typesetter
@@ -36,12 +38,11 @@ from microfiche.typesetting import density as densities
 from microfiche.typesetting.alphabet import code_points
 from microfiche.typesetting.repertoire import repertoire
 
-WAY = 9  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
+WAY = 10  #: counts the ways in which pages were drawn; what was drawn in another way is not taken for a new session
 MOST = 10  #: pages of a block
 TOGETHER = "results"  #: the kind of place whose text has several results, each after a line as of `heading`
 UNSURE = 0.5  #: the probability of a character below which nano is not sure of it
 ODD = 0.1  #: the share of a text's characters that may be undrawable
-NEAR = 400  #: characters around a text in which there may be the rest of a secret
 SAMPLE = 8  #: lines of each stretch by which a text is sampled
 MARGIN = 1.3  #: how many times dearer the text must be than its pages
 LAST_OF_ASCII = 0x7F
@@ -146,9 +147,10 @@ def _told(before: str, head: str, tail: str, after: str) -> bool:
 
 def draft(
     place: str, text: str, sight: Sight, read: Read, taken: Callable[[str], bool] = lambda name: False,
-    around: tuple[str, str] = ("", ""),
+    around: tuple[str, str] = ("", ""), told: Sequence[tuple[int, int]] = (),
 ) -> Draft:  # fmt: skip
-    """Draws a text, which stands between the two texts `around` it, for a model and has every page read back.
+    """Draws a text, which stands between the two texts `around` it, for a model and has every page read back. What is
+    `told` of it is kept off its pages like secrets.
     Undrawable, with the reason, where the pages would not be true or cost more than the text, which is known before
     they are read back where what stands beside them anyway is that much, or what a sample says will. A block is called
     by the beginning of its digest that is not `taken` yet."""
@@ -166,7 +168,7 @@ def draft(
         raise Undrawable(f"it would take more than {MOST} pages")
     if sight.tokens(sight.height) * len(bare.text) / full * MARGIN > weight:
         raise Undrawable("its pages would cost more than the text")
-    spans = _secrets(bare.text, around)
+    spans = merged([*_secrets(bare.text, around), *(bare.cut(span) for span in told)])
     swapped, meant = _stood_in(_masked(bare.text, spans), sight.density)
     pages = list(set_pages(swapped, setter))
     if len(pages) > MOST:

@@ -11,19 +11,23 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal
 
 from microfiche.proxy.numbered import heading, mark_for
+from microfiche.proxy.pages import told_by
 from microfiche.proxy.protocols import Dialect
+from microfiche.proxy.secret import asks
 from microfiche.proxy.splice import Body, Value
+from microfiche.proxy.surroundings import Surroundings, words_of
 
 Kind = Literal["result", "results", "paste", "system", "tools"]
 LEAST = 1500  #: characters of a text that may be drawn
 LONGEST = 1 << 20  #: characters of a result that is looked at as JSON; none that may be drawn is as long
 PART = 300  #: characters of a result that may be drawn with others of its turn
 PASTE, OWN = 8000, 1500  #: characters of a user's text that is taken for a paste, of which so many stay at either end
+MESSAGES = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}
 _REMINDER = re.compile(r"<(system-reminder|total_tokens|env|context)>[\s\S]*?(?:</\1>|\Z)\s*")
 _ANSWERS = {"assistant", "model"}
 _MADE = {"reasoning", "function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call",
@@ -48,8 +52,9 @@ class Place:
     model follows it. `value` is a string, or an object that is a part of a content; a reply's pages follow at `anchor`.
     Where there are `stubs`, the text stands in these, and its pages go to the head of the content `value`, or to the
     anchor: then they are several results of one turn, which may share pages, and each is a place of its own besides.
-    A result answers the `call` of this name, where calls have names. The `digest` tells the place from all others of
-    its conversation, once it is given."""
+    A result answers the `call` of this name, where calls have names, which with what is
+    short in the result says these words of what is `asked` for. What is said `before` and `after` it stays text. The
+    `digest` tells the place from all others of its conversation, once it is given."""
 
     kind: Kind
     text: str
@@ -60,21 +65,38 @@ class Place:
     anchor: int | None = None
     stubs: tuple[Stub, ...] = ()
     call: str = ""
+    asked: str = ""
+    before: str = ""
+    after: str = ""
     digest: bytes = b""
+
+    @property
+    def around(self) -> tuple[str, str]:
+        """What stands before and after the text, as far as it is near."""
+        return self.before + self.head, self.tail + self.after
 
 
 def places_in(dialect: Dialect, body: Body) -> list[Place]:
     """The places of results and pastes in a request, in its order. Where pages follow the replies of a turn, all of its
     results together come before each of them."""
-    found = {"messages": _messages, "responses": _responses, "chat": _chat, "gemini": _gemini}[dialect](body)
+    found = list({"messages": _messages, "responses": _responses, "chat": _chat, "gemini": _gemini}[dialect](body))
+    said = Surroundings(body.root.each(MESSAGES[dialect]))
+    for number, place in enumerate(found):
+        before, after = said.around(place.value)
+        found[number] = replace(place, before=before, after=after)
     every = list[Place]()
     whole = (place for place in found if place.kind != "result" or not tells_of_failure(place.text))
     for anchor, places in groupby(whole, lambda place: place.anchor):
         own = list(places)
-        parts = [place for place in own if len(place.text) >= PART] if anchor is not None else []
+        parts = [place for place in own if len(place.text) >= PART and _may_share(place)] if anchor is not None else []
         together = _together(parts) if len(parts) > 1 else []
         every += [place for place in [*together, *own] if len(place.text) >= LEAST]
     return every
+
+
+def _may_share(place: Place) -> bool:
+    """Whether nothing around a result calls something in it secret, from which other results would part it."""
+    return not asks(place.asked) and not told_by(place.text, place.around)
 
 
 def _together(parts: Sequence[Place]) -> list[Place]:
@@ -84,7 +106,8 @@ def _together(parts: Sequence[Place]) -> list[Place]:
     stubs = tuple(Stub(part.value, part.head, part.tail) for part in parts)
     first = parts[0]
     calls = "\0".join(part.call for part in parts) if any(part.call for part in parts) else ""
-    return [Place("results", "\n".join(texts), first.value, first.new, anchor=first.anchor, stubs=stubs, call=calls)]
+    return [Place("results", "\n".join(texts), first.value, first.new, anchor=first.anchor, stubs=stubs, call=calls,
+                  before=first.before, after=parts[-1].after)]  # fmt: skip
 
 
 def opening(dialect: Dialect, body: Body) -> str:
@@ -99,7 +122,7 @@ def opening(dialect: Dialect, body: Body) -> str:
 
 def first_content(dialect: Dialect, root: Value) -> Value | None:
     """The content of the first message of the user: a string, or the array of its parts."""
-    key = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}[dialect]
+    key = MESSAGES[dialect]
     given = root.at(key)
     if dialect == "responses" and given is not None and given.text is not None:
         return given
@@ -111,14 +134,14 @@ def first_content(dialect: Dialect, root: Value) -> Value | None:
 
 def is_begun(dialect: Dialect, root: Value) -> bool:
     """Whether the model has answered already in a conversation."""
-    key = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}[dialect]
+    key = MESSAGES[dialect]
     return _last_answer(root.each(key)) >= 0 or root.at("previous_response_id") is not None
 
 
 def first_answer(dialect: Dialect, root: Value) -> str | None:
     """What the model answered first in a conversation, by its words and the names of its calls, without thoughts, which
     clients may leave out later; None where it has not answered."""
-    key = {"messages": "messages", "chat": "messages", "responses": "input", "gemini": "contents"}[dialect]
+    key = MESSAGES[dialect]
     made = [message for message in root.each(key) if _is_made(message)]
     first = next((message for message in made if message.words("type") != "reasoning"), None)
     if first is None:
@@ -146,11 +169,11 @@ def _last_answer(messages: Sequence[Value]) -> int:
     return made[-1] if made else -1
 
 
-def _result(value: Value, text: str, new: bool, call: str | None, anchor: int | None = None) -> Place:
+def _result(value: Value, text: str, new: bool, call: str | None, asked: str, anchor: int | None = None) -> Place:
     head, rest = _without_reminders(text)
     found = _REMINDER.search(rest)
     cut = found.start() if found else len(rest)
-    return Place("result", rest[:cut], value, new, head, rest[cut:], anchor, call=call or "")
+    return Place("result", rest[:cut], value, new, head, rest[cut:], anchor, call=call or "", asked=asked)
 
 
 def _paste(value: Value, text: str, new: bool) -> Iterator[Place]:
@@ -193,22 +216,24 @@ def _pastes(content: Value | None, kind: str, new: bool) -> Iterator[Place]:
         yield from _paste(value, _said(value), new)
 
 
-def _results(content: Value | None, kind: str, new: bool, call: str | None) -> Iterator[Place]:
+def _results(content: Value | None, kind: str, new: bool, call: str | None, asked: str) -> Iterator[Place]:
+    asked = f"{asked}\n{words_of(content)}"
     for value in _texts(content, kind):
-        yield _result(value, _said(value), new, call)
+        yield _result(value, _said(value), new, call, asked)
 
 
 def _messages(body: Body) -> Iterator[Place]:
     root = body.root
     messages = root.each("messages")
     last = _last_answer(messages)
-    by_code = set[str | None]()
+    by_code, asked = set[str | None](), dict[str | None, Value]()
     for number, message in enumerate(messages):
         content, new = message.at("content"), number > last
         if content is None:
             continue
         if message.words("role") != "user":
             by_code |= {part.words("id") for part in content.items or () if _is_by_code(part)}
+            asked |= {part.words("id"): part for part in content.items or () if part.words("type") == "tool_use"}
             continue
         if content.text is not None:
             yield from _paste(content, content.text, new)
@@ -219,7 +244,8 @@ def _messages(body: Body) -> Iterator[Place]:
                 part.words("type") == "tool_result" and not _has_failed(body, part)
                 and part.words("tool_use_id") not in by_code
             ):
-                yield from _results(part.at("content"), "text", new, part.words("tool_use_id"))
+                call = part.words("tool_use_id")
+                yield from _results(part.at("content"), "text", new, call, words_of(asked.get(call)))
 
 
 def _is_by_code(part: Value) -> bool:
@@ -267,9 +293,11 @@ def _responses(body: Body) -> Iterator[Place]:
     last = _last_answer(items)
     if not items:
         yield from _pastes(root.at("input"), "input_text", True)
+    asked = {item.words("call_id"): item for item in items if item.words("type") == "function_call"}
     for number, item in enumerate(items):
         if item.words("type") == "function_call_output" and not _has_failed(body, item):
-            yield from _results(item.at("output"), "input_text", number > last, item.words("call_id"))
+            call = item.words("call_id")
+            yield from _results(item.at("output"), "input_text", number > last, call, words_of(asked.get(call)))
         elif item.words("role") == "user":
             yield from _pastes(item.at("content"), "input_text", number > last)
 
@@ -277,9 +305,10 @@ def _responses(body: Body) -> Iterator[Place]:
 def _chat(body: Body) -> Iterator[Place]:
     root = body.root
     messages = root.each("messages")
-    last = _last_answer(messages)
+    last, asked = _last_answer(messages), dict[str | None, Value]()
     for number, message in enumerate(messages):
         content, new = message.at("content"), number > last
+        asked |= {call.words("id"): call for call in message.each("tool_calls")}
         if message.words("role") == "user":
             yield from _pastes(content, "text", new)
         elif message.words("role") == "tool" and content is not None and not _has_failed(body, message):
@@ -289,24 +318,29 @@ def _chat(body: Body) -> Iterator[Place]:
             for part in [content] if content.text is not None else content.items or ():
                 value = part if part.text is not None else part.at("text")
                 if value is not None and value.text is not None:
-                    yield _result(value, value.text, new, message.words("tool_call_id"), messages[end].end)
+                    call = message.words("tool_call_id")
+                    words = f"{words_of(asked.get(call))}\n{words_of(content)}"
+                    yield _result(value, value.text, new, call, words, messages[end].end)
 
 
 def _gemini(body: Body) -> Iterator[Place]:
     root = body.root
     contents = root.each("contents")
-    last = _last_answer(contents)
+    last, calls = _last_answer(contents), list[Value]()
     for number, content in enumerate(contents):
         if content.words("role") in _ANSWERS:
+            calls = [made for part in content.each("parts") if (made := part.at("functionCall")) is not None]
             continue
         parts, new = content.each("parts"), number > last
         replies = [part for part in parts if part.at("functionResponse") is not None]
+        by_place = {part.start: words_of(asking) for part, asking in zip(replies, calls, strict=False)}
         for part in parts:
             said, call = part.at("functionResponse", "response"), part.words("functionResponse", "id")
             failed = _has_failed(body, said) or _has_failed(body, part.at("functionResponse"))
             if said is not None and said.members is not None and not failed:
+                words = f"{by_place.get(part.start, '')}\n{words_of(said)}"
                 for value in said.members.values():
                     if value.text is not None:
-                        yield _result(value, value.text, new, call, replies[-1].end)
+                        yield _result(value, value.text, new, call, words, replies[-1].end)
             elif part.members is not None and set(part.members) == {"text"}:
                 yield from _paste(part, _said(part), new)

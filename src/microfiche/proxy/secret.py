@@ -12,14 +12,24 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from itertools import accumulate
+from fnmatch import translate
+from functools import lru_cache
+from itertools import accumulate, pairwise
 
+from microfiche.memory.folders import IN_FOLDERS, NO_SECRETS, SECRETS
 from microfiche.memory.versions import merged
+from microfiche.proxy import secret_names as names
 from microfiche.proxy import secret_shapes as shapes
+from microfiche.proxy import secret_tables as tables
 from microfiche.proxy.secret_lines import Lines
 from microfiche.proxy.secret_plain import Plain, encoded, joined
 
+_SECRET_FILE, _PLAIN_FILE, _IN_FOLDER = (
+    re.compile("|".join(map(translate, kinds)))
+    for kinds in ((*SECRETS, "shadow"), NO_SECRETS, [f"*{one}" for one in IN_FOLDERS])
+)
 RANDOM = 3.5  #: bits a character from which on a long string of several kinds of characters is taken for random
+ODD = 3.0  #: the same for a word that has small letters, capitals, digits and signs
 MIXED = 20  #: characters from which on two kinds of them are enough, and not capitals, small letters and digits
 
 
@@ -30,10 +40,28 @@ def secrets_in(text: str) -> list[tuple[int, int]]:
     return merged([*{plain.source(span) for span in _spans(plain) if span[1] > span[0]}])
 
 
+@lru_cache(4096)
+def asks(said: str) -> bool:
+    """Whether a call, by its words, or what a member is called asks for a secret: by what that is called, the file in
+    which it is, or a tool that unveils it."""
+    low = Plain(said).low
+    files = [match.span() for match in names.FILE.finditer(low)]
+    called = [one for one in names.called(low) if not any(a <= one[0] and one[1] <= b for a, b in files)]
+    return bool(called or names.UNVEILS.search(low)) or any(map(_is_secret_file, re.findall(r"[^\s\"'=:,;()]+", low)))
+
+
+def _is_secret_file(word: str) -> bool:
+    parts = re.split(r"[/\\]+", word)
+    secret = _SECRET_FILE.match(parts[-1]) or _IN_FOLDER.match("/".join(parts[-3:]))
+    return bool(secret and ("/" in word or "." in word) and not _PLAIN_FILE.match(parts[-1]))
+
+
 def _spans(plain: Plain) -> Iterator[tuple[int, int]]:
     text = plain.text
     yield from _known(text)
-    yield from Lines(text, plain.low).told()
+    called = names.called(plain.low)
+    yield from Lines(text, plain.low, called).told()
+    yield from tables.below(plain.low, called)
     yield from encoded(text)
     cut = list(joined(text))
     ends = list(accumulate(len(word) + 1 for _, word, _ in cut))
@@ -41,6 +69,10 @@ def _spans(plain: Plain) -> Iterator[tuple[int, int]]:
     for number, (span, word, even) in enumerate(cut):
         if number in known or (even and any(_random(word))):
             yield span
+    yield from _over_lines(text)
+    for match in shapes.LONE.finditer(text):
+        if _is_password(match[match.lastindex or 0]):
+            yield match.span(match.lastindex or 0)
     yield from _private(text)
     yield from _in_manifests(text)
     done = 0
@@ -68,6 +100,32 @@ def _known(text: str) -> Iterator[tuple[int, int]]:
     for pattern in dict.fromkeys(pattern for start, pattern in shapes.KNOWN if start in text):
         for match in pattern.finditer(text):
             yield match.span(match.lastindex or 0)
+
+
+def _over_lines(text: str) -> Iterator[tuple[int, int]]:
+    """Keys of known shapes that are cut by the ends of lines."""
+    if not any(start in text for start, _ in shapes.WORDS):
+        return
+    cuts = [match.span() for match in shapes.SEAM.finditer(text)]
+    ends = [(0, 0), *cuts, (len(text), 0)]
+    pieces = [text[before:start] for (_, before), (start, _) in pairwise(ends)]
+    begins = [0, *(end for _, end in cuts)]
+    places = list(accumulate(map(len, pieces)))  # where in the whole each piece ends
+    whole = "".join(pieces)
+    for pattern in dict.fromkeys(pattern for start, pattern in shapes.WORDS if start in whole):
+        for match in pattern.finditer(whole):
+            first, last = bisect_right(places, match.start()), bisect_right(places, match.end() - 1)
+            if first < last and any(map(str.isdigit, match[0])):
+                start = begins[first] + match.start() - (places[first - 1] if first else 0)
+                yield start, begins[last] + match.end() - places[last - 1]
+
+
+def _is_password(word: str) -> bool:
+    """Whether a word without blanks has all kinds of characters as only a password has them, changing from one to
+    another often."""
+    kinds = [0 if c.islower() else 1 if c.isupper() else 2 if c.isdigit() else 3 for c in word]
+    changes = sum(a != b for a, b in pairwise(kinds))
+    return len(set(kinds)) == 4 and 2 * changes > len(word) and _entropy(word) >= ODD
 
 
 def _private(text: str) -> Iterator[tuple[int, int]]:

@@ -18,9 +18,10 @@ from microfiche.proxy.secret_shapes import BLANK, CODE
 
 LONG = 400  #: characters of a line up to which all of it stays text, and of a value that goes on
 BEFORE, BEHIND = 80, 240  #: characters before and after a name that stay text in a longer line
-MOST = 30  #: lines below a name in which its value may stand, but for a table's
+MOST = 30  #: lines below a name in which its value may stand, but for what is indented below it and tables
 LONG_NUMBER = 6  #: digits of a number that another name than a secret's does not explain
 WORDS = 24  #: words of the longest phrase that stands for a key
+BETWEEN = 3  #: lines between two rows of a table that are none
 NEXT = 3  #: lines after one that ends with a name and signs
 Span = tuple[int, int]
 _WORDS = re.compile(r"\"[^\"\n]*\"|'[^'\n]*'|`[^`\n]*`|[^\s\"'`(){}\[\],;<>|=:]+")
@@ -30,6 +31,7 @@ _NAMING = re.compile(r"\W*(?:name|key|id|label|field|property|variable|param(?:e
 _ANNOTATED = re.compile(r"^[\w.\[\]-]{0,30}|</?[\w:.-]+>|<!\[CDATA\[|![\w!]+|&\w+;?|(?:#|//|/\*).*")
 _NAME, _PROMPT = re.compile(r"[\w.-]+"), re.compile(r"[\w.@:~/ \[\]-]{0,60}[$❯] ")
 _LONE = re.compile(r"[^\w\n]*[\w.-]+[\"'`\]>:]{0,3}\s*")
+_ANNOUNCED = re.compile(r"[^\n\w]{0,9}\w[^()=\[\]{}\"';]{0,200}:\s*")
 _LETTERS = re.compile(r"\w*[^\W\d_]\w*")
 _FOLDED = re.compile(r"(?<=[|>])[+\d-]{1,2}$")
 _LETTER = re.compile(r"[^\W\d_]")
@@ -37,7 +39,10 @@ _WORD = re.compile(r"\w+")
 _MARGIN = re.compile(r"[ \t>|#*+-]*")
 _CUTS = (re.compile(r"[|│┃║]"), re.compile(r"\t"), re.compile(","), re.compile(";"), re.compile(r"\s{2,}"))
 _CELL = re.compile(r"[\s\"'`*#$+]*(?:[\w./()*#$%-]++ ?){1,4}[\s\"'`*]*")
-_RULE = re.compile(r"[\s|+:=\u2500-\u257f-]*[\u2500\u2501\u2550-]{2}[\s|+:=\u2500-\u257f-]*")
+_ENTRY = re.compile(
+    r"\s*(?:[-*+]\s+|\d{1,6}[.)]\s+)?(?:[\w.@\"'/-]{1,80}\s*(?:[-=]>|[:=]|[-\u2013\u2014] ))?\s*[^\s(){}]*[,;]?\s*"
+)
+_RULE = re.compile(r"[\s|+:=\u2500-\u257f-]*[\u2500\u2501\u2550=-]{2}[\s|+:=\u2500-\u257f-]*")
 _VALUE_ABOVE = re.compile(r"\W*(?:value|val|content|secret\w*|data|text|string)\b")
 _GOES_ON = re.compile(r"[^\s\"'<>,;&|]*")
 _OPENERS, _ENDS, _BRACKETS = (":", "=", "\\", "+", ">", "(", "[", "{", "&"), tuple(":=([{>|"), ("([{", ")]}")
@@ -45,11 +50,13 @@ _SENTENCE, _ENDED = re.compile(r"[.?!…]"), re.compile(r"[\"'`:=>|\]]")
 
 
 class Lines:
-    """The lines of a text, which is given also in small letters, each in its place."""
+    """The lines of a text, which is given also in small letters, each in its place, with where it calls something
+    secret."""
 
-    def __init__(self, text: str, low: str) -> None:
-        self.text, self.low = text, low
+    def __init__(self, text: str, low: str, called: Sequence[Span]) -> None:
+        self.text, self.low, self.called = text, low, called
         self.starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._deep = 0  # the last line in which the value of a name before may stand
 
     def told(self) -> Iterator[Span]:
         """Where lines, or pieces of long ones, stay text; they may overlap."""
@@ -75,7 +82,7 @@ class Lines:
 
     def _called(self) -> Iterator[tuple[int, list[Span]]]:
         """The lines that call something secret, from 0, and where; names of files of code do not."""
-        for number, group in groupby(names.called(self.low), lambda span: bisect_right(self.starts, span[0]) - 1):
+        for number, group in groupby(self.called, lambda span: bisect_right(self.starts, span[0]) - 1):
             found = list(group)
             at, end = self._span(number)
             if end - at <= LONG:
@@ -148,15 +155,23 @@ class Lines:
                 continue
             if len(cells) < 2 and not ruled:
                 continue
-            last = number
-            while last + 1 < len(self.starts):
-                start, stop = self._span(last + 1)
-                within = _WORD if by_blanks else cut
-                if not (within.search(self.low, start, stop) or _RULE.fullmatch(self.low, start, stop)):
-                    break
-                last += 1
-            return last
+            return self._rows(number, cut, len(cells) - 1)
         return 0
+
+    def _rows(self, head: int, cut: re.Pattern[str], cuts: int) -> int:
+        """The last row of a table whose rows are cut so, and behind other lines so often."""
+        within, last = _WORD if cut is _CUTS[-1] else cut, head
+        for number in range(head + 1, len(self.starts)):
+            start, stop = self._span(number)
+            if number > last + 1:
+                row = 0 < cuts <= len(cut.findall(self.low, start, stop))
+            else:
+                row = bool(within.search(self.low, start, stop) or _RULE.fullmatch(self.low, start, stop))
+            if row:
+                last = number
+            elif number - last > BETWEEN:
+                break
+        return last
 
     def _reach(self, number: int, stop: int, explained: bool) -> int:
         """The last line in which the value of a name may stand that ends at a place of a line."""
@@ -172,14 +187,15 @@ class Lines:
         if names.BLOCK.match(self.low, at, end) and depth <= 0:
             return number
         lone = _LONE.fullmatch(self.low, at, end) is not None
+        lone = lone or _ANNOUNCED.fullmatch(self.low, at, end) is not None
         if explained and not (prompt or naming or lone or (signs and closed.endswith(_ENDS))):
             return number
         if not (bare or opened or phrase):
             return number
         margin, last, taken, said = self._margin(number), number, 0, len(_LETTERS.findall(tail))
         wanted = NEXT if opened or naming or _ENDED.search(rest) else 1
-        place = names.PLACE.match(self.low, at, end)
-        for below in range(number + 1, min(number + MOST + 1, len(self.starts))):
+        place, entry = names.PLACE.match(self.low, at, end), number + MOST
+        for below in range(number + 1, len(self.starts)):
             start, stop = self._span(below)
             if place and not self.low.startswith((f"{place[1]}:{int(place[2]) + below - number}",
                                                   f"{place[1]}-{int(place[2]) + below - number}"), start):  # fmt: skip
@@ -189,12 +205,16 @@ class Lines:
                     break
                 continue
             deeper = self._margin(below) > margin and opened and not place
+            entry = below if _ENTRY.fullmatch(self.low, start, stop) else entry
+            if below - number > MOST and not (deeper and below > self._deep and below - entry <= BETWEEN):
+                break
             enough = taken >= wanted and not deeper and (depth <= 0 or taken >= 3 * NEXT)
             if enough and not (phrase and said < WORDS):
                 break
             said += len(_LETTERS.findall(self.low, start, min(stop, start + LONG)))
             taken, last = taken + 1, below
             depth += _depth(self.low[start : min(stop, start + LONG)])
+        self._deep = max(self._deep, last)
         return last
 
     def _margin(self, number: int) -> int:

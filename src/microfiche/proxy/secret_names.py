@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from functools import cache, partial
 
+from microfiche.proxy.secret_plain import Plain
+
 _KINDS = (
     "api|access|account|private|signing|sign|encryption|encrypt|auth|client|hmac|licen[cs]e|master|shared|storage|deploy"
     "|service|app|application|secret|recovery|activation|product|session|symmetric|aes|wpa|wep|wifi|ssh|pgp|gpg|admin"
@@ -16,16 +18,19 @@ _KINDS = (
 )
 _TIED = r"[\"'`\]]{0,3}\s{0,9}(?:=>|[:=(,|])"  #: what ties a value to a word that alone is one of prose and of code
 #: What calls something secret, wherever it stands.
-_ALWAYS = (
+_ALWAYS = tuple(Plain(word).low for word in (
     "passw", "p@ssw", "passphrase", "passcode", "assword:", "pwd", "credential", "requirepass", "masterauth",
     "authtok", ":{sha", ":{ssha", "securestring", "cookie", "stringdata", "sessid", "authkey", "keypass",
     "storepass", "contrase", "senha", "kennwort", "zugangswort", "zugangscode", "losungswort",
-    "wachtwoord", "heslo", "lösenord", "adgangskode", "passord",
-    "salasana", "şifre", "jelszó", "lozink", "kata sandi", "mật khẩu", "парол", "κωδικό", "κωδικο",
-    "συνθηματικ", "密码", "密碼", "口令", "パスワード", "暗証番号", "비밀번호", "암호", "סיסמ", "كلمة المرور",
-    "كلمة السر", "رمز عبور", "पासवर्ड", "รหัสผ่าน", "পাসওয়ার্ড", "mot de passe", "cryptsetup", "sshpass", "chpasswd",
-    "net use",
-)  # fmt: skip
+    "wachtwoord", "heslo", "lösenord", "adgangskode", "passord", "palavra-passe", "motdepasse", "código de acceso",
+    "clé secrète", "clé d'accès", "clave de acceso", "chave secreta", "slaptazod", "slaptažod", "parool", "kod dostępu",
+    "tajny klucz", "tajný kl", "tajný klíč", "geheimnis", "geheimwort", "geheimcode", "gizli anahtar", "khóa bí mật",
+    "salasana", "şifre", "jelszó", "lozink", "kata sandi", "mật khẩu", "парол", "гасло", "лозинк", "құпия сөз",
+    "секретный ключ", "κωδικό", "συνθηματικ", "密码", "密碼", "口令", "密钥", "密鑰", "秘密鍵", "パスワード",
+    "パスフレーズ", "暗証番号", "비밀번호", "암호", "비밀 키", "비밀키", "סיסמ", "كلمة المرور", "كلمة السر",
+    "مفتاح سري", "المفتاح السري", "رمز عبور", "पासवर्ड", "รหัสผ่าน", "পাসওয়ার্ড", "mot de passe", "cryptsetup",
+    "sshpass", "chpasswd", "net use",
+))  # fmt: skip
 #: And what does in some surroundings: words of which one stands in it, how many characters may stand before that, and
 #: the pattern.
 _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, pattern in (
@@ -69,8 +74,8 @@ _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, patter
     (("community",), 14, r"snmp\S{0,12}\s+community|community\s+(?:string\b|\S{1,60}\s+r[ow]\b)"),
     (("basic",), 1, r"(?<![a-z])basic\s+[\w+/]{6,200}="),
     ((" data =",), 3, r"== data ="),
-    (("clave", "hasl", "hasł", "parol", "sifre", "geslo"), 0,
-     r"(?<![a-z])(?:clave|has[łl]o|parol[aăeo]?|sifre|geslo)(?![a-z])"),
+    (("clave", "haslo", "parol", "sifre", "geslo", "geheim", "secreto"), 0,
+     r"(?<![a-z])(?:clave|haslo|parol[aeo]?|sifre|geslo|geheim|secreto)(?![a-z])"),
     (("-u", "-user"), 8, r"\s-u\s?[\"']?[^\s:\"']{1,60}:[^\s]|\s--(?:proxy-)?user[ =]\S{1,60}:"),
     (("login", "log in", "user "), 42,
      r"\blog ?in(?:\s{0,9}[:=]|\s+(?:is|with)\b)|^(?:\S{1,30}> ?|\S{1,9} )?(?:login|user) \S{1,80} \S{1,80}$"
@@ -80,6 +85,23 @@ _WITHIN = tuple((hints, back, re.compile(pattern, re.M)) for hints, back, patter
      r"(?:login|log_?on|sign_?in|connect|auth\w{0,12})\W{0,3}[(=:]\s?\(?[bfru]{0,2}[\"'`][^\"'`\n]{0,60}[\"'`]\s*,"),
     (("/p:",), 1, r"\s/p:\S"),
     (("vault",), 0, r"(?<![a-z])vault(?=[\w-]{0,20}[\"']?\s{0,3}[:=])"),
+    # Options and subcommands of whatever command that take a secret, and what is said to one instead of typing it.
+    ((" -p", " -hp", " -w", " -ap", " -xp", " -up", " /p ", " /rp "), 0,
+     r"(?<!mkdir) (?:-(?:h|a|x)?p|-pw|-[uo]pw|-w|/r?p)(?:[ =]|(?=\S*\d)|(?<=-hp))[\"']?"
+     r"(?!\d{1,5}(?:[.:/]\d{1,5})*(?:[\s:/\"']|$)|[-|<>$&~./\"'(\[])\S{3}"),
+    ((" -k ", " -t ", " -a ", " --auth ", " --auth=", " -auth "), 0,
+     r" (?:-k(?= (?!\S*[./])\S{6})|-t(?= (?=\S*\d)\S{6})|-a(?= [\w.@-]{1,40}:\S)|--?auth(?=[ =]\S{3}))"),
+    ((" -u", "-creds", ":pserver:"), 0, r" -u ?[^\s%:]{1,40}[%:](?=\S{3})|-creds(?=[ =]\S)|:pserver:"),
+    (("<<<",), 0, r"<<<(?=\s?[\"']?[^\s$\"'(])"),
+    (("login ", "signin ", "unlock ", "unseal ", "obscure ", "auth ", "set ", "add "), 14,
+     r"(?:(?<= )(?:login|signin|unlock|unseal|obscure)|(?<= )auth +\w{1,40}|(?<![a-z])users? (?:set|add)"
+     r"|(?:alias|config|account|host)s? (?:set|add)(?: --\S+| [\w.][\w.-]*){0,4}) +[^\s-]\S{2}"),
+    (("http-basic", "-oauth", "_auth", "add_user", "user create", "user add", "users add", "user ", "setapikey"), 0,
+     r"http-basic|(?<=[a-z])-oauth|(?<![a-z])_auth(?![a-z])|add_user|users? (?:create|add) \S|setapikey"
+     r"|user \S{1,40} \S{3,80}(?= /|$)"),
+    (("send",), 0, r"send(?:_?line)?[ (]{1,2}(?:-- )?[\"']"), (("read -",), 0, r"read -\w{0,5}s"),
+    (("kinit", "qpdf", "wlan", "networksetup", "security import", "zerotier-cli set", "rman target", "surge login"), 0,
+     r"kinit|qpdf|wlan\d? [^\n]{0,60}key|networksetup|security import|zerotier-cli set|rman target|surge login"),
 ))  # fmt: skip
 #: Commands, and what takes a secret on their lines.
 _COMMAND = re.compile(
@@ -134,6 +156,12 @@ def _places(text: str, word: str) -> list[int]:
     return found
 
 
+#: What unveils a secret.
+UNVEILS = re.compile(
+    r"(?<![a-z])(?:vault|keychain|keyring|gopass|doppler|infisical|secret-tool|keepass\w*)(?![a-z])"
+    r"|\b(?:op|bw|rbw|lpass)\s+(?:item|get|read|show|list|document)\b|\b(?:gpg2?|sops|age|rage|openssl)\b[^\n]*\s-\w{0,5}d\b"
+    r"|--?(?:with-)?decrypt|find-(?:generic|internet)-pass"
+)
 #: Parts of names that call something secret.
 PART = re.compile(
     "passw(?:or)?[dt]s?|passwd|passphrase|passcode|pwd?|pass|secrets?|tokens?|credentials?|creds?|cookies?|keys?|api|auth"

@@ -10,15 +10,28 @@ import binascii
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import zip_longest
+from unicodedata import category, normalize
 
 Span = tuple[int, int]
+#: What nobody sees, escapes however often they are escaped, and what joins the pieces of a string in code.
 _HIDDEN = re.compile(
-    "\x1b\\[[\\d;]*[A-Za-z]|[\u00ad\u0300-\u036f\u200b-\u200f\u2060\ufeff]|[\uff01-\uff5e]"
-    "|\\\\u00([2-7][\\da-fA-F])|\\\\x([2-7][\\da-fA-F])|%(?:(?=[2-7][\\da-fA-F]%)|(?<=%[2-7][\\da-fA-F]%))([2-7][\\da-fA-F])|&#x([2-7][\\da-fA-F]);|&#(\\d{2,3});"
+    "\x1b\\[[\\d;]*[A-Za-z]|\xad+|[\u1100-\u1112]\xad*[\u1161-\u1175](?:\xad*[\u11a8-\u11c2])?"
+    "|\\\\{1,8}[uU](?:0{2,6}|\\{0{0,6})([2-7][\\da-fA-F])\\}?|\\\\{1,8}x([2-7][\\da-fA-F])|\\\\{1,8}((?:0[4-7]|1[0-7])[0-7])(?!\\d)"
+    "|%(?:25){0,4}(?:(?=[2-7][\\da-fA-F]%)|(?<=%[2-7][\\da-fA-F]%)|(?<=25))([2-7][\\da-fA-F])"
+    "|&(?:amp;){0,4}#[xX]0{0,6}([2-7][\\da-fA-F]);|&(?:amp;){0,4}#0{0,6}(\\d{2,3});"
+    "|[\"'][ \\t]{0,3}(?:[+.&~]|\\.\\.|\\|\\||<>|\\+\\+|[ \\t])[ \\t]{0,3}[fbru]?[\"']"
 )
-#: What counts for a letter of ASCII where capitals do not count.
-_LIKE = {"\u0130": "i", "\u0131": "i", "\u017f": "s"}
+_BASES = (16, 16, 8, 16, 16, 10)  #: of the numbers in its groups
+_MARKS = {"Mn", "Me", "Cf"}  #: the categories of characters that are no letters of their own
+_FILLERS = "\u115f\u1160\u3164\uffa0"  #: letters by their category, which nobody sees
+#: Letters that look like others, or count for them where capitals do not count.
+_LIKE = str.maketrans(
+    "\u0131\u017f\u0142\u0430\u0441\u0501\u0435\u04bb\u0456\u0458\u043e\u0440\u051b\u0455\u051d\u0445\u0443\u03b1"
+    "\u03bf\u03c1\u03bd\u03b9\u03ba\u03c5\u03c4",
+    "islacdehijopqswxyaopvikut",
+)
 _BASE64 = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{8,4096}+={0,2}(?![\w+/=])")
 _BYTES = 9  #: bytes of letters from which on a word of base64 is no chance, or six before its padding
 _ALONE = re.compile(r"(?m)^[ \t>|#*]*+(?:[+-][ \t]++)?[\"'`]?([\w+/=.~-]++)[\"'`]?[ \t]*+[+\\,.;]?[ \t\r]*+$")
@@ -32,6 +45,7 @@ class Plain:
     def __init__(self, source: str) -> None:
         parts, done, length = list[str](), 0, 0
         self._at, self._from = [0], [0]  # from which place on each stretch goes, there and in the source
+        source = source.translate({ord(c): _seen(c) for c in set(source) if c > "~"})
         for match in _HIDDEN.finditer(source):
             said = _said(match)
             parts += [source[done : match.start()], said]
@@ -40,10 +54,7 @@ class Plain:
             self._at.append(length)
             self._from.append(done)
         self.text = "".join([*parts, source[done:]])
-        low = self.text
-        for like, letter in _LIKE.items():
-            low = low.replace(like, letter)
-        self.low = low.lower() if len(low.lower()) == len(low) else "".join(c.lower()[:1] or c for c in low)
+        self.low = folded(self.text)
 
     def source(self, span: Span) -> Span:
         """Where a stretch of the text, which has a character at least, stands in the source."""
@@ -58,11 +69,32 @@ class Plain:
         return place
 
 
+def folded(text: str) -> str:
+    """A text in small letters without their marks, letters that look alike as one, each in its place."""
+    table = {ord(c): _base(c) for c in set(text) if c > "~"}
+    return text.lower() if not table else text.translate(table).lower()
+
+
+@lru_cache(1 << 14)
+def _base(c: str) -> str:
+    plain = "".join(one for one in normalize("NFKD", c.lower()) if category(one) not in _MARKS)
+    return c if not plain or "\uac00" <= c <= "\ud7a3" else plain[0].translate(_LIKE)
+
+
+@lru_cache(1 << 14)
+def _seen(c: str) -> str:
+    """A character as it is seen: a sign of ASCII that is only drawn otherwise as that, what nobody sees as a soft
+    hyphen."""
+    plain = normalize("NFKC", c)
+    if category(plain[0]) in _MARKS or c in _FILLERS:
+        return "\xad"
+    return plain if len(plain) == 1 and (plain.isascii() or "\uff66" <= c <= "\uff9d") else c
+
+
 def _said(match: re.Match[str]) -> str:
-    found = match[0]
     if match.lastindex is None:
-        return chr(ord(found) - 0xFEE0) if "\uff01" <= found <= "\uff5e" else ""
-    code = int(match[match.lastindex], 10 if match.lastindex == 5 else 16)
+        return normalize("NFC", match[0].replace("\xad", "")) if match[0][0] >= "\u1100" else ""
+    code = int(match[match.lastindex], _BASES[match.lastindex - 1])
     return chr(code) if 32 <= code < 127 else " "
 
 

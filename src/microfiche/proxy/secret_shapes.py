@@ -16,7 +16,7 @@ _PREFIXES = (
     "glc_", "hvs.", "ATATT3", "AGE-SECRET-KEY-1", "pul-", "NRAK-", "EAAC",
 )  # fmt: skip
 #: Where a match has groups, those are the secret, and else all of it. Each is looked for where its beginning stands.
-KNOWN = tuple((start, re.compile(pattern)) for starts, pattern in (
+WORDS = tuple((start, re.compile(pattern)) for starts, pattern in (
     (("AKIA", "ASIA", "AGPA", "AIDA", "AROA"), r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{12,}\b"),
     (("gho_", "ghp_", "ghs_", "ghu_", "ghr_"), r"\bgh[pousr]_[A-Za-z0-9]{16,}"),
     (("github_pat_",), r"\bgithub_pat_\w{16,}"),
@@ -29,6 +29,8 @@ KNOWN = tuple((start, re.compile(pattern)) for starts, pattern in (
     (("eyJ",), r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"),
     (_PREFIXES, r"\b(?:" + "|".join(map(re.escape, _PREFIXES)) + r")[\w.=-]{12,}"),
     (("sq0",), r"\bsq0[a-z]{3}-[\w.=-]{12,}"), (("dapi",), r"\bdapi[\da-f][\w.=-]{12,}"),
+) for start in starts)
+KNOWN = WORDS + tuple((start, re.compile(pattern)) for starts, pattern in (
     (("s.",), r"s\.(?<!\ws\.)[A-Za-z0-9]{24}\b"),
     (("hooks.slack.com", "/api/webhooks/"),
      r"https://hooks\.slack\.com/[\w/-]+|https://discord(?:app)?\.com/api/webhooks/[\w/-]+"),
@@ -95,6 +97,10 @@ CODE = re.compile(
 )
 BLANK = re.compile(r"(?i)\*+|\.{3}|…|x{3,}|\$\{?\w+\}?|\$\{\{[^}]*\}\}|%\w+%?|<[^>]*>|\{\w*\}|string|null|none")
 LONG = re.compile(rf"[A-Za-z0-9_+/=~.-]{{{SHORTEST},{LONGEST}}}")
+#: How the end of a line cuts a word, in code, in mails or in a terminal, between two characters of it.
+SEAM = re.compile(r"(?<=[\w-])[\"'`]?[ \t]{0,3}[+\\.&=]?[ \t]{0,3}\r?\n[ \t>|#*+]{0,40}[\"'`]?(?=\w)")
+#: What stands alone on its line, or in quotes, without blanks, with signs.
+LONE = re.compile(r"(?m)(?<=[\"'`])[^\s\"'`]{10,64}(?=[\"'`])|^[\s>*+-]{0,40}([^\s\"'`]{10,64})[ \t\r]*$")
 HEX = re.compile(r"[0-9a-f]{32,}|[0-9A-F]{32,}|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 HEX_RUN = re.compile(r"[0-9a-fA-F-]{32,}")
 WORDY = re.compile(r"[A-Z]?[a-z]{3,}|(?<![A-Za-z0-9])[A-Z]{3,}(?![A-Za-z0-9])")

@@ -14,7 +14,9 @@ from itertools import pairwise
 from microfiche.memory.versions import merged
 from microfiche.proxy.places import LEAST, Place, Stub, first_content, is_begun
 from microfiche.proxy.protocols import Dialect
+from microfiche.proxy.secret import asks, secrets_in
 from microfiche.proxy.splice import Value
+from microfiche.proxy.surroundings import NEAR
 
 DOCUMENT = 300  #: characters of a tool's description that may be drawn
 LONGEST_HEAD = 400  #: characters of the first line that stay
@@ -36,11 +38,13 @@ def slab_in(dialect: Dialect, root: Value) -> list[Place]:
     if dialect == "responses" and not _is_false(root.at("store")):
         return []  # a later request may go on from this one, and have its instructions without this message
     new = not is_begun(dialect, root)
-    found = []
+    found, before = [], ""
     for value, holder in _system(dialect, root):
         head, text, tail = _split(value.text or "")
         if len(text) >= LEAST:
-            found.append(Place("system", text, content, new, stubs=(Stub(value, head, tail, holder),)))
+            stub = Stub(value, head, tail, holder)
+            found.append(Place("system", text, content, new, stubs=(stub,), before=before + head))
+        before = f"{(value.text or '')[-NEAR:]}\n"
     documents = [(name, value, *_split(value.text or "")) for name, value in _tools(dialect, root)]
     long = [one for one in documents if len(one[3]) >= DOCUMENT]
     if sum(len(text) for _, _, _, text, _ in long) >= LEAST:
@@ -62,6 +66,8 @@ def _split(text: str) -> tuple[str, str, str]:
         end = text.rfind(" ", 0, LONGEST_HEAD) + 1
     head, rest = text[:end], text[end:]
     volatile = merged([*_tagged(rest), *(found.span() for found in _VOLATILE.finditer(rest))])
+    if any(asks(rest[start:end]) for start, end in volatile):  # what they call secret stays with them
+        volatile = merged([*volatile, *secrets_in(rest)])
     ends = [(0, 0), *volatile, (len(rest), 0)]
     stays = "".join(rest[before:start] for (_, before), (start, _) in pairwise(ends))
     return head, stays, "\n".join(rest[start:end] for start, end in volatile)
