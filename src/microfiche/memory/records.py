@@ -64,7 +64,6 @@ class PageRecord(Ageing):
     layout: Layout
     height: int
     characters: int
-    text_tokens: int
     undrawn: int
     retired: int | None
 
