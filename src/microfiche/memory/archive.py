@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -30,6 +31,7 @@ from microfiche.memory.database import (
     held,
     meta,
     migrate,
+    path_of,
     set_meta,
     transaction,
 )
@@ -91,7 +93,7 @@ class Archive:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | PathLike[str],
         *,
         density: str | None = None,
         mode: str | None = None,
@@ -100,7 +102,7 @@ class Archive:
         read_only: bool = False,
         timeout: float = 30.0,
     ) -> None:
-        self.path, self.timeout, self._model = Path(path), timeout, model
+        self.path, self.timeout, self._model = path_of(path), timeout, model
         self._pictures, self._room = Pictures(), Room()
         self._noted: dict[tuple[str, str], Notes] = {}
         self._counted: dict[str, int] = {}  #: text tokens by the digest of their page, until they are in the file
@@ -108,6 +110,8 @@ class Archive:
         wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "words"}
         for key, check in {"density": densities.density, "mode": densities.mode, "layout": _layout}.items():
             if (name := given[key]) is not None:
+                if not isinstance(name, str):
+                    raise UsageError(f"{name!r} is no {key}: give its name")
                 check(name)  # before a file is made
         self._connections = Connections(self.path, timeout, read_only)
         self.read_only = self._connections.read_only

@@ -162,8 +162,8 @@ def _moved(held: Sequence[bytes | None], new: Sequence[bytes], same: int) -> dic
         where.setdefault(sign, []).append(at)
     found: dict[int, int] = {}
     last, shift = same - 1, 0
-    for at, sign in enumerate(held[same:], same):
-        places = where.get(sign or FORGOTTEN, [])
+    for at, one in enumerate(held[same:], same):
+        places = where.get(one or FORGOTTEN, [])
         first = bisect_left(places, max(at + shift, last + 1))
         if first == len(places) or places[first] != at + shift:
             first = bisect_left(places, last + 1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import socket
 import sqlite3
 import sys
@@ -17,6 +18,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from os import PathLike, fspath
 from pathlib import Path
 
 from microfiche.errors import StoreError, UsageError
@@ -103,6 +105,21 @@ ELSEWHERE = timedelta(hours=1)  #: after which a writer on another machine is ta
 LONGEST_WAIT = 86_400.0  #: seconds that a writer may be told to wait for another
 
 
+def path_of(path: str | PathLike[str]) -> Path:
+    """The whole path of a memory, whatever the current folder is later; StoreError or UsageError if it is none."""
+    name = fspath(path) if isinstance(path, PathLike) else path
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{reprlib.repr(path)} is no path of a memory: give the path of a file, as text or a Path")
+    try:
+        os.lstat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "").lower() if isinstance(error, OSError) else ""
+        raise StoreError(f"{reprlib.repr(name)}: {why or 'no file has such a name'}") from error
+    return Path(name).absolute()
+
+
 class Connections:
     """The connections to one file, one for each thread that uses it, opened when that thread first does.
 
@@ -111,8 +128,8 @@ class Connections:
     """
 
     def __init__(self, path: Path, timeout: float, read_only: bool) -> None:
-        if not 0 <= timeout <= LONGEST_WAIT:  # which NaN is not either
-            raise UsageError(f"a timeout of {timeout} s is not between 0 and {LONGEST_WAIT:g}")
+        if not isinstance(timeout, int | float) or not 0 <= timeout <= LONGEST_WAIT:  # which NaN is not either
+            raise UsageError(f"a timeout of {timeout!r} s is not between 0 and {LONGEST_WAIT:g}")
         self.path, self.timeout = path, timeout
         self._own = threading.local()
         self._open: weakref.WeakSet[_Held] = weakref.WeakSet()
