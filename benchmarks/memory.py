@@ -256,7 +256,7 @@ def main() -> None:
         memory.add("to load what an add needs", "first", tokens=given.pixels)
         seconds = added(memory, made, given.pixels, beside)
         records = memory.records()
-        tokens = sum(r.text_tokens for r in records)
+        tokens = sum(map(memory.text_tokens, records))
         vision = sum(r.side * r.height for r in records) // TOKEN_SIDE**2
         note({
             "pages": len(records), "text tokens": tokens, "characters": characters, "vision tokens": vision,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import encodings
 import pkgutil
+import re
+from itertools import accumulate
 from pathlib import Path
 from unicodedata import normalize
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from microfiche import sources as module
 from microfiche.errors import InputError, UsageError
-from microfiche.sources import Source, composed, composed_with_places, decoded, plainly, sources
+from microfiche.sources import UPON, Source, composed, composed_with_places, decoded, plainly, sources
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES
 
@@ -59,6 +61,19 @@ def test_what_is_composed_has_its_places_in_the_text(text: str) -> None:
         for i, sign in enumerate(made):
             if i == 0 or (places[i - 1] < places[i] < places[i + 1]):
                 assert sign == text[places[i]] or normalize("NFC", text[places[i] : places[i + 1]]).startswith(sign)
+
+
+@given(st.text("aO\n\uac00\u1112\u1161\u11ab\u0301\u0323\u0327\U000e0100"), st.integers(UPON - 1, UPON + 2))
+def test_each_letter_is_composed_with_its_own_marks(text: str, many: int) -> None:
+    marks = "\u1161\u11ab\u0301\u0323\u0327\U000e0100"
+    text += "O\u0323" + (many - 1) * "\u0301"
+    letters = re.findall(f"[^{marks}][{marks}]*|[{marks}]+", text)
+    made = [min(one, normalize("NFC", one), key=len) if one[0] not in marks and len(one) <= UPON + 1 else one
+            for one in letters]
+    whole, places = composed_with_places(text)
+    assert whole == composed(text) == "".join(made)
+    if places is not None:
+        assert set(accumulate(map(len, letters))) <= set(places.tolist())
 
 
 @pytest.mark.parametrize("density", list(DENSITIES))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
 import sys
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 CHUNK = 1 << 20
 MARK = "\ufeff"  #: the byte order mark
 UPON = 64  #: the most marks that are composed with one letter
+MARKED = (range(0x3400), range(0xA000, 0xD7A4), range(0xF900, 0x20000), range(0xE0000, 0xE0200))  #: where marks are
 LOOKED_AT = 1 << 12  #: characters of a stretch at least
 OF_NAMES = ("punycode", "idna")  #: encodings of host names, which Python cannot decode in pieces
 TEXTS = {".txt", ".md", ".rst", ".py", ".csv", ".json", ".html", ".xml", ".toml", ".yaml", ".tex", ".log"}
@@ -142,7 +141,7 @@ def composed_pieces(chunks: Iterable[str]) -> Iterator[str]:
 
 def composed(text: str) -> str:
     """Replaces each letter and the marks that follow it, up to UPON of them, by one character where Unicode has one."""
-    return text if _whole(text) else _marked().sub(_one_sign, text)
+    return composed_with_places(text)[0]
 
 
 def _whole(text: str) -> bool:
@@ -165,41 +164,46 @@ def composed_with_places(text: str) -> tuple[str, NDArray[np.int64] | None]:
         return text, None
     import numpy as np
 
-    made, done = io.StringIO(newline=""), 0
-    begins, steps, left = array("q"), array("q"), array("q")  # of each letter that is composed
-    for letter in _marked().finditer(text):
-        sign = _one_sign(letter)
-        if len(sign) < len(letter[0]):
-            made.write(text[done : letter.start()])
-            begins.append(made.tell())
-            made.write(sign)
-            steps.append(len(letter[0]))
-            left.append(len(sign) - 1)
-            done = letter.end()
-    if not done:
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
+    marks = _marks().take(points)
+    starts = np.flatnonzero(marks[1:] & ~marks[:-1])  # of letters with marks
+    letters = np.append(np.flatnonzero(~marks), len(points))
+    ends = letters[np.searchsorted(letters, starts, "right")]
+    places, stays = np.arange(len(points)), np.ones(len(points), bool)
+    for size in [size for size in np.unique(ends - starts).tolist() if size <= UPON + 1]:
+        at = starts[ends - starts == size]
+        for sign, those in _alike(points, at, size):
+            if (left := len(together := normalize("NFC", sign))) < size:
+                for i, point in enumerate(map(ord, together)):
+                    points[those + i] = point
+                    places[those + i] = those + size if i else those  # the letter's marks that are left belong to it
+                for i in range(left, size):
+                    stays[those + i] = False
+    if stays.all():
         return text, None
-    made.write(text[done:])
-    whole = made.getvalue()
-    step = np.ones(len(whole) + 1, np.int64)
-    step[0] = 0
-    at, more = np.array(begins, np.int64) + 1, np.array(left, np.int64)
-    within = np.arange(more.sum()) - np.repeat(np.cumsum(more) - more, more)
-    step[np.repeat(at, more) + within + 1] = 0  # the letter's marks that are left belong to it
-    step[at] = np.array(steps, np.int64)
-    return whole, np.cumsum(step)
+    made = points[stays].tobytes().decode("utf-32-le", "surrogatepass")
+    return made, np.append(places[stays], len(points))
 
 
-def _one_sign(letter: re.Match[str]) -> str:
-    apart = letter[0]
-    together = normalize("NFC", apart) if len(apart) <= UPON + 1 else apart
-    return together if len(together) < len(apart) else apart
+def _alike(points: NDArray[np.uint32], at: NDArray[np.intp], size: int) -> Iterator[tuple[str, NDArray[np.intp]]]:
+    """Each text of `size` characters that begins somewhere `at`, and where it does."""
+    import numpy as np
+
+    rows = np.ascontiguousarray(points[at[:, None] + np.arange(size)])
+    order = np.lexsort(rows.T)
+    changes = np.flatnonzero((np.diff(rows[order], axis=0) != 0).any(1)) + 1
+    for those in np.split(order, changes):
+        yield rows[those[0]].tobytes().decode("utf-32-le", "surrogatepass"), at[those]
 
 
 @cache
-def _marked() -> re.Pattern[str]:
-    """A pattern that matches a letter and what may be composed with it."""
-    marks = "".join(sign for sign in map(chr, range(0x110000)) if _joins(sign))
-    return re.compile(f"[^{marks}][{marks}]+")
+def _marks() -> NDArray[np.bool_]:
+    """(0x110000,) whether each character may be composed with the one before it."""
+    import numpy as np
+
+    found = np.zeros(0x110000, bool)
+    found[[point for planes in MARKED for point in planes if _joins(chr(point))]] = True
+    return found
 
 
 def _joins(character: str) -> bool:

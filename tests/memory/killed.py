@@ -18,7 +18,7 @@ from pathlib import Path
 from crowd import inflated
 from killing import opened
 
-from microfiche.memory.database import FORMAT, format_of
+from microfiche.memory.database import FORMAT, INDEXED, format_of
 
 TEXTS = 12
 
@@ -91,7 +91,7 @@ def check(path: Path, forgotten: list[int], added: list[int]) -> None:
 def main(folder: Path, kills: int) -> None:
     chance = random.Random(0)
     path, base = folder / "m.memory", folder / "base.memory"
-    for work, format, longest in ((forget, FORMAT, 1.0), (index, FORMAT - 1, 0.3)):
+    for work, format, longest in ((forget, FORMAT, 1.0), (index, INDEXED - 1, 0.3)):
         base.unlink(missing_ok=True)
         made(base, format)
         ended = []

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from microfiche.errors import StoreError
+from microfiche.errors import StoreError, UsageError
 from microfiche.memory import Memory
 
 Opened = Callable[..., Memory]
@@ -66,6 +70,55 @@ def test_a_file_that_is_replaced_while_it_is_open_is_not_written_to(opened: Open
             work()
     memory.close()
     assert [name for name, _ in opened().names()] == ["other"] * (how == "replaced")
+
+
+@pytest.mark.parametrize("path", [
+    None, 3, b"m.memory", bytearray(b"m"), ["m.memory"], "", "a\0b", "m\ud800.memory", "x" * 300, "a/" * 3000, "folder",
+    "text", "text/m.memory", "no/m.memory", "loop", "socket",
+])  # fmt: skip
+@pytest.mark.parametrize("read_only", [False, True])
+def test_what_can_be_no_memory_is_named_in_one_line(
+    path: Any, read_only: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("a text\n" * 1000)
+    (tmp_path / "loop").symlink_to("loop")
+    with closing(socket.socket(socket.AF_UNIX)) as at:
+        at.bind("socket")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises((StoreError, UsageError)) as caught:
+        Memory(path, read_only=read_only)
+    assert "\n" not in str(caught.value) and 20 < len(str(caught.value)) < 300 + len(str(tmp_path))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("odd", [{"timeout": "x"}, {"timeout": None}, {"timeout": float("nan")}, {"density": 3},
+                                 {"mode": b"tiny"}, {"layout": []}])
+def test_odd_settings_are_refused_before_a_file_is_made(odd: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        Memory(tmp_path / "m.memory", **odd)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_memory_stays_where_it_is_when_the_current_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Named:
+        def __fspath__(self) -> str:
+            return "m.memory"
+
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Memory(Named(), density="5x8", mode="tiny") as memory:
+        memory.add("a zebra", "one")
+        monkeypatch.chdir("other")
+        memory.add("a lion", "two")
+        with ThreadPoolExecutor(1) as threads:
+            assert threads.submit(memory.search, "zebra").result()[0].source == "one"
+        with memory.namespace("space") as space:
+            space.add("a bear", "three")
+    assert not list((tmp_path / "other").iterdir()) and (tmp_path / "m.memory.spaces").is_dir()
 
 
 def test_a_kill_leaves_nothing_half_forgotten_or_half_indexed(tmp_path: Path) -> None:

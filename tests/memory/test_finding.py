@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -153,3 +155,38 @@ def test_passages_cut_nothing_that_was_said_in_two(memory: Memory) -> None:
 
 def test_citations_are_read_as_they_are_written() -> None:
     assert cited("So [page 3]. And [pages 4, 7 and 3] or [page 12: notes]; not [3].") == [3, 4, 7, 12]
+
+
+def test_a_page_of_several_texts_is_found_in_each(memory: Memory) -> None:
+    for name in ("one", "two", "three"):
+        memory.add("the very same zebra", name)
+    assert [hit.source for hit in memory.search("zebra")] == ["one", "two", "three"]
+    assert len(memory.search("zebra", 2)) == 2 and len({hit.page for hit in memory.search("zebra")}) == 1
+    memory.add("a lion", "one")
+    assert {hit.source for hit in memory.search("zebra") if hit.part == "text"} == {"two", "three"}
+    memory.forget("two")
+    assert {hit.source for hit in memory.search("zebra") if hit.part == "text"} == {"three"}
+
+
+RESULT = json.dumps({"out": "Gdzie jest Łódź?\nnext line\tand \"żółw\""})
+
+
+@pytest.mark.parametrize("message", [
+    {"role": "tool", "tool_call_id": "1", "content": RESULT},
+    {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": RESULT}]},
+    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": RESULT}]},
+    {"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": RESULT}]}]},
+    {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"result": json.loads(RESULT)}}}]},
+    {"type": "function_call_output", "call_id": "1", "output": RESULT},
+    {"type": "function_call_output", "call_id": "1", "output": [{"type": "input_text", "text": RESULT}]},
+])  # fmt: skip
+def test_json_that_a_tool_gave_is_found_by_the_letters_for_which_its_escapes_stand(
+    memory: Memory, message: dict[str, Any]
+) -> None:
+    memory.sync_chat("chat", [{"role": "user", "content": "Where?"}, message])
+    assert memory.messages("chat")[1] == message and memory.sync_chat("chat", memory.messages("chat")).unchanged
+    for query in ("Łódź", "lodz", "next", "and", "żółw"):
+        (hit,) = memory.search(query)
+        assert hit.message == 2 and "Gdzie jest Łódź?\nnext line\tand" in hit.text
+    assert memory.forget(query="jest łódź", confirm=bool).messages == 1 and not memory.search("żółw")

@@ -296,3 +296,31 @@ def test_a_memory_is_forgotten_while_many_read_it(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "no error, no stale page" in done.stdout and "forgotten while they read" in done.stdout
+
+
+def test_what_was_forgotten_behind_a_turn_that_changed_does_not_come_back(memory: Memory) -> None:
+    chat = [{"role": "user" if i % 2 else "assistant", "content": f"turn {i}"} for i in range(6)]
+    said = [*chat[:3], {"role": "user", "content": NOTE}, *chat[3:]]
+    other, more = {"role": "user", "content": "another"}, {"role": "user", "content": "and more"}
+    again = {"role": "user", "content": "go on"}
+    for number, (before, after, kept) in enumerate([
+        (said, [chat[0], other, *said[2:]], 6), (said, [chat[0], other, *said[2:], more], 7),
+        (said, [other, *said], 7), (said, [*said[1:], more], 6), (said[:4], [other, *said[1:4]], 3),
+        (said, [chat[0], other, other, *said[3:]], 6),
+        ([*[again] * 5, said[3], again], [other, *[again] * 4, said[3], again], 6),
+    ]):
+        memory.sync_chat(f"chat {number}", before)
+        memory.forget(query=SECRET, confirm=agreed)
+        memory.sync_chat(f"chat {number}", after)
+        assert len(memory.messages(f"chat {number}")) == kept and not there(memory)
+        assert memory.sync_chat(f"chat {number}", after).unchanged
+    sound(memory)
+
+
+def test_why_a_picture_is_not_trusted_does_not_say_what_was_forgotten_of_it(memory: Memory) -> None:
+    why = "scaled down it shows text that it does not show whole"
+    with memory._adding(lambda progress: None, False, {}) as (writer, _):
+        writer.text("picture", "document", "0", lambda: (f"first\n{NOTE}\nlast", f"{why} (xylophone hunter2)"))
+    memory.forget(query=SECRET, confirm=agreed)
+    assert not there(memory)
+    assert memory.places([record.id for record in memory.records()]).popitem()[1].untrusted == why

@@ -18,8 +18,10 @@ from crowd import inflated
 
 from microfiche.errors import StoreError
 from microfiche.memory import Memory
-from microfiche.memory.database import FORMAT
+from microfiche.memory.database import FORMAT, UNCOUNTED
+from microfiche.memory.messages import as_read
 from microfiche.page import dequantise, quantise
+from microfiche.precision import text_tokens
 
 SECRET = "xylophone-4711"
 CHAT = [
@@ -139,6 +141,36 @@ def test_the_lines_that_format_2_noted_are_known_and_become_three_lists(opened: 
         noted = after.connection.execute("SELECT page, misread FROM tokens ORDER BY page").fetchall()
         assert noted[0] == (1, "[[1, 2],[],[]]") and noted[-1][1] is None
         assert after.tokens(1).setting == setting and after.read(1).text == after.text(1)
+
+
+def test_tokens_of_text_are_counted_when_they_are_asked_for_and_kept_with_the_next_write(
+    opened: Opened, alice: str
+) -> None:
+    memory = opened()
+    memory.add_text(alice, "alice")
+    memory.add_messages("chat", [{"role": "user", "content": alice}])
+    column = "SELECT text_tokens FROM page ORDER BY id"
+    uncounted = memory.connection.execute(column).fetchall()
+    assert len(uncounted) > 2 and {count for (count,) in uncounted} == {UNCOUNTED}
+    made = memory.context(8_000, "rabbit")
+    records = memory.records()
+    counts = [(text_tokens(as_read(memory.text(record), record.layout)),) for record in records]
+    assert [(memory.text_tokens(record),) for record in records] == counts
+    assert memory.connection.execute(column).fetchall() == uncounted, "who only reads writes nothing"
+    memory.add_text("more", "more")
+    assert memory.connection.execute(column).fetchall() == [*counts, (UNCOUNTED,)]
+    memory.forget("more")
+    with memory.writing() as connection:
+        connection.execute("PRAGMA user_version = 4")  # in which every page is counted
+    memory.close()
+    with opened(read_only=True) as before:
+        assert before.context(8_000, "rabbit").messages == made.messages
+    with opened() as after:
+        after.add_text("more", "more")
+        assert version(after) == FORMAT and after.search("rabbit")
+        with after.writing() as connection:
+            connection.execute("UPDATE page SET text = x'00', text_tokens = ? WHERE id = 1", (UNCOUNTED,))
+        assert after.text_tokens(1) == 0 and after.context(8_000, "rabbit").tokens
 
 
 def test_what_format_3_indexed_is_found_and_indexed_anew(opened: Opened) -> None:

@@ -38,7 +38,7 @@ def pictures(memory: Memory) -> list[bytes]:
 def test_a_text_comes_back_exactly_and_is_read_from_its_tokens(memory: Memory, alice: str) -> None:
     added = memory.add(alice, name="alice")
     assert (added.new, added.pages_set) == (1, len(memory.records())) and added.pages_set > 2
-    assert added.characters == len(alice) and added.text_tokens > 9 * added.vision_tokens
+    assert added.characters == len(alice)
     assert memory.version_text("alice") == alice
     read = "".join(memory.read(record).text for record in memory.records())
     assert precision(read, alice) > 0.99

@@ -14,7 +14,7 @@ from microfiche.sources import composed
 from microfiche.typesetting import Typesetter, typeset
 from microfiche.typesetting.density import DENSITIES, MODES
 from microfiche.typesetting.repertoire import LABEL, repertoire
-from microfiche.typesetting.rows import LONGEST
+from microfiche.typesetting.rows import LONGEST, Items
 
 LAYOUTS: tuple[Layout, ...] = ("dense", "lines", "words", "turns")
 WORDS = [
@@ -167,3 +167,17 @@ def test_a_text_without_anything_new_is_set_as_it_always_was() -> None:
     for layout in ("dense", "lines"):
         for page in typeset(text, "6x10", "tiny", layout):  # type: ignore[arg-type]
             assert page.setting is not None and page.setting.kept == () and page.beside == ()
+
+
+def test_each_stretch_beside_the_page_has_its_number_between_what_stands_around_it() -> None:
+    text = "a \U0001f600 " + "b" * 40 + "שלום" + "c" * 40 + "ש" * (2 * LONGEST + 5) + " d"
+    items = Items(text, DENSITIES["5x8"])
+    shown = "".join(map(chr, items.points))
+    assert len(items.runs) == 5 and items.runs[3][0] == items.runs[2][1], "one that is too long is cut"
+    assert shown == f"a  1  {'b' * 40} 2 {'c' * 40} 3  4  5  d"
+    assert items.inverse.tolist() == [c.isdigit() or shown[max(0, i - 1)].isdigit() or shown[i + 1 : i + 2].isdigit()
+                                      for i, c in enumerate(shown)]
+    assert len(items.starts) == len(shown) + 1 and items.starts[-1] == len(text)
+    kept = [i for i, inverse in enumerate(items.inverse) if not inverse]
+    assert "".join(text[items.starts[i]] for i in kept) == "".join(shown[i] for i in kept)
+    assert [items.starts[shown.index(f" {n} ")] for n in range(1, 6)] == [start for start, _ in items.runs]

@@ -278,7 +278,7 @@ def _summary(added: Added, made: bool) -> str:
         ", ".join(counted(n, what) if what == "message" else f"{n:,} {what}" for what, n in counts.items() if n)
         or "nothing",
         f"{counted(added.pages_set, 'page')} set, {added.pages_kept} kept, "
-        f"{added.text_tokens:,} text tokens" + (f" as {added.vision_tokens:,} vision tokens" if made else ""),
+        f"{counted(added.characters, 'character')}" + (f" as {added.vision_tokens:,} vision tokens" if made else ""),
     ]
     if added.undrawn:
         are = "is" if added.undrawn == 1 else "are"

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, get_args
@@ -23,15 +24,18 @@ from microfiche.files import plain
 from microfiche.memory.captioned import Pictures
 from microfiche.memory.chats import index_all
 from microfiche.memory.database import (
+    UNCOUNTED,
     Connections,
     explained,
     format_of,
     held,
     meta,
     migrate,
+    path_of,
     set_meta,
     transaction,
 )
+from microfiche.memory.messages import as_read
 from microfiche.memory.paper import (
     Manner,
     Room,
@@ -62,6 +66,7 @@ from microfiche.memory.records import (
 )
 from microfiche.nano.kept import Notes
 from microfiche.page import Layout, Page, Setting, TypesetPage, VisionTokens
+from microfiche.precision import text_tokens
 from microfiche.typesetting import density as densities
 from microfiche.typesetting.density import DEFAULT_DENSITY
 from microfiche.typesetting.typesetter import unlearned
@@ -88,7 +93,7 @@ class Archive:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | PathLike[str],
         *,
         density: str | None = None,
         mode: str | None = None,
@@ -97,13 +102,16 @@ class Archive:
         read_only: bool = False,
         timeout: float = 30.0,
     ) -> None:
-        self.path, self.timeout, self._model = Path(path), timeout, model
+        self.path, self.timeout, self._model = path_of(path), timeout, model
         self._pictures, self._room = Pictures(), Room()
         self._noted: dict[tuple[str, str], Notes] = {}
+        self._counted: dict[str, int] = {}  #: text tokens by the digest of their page, until they are in the file
         given = {"density": density, "mode": mode, "layout": layout}
         wanted: dict[str, Any] = {"density": DEFAULT_DENSITY, "mode": "large", "layout": "words"}
         for key, check in {"density": densities.density, "mode": densities.mode, "layout": _layout}.items():
             if (name := given[key]) is not None:
+                if not isinstance(name, str):
+                    raise UsageError(f"{name!r} is no {key}: give its name")
                 check(name)  # before a file is made
         self._connections = Connections(self.path, timeout, read_only)
         self.read_only = self._connections.read_only
@@ -149,6 +157,8 @@ class Archive:
         with explained(self.path, self.timeout), transaction(connection), held(self.path):
             if migrate(connection):
                 index_all(connection)
+            counted, self._counted = list(self._counted.items()), {}
+            connection.executemany("UPDATE page SET text_tokens = ?2 WHERE digest = ?1", counted)
             yield connection
 
     def setting(self, key: str) -> object:
@@ -238,6 +248,19 @@ class Archive:
         record = self._record(page)
         with self._named(record), self.reading() as connection:
             return text_of(connection, record)
+
+    def text_tokens(self, page: PageRecord | int) -> int:
+        """How many tokens a page's text takes, counted when that is first asked for and kept in the file with whatever
+        is written to it next; 0 where the page is damaged."""
+        record = self._record(page)
+        with suppress(StoreError), self.reading() as connection:
+            kept = connection.execute("SELECT text_tokens FROM page WHERE id = ?", (record.id,)).fetchone()
+            count = self._counted.get(record.digest, kept[0] if kept else 0)
+            if count == UNCOUNTED:
+                count = text_tokens(plain(as_read(text_of(connection, record), record.layout)))
+                self._counted[record.digest] = count
+            return int(count)
+        return 0
 
     def png(self, page: PageRecord | int, side: int | None = None) -> bytes:
         """A page as PNG at `side` px of width, or as it was set if None; the bytes are always the same."""

@@ -10,6 +10,7 @@ import hashlib
 import json
 import sqlite3
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -127,11 +128,49 @@ def sync(writer: Writer, name: str, messages: Sequence[Given]) -> None:
         writer.added.changed += 1
         writer.added.removed += sum(sign != FORGOTTEN for sign, _, _ in held[same:])
         stays = zip(held[:same], new, strict=False)
-        new = [_GONE if sign == FORGOTTEN else one for (sign, _, _), one in stays] + new[same:]
+        gone = _forgotten_behind([sign for sign, _, _ in held], [one.sign for one in new], same)
+        new = [_GONE if sign == FORGOTTEN else one for (sign, _, _), one in stays] + [
+            _GONE if at in gone else one for at, one in enumerate(new[same:], same)]
         same = 0
     elif len(new) == same:
         writer.added.unchanged += 1
     _extend(writer, source, version, new[same:])
+
+
+def _forgotten_behind(held: Sequence[bytes | None], new: Sequence[bytes], same: int) -> set[int]:
+    """Which of the new turns stand where turns were forgotten behind the first `same`, which did not change: beside
+    the turn that was held beside them, the one before or, where that is missing, the one after."""
+    straight = {at: at for at in range(same, min(len(held), len(new))) if held[at] == new[at]}
+    found = max(straight, _moved(held, new, same), key=len)
+    taken, gone = set(found.values()), set[int]()
+    for step in (1, -1):
+        for at in range(same, len(held))[::step]:
+            if held[at] == FORGOTTEN and at not in found and at - step in found:
+                place = found[at - step] + step
+                if same <= place < len(new) and place not in taken:
+                    found[at] = place
+                    taken.add(place)
+                    gone.add(place)
+    return gone
+
+
+def _moved(held: Sequence[bytes | None], new: Sequence[bytes], same: int) -> dict[int, int]:
+    """Where held turns stand in a new chat in which some were put in or left out: in order, each where the one before
+    it has moved to, or else at the first place."""
+    where = dict[bytes, list[int]]()
+    for at, sign in enumerate(new[same:], same):
+        where.setdefault(sign, []).append(at)
+    found: dict[int, int] = {}
+    last, shift = same - 1, 0
+    for at, one in enumerate(held[same:], same):
+        places = where.get(one or FORGOTTEN, [])
+        first = bisect_left(places, max(at + shift, last + 1))
+        if first == len(places) or places[first] != at + shift:
+            first = bisect_left(places, last + 1)
+        if first < len(places):
+            found[at] = last = places[first]
+            shift = last - at
+    return found
 
 
 _OF = "source = ? AND version = ?"

@@ -198,7 +198,7 @@ def _chosen(
     """
     boundary = _boundary(archive, by.model, budget, now)
     # A page that was retired since the last block stays until the next, so that the prefix does not change.
-    found, last = _within_reach(newest_first(archive.connection, boundary, now.pages), by, boundary, left)
+    found, last = _within_reach(archive, newest_first(archive.connection, boundary, now.pages), by, boundary, left)
     then = Clock(boundary, last.since_turn, last.since_time) if last else now
     wanted = [i for i, _ in find(archive.connection, query, WANTED) if i <= now.pages] if query else []
     near = {record.id: record for record in [*found, *map(archive.record, wanted)]}
@@ -219,10 +219,11 @@ def _chosen(
         shown, mark = unmistakable(text) if chat else (text, mark_of(text))
         captions = _captions(record, places[record.id], text if record.undrawn else "", _said_by(mark, chat))
         size = (record.height, record.side)
-        forms = forms_of(shown, record.text_tokens, size, densities.density(record.density), captions, by, _end(mark))
+        tokens = archive.text_tokens(record)
+        forms = forms_of(shown, tokens, size, densities.density(record.density), captions, by, _end(mark))
         levels = levels_of(record, by_age, then, forms, by, captions[0])
         candidate = Candidate(record.id, (*(form.cost for form in forms), 0), levels)
-        pages[record.id] = _Page(candidate, record.text_tokens, record, forms)
+        pages[record.id] = _Page(candidate, tokens, record, forms)
     for number, opened in enumerate(archive.open_pages() if now.pages == archive.clock().pages else (), 1):
         pages[-number] = _open(archive, by, opened, -number)
     history = [page.candidate for i, page in pages.items() if 0 < i <= boundary]
@@ -231,7 +232,7 @@ def _chosen(
 
 
 def _within_reach(
-    newest: Iterable[PageRecord], by: Reader, boundary: int, budget: int
+    archive: Archive, newest: Iterable[PageRecord], by: Reader, boundary: int, budget: int
 ) -> tuple[list[PageRecord], PageRecord | None]:
     """The pages since the boundary, and those of the history that could still go in, at their cheapest; and the last
     page of the history. No more of the `newest` are looked at than that takes."""
@@ -245,7 +246,7 @@ def _within_reach(
             density = densities.density(record.density)
             sizes = [(s, faded_height(record.height, record.side, s)) for s in sides_of(record.side)]
             costs = [by.model.tokens(*size) for size in sizes if by.trusted(density, *size, record.side) is not None]
-            room -= min([*costs, max(1, record.text_tokens)])
+            room -= min([*costs, max(1, archive.text_tokens(record))])
         near.append(record)
     return near, last
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import socket
 import sqlite3
 import sys
@@ -17,11 +18,14 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from os import PathLike, fspath
 from pathlib import Path
 
 from microfiche.errors import StoreError, UsageError
 
-FORMAT = 4
+FORMAT = 5
+INDEXED = 4  #: the format from which on the index of words holds texts as they are compared
+UNCOUNTED = -1  #: stands for the text tokens of a page that nobody asked for yet
 #: The index of words, as words.py fills it: marks belong to the letters that they stand upon.
 INDEX = """CREATE VIRTUAL TABLE words USING fts5(text, content='',
     tokenize="unicode61 remove_diacritics 0 categories 'L* N* M* Co'")"""
@@ -71,8 +75,7 @@ CREATE TABLE fade(id INTEGER PRIMARY KEY, time REAL NOT NULL, at_page INTEGER NO
 CREATE TABLE index_keys(page INTEGER PRIMARY KEY REFERENCES page, first INTEGER NOT NULL, count INTEGER NOT NULL);
 {INDEX};
 """
-#: What makes a file of format 1 one of format 2, that one of format 3, and that one of format 4, but for the words in
-#: its index.
+#: What makes a file of format 1 one of format 2, and so on to today's, but for the words in its index.
 FROM_1 = """
 ALTER TABLE version ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE tokens ADD COLUMN misread TEXT;
@@ -97,8 +100,24 @@ DROP TABLE words;
 {INDEX};
 PRAGMA user_version = 4;
 """
+FROM_4 = "PRAGMA user_version = 5"  # whose pages may be UNCOUNTED
 ELSEWHERE = timedelta(hours=1)  #: after which a writer on another machine is taken to have ended
 LONGEST_WAIT = 86_400.0  #: seconds that a writer may be told to wait for another
+
+
+def path_of(path: str | PathLike[str]) -> Path:
+    """The whole path of a memory, whatever the current folder is later; StoreError or UsageError if it is none."""
+    name = fspath(path) if isinstance(path, PathLike) else path
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{reprlib.repr(path)} is no path of a memory: give the path of a file, as text or a Path")
+    try:
+        os.lstat(name)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        why = (error.strerror or "").lower() if isinstance(error, OSError) else ""
+        raise StoreError(f"{reprlib.repr(name)}: {why or 'no file has such a name'}") from error
+    return Path(name).absolute()
 
 
 class Connections:
@@ -109,8 +128,8 @@ class Connections:
     """
 
     def __init__(self, path: Path, timeout: float, read_only: bool) -> None:
-        if not 0 <= timeout <= LONGEST_WAIT:  # which NaN is not either
-            raise UsageError(f"a timeout of {timeout} s is not between 0 and {LONGEST_WAIT:g}")
+        if not isinstance(timeout, int | float) or not 0 <= timeout <= LONGEST_WAIT:  # which NaN is not either
+            raise UsageError(f"a timeout of {timeout!r} s is not between 0 and {LONGEST_WAIT:g}")
         self.path, self.timeout = path, timeout
         self._own = threading.local()
         self._open: weakref.WeakSet[_Held] = weakref.WeakSet()
@@ -262,11 +281,11 @@ def migrate(connection: sqlite3.Connection) -> bool:
     """Makes a file of an older format one of today's, within the caller's transaction; says whether it was one, so
     that its words are still to be indexed."""
     was = format_of(connection)
-    for older, statements in ((1, FROM_1), (2, FROM_2), (3, FROM_3)):
+    for older, statements in ((1, FROM_1), (2, FROM_2), (3, FROM_3), (4, FROM_4)):
         if was <= older:
             for statement in statements.strip().split(";\n"):
                 connection.execute(statement)
-    return was < FORMAT
+    return was < INDEXED
 
 
 def wipe(connection: sqlite3.Connection) -> bool:

@@ -83,7 +83,7 @@ def ways(archive: Archive, budget: int, model: HostedModel, when: date | None = 
     """All ways to give `model` the history in a context of at most `budget` tokens, at the prices of a day, today if
     None."""
     records, opened = archive.records(), archive.open_pages()
-    text = sum(r.text_tokens for r in records) + sum(text_tokens(plain(page.text)) for page in opened)
+    text = sum(map(archive.text_tokens, records)) + sum(text_tokens(plain(page.text)) for page in opened)
     levels = fidelity(archive) if records else []
     read = {level.side: level.kept for level in levels}
     pages = sum(model.tokens(r.side, r.height) for r in records)
@@ -137,7 +137,7 @@ def overview(archive: Archive, budget: int, model: HostedModel | str = "") -> Ov
     sides = [record.level for record in records]
     return Overview(
         pages=len(records), retired=now.pages - len(records), texts=texts, turns=now.turns,
-        characters=sum(r.characters for r in records), text_tokens=sum(r.text_tokens for r in records),
+        characters=sum(r.characters for r in records), text_tokens=sum(map(archive.text_tokens, records)),
         vision_tokens=sum(tokens_at(r, r.level) for r in records),
         vision_tokens_new=sum(tokens_at(r, r.side) for r in records),
         sizes={side: sides.count(side) for side in sorted(set(sides), reverse=True)},

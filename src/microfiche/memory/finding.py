@@ -24,7 +24,7 @@ from microfiche.memory.context import Context, context
 from microfiche.memory.database import format_of
 from microfiche.memory.messages import as_read, legible, uncut, unmistakable
 from microfiche.memory.paper import from_bytes, set_again
-from microfiche.memory.records import PageRecord, Place, page_records, places
+from microfiche.memory.records import PageRecord, Place, every_place, page_records
 from microfiche.memory.words import find, passage, places_of, score_of, words_of
 from microfiche.page import TOKEN_SIDE, Boxes
 from microfiche.typesetting import density
@@ -170,13 +170,14 @@ def search(
         numbers = [number for number, _ in ranked[:count] if number > 0]
         marks = ", ".join("?" * len(numbers))
         records = {r.id: r for r in page_records(connection, f"WHERE id IN ({marks})", numbers)}
-        where = places(connection, numbers, current=True)
+        where = every_place(connection, numbers, current=True)
         for number, score in ranked[:count]:
-            if number > 0 and number not in where:
-                continue
             try:
-                hits.append(_piece(archive, connection, -number, query, score) if number < 0
-                            else _hit(archive, records[number], where[number], query, score, read))
+                if number < 0:
+                    hits.append(_piece(archive, connection, -number, query, score))
+                found = {place.source: place for place in reversed(where.get(number, []))}  # of each text the first
+                for place in reversed(found.values()):
+                    hits.append(_hit(archive, records[number], place, query, score, read))
             except StoreError:
                 continue
     return hits[:count]

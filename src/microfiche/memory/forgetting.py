@@ -63,6 +63,9 @@ def forget(
         else:
             work.whole(sources)
         done = work.finish()
+        # Why a picture is not trusted quotes it.
+        connection.execute("UPDATE version SET untrusted = substr(untrusted, 1, instr(untrusted, ' (') - 1)"
+                           " WHERE forgotten AND untrusted LIKE '% (%'")
         set_meta(connection, "wipe", True)
     done.wiped = wiped(archive)
     return done

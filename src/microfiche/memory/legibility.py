@@ -88,7 +88,7 @@ def sample(archive: Archive, most: int = 4) -> list[tuple[TypesetPage, int]]:
     chosen = [full[i] for i in np.linspace(0, len(full) - 1, min(most, len(full))).round().astype(int)]
     pages = []
     for record in chosen:
-        pages.append((drawn(archive.text(record), record), record.text_tokens))
+        pages.append((drawn(archive.text(record), record), archive.text_tokens(record)))
     return pages
 
 

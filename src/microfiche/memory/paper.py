@@ -31,7 +31,7 @@ from microfiche.page import (
     dequantise,
 )
 from microfiche.sources import composed_with_places
-from microfiche.typesetting import Typesetter, density, unreadable
+from microfiche.typesetting import Typesetter, density
 from microfiche.typesetting.alphabet import NO_GLYPH, code_points
 from microfiche.typesetting.atlas import atlas
 from microfiche.typesetting.density import DENSITIES, MODES, Density, mode
@@ -204,7 +204,8 @@ def beside_page(text: str, setting: Setting) -> list[str]:
 
 def undrawn_among(runs: Sequence[str], density_name: str) -> int:
     """How many characters of what stands beside a page of a density cannot be drawn; others stand there with them."""
-    return unreadable(runs, density.density(density_name))[0].total() if runs else 0
+    points, largest = code_points("".join(runs)), ladder(density.density(density_name))[-1]
+    return int((~repertoire(largest).draws(points)).sum())
 
 
 def undrawn_characters(text: str, density_name: str) -> list[str]:

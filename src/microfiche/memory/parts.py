@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from mimetypes import guess_type
 from typing import Any
 from unicodedata import normalize
@@ -98,7 +98,7 @@ def parts_of(given: Mapping[str, Any]) -> Iterator[Part]:
     content = given.get("content")
     answered = given.get("tool_call_id")
     said = (Part(content),) if isinstance(content, str) else _several(content)
-    yield from said if answered is None else _under(f"result of {named(answered)}", said)
+    yield from said if answered is None else _result(f"result of {named(answered)}", said)
     yield from _several(given.get("parts"))
     if given.get("refusal") is not None:
         yield Part(_words(given["refusal"]), "refusal")
@@ -124,6 +124,11 @@ def _under(label: str, parts: Iterable[Part]) -> Iterator[Part]:
         yield part if part.label else Part(part.text, label)
 
 
+def _result(label: str, parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts of what a tool gave, JSON among them with its escapes as letters."""
+    return _under(label, (replace(part, text=letters(part.text)) for part in parts))
+
+
 def _part(part: Mapping[str, Any]) -> Iterator[Part]:
     match part.get("type"):
         case "text" | "input_text" | "output_text" | "summary_text":
@@ -140,7 +145,7 @@ def _part(part: Mapping[str, Any]) -> Iterator[Part]:
             yield Part(_words(part.get("input")), _called(part.get("name"), part.get("id")))
         case str(kind) if kind.endswith("tool_result"):
             failed = ", failed" if part.get("is_error") else ""
-            yield from _under(f"{_answers(part.get('tool_use_id'))}{failed}", _given(part.get("content")))
+            yield from _result(f"{_answers(part.get('tool_use_id'))}{failed}", _given(part.get("content")))
         case str(kind) if kind in _PICTURES:
             yield Part("", _beside("picture", part))
         case "input_audio" | "audio":
@@ -177,13 +182,13 @@ def _of_gemini(part: Mapping[str, Any]) -> Iterator[Part]:
         yield Part(_words(call.get("args")), _called(call.get("name"), call.get("id")))
     elif isinstance(found := _either(part, "functionResponse"), Mapping):
         answer = [Part(_words(found.get("response"))), *_several(found.get("parts"))]
-        yield from _under(_answers(found.get("id") or found.get("name")), answer)
+        yield from _result(_answers(found.get("id") or found.get("name")), answer)
     elif isinstance(data := _either(part, "inlineData") or _either(part, "fileData"), Mapping):
         yield from _under(_beside(_kind(_either(data, "mimeType")), data), _inside(data))
     elif isinstance(code := _either(part, "executableCode"), Mapping):
         yield Part(_words(code.get("code")), _called("code", code.get("id")))
     elif isinstance(result := _either(part, "codeExecutionResult"), Mapping):
-        yield from _under(_answers(result.get("id") or "code"), _given(result.get("output")))
+        yield from _result(_answers(result.get("id") or "code"), _given(result.get("output")))
     elif part:
         yield Part(_rest(part), "part")
 
@@ -218,7 +223,7 @@ def _item(item: Mapping[str, Any]) -> Iterator[Part]:
     for key in _FOUND:
         if item.get(key) is not None:
             found = _given({"type": "image"} if kind == "image_generation_call" and key == "result" else item[key])
-            yield from _under(f"{_answers(call)}{', failed' if key == 'error' else ''}", found)
+            yield from _result(f"{_answers(call)}{', failed' if key == 'error' else ''}", found)
     if more := {key: value for key, value in item.items() if key not in _UNSAID and value not in (None, [], "")}:
         yield Part(_rest(more), named(kind))
 

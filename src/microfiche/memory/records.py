@@ -64,7 +64,6 @@ class PageRecord(Ageing):
     layout: Layout
     height: int
     characters: int
-    text_tokens: int
     undrawn: int
     retired: int | None
 
@@ -151,7 +150,12 @@ def how_many(connection: sqlite3.Connection) -> int:
 def places(connection: sqlite3.Connection, ids: Iterable[int], current: bool = False) -> dict[int, Place]:
     """Where each page stands, which is in the version that it was set for, so that this never changes, or, if only what
     is `current` counts, in the oldest version that is."""
-    every, found = list(ids), dict[int, Place]()
+    return {page: found[0] for page, found in every_place(connection, ids, current).items()}
+
+
+def every_place(connection: sqlite3.Connection, ids: Iterable[int], current: bool) -> dict[int, list[Place]]:
+    """All places where each page stands, those of the oldest version first."""
+    every, found = list(ids), dict[int, list[Place]]()
     for at in range(0, len(every), AT_ONCE):
         part = every[at : at + AT_ONCE]
         marks = f"({', '.join('?' * len(part))})"
@@ -160,10 +164,11 @@ def places(connection: sqlite3.Connection, ids: Iterable[int], current: bool = F
             " FROM place AS p WHERE p.version = version.id AND p.part = place.part), place.start, version.untrusted"
             " FROM place JOIN version ON version.id = place.version JOIN source ON source.id = version.source"
             f" WHERE place.page IN {marks}{' AND retired IS NULL' if current else ''}"
-            " ORDER BY version.id DESC, part = 'text', place.number DESC",
+            " ORDER BY version.id, part = 'text' DESC, place.number",
             part,
         )
-        found |= {row[0]: Place(*row) for row in rows}
+        for row in rows:
+            found.setdefault(row[0], []).append(Place(*row))
     return {page: found[page] for page in every if page in found}
 
 

@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from itertools import islice
 from unicodedata import category, normalize
 
-from microfiche.memory.database import format_of
+from microfiche.memory.database import INDEXED, format_of
 from microfiche.memory.letters import (
     ALPHABETS,
     CHINESE,
@@ -26,7 +26,6 @@ from microfiche.memory.letters import (
     signs_apart,
 )
 
-FORMAT = 4  #: of a memory's file, from which on its index holds texts as they are compared
 LONGEST_WORD = 24
 LONGEST_PHRASE = 16  #: words of what stands in a query without spaces, as a path or an address, to be found as a whole
 MOST = 64  #: words of a query that are looked for, and phrases
@@ -157,7 +156,7 @@ def find(connection: sqlite3.Connection, query: str, count: int, pieces: bool = 
     """
     if not words_of(query) or count < 1:
         return []
-    today = format_of(connection) >= FORMAT
+    today = format_of(connection) >= INDEXED
     found: list[tuple[int, float]] = []
     for match in _matches_of(connection, query) if today else [_match_of_older(query)]:
         most, behind = count, False

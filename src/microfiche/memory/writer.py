@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 
 from microfiche.errors import UsageError
 from microfiche.files import plain
-from microfiche.memory.database import adding
+from microfiche.memory.database import UNCOUNTED, adding
 from microfiche.memory.messages import as_read
 from microfiche.memory.paper import CutPage, Manner, Room, cut_pages, packed, set_pages, unread
 from microfiche.memory.records import page_records, store_tokens, text_of, tokens_on
 from microfiche.memory.versions import changes, stretches
 from microfiche.memory.words import index_words
-from microfiche.precision import text_tokens
 from microfiche.typesetting import Typesetter
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ class Added:
     pages_set: int = 0
     pages_kept: int = 0
     characters: int = 0
-    text_tokens: int = 0
     vision_tokens: int = 0
     undrawn: int = 0
     left_out: list[tuple[str, str]] = field(default_factory=list)
@@ -278,18 +276,16 @@ class Writer:
     def _insert(self, page: CutPage, side: int) -> int:
         self._pages += 1
         text = plain(as_read(page.text, page.setting.layout))
-        cost = text_tokens(text)
         self.connection.execute(
             "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, NULL)",
             (self._pages, page.digest, page.setting.density, page.setting.layout, side, page.height,
-             len(page.text), cost, page.undrawn, packed(page.text), self._pages, self.turns, self.now, side),
+             len(page.text), UNCOUNTED, page.undrawn, packed(page.text), self._pages, self.turns, self.now, side),
         )  # fmt: skip
         index_words(self.connection, self._pages, text)
         self._waiting += 1
         added = self.added
         added.pages_set += 1
         added.characters += len(page.text)
-        added.text_tokens += cost
         added.vision_tokens += tokens_on(side, page.height)
         added.undrawn += page.undrawn
         return self._pages

@@ -16,12 +16,13 @@ from itertools import accumulate
 from typing import Any
 
 from microfiche.memory.billing import Prices
-from microfiche.memory.messages import LABEL, legible, mark_of, message_of, written
+from microfiche.memory.messages import legible, mark_of, message_of, written
 from microfiche.proxy.places import is_failure, tells_of_failure
 from microfiche.proxy.protocols import Dialect
 from microfiche.proxy.secret import asks
 from microfiche.proxy.splice import Body, Replacement, Value
 from microfiche.proxy.surroundings import Surroundings, words_of
+from microfiche.typesetting.repertoire import LABEL
 
 KEPT, LEAST = 6, 10  #: messages at the end that stay, and that a stretch has at least
 LONGEST = 150_000  #: characters of a stretch

@@ -96,15 +96,18 @@ class Items:
         NDArray[np.uint32], NDArray[np.bool_]
     ]:
         """Puts a number in the place of each run."""
-        parts, inks, starts, done = [], [], [], 0
-        for number, (start, end) in enumerate(self.runs, 1):
-            shown = code_points(f" {number} ")
-            parts += [points[done:start], shown]
-            inks += [inverse[done:start], np.ones(len(shown), bool)]
-            starts += [np.arange(done, start + 1), np.full(len(shown) - 1, end)]
-            done = end
-        self.starts = np.concatenate([*starts, np.arange(done, len(points) + 1)])
-        return np.concatenate([*parts, points[done:]]), np.concatenate([*inks, inverse[done:]])
+        numbers = [f" {number} " for number in range(1, len(self.runs) + 1)]
+        sizes = np.array([len(number) for number in numbers])
+        first, behind = np.array(self.runs).T
+        edges = np.zeros(len(points) + 1, np.int8)
+        edges[first] += 1
+        edges[behind] -= 1
+        drawn = np.flatnonzero(np.cumsum(edges[:-1]) == 0)
+        at = np.repeat(np.searchsorted(drawn, first), sizes)
+        starts = np.repeat(behind, sizes)
+        starts[np.cumsum(sizes) - sizes] = first
+        self.starts = np.append(np.insert(drawn, at, starts), len(points))
+        return np.insert(points[drawn], at, code_points("".join(numbers))), np.insert(inverse[drawn], at, True)
 
     def whole(self, end: int) -> int:
         """The character before which a page ends that would end before character `end`, so that it breaks no label."""
