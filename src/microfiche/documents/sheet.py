@@ -44,11 +44,13 @@ class Link(NamedTuple):
 
 class Field(NamedTuple):
     """A field of a form: `text` is its value where the page does not show one, or `[x]` or `[ ]` for a box to tick; or
-    a note that is `typed` on the page, of which the file has no drawing, so that each viewer makes its own."""
+    a note that is `typed` on the page, of which the file has no drawing, so that each viewer makes its own. `above`
+    says that its label stands above its beginning."""
 
     box: Box
     text: str
     typed: bool = False
+    above: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def sheet_from(head: dict[str, Any], arrays: list[NDArray[Any]]) -> Sheet:
         grounds=boxes["grounds"],
         struck=boxes["struck"],
         links=[Link(tuple(box), address) for box, address in head["links"]],
-        fields=[Field(tuple(box), text, typed) for box, text, typed in head["fields"]],
+        fields=[Field(tuple(box), *rest) for box, *rest in head["fields"]],
         dpi=head["dpi"],
         error=head["error"],
     )

@@ -18,6 +18,7 @@ from microfiche.documents.layout.panels import figures
 from microfiche.documents.scans import unread
 from microfiche.documents.scans.regions import regions
 from microfiche.documents.sheet import Sheet
+from microfiche.documents.text_layer.combs import with_combs
 from microfiche.documents.text_layer.layer_lines import hidden_of, lines_of, sideways, turned_lines
 from microfiche.documents.text_layer.pictured_text import STRIPS
 from microfiche.documents.text_layer.soundness import Doubts, doubts
@@ -195,7 +196,7 @@ class TextEngine:
 
     def _read(self, sheet: Sheet) -> PageRead:
         layer = layer_of(sheet)
-        standing = shown(layer.sheet) if layer.found.behind else layer.sheet
+        standing = with_combs(shown(layer.sheet) if layer.found.behind else layer.sheet)
         picture = standing.picture
         assert picture is not None and sheet.picture is not None
         lines = lines_of(standing)

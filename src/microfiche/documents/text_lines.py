@@ -24,7 +24,7 @@ BLANK = "____"  #: what a blank to fill in says
 TICKS = ("[x]", "[ ]")  #: what a box to tick says
 BOXES = {"☐": "[ ]", "☑": "[x]", "☒": "[x]"}  #: the same of signs of boxes
 CELLS = 5.0  #: ems between the cells of a row, at most
-LABEL = 3.0  #: ems between a field and its label, at most
+LABEL, ABOVE = 3.0, 1.8  #: ems between a field and its label on the left, or above it, at most
 NUMBERED = 0.7  #: ems from the number of an item to its text, at most, where it may be that of a formula
 SOFT = "\u00ad"
 #: Signs that are as wide as they are high.
@@ -143,7 +143,7 @@ def with_fields(lines: Sequence[TextLine], fields: Sequence[Field]) -> list[Text
     box to tick, `[x]` or `[ ]`, before its label. A typed note stands for itself."""
     out = list(lines)
     usual = sorted(x.size for x in lines)[len(lines) // 2] if lines else 20.0
-    for box, text, typed in fields:
+    for box, text, typed, above in fields:
         if text in TICKS:
             out.append(TextLine(text, box, min(usual, box[3] - box[1])))
             continue
@@ -159,20 +159,24 @@ def with_fields(lines: Sequence[TextLine], fields: Sequence[Field]) -> list[Text
             value = TextLine(BREAK.join(parts), union([x.box for x in own]) if own else box, size)
             out = [*(x for x in out if x not in own), value]
         if value is not None:
-            out = _beside_label(out, value, box)
+            out = _beside_label(out, value, box, above)
     return labelled(out)
 
 
-def _beside_label(lines: list[TextLine], value: TextLine, box: Box) -> list[TextLine]:
-    """The lines, with the `value` of the field in `box` joined with its label, which stands close to its left."""
+def _beside_label(lines: list[TextLine], value: TextLine, box: Box, above: bool) -> list[TextLine]:
+    """The lines, with the `value` of the field in `box` joined with its label, which stands close to its left or, if it
+    does so, `above` its beginning."""
     near = [
         x for x in lines
         if x is not value and -1 <= box[0] - x.box[2] < LABEL * x.size and x.text not in TICKS
         and value.box[1] - x.size < x.middle < value.box[3]
+    ] if not above else [
+        x for x in lines
+        if x is not value and abs(x.box[0] - box[0]) < x.size and -x.size < box[1] - x.box[3] < ABOVE * x.size
     ]
     if not near:
         return lines
-    label = max(near, key=lambda x: x.box[2])
+    label = max(near, key=lambda x: x.box[3] if above else x.box[2])
     whole = replace(label, text=f"{label.text.removesuffix(SOFT)} {value.text}", box=union([label.box, value.box]))
     return [whole if x is label else x for x in lines if x is not value]
 

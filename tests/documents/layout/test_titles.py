@@ -67,6 +67,8 @@ def test_what_stands_off_from_the_text_is_a_title(head: TextLine) -> None:
         line("448.35 EUR", 250, 30.0),
         line("keeper@example.org", 250, bold=True),
         line("E = mc2", 250),
+        line("Serves 4 · 30 minutes", 250),
+        line("Serves 4 | 30 minutes", 250),
         line("and so on", 250, 22.0),
         line("1. not a list? ok", 250),
         line("The weather of the coast ........ 12", 250, bold=True),

@@ -38,6 +38,7 @@ SENTENCE = re.compile(r"[.,;。，；、…．][\"'”’»)\]]*$")
 FIRM = re.compile(r"\b(?:(?:\w{1,3}\.){2,}|(?:Ltd|Inc|Co|Corp|Lda|Ltda|Bros)\.)$", re.IGNORECASE)  #: ends a firm's name
 EQUATION = re.compile(r"[=≠<>≤≥≈∑∏∫√]")
 ADDRESS = re.compile(r"@|https?:|www\.|\+\d")
+FACTS = re.compile(r"\d[^·•|]*\s[·•|]\s[^·•|]*\d")  #: two of them in one line, as "Serves 4 · 30 minutes"
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def is_title(paragraph: Paragraph, around: Surroundings, regions: Sequence[Regio
         weight -= 0.8
     if not hinted and any(r.kind in FURNITURE and share(_box(lines), r.box) > 0.5 for r in regions):
         weight -= 1.0
-    if ADDRESS.search(text):
+    if ADDRESS.search(text) or FACTS.search(text):
         weight -= 1.5
     if text.endswith((":", "：")):
         weight -= 0.6

@@ -70,6 +70,7 @@ def implied(
             left, top, bottom, right = above[0][0], above[0][1], below[0][3], above[-1][2]
             drawn = (upright[:, 1] < bottom - SAME) & (upright[:, 3] > top + SAME)
             parted = any((drawn & (np.abs(upright[:, 0] - x) <= SAME)).any() for x in shared)
+            parted |= any(_closed(x, above[0][3], below[0][1], upright) for x in shared)
             if shared and not parted and not _headed((left, top, right, bottom), ink, sizes) and not any(
                 _crossed(x, top, bottom, ink, CLOSE * scale) for x in shared
             ):
@@ -93,6 +94,13 @@ def _rows(boxes: Sequence[Box], narrow: float) -> list[list[Box]]:
 
 def _inner(row: Sequence[Box]) -> list[float]:
     return [box[0] for box in row[1:]]
+
+
+def _closed(x: float, top: float, bottom: float, upright: NDArray[np.floating]) -> bool:
+    """Whether upright rules at `x` end at the `top` of a space and go on at its `bottom`: those of rows in frames of
+    their own."""
+    here = upright[np.abs(upright[:, 0] - x) <= SAME]
+    return bool((np.abs(here[:, 3] - top) <= SAME).any() and (np.abs(here[:, 1] - bottom) <= SAME).any())
 
 
 def _headed(box: Box, ink: NDArray[np.floating], sizes: NDArray[np.floating]) -> bool:

@@ -156,7 +156,7 @@ def _ticked(sheet: Sheet, layer: TextLayer) -> NDArray[np.bool_]:
     """(T,) whether a character is the tick of a field: the field says so itself."""
     out = np.zeros(len(layer.text), bool)
     x, y = (layer.ink[:, 0] + layer.ink[:, 2]) / 2, (layer.ink[:, 1] + layer.ink[:, 3]) / 2
-    for box, text, _ in sheet.fields:
+    for box, text, *_ in sheet.fields:
         if text in ("[x]", "[ ]"):
             out |= (x > box[0]) & (x < box[2]) & (y > box[1]) & (y < box[3])
     return out
