@@ -33,9 +33,9 @@ SureOption = Annotated[
         "--sure",
         min=0,
         max=1,
-        help="With --as-is: glance at each page, then keep its lines alone, each as small as this share of it is read "
-        "as at all sizes together: 0.98 costs more tokens than 0.95, and 1 most. Without it, the whole page is kept at "
-        "one size.",
+        help="With --as-is: glance at each page, then keep its lines alone, each in the smallest type in which this "
+        "share of it is read as all sizes together read it: 0.98 costs more tokens than 0.95, and 1 most. Without it, "
+        "the whole page is kept at one size.",
     ),
 ]
 DoubtOption = Annotated[
